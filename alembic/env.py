@@ -1,0 +1,59 @@
+"""How revisions run: the connection, the lock, and the transactions.
+
+One process at a time, the others wait and then find nothing left to do. On PostgreSQL each revision is a transaction
+of its own, so that its locks end with it; on SQLite all of them are one, because that transaction is the lock.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from alembic import context
+from clinic_service.config import Config
+from clinic_service.db.dialects import revision_lock
+from clinic_service.db.engine import revision_engine
+from clinic_service.models import Base
+
+
+def run(connection: Connection) -> None:
+    is_sqlite = connection.dialect.name == "sqlite"
+    with revision_lock(connection):
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            render_as_batch=is_sqlite,
+            transactional_ddl=True,
+            transaction_per_migration=not is_sqlite,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+            if is_sqlite:
+                check_references(connection)
+        connection.commit()
+
+
+def check_references(connection: Connection) -> None:
+    """Foreign keys are off while tables are rebuilt. Raises RuntimeError, which undoes all, if one leads nowhere."""
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if broken is not None:
+        raise RuntimeError(f"A row of {broken[0]} refers to a row of {broken[2]} that does not exist.")
+
+
+def run_with_own_connection() -> None:
+    url = context.get_x_argument(as_dictionary=True).get("url")
+    engine = revision_engine(url or Config.load().database_url)
+    try:
+        with engine.connect() as connection:
+            run(connection)
+    finally:
+        engine.dispose()
+
+
+if context.is_offline_mode():
+    raise RuntimeError("Revisions ask the database which engine it is, so there is no SQL to print without one.")
+
+given: Connection | None = context.config.attributes.get("connection")
+if given is None:
+    run_with_own_connection()
+else:
+    run(given)

@@ -1,0 +1,30 @@
+"""${message}
+
+- Short locks: no step may make a running server wait for more than a moment. An index on a table that may be large, and
+  a constraint on its rows, go in a revision of their own.
+- Compatible with the release before: it goes on running while this revision is carried out and afterwards. Add first,
+  remove one release later; a new column is nullable or has a default.
+- A working downgrade: it takes back exactly what `upgrade` did.
+- Structure or data, never both in one revision.
+- The same on SQLite and PostgreSQL; changes of existing tables go through `op.batch_alter_table`.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from alembic import op
+from clinic_service.db.types import ExactText, Json, ObjectId, UserId, UtcDateTime
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade() -> None:
+    ${downgrades if downgrades else "pass"}

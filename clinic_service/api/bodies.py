@@ -1,0 +1,166 @@
+"""Reading request bodies: counted while they arrive, and decoded more strictly than JSON libraries do by default.
+
+Refused are: text that is not UTF-8, NUL characters, lone surrogates, NaN and infinities, integers beyond 64 bits, keys
+that stand twice, and nesting deeper than 64. No store can hold the first ones, and the others mean different things to
+different readers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from clinic_service.errors import BadRequest, Finding, PayloadTooLarge, UnsupportedMediaType
+
+DEFAULT_LIMIT = 1 << 20
+MAX_DEPTH = 64
+_MIN_INTEGER, _MAX_INTEGER = -(1 << 63), (1 << 63) - 1
+_MAX_DIGITS = 20
+_CHUNK = 1 << 16
+
+
+class _Absent:
+    """Told apart from `null`: no body was sent at all."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+ABSENT = _Absent()
+
+
+def read_body(environ: dict[str, Any], limit: int) -> bytes:
+    """The whole body, `b""` when there is none. Raises PayloadTooLarge as soon as more than `limit` bytes arrive."""
+    length = environ.get("CONTENT_LENGTH")
+    if not length:
+        return _read_counted(environ["wsgi.input"], limit + 1, limit) if _is_chunked(environ) else b""
+    if not length.isdecimal():
+        raise BadRequest("The header Content-Length is not valid.")
+    # The digits are counted first, because Python refuses to read thousands of them.
+    if len(length) > _MAX_DIGITS or int(length) > limit:
+        raise PayloadTooLarge
+    body = _read_counted(environ["wsgi.input"], int(length), limit)
+    if len(body) < int(length):
+        raise BadRequest("The request body ended early.")
+    return body
+
+
+def _is_chunked(environ: dict[str, Any]) -> bool:
+    # The length decides nothing here: a chunked body has none, and is a body all the same.
+    return bool(environ.get("wsgi.input_terminated")) or "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+
+
+def _read_counted(stream: Any, wanted: int, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while size < wanted:
+        part = stream.read(min(_CHUNK, wanted - size))
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    if size > limit:
+        raise PayloadTooLarge
+    return b"".join(parts)
+
+
+def require_json(content_type: str) -> None:
+    """Raise UnsupportedMediaType unless `content_type` says JSON in UTF-8; letter case does not matter."""
+    media_type, *parameters = content_type.split(";")
+    if media_type.strip().lower() != "application/json":
+        raise UnsupportedMediaType
+    for parameter in parameters:
+        name, _, value = parameter.strip().partition("=")
+        if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in ("utf-8", "utf8"):
+            raise UnsupportedMediaType
+
+
+def decode_json(raw: bytes) -> Any:
+    """The value that `raw` spells, ABSENT when it is blank. Raises BadRequest for anything this server does not read."""
+    if not raw.strip():
+        return ABSENT
+    try:
+        text = raw.decode("utf-8")
+        value = _DECODER.decode(text)
+    except UnicodeDecodeError:
+        _refuse("utf-8")
+    except (ValueError, RecursionError):
+        _refuse("json")
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        _refuse("depth")
+    if "\\u" in text and not _is_storable(value):
+        _refuse("characters")
+    return value
+
+
+def _refuse(rule: str) -> NoReturn:
+    raise BadRequest("The request body cannot be read.", [Finding("/body", rule)]) from None
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        _refuse("unique-keys")
+    return made
+
+
+def _integer(digits: str) -> int:
+    # Twenty characters hold every 64-bit integer; Python would spend long on thousands of digits.
+    if len(digits) > _MAX_DIGITS or not _MIN_INTEGER <= int(digits) <= _MAX_INTEGER:
+        _refuse("int64")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        _refuse("number")
+    return number
+
+
+def _constant(_name: str) -> NoReturn:
+    _refuse("number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_integer, parse_float=_number, parse_constant=_constant, strict=True
+)
+
+
+def _depth(value: Any) -> int:
+    deepest, level = 0, [value]
+    while level:
+        deepest += 1
+        level = [child for node in level for child in _children(node) if isinstance(child, list | dict)]
+        if deepest > MAX_DEPTH:
+            break
+    return deepest if isinstance(value, list | dict) else 0
+
+
+def _children(node: Any) -> Any:
+    return node.values() if isinstance(node, dict) else node
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether no text in `value` holds a NUL or half a surrogate pair; both can only come from `\\u` escapes."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, str):
+            if "\x00" in node or not _encodes(node):
+                return False
+        elif isinstance(node, dict):
+            pending.extend(node)
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+    return True
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

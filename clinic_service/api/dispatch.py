@@ -1,0 +1,150 @@
+"""The one door. Every request of every operation passes through `Dispatcher.run`, in this order:
+
+token (401) → access (403) → parameters and body (400) → handler → answer check → outbox rows → commit.
+
+Access is decided inside the transaction that the handler works in. An operation that asks other services first has a
+`prepare_…` function: it is authorized and read beforehand, prepared while no transaction is open, and authorized again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from clinic_service.api.bodies import ABSENT, decode_json, read_body, require_json
+from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
+from clinic_service.api.plan import Plan
+from clinic_service.auth.caller import Caller
+from clinic_service.auth.rules import Attempt, partner_caller
+from clinic_service.context import Answer, Context, Services
+from clinic_service.db.engine import Database
+from clinic_service.errors import BadRequest, Finding, NotImplementedYet, ServiceError, Unauthenticated
+from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.unit_of_work import UnitOfWork, run
+
+_log = logging.getLogger("clinic_service.dispatch")
+
+
+class AnswerBreaksSpec(Exception):
+    """A handler's answer does not fit the spec: a defect of ours, so nothing is stored and nothing of it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a handler is called with, or the reason why the request cannot be read."""
+
+    values: dict[str, Any]
+    refusal: ServiceError | None
+
+    def get(self) -> dict[str, Any]:
+        """The arguments. Raises the refusal."""
+        if self.refusal:
+            raise self.refusal
+        return self.values
+
+
+class Dispatcher:
+    """Runs plans against one database and one set of gateways."""
+
+    def __init__(self, database: Database, tokens: TokenVerifier, services: Services) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._services = services
+        self._enforce = services.config.answer_check == "enforce"
+
+    def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
+        """Carry out one request. Raises ServiceError for every refusal."""
+        caller = exchange.caller = self._caller(plan, exchange.environ)
+        if plan.handler is None:
+            return self._refuse_unbuilt(plan, caller, path)
+        # Read before the transaction opens, so that a slow sender holds no lock; told only once access is decided.
+        arguments = self._read(plan, exchange, path)
+        if plan.handler.prepare:
+            self._prepare(plan, caller, path, arguments)
+
+        def work(uow: UnitOfWork) -> RawAnswer:
+            plan.access.authorize(Attempt(caller, path, uow))
+            return self._handle(plan, caller, uow, arguments.get())
+
+        return run(self._database, work, writes=plan.writes)
+
+    def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
+        if plan.access.partner:
+            return partner_caller(plan.access.partner, environ, self._services.config)
+        token = environ.get("HTTP_X_TIDEPOOL_SESSION_TOKEN")
+        # A header that was sent twice arrives joined by a comma, which is no part of any token.
+        if not token or "," in token:
+            raise Unauthenticated
+        return self._tokens.caller(token)
+
+    def _refuse_unbuilt(self, plan: Plan, caller: Caller, path: dict[str, str]) -> RawAnswer:
+        self._authorize(plan, caller, path)
+        raise NotImplementedYet
+
+    def _prepare(self, plan: Plan, caller: Caller, path: dict[str, str], arguments: Arguments) -> None:
+        self._authorize(plan, caller, path)
+        given = arguments.get()
+        assert plan.handler is not None
+        assert plan.handler.prepare is not None
+        prepare = plan.handler.prepare
+        given["prepared"] = run(
+            self._database, lambda uow: prepare(Context(caller, uow, self._services), **given), writes=False
+        )
+
+    def _authorize(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
+        run(self._database, lambda uow: plan.access.authorize(Attempt(caller, path, uow)), writes=False)
+
+    def _read(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> Arguments:
+        try:
+            return Arguments(self._arguments(plan, exchange, path), None)
+        except ServiceError as refusal:
+            return Arguments({}, refusal)
+
+    def _arguments(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> dict[str, Any]:
+        arguments = plan.parameters.read_path(path)
+        query = plan.parameters.read_query(exchange.environ.get("QUERY_STRING", ""))
+        if plan.passes_query:
+            arguments["query"] = query
+        else:
+            for name, parameter in plan.parameters.query.items():
+                arguments[parameter.argument] = query.get(name)
+        if plan.body:
+            arguments["body"] = _read_body(plan, exchange.environ)
+        return arguments
+
+    def _handle(self, plan: Plan, caller: Caller, uow: UnitOfWork, arguments: dict[str, Any]) -> RawAnswer:
+        assert plan.handler is not None
+        result = plan.handler.function(Context(caller, uow, self._services), **arguments)
+        answer = result if isinstance(result, Answer) else Answer(plan.default_status, result)
+        uow.flush()
+        if not plan.check_answer(answer.status, answer.body):
+            self._report_broken(plan, answer)
+        if plan.answers.get(answer.status) is None:
+            return RawAnswer(answer.status)
+        return json_answer(answer.status, orjson.dumps(answer.body))
+
+    def _report_broken(self, plan: Plan, answer: Answer) -> None:
+        validator = plan.answers.get(answer.status)
+        places = [f"{f.pointer or '/'} {f.rule}" for f in validator.findings(answer.body, "")] if validator else []
+        _log.error("%s: the answer %s breaks the spec at %s", plan.operation_id, answer.status, places)
+        if self._enforce:
+            raise AnswerBreaksSpec
+
+
+def _read_body(plan: Plan, environ: dict[str, Any]) -> Any:
+    """The validated body, None when an optional one is absent or null. Raises BadRequest, or 413 and 415."""
+    assert plan.body is not None
+    raw = read_body(environ, plan.body_limit)
+    if raw.strip():
+        require_json(environ.get("CONTENT_TYPE", ""))
+    value = decode_json(raw)
+    if value is ABSENT:
+        if plan.body_required:
+            raise BadRequest("A request body is required.", [Finding("/body", "required")])
+        return None
+    if not plan.body.is_valid(value):
+        raise BadRequest(findings=plan.body.findings(value, "/body"))
+    return value

@@ -1,0 +1,56 @@
+"""Exchange: one request on its way through the server, and the raw answer that ends it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from clinic_service.auth.caller import Caller
+from clinic_service.db.ids import new_id
+
+REQUEST_ID_HEADER = "X-Tidepool-Trace-Request"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
+_PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class Exchange:
+    """What is known of a request: enough for the log line and the metrics, and nothing of its content."""
+
+    __slots__ = ("caller", "environ", "operation_id", "request_id", "started")
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.environ = environ
+        self.started = time.perf_counter()
+        self.operation_id: str | None = None
+        self.caller: Caller | None = None
+        given = environ.get("HTTP_X_TIDEPOOL_TRACE_REQUEST", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+
+class RawAnswer:
+    """A finished answer: status, headers and bytes, handed to the WSGI server as it is."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()) -> None:
+        self.status, self.body = status, body
+        self.headers = list(headers)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        headers = self.headers
+        if self.status != 204:
+            headers.append(("Content-Length", str(len(self.body))))
+        start_response(_PHRASES.get(self.status, str(self.status)), headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
+
+
+def json_answer(status: int, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> RawAnswer:
+    """An answer whose body is JSON."""
+    return RawAnswer(status, body, [("Content-Type", "application/json"), *headers])

@@ -1,0 +1,38 @@
+"""The request log: one JSON line for each request, made of listed facts only.
+
+A line never holds an address, a query, a body, a name or an error's text, so no health data can get into it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TextIO
+
+import orjson
+
+from clinic_service import clock
+from clinic_service.api.exchange import Exchange
+
+
+class RequestLog:
+    """Writes the lines to `stream`, by default the standard error stream."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    def write(self, exchange: Exchange, status: int, seconds: float) -> None:
+        """One line about an answered request."""
+        caller = exchange.caller
+        line: dict[str, Any] = {
+            "time": clock.to_wire(clock.now()),
+            "operation": exchange.operation_id,
+            "method": exchange.environ["REQUEST_METHOD"] if exchange.operation_id else None,
+            "status": status,
+            "ms": round(seconds * 1000, 3),
+            "request": exchange.request_id,
+            "caller": caller.id if caller else None,
+            "kind": caller.kind if caller else None,
+        }
+        stream = self._stream or sys.stderr
+        stream.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode())
+        stream.flush()

@@ -1,0 +1,72 @@
+"""operationId → handler. A handler is a function in `resources/<group>/handlers.py`, named after its operation.
+
+A module `resources/patients/handlers.py` with a public function `get_patient` handles `GetPatient` of
+`spec/clinic/paths/patients.yaml`. A function `prepare_get_patient` beside it, if there is one, runs first, while no
+transaction is open, and is where other services are asked.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from clinic_service.api.parameters import PlanError, snake_case
+from clinic_service.specification.apis import Operation
+
+_PREPARE = "prepare_"
+
+
+@dataclass(frozen=True)
+class Handler:
+    """The function that does an operation, and the one that prepares it outside the transaction."""
+
+    function: Callable[..., Any]
+    prepare: Callable[..., Any] | None
+    accepts: frozenset[str]
+
+
+def find_handlers(operations: Iterable[Operation]) -> dict[str, Handler]:
+    """The handlers by operationId; an operation without one is left out.
+
+    Raises PlanError for a handler that belongs to no operation: it would never run.
+    """
+    operations = list(operations)
+    modules = {group: _module(group) for group in {operation.group for operation in operations}}
+    found = {o.operation_id: handler for o in operations if (handler := _handler(modules[o.group], o))}
+    _refuse_strays(modules.values(), operations)
+    return found
+
+
+def handler_name(operation_id: str) -> str:
+    """The Python name of the handler of `operation_id`: `GetMRNSettings` → `get_mrn_settings`."""
+    return snake_case(operation_id)
+
+
+def _module(group: str) -> ModuleType | None:
+    package = f"clinic_service.resources.{group}"
+    if find_spec(package) is None or find_spec(f"{package}.handlers") is None:
+        return None
+    return importlib.import_module(f"{package}.handlers")
+
+
+def _handler(module: ModuleType | None, operation: Operation) -> Handler | None:
+    name = handler_name(operation.operation_id)
+    function = getattr(module, name, None)
+    if function is None:
+        return None
+    parameters = [p for p in inspect.signature(function).parameters if p != "ctx"]
+    return Handler(function, getattr(module, _PREPARE + name, None), frozenset(parameters))
+
+
+def _refuse_strays(modules: Iterable[ModuleType | None], operations: Iterable[Operation]) -> None:
+    names = {handler_name(operation.operation_id) for operation in operations}
+    for module in modules:
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            is_ours = module is not None and function.__module__ == module.__name__ and not name.startswith("_")
+            if is_ours and name.removeprefix(_PREPARE) not in names:
+                raise PlanError(f"{function.__module__}.{name} handles no operation of the spec")

@@ -1,0 +1,73 @@
+"""What the server answers beside the operations: health, metrics, the documents and a page to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+
+import flask
+import orjson
+
+from clinic_service.api import metrics
+from clinic_service.api.exchange import RawAnswer, json_answer
+from clinic_service.db.dialects import is_unavailable
+from clinic_service.db.engine import Database
+from clinic_service.db.schema import is_current
+from clinic_service.specification.apis import Api
+
+Page = Callable[[], RawAnswer]
+
+# Everything comes from this server; the page sets some styles in attributes and shows small pictures of its own.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+_ASSETS = {
+    "/docs": "docs.html",
+    "/docs/docs.js": "docs.js",
+    "/docs/swagger-ui/swagger-ui.css": "swagger-ui/swagger-ui.css",
+    "/docs/swagger-ui/swagger-ui-bundle.js": "swagger-ui/swagger-ui-bundle.js",
+    "/docs/swagger-ui/swagger-ui-standalone-preset.js": "swagger-ui/swagger-ui-standalone-preset.js",
+}
+
+
+def add_pages(app: flask.Flask, apis: list[Api], database: Database) -> None:
+    """Add the fixed addresses to `app`."""
+    pages: dict[str, Page] = {
+        "/live": lambda: _health(ok=True),
+        "/ready": lambda: _health(ok=_is_ready(database)),
+        "/metrics": lambda: RawAnswer(200, metrics.exposition(), [("Content-Type", metrics.CONTENT_TYPE)]),
+        **{address: _asset(name) for address, name in _ASSETS.items()},
+        **{f"/openapi/{api.name}.json": _document(api.document) for api in apis},
+    }
+    for address, view in pages.items():
+        app.add_url_rule(address, address, view, methods=["GET"], provide_automatic_options=False)
+
+
+def _health(*, ok: bool) -> RawAnswer:
+    status, word = (200, "ok") if ok else (503, "unavailable")
+    return json_answer(status, orjson.dumps({"status": word}), [("Cache-Control", "no-store")])
+
+
+def _is_ready(database: Database) -> bool:
+    """Whether the database answers and its schema is the one this program was made for."""
+    try:
+        with database.read_engine.connect() as connection:
+            return is_current(connection)
+    except Exception as error:
+        if is_unavailable(error):
+            return False
+        raise
+
+
+def _document(document: Mapping[str, object]) -> Page:
+    text = orjson.dumps(document)
+    return lambda: json_answer(200, text)
+
+
+def _asset(name: str) -> Page:
+    media_type = _TYPES[name.rsplit(".", 1)[-1]]
+    headers = [("Content-Type", f"{media_type}; charset=utf-8"), ("Content-Security-Policy", _POLICY)]
+    file = files("clinic_service.api") / "assets" / name
+    return lambda: RawAnswer(200, file.read_bytes(), headers)

@@ -1,0 +1,189 @@
+"""Schemas of the spec, compiled into validators in two forms.
+
+Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it; read-only values that are sent are
+passed on, and it is the operation that ignores them. Response form: all of `required` binds. In both, `nullable` becomes
+a union with null. Patterns run only in the validator's own engine, which reads `$` and `\\d` as the spec means them.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+
+from clinic_service.errors import Finding
+
+# Words for people carry no rule, and leaving them out makes compiling faster.
+_WORDS = frozenset(
+    {"description", "example", "examples", "title", "externalDocs", "deprecated", "discriminator", "xml"}
+)
+# Listing every error costs some 10 µs each, so a value with more parts than this gets its first one alone.
+_MAX_PARTS = 1000
+_EMAIL = re.compile(r"[^@\s]+@[^@\s\"',<>]+")
+
+
+def is_email(value: object) -> bool:
+    """One `@`, something on both sides, no blanks, and no quotes, commas or angle brackets in the domain."""
+    return not isinstance(value, str) or _EMAIL.fullmatch(value) is not None
+
+
+def _anything(_value: object) -> bool:
+    return True
+
+
+_FORMATS = {"email": is_email, "uri": _anything}
+
+
+def has_more_parts(value: object, limit: int) -> bool:
+    """Whether `value` has more than `limit` members and items, however deep."""
+    parts, pending = 0, [value]
+    while pending and parts <= limit:
+        node = pending.pop()
+        if isinstance(node, list | dict):
+            parts += len(node)
+            pending.extend(node.values() if isinstance(node, dict) else node)
+    return parts > limit
+
+
+class Validator:
+    """One compiled schema."""
+
+    def __init__(self, compiled: jsonschema_rs.Draft4Validator, known_names: frozenset[str]) -> None:
+        self.is_valid = compiled.is_valid
+        self._compiled = compiled
+        self._known_names = known_names
+
+    def findings(self, value: object, pointer: str) -> list[Finding]:
+        """Places where `value`, which stands at `pointer`, breaks the schema; at most 100, and never a value itself."""
+        errors = islice(self._errors(value), 100)
+        return [Finding(pointer + self._pointer(error), str(error.schema_path[-1])) for error in errors]
+
+    def _errors(self, value: object) -> Iterable[jsonschema_rs.ValidationError]:
+        if not has_more_parts(value, _MAX_PARTS):
+            return self._compiled.iter_errors(value)
+        try:
+            self._compiled.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return [error]
+        return []
+
+    def _pointer(self, error: jsonschema_rs.ValidationError) -> str:
+        path = list(error.instance_path)
+        missing = getattr(error.kind, "property", None)
+        if isinstance(missing, str):
+            path.append(missing)
+        return "".join(f"/{self._shown(part)}" for part in path)
+
+    def _shown(self, part: str | int) -> str:
+        # A key that is no name of the spec was made up by the client, so it may be anything: not to be repeated.
+        if isinstance(part, int) or part in self._known_names:
+            return str(part)
+        return "*"
+
+
+class Validators:
+    """Compiles schemas of one API document; references to its components are kept, and shared."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        schemas = document.get("components", {}).get("schemas", {})
+        self._known_names = frozenset(_property_names(document))
+        self._registries = {
+            form: jsonschema_rs.Registry(
+                [(f"urn:{form}", {"components": {"schemas": _transformed(schemas, schemas, form)}})]
+            )
+            for form in ("request", "response")
+        }
+        self._schemas = schemas
+
+    def request(self, schema: dict[str, Any]) -> Validator:
+        """The validator of `schema` for what clients send."""
+        return self._compile(schema, "request")
+
+    def response(self, schema: dict[str, Any]) -> Validator:
+        """The validator of `schema` for what the server answers."""
+        return self._compile(schema, "response")
+
+    def _compile(self, schema: dict[str, Any], form: str) -> Validator:
+        compiled = jsonschema_rs.Draft4Validator(
+            _absolute(_transformed(schema, self._schemas, form), f"urn:{form}"),
+            registry=self._registries[form],
+            formats=_FORMATS,
+            validate_formats=True,
+        )
+        return Validator(compiled, self._known_names)
+
+
+def _transformed(node: Any, schemas: dict[str, Any], form: str) -> Any:
+    if isinstance(node, list):
+        return [_transformed(item, schemas, form) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {
+        key: copy.copy(value) if key in ("enum", "required") else _transformed(value, schemas, form)
+        for key, value in node.items()
+        if not (key in _WORDS and isinstance(value, str | list | bool) and not _is_property_map(node, key))
+    }
+    if form == "request" and isinstance(made.get("required"), list):
+        _release_read_only(made, node, schemas)
+    if node.get("nullable") is True:
+        _allow_null(made)
+    if form == "response" and node.get("x-answer-may-be-empty") is True:
+        _allow_empty(made)
+    return made
+
+
+def _is_property_map(node: dict[str, Any], key: str) -> bool:
+    """Whether `key` names a property of a schema called like a keyword, and not the keyword."""
+    return isinstance(node[key], dict)
+
+
+def _release_read_only(made: dict[str, Any], node: dict[str, Any], schemas: dict[str, Any]) -> None:
+    properties = node.get("properties", {})
+    made["required"] = [name for name in node["required"] if not _is_read_only(properties.get(name, {}), schemas)]
+    if not made["required"]:
+        del made["required"]
+
+
+def _is_read_only(schema: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    if "$ref" in schema:
+        return _is_read_only(schemas[schema["$ref"].rsplit("/", 1)[-1]], schemas)
+    return bool(schema.get("readOnly")) or any(_is_read_only(part, schemas) for part in schema.get("allOf", []))
+
+
+def _allow_null(made: dict[str, Any]) -> None:
+    if isinstance(made.get("type"), str):
+        made["type"] = [made["type"], "null"]
+    if "enum" in made:
+        made["enum"] = [*made["enum"], None]
+
+
+def _allow_empty(made: dict[str, Any]) -> None:
+    """Required text for which there is nothing to say is sent as `""`, whatever its form is otherwise."""
+    for keyword in ("minLength", "format", "pattern"):
+        made.pop(keyword, None)
+
+
+def _absolute(node: Any, base: str) -> Any:
+    if isinstance(node, list):
+        return [_absolute(item, base) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: f"{base}{value}" if key == "$ref" and isinstance(value, str) else _absolute(value, base)
+        for key, value in node.items()
+    }
+
+
+def _property_names(node: Any) -> Iterable[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("properties"), dict):
+            yield from node["properties"]
+        for value in node.values():
+            yield from _property_names(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _property_names(item)

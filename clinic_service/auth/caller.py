@@ -1,0 +1,32 @@
+"""Caller: the person or service a verified token speaks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CallerKind(StrEnum):
+    """What a token can speak for. Partners prove themselves with a secret and have no token."""
+
+    PERSON = "person"
+    SERVICE = "service"
+    PARTNER = "partner"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`id` is the user id of a person and the name of a service; `identity_provider` the one a person signed in with."""
+
+    id: str
+    kind: CallerKind
+    identity_provider: str | None = None
+
+    @property
+    def is_service(self) -> bool:
+        return self.kind is CallerKind.SERVICE
+
+    @property
+    def person_id(self) -> str | None:
+        """The caller's user id when a person acts, None when a service does."""
+        return self.id if self.kind is CallerKind.PERSON else None

@@ -1,0 +1,188 @@
+"""The predicates behind the rule names of `x-access`, and how a list of names becomes one decision.
+
+A rule looks at the method's path values, the caller and the relations stored for them, in the request's transaction, and
+at nothing else: whoever is refused learns nothing from the body or from what exists. `spec/README.md` explains each name.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clinic_service.auth.caller import Caller, CallerKind
+from clinic_service.config import Config
+from clinic_service.errors import Forbidden, Unauthenticated
+from clinic_service.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a rule may look at. `path` holds the path values as sent, by their names in the spec, not yet validated."""
+
+    caller: Caller
+    path: Mapping[str, str]
+    uow: UnitOfWork
+
+    @property
+    def clinic_id(self) -> str:
+        return self.path["clinicId"]
+
+
+Rule = Callable[[Attempt, str], bool]
+
+
+def service(attempt: Attempt, _parameter: str) -> bool:
+    """A backend service."""
+    return attempt.caller.is_service
+
+
+def person(attempt: Attempt, _parameter: str) -> bool:
+    """Any signed-in person."""
+    return attempt.caller.kind is CallerKind.PERSON
+
+
+def self_(attempt: Attempt, parameter: str) -> bool:
+    """The person whose id stands in the path."""
+    return attempt.caller.person_id == attempt.path[parameter]
+
+
+def member(attempt: Attempt, _parameter: str) -> bool:
+    """A person with CLINIC_MEMBER or CLINIC_ADMIN in the clinic of the path."""
+    caller = attempt.caller.person_id
+    return caller is not None and attempt.uow.clinicians.is_member(attempt.clinic_id, caller)
+
+
+def admin(attempt: Attempt, _parameter: str) -> bool:
+    """A person with CLINIC_ADMIN in the clinic of the path."""
+    caller = attempt.caller.person_id
+    return caller is not None and attempt.uow.clinicians.is_admin(attempt.clinic_id, caller)
+
+
+def self_if_member(attempt: Attempt, parameter: str) -> bool:
+    """The person whose id stands in the path, if a member of the clinic."""
+    return self_(attempt, parameter) and member(attempt, parameter)
+
+
+def custodian(attempt: Attempt, parameter: str) -> bool:
+    """A person with effective `custodian` over the account in the path."""
+    return _holds(attempt, parameter, "custodian")
+
+
+def delegate(attempt: Attempt, parameter: str) -> bool:
+    """A person with effective `custodian`, or the older `admin`, over the account in the path."""
+    return _holds(attempt, parameter, "custodian", "admin")
+
+
+def service_if_custodian(attempt: Attempt, parameter: str) -> bool:
+    """A service, when the permission named in the path is `custodian`."""
+    return attempt.caller.is_service and attempt.path[parameter] == "custodian"
+
+
+def invite_creator(attempt: Attempt, parameter: str) -> bool:
+    """The person who made the invitation in the path."""
+    caller = attempt.caller.person_id
+    return caller is not None and attempt.uow.users.created_invite(attempt.path[parameter], caller)
+
+
+def _holds(attempt: Attempt, parameter: str, *names: str) -> bool:
+    caller = attempt.caller.person_id
+    if caller is None:
+        return False
+    held = attempt.uow.grants.effective(attempt.path[parameter], caller)
+    return any(name in held for name in names)
+
+
+@dataclass(frozen=True)
+class RuleKind:
+    """A predicate, and whether its name is followed by a path parameter or needs a clinic in the path."""
+
+    holds: Rule
+    takes_parameter: bool = False
+    needs_clinic: bool = False
+
+
+RULES: dict[str, RuleKind] = {
+    "service": RuleKind(service),
+    "person": RuleKind(person),
+    "self": RuleKind(self_, takes_parameter=True),
+    "member": RuleKind(member, needs_clinic=True),
+    "admin": RuleKind(admin, needs_clinic=True),
+    "self-if-member": RuleKind(self_if_member, takes_parameter=True, needs_clinic=True),
+    "custodian": RuleKind(custodian, takes_parameter=True),
+    "delegate": RuleKind(delegate, takes_parameter=True),
+    "service-if-custodian": RuleKind(service_if_custodian, takes_parameter=True),
+    "invite-creator": RuleKind(invite_creator, takes_parameter=True),
+}
+PARTNERS = ("redox", "redox-challenge", "xealth", "report")
+
+
+class AccessRuleError(ValueError):
+    """An `x-access` list is missing, names no known rule, or names a path parameter the operation does not have."""
+
+
+class Access:
+    """The rules of one operation, joined by *or*."""
+
+    def __init__(self, rules: Iterable[tuple[Rule, str]], partner: str | None = None) -> None:
+        self._rules = tuple(rules)
+        self.partner = partner
+
+    def authorize(self, attempt: Attempt) -> None:
+        """Raise Forbidden unless one of the rules holds; a partner has proved itself already."""
+        # A NUL cannot be part of any id, and one of the engines refuses to compare it.
+        if any("\x00" in value for value in attempt.path.values()):
+            raise Forbidden
+        if self.partner is None and not any(rule(attempt, parameter) for rule, parameter in self._rules):
+            raise Forbidden
+
+
+def compile_access(names: Any, path: str) -> Access:
+    """The decision that an `x-access` list spells, for an operation at `path`. Raises AccessRuleError."""
+    if not isinstance(names, list) or not names:
+        raise AccessRuleError("x-access must list at least one rule")
+    if any(str(name).startswith("partner:") for name in names):
+        return _partner_access(names)
+    return Access([_compile(str(name), path) for name in names])
+
+
+def _partner_access(names: list[Any]) -> Access:
+    partner = str(names[0]).partition(":")[2]
+    if len(names) != 1 or partner not in PARTNERS:
+        raise AccessRuleError(f"a partner rule stands alone and names one of {', '.join(PARTNERS)}")
+    return Access([], partner)
+
+
+def _compile(name: str, path: str) -> tuple[Rule, str]:
+    word, _, parameter = name.partition(":")
+    kind = RULES.get(word)
+    if kind is None:
+        raise AccessRuleError(f"unknown access rule {name!r}")
+    if kind.takes_parameter != bool(parameter) or (parameter and f"{{{parameter}}}" not in path):
+        raise AccessRuleError(f"access rule {name!r} must name a parameter of the path exactly if it takes one")
+    if kind.needs_clinic and "{clinicId}" not in path:
+        raise AccessRuleError(f"access rule {name!r} needs a clinicId in the path")
+    return kind.holds, parameter
+
+
+def partner_caller(partner: str, environ: Mapping[str, Any], config: Config) -> Caller:
+    """The partner that proves itself with its secret. Raises Unauthenticated; an unset secret admits nobody.
+
+    The Redox challenge carries its secret in the body and the report viewer a token in the query: their handlers judge it.
+    """
+    if partner == "redox" and not _same(config.redox_verification_token, environ.get("HTTP_VERIFICATION_TOKEN")):
+        raise Unauthenticated
+    if partner == "redox-challenge" and not config.redox_verification_token:
+        raise Unauthenticated
+    if partner == "xealth":
+        scheme, _, sent = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+        if scheme != "Bearer" or not _same(config.xealth_bearer_token, sent):
+            raise Unauthenticated
+    return Caller(partner, CallerKind.PARTNER)
+
+
+def _same(expected: str | None, sent: str | None) -> bool:
+    return bool(expected and sent) and hmac.compare_digest(
+        str(expected).encode(), str(sent).encode("latin-1", "replace")
+    )

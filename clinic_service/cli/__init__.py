@@ -1,0 +1,46 @@
+"""The command `clinic-service`.
+
+One module for each subcommand, imported when it is called, so that `--help` and `token` do not wait for the server's
+parts. Nothing but the result goes to standard output; exit status 0 is success, 1 findings or failure, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from clinic_service import __version__
+
+# subcommand: (module, name of the click command in it, one line for --help)
+_COMMANDS = {
+    "serve": ("serve", "serve", "Serve the two APIs."),
+    "db": ("db", "db", "Bring the database schema up, or look at it."),
+    "users": ("users", "users", "Manage the embedded directory of accounts."),
+    "token": ("token", "token", "Print a session token."),
+    "outbox": ("outbox", "outbox", "Deliver or list what others must learn."),
+    "spec": ("spec", "spec", "Check, bundle and look at the spec."),
+    "config": ("config", "config_command", "Print the effective settings."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"clinic_service.cli.{module}"), name)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="clinic-service")
+def main() -> None:
+    """A self-hostable server for Tidepool's Clinics API and Access API."""

@@ -1,0 +1,102 @@
+"""`clinic-service outbox`: what others are still to be told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from typing import Any
+
+import click
+from sqlalchemy import Row
+
+from clinic_service import clock
+from clinic_service.cli.common import load_config
+from clinic_service.cli.opening import opened_database
+from clinic_service.cli.tables import table
+from clinic_service.config import Config
+from clinic_service.gateways.accounts.choice import chosen_accounts
+from clinic_service.gateways.mail import chosen_mailer
+from clinic_service.outbox.deliveries import is_mail
+from clinic_service.outbox.queue import Queue
+from clinic_service.outbox.relay import Relay
+from clinic_service.unit_of_work import UnitOfWork, run
+
+
+@click.group
+def outbox() -> None:
+    """Deliver or list mails and notices."""
+
+
+@outbox.command
+@click.option("--once", is_flag=True, help="Deliver what is due now, and stop.")
+def relay(once: bool) -> None:
+    """Deliver until stopped. `clinic-service serve` does the same by itself; several relays get along."""
+    config = load_config()
+    with opened_database(config) as database:
+        worker = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
+        if once:
+            click.echo(f"{_deliver_all(worker)} delivered")
+        else:
+            worker.run(_stop_signal())
+
+
+def _deliver_all(worker: Relay) -> int:
+    total = 0
+    while delivered := worker.deliver_due():
+        total += delivered
+    return total
+
+
+def _stop_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+@outbox.command(name="list")
+@click.option("--all", "delivered_too", is_flag=True, help="Also what has been delivered.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, payloads included, instead of a table.")
+def list_outbox(delivered_too: bool, as_json: bool) -> None:
+    """List what waits for delivery, in order of delivery. Payloads hold names, so the table leaves them out."""
+    config = load_config()
+
+    def rows(unit: UnitOfWork) -> list[Row[Any]]:
+        return list(Queue(unit).list_rows(delivered_too=delivered_too))
+
+    with opened_database(config) as database:
+        found = run(database, rows, writes=False)
+    if as_json:
+        click.echo(json.dumps([_document(row, config) for row in found], indent=2))
+    else:
+        headings = ("ID", "CREATED", "KIND", "CLINIC", "STATE", "ATTEMPTS", "LAST FAILURE")
+        click.echo(table(headings, [_cells(row, config) for row in found]))
+
+
+def _state(row: Row[Any], config: Config) -> str:
+    if row.delivered_time is not None:
+        return "delivered"
+    if is_mail(row.kind) and not config.smtp_url:
+        return "no mail server"
+    return "failed, to be tried again" if row.attempts else "waiting"
+
+
+def _cells(row: Row[Any], config: Config) -> tuple[str, ...]:
+    created, clinic = clock.to_wire(row.created_time), row.clinic_id or ""
+    return row.id, created, row.kind, clinic, _state(row, config), str(row.attempts), row.last_error or ""
+
+
+def _document(row: Row[Any], config: Config) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "clinicId": row.clinic_id,
+        "payload": row.payload,
+        "state": _state(row, config),
+        "createdTime": clock.to_wire(row.created_time),
+        "deliveredTime": clock.to_wire(row.delivered_time) if row.delivered_time else None,
+        "nextAttemptTime": clock.to_wire(row.next_attempt_time),
+        "attempts": row.attempts,
+        "lastError": row.last_error,
+    }

@@ -1,0 +1,135 @@
+"""`clinic-service serve`: the server, from the first start on a laptop to several processes on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from clinic_service.cli.common import load_config
+from clinic_service.config import Config, variable
+
+_DEMO_DATABASE = "sqlite:///clinic-service-demo.db"
+_RELOAD_VARIABLE = "_CLINIC_SERVICE_RELOAD"
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [CLINIC_HOST, default 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on.  [CLINIC_PORT, default 8080]")
+@click.option("--workers", type=click.IntRange(min=1), help="Server processes.  [CLINIC_WORKERS, default 1]")
+@click.option("--database-url", help="Where the data is.  [CLINIC_DATABASE_URL]")
+@click.option("--demo", is_flag=True, help="Serve a believable clinic, from a database of its own.")
+@click.option("--reload", is_flag=True, help="Take edits of the spec's YAML on save.")
+def serve(demo: bool, reload: bool, **flags: Any) -> None:
+    """Serve the two APIs until SIGTERM or Ctrl-C; running requests are finished first."""
+    config = load_config(**flags)
+    if demo and flags["database_url"] is None and variable("database_url") not in os.environ:
+        config = load_config(**{**flags, "database_url": _DEMO_DATABASE})
+    _require_schema(config)
+    _introduce(config, demo=demo)
+    _hand_over(config, reload=reload)
+    _build()
+    _run(config)
+
+
+def _require_schema(config: Config) -> None:
+    """SQLite is brought up by itself. On PostgreSQL somebody decides when, since other processes may be running."""
+    from clinic_service.db import schema
+
+    if config.database_url.startswith("sqlite"):
+        schema.upgrade(config.database_url)
+    elif schema.current(config.database_url) is None or int(schema.current(config.database_url) or 0) < int(
+        schema.head()
+    ):
+        raise click.ClickException(
+            "The schema of the database is not at the newest revision. Bring it up first: clinic-service db upgrade"
+        )
+
+
+def _introduce(config: Config, *, demo: bool) -> None:
+    address = f"http://{config.host}:{config.port}"
+    click.echo(f"clinic-service on {address}   API reference: {address}/docs")
+    if config.session_jwks:
+        return
+    from clinic_service.gateways.tokens import session_secret
+
+    secret = session_secret(config)
+    if demo:
+        _introduce_demo(config, secret, address)
+    else:
+        click.echo(
+            "A token of a service:  clinic-service token service NAME\n"
+            "An account and a token of a person:  clinic-service users add --name 'Ada Lovelace' --email ada@example.org\n"
+            "                                     clinic-service token user ID"
+        )
+
+
+def _introduce_demo(config: Config, secret: str, address: str) -> None:
+    from clinic_service.app import open_database
+    from clinic_service.demo import ADMIN, MEMBER, PATIENT, fill
+    from clinic_service.gateways.tokens import mint
+
+    database = open_database(config)
+    clinic_id = fill(database)
+    database.dispose()
+    day = timedelta(hours=24)
+    tokens = {who.name: mint(secret, who.id, service=False, lifetime=day) for who in (ADMIN, MEMBER, PATIENT)}
+    tokens["demo-service"] = mint(secret, "demo-service", service=True, lifetime=day)
+    for name, token in tokens.items():
+        click.echo(f"\nToken of {name}, good for a day:\n{token}")
+    header = f"-H 'X-Tidepool-Session-Token: {tokens[ADMIN.name]}'"
+    click.echo(
+        f"\nThe demo clinic is {clinic_id}; {ADMIN.name} ({ADMIN.id}) is its admin, {MEMBER.name} ({MEMBER.id}) a member, "
+        f"{PATIENT.name} ({PATIENT.id}) a patient.\n"
+        f"Try this in another terminal:\n\ncurl -s {header} {address}/v1/clinics/{clinic_id}/patients/{PATIENT.id}\n"
+    )
+
+
+def _hand_over(config: Config, *, reload: bool) -> None:
+    """Give the effective settings to the server processes, which read their environment."""
+    for setting in fields(config):
+        value = getattr(config, setting.name)
+        if value is not None:
+            os.environ[variable(setting.name)] = str(value)
+    if reload:
+        os.environ[_RELOAD_VARIABLE] = "1"
+    if config.workers > 1:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="clinic-service-metrics-")
+
+
+def _build() -> None:
+    """Build the application here, before the processes that serve it are forked."""
+    from clinic_service.api.parameters import PlanError
+    from clinic_service.server import build
+    from clinic_service.specification.source import SpecError
+
+    try:
+        build()
+    except (SpecError, PlanError) as error:
+        raise click.ClickException(f"The spec cannot be served: {error}") from None
+
+
+def _run(config: Config) -> None:
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    is_sqlite = config.database_url.startswith("sqlite")
+    Server(
+        "clinic_service.server:load",
+        factory=True,
+        address=config.host,
+        port=config.port,
+        interface=Interfaces.WSGI,
+        workers=config.workers,
+        # One thread is fastest where the database is a file; with a server, a second one works while the first waits.
+        blocking_threads=1 if is_sqlite else config.database_pool_size,
+        log_level=LogLevels.warning,
+        log_access=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=config.drain_seconds,
+    ).serve()

@@ -1,0 +1,103 @@
+"""`clinic-service spec`: for those who edit the YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import orjson
+
+from clinic_service.packaged import spec_folder
+from clinic_service.specification.apis import API_NAMES, Api, load_apis
+from clinic_service.specification.source import SpecError
+
+
+@click.group()
+def spec() -> None:
+    """Check, bundle and look at the spec."""
+
+
+_folder = click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another spec than the server's own.",
+)
+
+
+@spec.command()
+@_folder
+def check(folder: Path | None) -> None:
+    """Print everything that is wrong, with file and line; status 1 when there is something."""
+    from clinic_service.specification.check import check as check_spec
+
+    where = folder or spec_folder()
+    tests = where.parent / "tests"
+    findings = check_spec(where, tests if tests.is_dir() else None)
+    for finding in findings:
+        click.echo(finding)
+    if findings:
+        click.echo(f"{len(findings)} findings", err=True)
+        raise SystemExit(1)
+
+
+@spec.command()
+@click.argument("api", type=click.Choice(API_NAMES))
+@_folder
+def bundle(api: str, folder: Path | None) -> None:
+    """Print one API as a self-contained JSON document."""
+    found = next(loaded for loaded in _apis(folder) if loaded.name == api)
+    click.echo(orjson.dumps(found.document, option=orjson.OPT_INDENT_2))
+
+
+@spec.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects instead of a table.")
+@_folder
+def coverage(as_json: bool, folder: Path | None) -> None:
+    """Tell of each operation whether it is implemented; one that is not answers 501."""
+    from clinic_service.specification.tables import as_text
+    from clinic_service.specification.tables import coverage as cover
+
+    rows = cover(_apis(folder))
+    if as_json:
+        facts = [{"api": r.api, "operationId": r.operation_id, "implemented": r.implemented} for r in rows]
+        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+        return
+    words = {True: "yes", False: "no (501)"}
+    table = [(r.api, r.operation_id, r.method, r.path, words[r.implemented]) for r in rows]
+    click.echo(as_text(("API", "OPERATION", "METHOD", "PATH", "IMPLEMENTED"), table))
+    click.echo(f"\n{sum(r.implemented for r in rows)} of {len(rows)} operations are implemented.")
+
+
+@spec.command()
+@_folder
+def access(folder: Path | None) -> None:
+    """Print who may call what."""
+    from clinic_service.specification.tables import access as list_access
+    from clinic_service.specification.tables import as_text
+
+    click.echo(as_text(("OPERATION", "METHOD", "PATH", "WHO"), list_access(_apis(folder))))
+
+
+@spec.command()
+@click.argument("operation")
+@_folder
+def stub(operation: str, folder: Path | None) -> None:
+    """Print the handler, test and schemas that OPERATION still needs."""
+    from clinic_service.api.operations import find_handlers
+    from clinic_service.specification.stub import stub as make_stub
+
+    for api in _apis(folder):
+        for found in api.operations:
+            if found.operation_id == operation:
+                if find_handlers([*api.operations]).get(operation):
+                    raise click.ClickException(f"{operation} has a handler already.")
+                click.echo(make_stub(api, found))
+                return
+    raise click.ClickException(f"The spec has no operation {operation}.")
+
+
+def _apis(folder: Path | None) -> list[Api]:
+    try:
+        return load_apis(folder)
+    except SpecError as error:
+        raise click.ClickException(str(error)) from None

@@ -1,0 +1,77 @@
+"""`clinic-service token`: session tokens for servers without an identity provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from clinic_service.cli.common import load_config
+from clinic_service.cli.opening import opened_directory, plain_errors
+from clinic_service.config import Config
+from clinic_service.gateways.tokens import mint, session_secret
+from clinic_service.gateways.user_ids import is_user_id
+
+_HOURS_IN_A_YEAR = 8760
+
+
+@click.group
+def token() -> None:
+    """Print a session token, for the header X-Tidepool-Session-Token."""
+
+
+def _hours_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--hours",
+        type=click.FloatRange(0, _HOURS_IN_A_YEAR, min_open=True),
+        default=24,
+        show_default=True,
+        help="How long the token is good.",
+    )(command)
+
+
+@token.command
+@click.argument("user_id")
+@_hours_option
+def user(user_id: str, hours: float) -> None:
+    """Print a token that speaks for the person USER_ID."""
+    if not is_user_id(user_id):
+        raise click.BadParameter("a user id is ten lower-case hex characters, or a UUID in lower case.")
+    config = load_config()
+    click.echo(_token(config, user_id, service=False, hours=hours))
+    if not config.accounts_url and not _is_known(config, user_id):
+        click.echo(f"Warning: there is no account {user_id}. `clinic-service users add` makes one.", err=True)
+
+
+@token.command
+@click.argument("name")
+@_hours_option
+def service(name: str, hours: float) -> None:
+    """Print a token that speaks for the backend service NAME."""
+    if not name:
+        raise click.BadParameter("a service needs a name.")
+    click.echo(_token(load_config(), name, service=True, hours=hours))
+
+
+def _token(config: Config, subject: str, *, service: bool, hours: float) -> str:
+    with plain_errors():
+        secret = session_secret(config)
+    return mint(
+        secret,
+        subject,
+        service=service,
+        lifetime=timedelta(hours=hours),
+        issuer=config.session_issuer,
+        audience=config.session_audience,
+    )
+
+
+def _is_known(config: Config, user_id: str) -> bool:
+    try:
+        with opened_directory(config) as directory:
+            return directory.find_account(user_id) is not None
+    except click.ClickException:
+        # Without a database nobody is known.
+        return False

@@ -1,0 +1,126 @@
+"""`clinic-service users`: the accounts in the embedded directory."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import click
+
+from clinic_service.cli.common import load_config
+from clinic_service.cli.opening import opened_directory
+from clinic_service.cli.tables import table
+from clinic_service.gateways.accounts import Account, AccountNotFound, Profile
+from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
+from clinic_service.gateways.accounts.profiles import is_date
+from clinic_service.gateways.user_ids import is_user_id, new_user_id
+
+_EMAIL = re.compile(r"[^@\s,<>\"]+@[^@\s,<>\"]+")
+
+
+@click.group
+def users() -> None:
+    """Manage accounts, when no accounts service is configured."""
+
+
+def _user_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    if value is not None and not is_user_id(value):
+        raise click.BadParameter("write ten lower-case hex characters, or a UUID in lower case.")
+    return value or new_user_id()
+
+
+def _emails(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_EMAIL.fullmatch(value) for value in values):
+        raise click.BadParameter("that is no e-mail address.")
+    return values
+
+
+def _birthday(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_date(value):
+        raise click.BadParameter("write a date as YYYY-MM-DD.")
+    return value
+
+
+@users.command(name="add")
+@click.option("--name", help="Full name of the account's owner.")
+@click.option("--email", "emails", multiple=True, callback=_emails, help="Address; the first one is the user name.")
+@click.option("--role", "roles", multiple=True, help="Role, such as `clinic` for a legacy clinic account.")
+@click.option("--id", "user_id", callback=_user_id, help="User id; made up when it is not given.")
+@click.option("--patient-name", help="Full name of the patient, when the owner acts for somebody else.")
+@click.option("--birthday", callback=_birthday, help="The patient's date of birth, YYYY-MM-DD.")
+@click.option("--mrn", help="The patient's medical record number.")
+@click.option("--device", "devices", multiple=True, help="A device the patient uses.")
+def add(
+    name: str | None,
+    emails: tuple[str, ...],
+    roles: tuple[str, ...],
+    user_id: str,
+    patient_name: str | None,
+    birthday: str | None,
+    mrn: str | None,
+    devices: tuple[str, ...],
+) -> None:
+    """Add an account and print its id.
+
+    --email, --role and --device may be repeated.
+    """
+    profile = Profile(name, patient_name, birthday, mrn, devices or None)
+    with opened_directory(load_config()) as directory:
+        click.echo(directory.add(NewAccount(user_id, emails, roles, profile)).user_id)
+
+
+@users.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+def list_users(as_json: bool) -> None:
+    """List all accounts, the oldest first."""
+    with opened_directory(load_config()) as directory:
+        found = directory.list_accounts()
+    if as_json:
+        click.echo(json.dumps([_document(account, profile) for account, profile in found], indent=2))
+        return
+    rows = [(a.user_id, p.full_name or "", ", ".join(a.emails), ", ".join(a.roles)) for a, p in found]
+    click.echo(table(("ID", "NAME", "E-MAIL", "ROLES"), rows))
+
+
+@users.command(name="show")
+@click.argument("id_or_email")
+def show(id_or_email: str) -> None:
+    """Show one account as JSON, by its id or one of its addresses."""
+    with opened_directory(load_config()) as directory:
+        account = _get(directory, id_or_email)
+        click.echo(json.dumps(_document(account, directory.find_profile(account.user_id)), indent=2))
+
+
+@users.command(name="remove")
+@click.argument("user_id")
+def remove(user_id: str) -> None:
+    """Remove an account.
+
+    What clinics know about the user stays; the API operation DeleteUserFromClinics removes it.
+    """
+    with opened_directory(load_config()) as directory:
+        directory.remove(_get(directory, user_id).user_id)
+
+
+def _get(directory: EmbeddedAccounts, id_or_email: str) -> Account:
+    find = directory.find_by_email if "@" in id_or_email else directory.find_account
+    account = find(id_or_email)
+    if account is None:
+        raise AccountNotFound
+    return account
+
+
+def _document(account: Account, profile: Profile) -> dict[str, Any]:
+    return {
+        "id": account.user_id,
+        "name": profile.full_name,
+        "emails": list(account.emails),
+        "roles": list(account.roles),
+        "patient": {
+            "name": profile.patient_full_name,
+            "birthday": profile.birthday,
+            "mrn": profile.mrn,
+            "devices": list(profile.target_devices or ()),
+        },
+    }

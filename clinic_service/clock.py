@@ -1,0 +1,35 @@
+"""The one clock. Tests stop and move it with `frozen`; nothing else in the package asks for the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+_frozen: datetime | None = None
+
+
+def now() -> datetime:
+    """The present time in UTC, cut to milliseconds so that a stored time equals the time that is shown."""
+    return truncate(_frozen or datetime.now(UTC))
+
+
+def truncate(time: datetime) -> datetime:
+    """`time` without the part below a millisecond."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def to_wire(time: datetime) -> str:
+    """`time`, which must be in UTC, as it is sent: RFC 3339 with `Z` and three decimals."""
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+
+
+@contextmanager
+def frozen(time: datetime) -> Iterator[None]:
+    """Stop the clock at `time` while the block runs."""
+    global _frozen  # noqa: PLW0603 - one clock for the whole process is the point
+    before, _frozen = _frozen, time
+    try:
+        yield
+    finally:
+        _frozen = before

@@ -1,0 +1,144 @@
+"""Every setting: its default, its environment variable and why one would change it.
+
+A setting comes from its flag on the command line, else from its variable (`CLINIC_` and the field's name in capitals),
+else from its default. A variable with the prefix that is no setting is an error: it is nearly always a misspelling.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from clinic_service.errors import ServiceError
+
+PREFIX = "CLINIC_"
+
+
+class ConfigError(ServiceError):
+    """The settings contradict each other or cannot be read; the message says which and how to mend it."""
+
+
+def setting(default: Any, why: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"why": why, "secret": secret})
+
+
+@dataclass(frozen=True)
+class Config:
+    """The effective settings of one process."""
+
+    database_url: str = setting(
+        "sqlite:///clinic-service.db", "where the data is; postgresql://… for the server engine"
+    )
+    sqlite_synchronous: str = setting(
+        "FULL", "NORMAL is faster and may lose the last commits when the power fails, never with a crash"
+    )
+    database_pool_size: int = setting(2, "connections per process and kind; keep it equal to the threads of a process")
+    host: str = setting("127.0.0.1", "address to listen on")
+    port: int = setting(8080, "port to listen on")
+    workers: int = setting(1, "server processes; one for each core is a good start")
+    drain_seconds: int = setting(15, "how long a stopping server lets running requests finish")
+    session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)
+    session_jwks: str | None = setting(None, "file or URL with the public keys of RS256 and ES256 session tokens")
+    session_issuer: str | None = setting(None, "issuer that session tokens must name")
+    session_audience: str | None = setting(None, "audience that session tokens must name")
+    accounts_url: str | None = setting(
+        None, "base URL of the accounts service (shoreline); unset: the embedded directory"
+    )
+    profiles_url: str | None = setting(None, "base URL of the profiles service (seagull)")
+    accounts_server_name: str | None = setting(None, "name this server logs in to the accounts service with")
+    accounts_server_secret: str | None = setting(None, "secret for that log-in", secret=True)
+    demo_patient_user_id: str | None = setting(None, "user whose record every new clinic gets as its demo patient")
+    smtp_url: str | None = setting(
+        None, "smtp://user:password@host:port to send mail; unset: mail stays in the outbox", secret=True
+    )
+    mail_from: str = setting("Clinic Service <no-reply@localhost>", "sender of the mail")
+    application_url: str | None = setting(None, "base URL of the web application that links in mails lead to")
+    redox_verification_token: str | None = setting(
+        None, "secret shared with Redox; unset: every call is refused", secret=True
+    )
+    xealth_bearer_token: str | None = setting(
+        None, "secret shared with Xealth; unset: every call is refused", secret=True
+    )
+    answer_check: str = setting(
+        "enforce", "enforce: an answer that breaks the spec becomes a 500; report: it is only logged"
+    )
+    log_level: str = setting("INFO", "least severe message that is logged")
+
+    def __post_init__(self) -> None:
+        _require_choice("sqlite_synchronous", self.sqlite_synchronous, ("FULL", "NORMAL"))
+        _require_choice("answer_check", self.answer_check, ("enforce", "report"))
+        if self.accounts_url and not (self.accounts_server_name and self.accounts_server_secret and self.profiles_url):
+            raise ConfigError(
+                "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
+                "CLINIC_ACCOUNTS_SERVER_SECRET as well."
+            )
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, **flags: Any) -> Self:
+        """The settings of `environ`, overridden by the `flags` that are not None.
+
+        Raises ConfigError for an unknown variable and for a value that cannot be read.
+        """
+        known = {variable(f.name): f for f in fields(cls)}
+        unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+        unknown = [name for name in unknown if name not in TEST_VARIABLES]
+        if unknown:
+            raise ConfigError(f"Unknown setting in the environment: {', '.join(unknown)}. Known: {', '.join(known)}.")
+        values: dict[str, Any] = {f.name: _read(f, environ[name]) for name, f in known.items() if environ.get(name)}
+        values.update({name: value for name, value in flags.items() if value is not None})
+        return cls(**values)
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Each setting as (variable, effective value, default, why), secrets masked."""
+        return [
+            (variable(f.name), self._shown(f.name), _text(f.default), f.metadata["why"])
+            for f in fields(self)
+            if f.default is not MISSING
+        ]
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if value is None:
+            return ""
+        if next(f for f in fields(self) if f.name == name).metadata["secret"]:
+            return "********"
+        return mask_password(value) if isinstance(value, str) and "://" in value else str(value)
+
+
+# Read by the tests, not by the server.
+TEST_VARIABLES = frozenset({"CLINIC_TEST_DATABASE_URL"})
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting `name`."""
+    return PREFIX + name.upper()
+
+
+def mask_password(url: str) -> str:
+    """`url` with the password, if it holds one, replaced by stars."""
+    parts = urlsplit(url)
+    if not parts.password:
+        return url
+    user_info, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user_info.split(':', 1)[0]}:********@{host}"))
+
+
+def _read(setting_field: Any, text: str) -> str | int:
+    if "int" not in str(setting_field.type):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{variable(setting_field.name)} must be a whole number.") from None
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{variable(name)} must be one of {', '.join(choices)}.")
+
+
+def _text(default: Any) -> str:
+    return "" if default is None else mask_password(str(default))

@@ -1,0 +1,39 @@
+"""What all tables share: the declarative base, the names of constraints, the two time stamps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, MetaData, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from clinic_service.db.types import UtcDateTime
+
+# Every constraint has a name, so that a violation can be told apart and a later revision can drop it.
+NAMING_CONVENTION = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The base of all models. Relationships are `lazy="raise"`: the repository that promises one loads it."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {str: Text, datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it as it stands
+
+
+class Timestamps:
+    """When a row came to be and when it last changed; whoever writes the row sets both from the unit's time."""
+
+    created_time: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_time: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index over only those rows that fulfil the condition `where`, written in SQL."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)

@@ -1,0 +1,130 @@
+"""What the two engines spell differently, and what their errors mean."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Table, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from clinic_service.db.base import Base
+
+_SERIALIZATION_FAILURE = "40001"
+_DEADLOCK = "40P01"
+# Connection failures, shutting down, starting up, and no connection left.
+_UNAVAILABLE_STATES = ("08", "57P", "53300")
+_SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_SQLITE_UNAVAILABLE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
+_SQLITE_PREFIX = re.compile(r"(UNIQUE|CHECK) constraint failed: (.+)", re.DOTALL)
+# Any number will do, as long as nobody else takes it in the same database.
+_REVISION_LOCK = 0x636C696E6963
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the transaction failed only because of another one, so that running it again can succeed."""
+    if not isinstance(error, DBAPIError):
+        return False
+    return _state(error) in (_SERIALIZATION_FAILURE, _DEADLOCK) or _sqlite_code(error) in _SQLITE_BUSY
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database could not be reached or used, through no fault of the statement."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    return (
+        error.connection_invalidated
+        or _state(error).startswith(_UNAVAILABLE_STATES)
+        or _sqlite_code(error) in _SQLITE_UNAVAILABLE
+        or _never_connected(error)
+    )
+
+
+def _never_connected(error: DBAPIError) -> bool:
+    # A server's error has a state and a failed attempt to connect has none; SQLite's has a code instead.
+    name = type(error.orig).__name__
+    return name in ("OperationalError", "ConnectionTimeout") and not _state(error) and _sqlite_code(error) is None
+
+
+def _state(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _sqlite_code(error: DBAPIError) -> int | None:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    # The lower byte is the kind of the error, the upper ones say more.
+    return None if code is None else code & 0xFF
+
+
+def constraint_name(error: IntegrityError) -> str | None:
+    """The name of the constraint or unique index that was violated.
+
+    None for a missing value and, on SQLite, for a foreign key, which it does not name.
+    """
+    diagnosis = getattr(error.orig, "diag", None)
+    if diagnosis is not None:
+        name: str | None = diagnosis.constraint_name
+        return name
+    found = _SQLITE_PREFIX.search(str(error.orig))
+    if found is None:
+        return None
+    kind, detail = found.groups()
+    return detail if kind == "CHECK" else _unique_name(detail)
+
+
+def _unique_name(detail: str) -> str | None:
+    """The name of what keeps the columns `table.a, table.b` unique, which are all that SQLite tells."""
+    columns = [column.split(".") for column in detail.split(", ")]
+    table = Base.metadata.tables.get(columns[0][0])
+    if table is None:
+        return None
+    wanted = [column for _, column in columns]
+    return next((name for name, names in _unique_columns(table) if names == wanted), None)
+
+
+def _unique_columns(table: Table) -> Iterator[tuple[str, list[str]]]:
+    yield str(table.primary_key.name), table.primary_key.columns.keys()
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield str(constraint.name), constraint.columns.keys()
+    for index in table.indexes:
+        if index.unique:
+            yield str(index.name), index.columns.keys()
+
+
+def insert_or_update(model: type[Base], *changed: str) -> Insert:
+    """An insert that, where a row with the same primary key exists, sets its columns `changed` instead."""
+    table = model.metadata.tables[model.__tablename__]
+    # Both engines take the same words, which the library offers for each of them separately.
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_={name: statement.excluded[name] for name in changed}
+    )
+
+
+@contextmanager
+def revision_lock(connection: Connection) -> Iterator[None]:
+    """Let only one process at a time change the schema; the others wait.
+
+    On SQLite the transaction that a revision runs in is already such a lock.
+    """
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _REVISION_LOCK})
+    # From here on a statement that waits for a table gives up soon, because everybody else queues behind it.
+    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _REVISION_LOCK})
+        connection.execute(text("RESET lock_timeout"))
+        connection.commit()

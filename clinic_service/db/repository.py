@@ -1,0 +1,30 @@
+"""The base of repositories: each is a set of questions, asked inside one unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import CursorResult, Executable
+from sqlalchemy.orm import Session
+
+
+class Unit(Protocol):
+    """What a repository needs of the unit of work it belongs to."""
+
+    @property
+    def session(self) -> Session: ...
+    @property
+    def now(self) -> datetime: ...
+    def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
+    ) -> CursorResult[Any]: ...
+    def flush(self) -> None: ...
+
+
+class Repository:
+    """Statements are module constants with bind parameters: building one costs more than running it."""
+
+    def __init__(self, uow: Unit) -> None:
+        self._uow = uow

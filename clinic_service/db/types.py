@@ -1,0 +1,143 @@
+"""Column types that mean the same on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, String, Text, cast
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+
+from clinic_service import clock
+
+# Room for longer members, so that adding one changes the CHECK constraint only.
+_ENUM_LENGTH = 32
+_WIRE_TIME_LENGTH = len("2000-01-01T00:00:00.000Z")
+
+
+class ExactText(TypeDecorator[str]):
+    """Text that is compared and sorted byte by byte, whatever the database's language."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        collation = "C" if dialect.name == "postgresql" else None
+        return dialect.type_descriptor(String(self.length, collation))
+
+
+class ObjectId(ExactText):
+    """An id as `db.ids.new_id` makes it: 24 lower-case hex characters."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(24)
+
+
+class UserId(ExactText):
+    """The id of an account: ten hex characters, or 36 in the newer form."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(36)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time with millisecond precision, always UTC on the way out.
+
+    SQLite has no such type; there it is the text that the API sends, which sorts in order of time.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        kept_as_text = dialect.name == "sqlite"
+        return dialect.type_descriptor(String(_WIRE_TIME_LENGTH) if kept_as_text else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Raises ValueError for a time without a zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A time without a zone cannot be stored.")
+        time = clock.truncate(value.astimezone(UTC))
+        return clock.to_wire(time) if dialect.name == "sqlite" else time
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        time = datetime.fromisoformat(value) if dialect.name == "sqlite" else value
+        return time.astimezone(UTC)
+
+
+def to_json(value: Any) -> str:
+    """`value` as JSON text, times as the API sends them."""
+    return orjson.dumps(value, default=_json_default, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+
+
+def _json_default(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return clock.to_wire(clock.truncate(value.astimezone(UTC)))
+    raise TypeError(f"{type(value).__name__} has no JSON form.")
+
+
+class JsonText(UserDefinedType[str]):
+    """A JSON document read and written as its text, to be passed on without looking inside.
+
+    `type_coerce(column, JsonText)` reads a column of type Json like this.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSON"
+
+    def column_expression(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        # Otherwise a driver that knows JSON would decode it.
+        return cast(column, Text)
+
+
+class Json(UserDefinedType[Any]):
+    """A JSON object or array, decoded. None is an absent document (NULL), never JSON's null.
+
+    Changes inside a loaded value are not noticed: assign a new value.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSON"
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:  # noqa: ARG002 - SQLAlchemy's signature
+        return lambda value: None if value is None else to_json(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Any] | None:  # noqa: ARG002
+        if dialect.name == "postgresql":
+            return None  # its driver has decoded it
+        return lambda value: None if value is None else orjson.loads(value)
+
+
+def string_enum(members: type[StrEnum], name: str) -> Enum:
+    """The type of a column that holds a member of `members`, kept as its value.
+
+    A CHECK constraint named after the table and `name` lists the values.
+    """
+    return Enum(
+        members,
+        name=name,
+        native_enum=False,
+        length=_ENUM_LENGTH,
+        create_constraint=True,
+        validate_strings=True,
+        values_callable=lambda kind: [member.value for member in kind],
+    )

@@ -1,0 +1,207 @@
+"""A believable clinic to try the API on: an admin, a member, forty patients with tags, sites, permissions and grants."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+
+from clinic_service.db.engine import Database
+from clinic_service.db.ids import new_id
+from clinic_service.models import (
+    Account,
+    AccountEmail,
+    Clinic,
+    Clinician,
+    DataSource,
+    Grant,
+    Patient,
+    PatientSite,
+    PatientTag,
+    ShareCode,
+    Site,
+    Tag,
+)
+from clinic_service.unit_of_work import UnitOfWork, writing
+
+
+class Somebody(NamedTuple):
+    """A person of the demo, the same in every demo."""
+
+    id: str
+    name: str
+    email: str
+
+
+ADMIN = Somebody("ada0000001", "Ada Archer", "ada@harbour.example")
+MEMBER = Somebody("b0b0000002", "Bob Baker", "bob@harbour.example")
+PATIENT = Somebody("ca40100003", "Carol Cooper", "carol@mail.example")
+PARENT = Somebody("da40000004", "Daniel Cooper", "daniel@mail.example")
+
+CLINIC_NAME = "Harbour Diabetes Centre"
+_SHARE_CODE = "HRBR-2Q7K-M9XD"
+_TAGS = ("Pump", "Pregnant", "Newly diagnosed", "Study A", "Needs call")
+_SITES = ("North Wing", "City Clinic", "School programme")
+_FIRST_NAMES = (
+    "Amara",
+    "Ben",
+    "Chloe",
+    "Diego",
+    "Elif",
+    "Finn",
+    "Grace",
+    "Hiro",
+    "Ines",
+    "Jonas",
+    "Kavya",
+    "Liam",
+    "Mei",
+)
+_LAST_NAMES = (
+    "Adeyemi",
+    "Brown",
+    "Chen",
+    "Duarte",
+    "Evans",
+    "Fischer",
+    "García",
+    "Haddad",
+    "Ito",
+    "Jensen",
+    "Kowalska",
+)
+_DIAGNOSES = ("type1", "type1", "type2", "type2", "gestational", "lada")
+_SOURCES = ((), (("dexcom", "connected"),), (("abbott", "pending"),), (("dexcom", "error"), ("abbott", "connected")))
+
+
+def fill(database: Database) -> str:
+    """Put the demo clinic into `database`, once; gives its id."""
+    with writing(database) as unit:
+        known = unit.execute(select(ShareCode.clinic_id).where(ShareCode.code == _SHARE_CODE)).scalar()
+        return str(known) if known else _make_clinic(unit)
+
+
+def _make_clinic(unit: UnitOfWork) -> str:
+    clinic = Clinic(
+        id=new_id(),
+        name=CLINIC_NAME,
+        address="1 Quay Street",
+        city="Port Haven",
+        postal_code="94016",
+        state="CA",
+        country="US",
+        clinic_type="provider_practice",
+        clinic_size="0-249",
+        preferred_bg_units="mg/dL",
+        timezone="US/Pacific",
+        is_migrated=True,
+        patient_count_settings={"hardLimit": {"plan": 250}},
+        **_times(unit, days_ago=200),
+    )
+    unit.session.add_all([clinic, ShareCode(code=_SHARE_CODE, clinic_id=clinic.id, canonical=True)])
+    unit.flush()
+    _add_accounts(unit)
+    _add_clinician(unit, clinic, ADMIN, "CLINIC_ADMIN")
+    _add_clinician(unit, clinic, MEMBER, "CLINIC_MEMBER")
+    _add_patients(unit, clinic)
+    unit.session.add(Grant(sharer_id=PATIENT.id, grantee_id=PARENT.id, permissions={"view": {}, "follow": {}}))
+    return clinic.id
+
+
+def _times(unit: UnitOfWork, *, days_ago: int) -> dict[str, Any]:
+    time = unit.now - timedelta(days=days_ago)
+    return {"created_time": time, "updated_time": time}
+
+
+def _add_accounts(unit: UnitOfWork) -> None:
+    for person in (ADMIN, MEMBER, PATIENT, PARENT):
+        unit.session.add(
+            Account(
+                user_id=person.id,
+                username=person.email,
+                full_name=person.name,
+                roles=["clinician"] if person in (ADMIN, MEMBER) else [],
+                **_times(unit, days_ago=210),
+            )
+        )
+        unit.flush()
+        unit.session.add(AccountEmail(email=person.email, user_id=person.id, position=0))
+
+
+def _add_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, role: str) -> None:
+    clinician = Clinician(
+        clinic_id=clinic.id,
+        id=new_id(),
+        user_id=person.id,
+        email=person.email,
+        name=person.name,
+        **_times(unit, days_ago=190),
+    )
+    clinician.roles = (role,)
+    unit.session.add(clinician)
+
+
+def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
+    tags = [Tag(clinic_id=clinic.id, id=new_id(), name=name, name_key=name.replace(" ", "").lower()) for name in _TAGS]
+    sites = [Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=name.casefold()) for name in _SITES]
+    unit.session.add_all([*tags, *sites])
+    unit.flush()
+    # The same forty in every demo.
+    chance = random.Random(40)
+    for number in range(40):
+        person = PATIENT if number == 0 else _invented(number)
+        patient = _patient(unit, clinic, person, number, chance)
+        unit.session.add(patient)
+        unit.flush()
+        _link(unit, patient, chance.sample(tags, chance.randrange(3)), chance.sample(sites, chance.randrange(1, 3)))
+        _add_sources(unit, patient, _SOURCES[number % len(_SOURCES)])
+
+
+def _invented(number: int) -> Somebody:
+    first, last = _FIRST_NAMES[number % len(_FIRST_NAMES)], _LAST_NAMES[number % len(_LAST_NAMES)]
+    return Somebody(f"de30{number:06x}", f"{first} {last}", f"{first}.{last}@mail.example".lower())
+
+
+def _patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, number: int, chance: random.Random) -> Patient:
+    custodial = number % 4 == 1
+    mrn = f"MRN-{20400 + number}"
+    patient = Patient(
+        clinic_id=clinic.id,
+        id=new_id(),
+        user_id=person.id,
+        full_name=person.name,
+        birth_date=f"{chance.randrange(1945, 2016)}-{chance.randrange(1, 13):02d}-{chance.randrange(1, 29):02d}",
+        # Some of those whose account the clinic manages have no address.
+        email=None if custodial and number % 8 == 1 else person.email,
+        mrn=mrn,
+        mrn_key=mrn.casefold(),
+        target_devices=chance.choice([["dexcom"], ["libre2", "omnipod"], []]),
+        diagnosis_type=chance.choice(_DIAGNOSES),
+        invited_by=ADMIN.id if custodial else None,
+        **_times(unit, days_ago=180 - 4 * number),
+    )
+    patient.permissions = ("custodian", "view", "upload", "note") if custodial else ("view", "upload")
+    return patient
+
+
+def _link(unit: UnitOfWork, patient: Patient, tags: list[Tag], sites: list[Site]) -> None:
+    where = {"clinic_id": patient.clinic_id, "patient_id": patient.id}
+    unit.session.add_all([PatientTag(**where, tag_id=tag.id) for tag in tags])
+    unit.session.add_all([PatientSite(**where, site_id=site.id, position=n) for n, site in enumerate(sites)])
+
+
+def _add_sources(unit: UnitOfWork, patient: Patient, sources: tuple[tuple[str, str], ...]) -> None:
+    patient.data_sources_set = bool(sources)
+    for position, (provider, state) in enumerate(sources):
+        unit.session.add(
+            DataSource(
+                clinic_id=patient.clinic_id,
+                patient_id=patient.id,
+                position=position,
+                provider_name=provider,
+                state=state,
+                modified_time=unit.now - timedelta(days=3),
+            )
+        )

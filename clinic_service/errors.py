@@ -1,0 +1,131 @@
+"""Every way a request can fail on purpose.
+
+ServiceError
+├── BadRequest            400  malformed, or not as the spec says
+├── Unauthenticated       401  no token, or a bad one
+├── PaymentRequired       402  the clinic's plan does not allow it
+├── Forbidden             403  known caller, not allowed
+├── NotFound              404
+├── Conflict              409  must be unique and is not, or the present state rules it out
+├── PayloadTooLarge       413
+├── UnsupportedMediaType  415
+├── ConstraintViolation   422  well formed, against a rule of the clinic
+├── NotImplementedYet     501  in the spec, not in the server; or switched off
+├── BadGateway            502  another system refused or answered nonsense
+└── Unavailable           503  the database or another system cannot be reached just now
+
+Leaves stand beside the rule that raises them and set `message`. The status is part of the family because every error
+ends as an HTTP answer; a separate table would be a second list to keep. A message never holds a value of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """One place where a request does not fit the spec: a pointer to it and the rule it breaks, never its value."""
+
+    pointer: str
+    rule: str
+
+
+class ServiceError(Exception):
+    """A failure that the caller is told about: its status and one fixed sentence."""
+
+    status = 500
+    message = "An unexpected error occurred."
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or type(self).message
+        super().__init__(self.message)
+
+
+class BadRequest(ServiceError):
+    """The request is malformed or does not fit the spec; `findings` says where."""
+
+    status = 400
+    message = "The request is not valid."
+
+    def __init__(self, message: str | None = None, findings: Sequence[Finding] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
+
+
+class Unauthenticated(ServiceError):
+    """No token, or one that is not valid. The message does not say which part of it is wrong."""
+
+    status = 401
+    message = "The session token is missing or not valid."
+
+
+class PaymentRequired(ServiceError):
+    """A limit of the clinic's plan has been reached."""
+
+    status = 402
+    message = "The plan of the clinic does not allow this."
+
+
+class Forbidden(ServiceError):
+    """The caller is known and may not do this. The message does not name the missing role."""
+
+    status = 403
+    message = "The caller may not perform this operation."
+
+
+class NotFound(ServiceError):
+    """Something the request names does not exist."""
+
+    status = 404
+    message = "Not found."
+
+
+class Conflict(ServiceError):
+    """Something that must be unique exists already, or the present state rules the change out."""
+
+    status = 409
+    message = "The request conflicts with the present state."
+
+
+class PayloadTooLarge(ServiceError):
+    """The body is larger than the operation takes."""
+
+    status = 413
+    message = "The request body is too large."
+
+
+class UnsupportedMediaType(ServiceError):
+    """The body is not UTF-8 JSON, or does not say that it is."""
+
+    status = 415
+    message = "The request body must be application/json in UTF-8."
+
+
+class ConstraintViolation(ServiceError):
+    """Well formed, against a rule of the clinic."""
+
+    status = 422
+    message = "The request breaks a rule of the clinic."
+
+
+class NotImplementedYet(ServiceError):
+    """The spec describes the operation and this server does not carry it out (yet)."""
+
+    status = 501
+    message = "The operation is not implemented by this server."
+
+
+class BadGateway(ServiceError):
+    """Another system refused, or answered with something that makes no sense."""
+
+    status = 502
+    message = "Another service gave no usable answer."
+
+
+class Unavailable(ServiceError):
+    """The database or another system cannot be reached just now; the same request may succeed later."""
+
+    status = 503
+    message = "The service is temporarily unavailable."
+    retry_after = 1

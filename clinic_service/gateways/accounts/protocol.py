@@ -1,0 +1,71 @@
+"""What the service asks of a directory of accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from clinic_service.errors import Conflict, NotFound
+
+
+class EmailTaken(Conflict):
+    """Another account has the address."""
+
+    message = "The e-mail address is already taken."
+
+
+class AccountNotFound(NotFound):
+    """There is no account with this id."""
+
+    message = "The user was not found."
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user as the directory knows them.
+
+    `username` is the address they sign in with and get mail at, lower-case, and empty when the account has none.
+    `emails` are all their addresses, lower-case, in order. `roles` are words such as `clinic` and `clinician`.
+    """
+
+    user_id: str
+    username: str = ""
+    emails: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a user says about themselves; None for what they do not say.
+
+    `full_name` is the account owner's name and `patient_full_name` the patient's, when the owner acts for somebody.
+    `birthday` is a date written YYYY-MM-DD. The order of `target_devices` is kept.
+    """
+
+    full_name: str | None = None
+    patient_full_name: str | None = None
+    birthday: str | None = None
+    mrn: str | None = None
+    target_devices: tuple[str, ...] | None = None
+
+
+class Accounts(Protocol):
+    """A directory of accounts. Every method may raise Unavailable, and BadGateway when another system holds it."""
+
+    def find_account(self, user_id: str) -> Account | None:
+        """The account with this id."""
+
+    def find_by_email(self, email: str) -> Account | None:
+        """The account that has this address, in whatever case."""
+
+    def find_profile(self, user_id: str) -> Profile:
+        """The user's profile; an empty one when there is none, also for an unknown user."""
+
+    def create_custodial(self, clinic_id: str, email: str | None) -> Account:
+        """Make an account that the clinic manages for a patient. Raises EmailTaken."""
+
+    def update_custodial_email(self, user_id: str, email: str | None) -> None:
+        """Give the account this one address, or none. Raises EmailTaken and AccountNotFound."""
+
+    def remove(self, user_id: str) -> None:
+        """Remove the account; one that is not there is no error."""

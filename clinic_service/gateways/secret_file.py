@@ -1,0 +1,74 @@
+"""The shared secret of session tokens: the configured one, else one that is made once and kept beside the data."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from clinic_service.config import Config, ConfigError
+from clinic_service.db.files import database_file
+
+MIN_SECRET_BYTES = 32
+
+
+def session_secret(config: Config) -> str:
+    """The secret that HS256 tokens are signed with.
+
+    Without a configured one it is read from the file beside the SQLite database, which is made when it is not there.
+    Raises ConfigError when there is no secret, or one that is too short.
+    """
+    if config.session_secret:
+        return _long_enough(config.session_secret, "CLINIC_SESSION_SECRET")
+    if config.session_jwks:
+        raise ConfigError(
+            "Tokens are checked with CLINIC_SESSION_JWKS alone. Set CLINIC_SESSION_SECRET to sign some here."
+        )
+    path = _key_file(config)
+    try:
+        return _long_enough(_read_or_make(path), f"The key file {path}")
+    except OSError as error:
+        raise ConfigError(
+            f"The key file {path} cannot be used ({type(error).__name__}). Set CLINIC_SESSION_SECRET instead."
+        ) from None
+
+
+def _key_file(config: Config) -> Path:
+    database = database_file(config.database_url)
+    if database is None:
+        raise ConfigError(
+            "The database is on a server, so there is no folder to keep a secret in. "
+            "Set CLINIC_SESSION_SECRET (at least 32 bytes) or CLINIC_SESSION_JWKS (file or URL)."
+        )
+    return database.with_suffix(".key")
+
+
+def _long_enough(secret: str, what: str) -> str:
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise ConfigError(f"{what} must hold at least {MIN_SECRET_BYTES} bytes.")
+    return secret
+
+
+def _read_or_make(path: Path) -> str:
+    if not path.exists():
+        _make(path)
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _make(path: Path) -> None:
+    """Put a new secret at `path`, readable by its owner alone; whoever comes second leaves the first one's there.
+
+    The file gets its name only when it is complete, so no other process ever reads half a secret.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(48) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()

@@ -1,0 +1,170 @@
+"""The keys that session tokens are checked with: the shared secret, and the public keys of an identity provider.
+
+Each key has one algorithm. A token that names another one is refused, so nobody can use a public key as a secret.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import orjson
+
+from clinic_service import clock
+from clinic_service.config import ConfigError
+from clinic_service.errors import BadGateway, ServiceError, Unauthenticated, Unavailable
+from clinic_service.gateways import http
+
+# How long to wait before asking the source again: with keys at hand, and while there are none.
+REFRESH_PAUSE = timedelta(seconds=60)
+RETRY_PAUSE = timedelta(seconds=5)
+_MIN_RSA_BITS = 2048
+_ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
+# What a public key is made of. Private parts, should a file hold them, are never loaded.
+_PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
+
+
+class KeysUnreachable(Unavailable):
+    """The public keys cannot be fetched, so nobody can say whether the token is good."""
+
+    message = "Session tokens cannot be checked just now."
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """A key, the name tokens call it by (None: unnamed) and the one algorithm it is used with."""
+
+    id: str | None
+    algorithm: str
+    material: Any = field(repr=False)
+
+
+class KeyRing:
+    """All keys in force: at most one shared secret, and the public keys of `jwks`."""
+
+    def __init__(self, secret: str | None, jwks: Jwks | None = None) -> None:
+        self._secret = () if secret is None else (SessionKey(None, "HS256", secret.encode()),)
+        self._jwks = jwks
+
+    def find(self, key_id: str | None) -> SessionKey:
+        """The key that a token with this `kid` (None: without one) was signed with.
+
+        Raises Unauthenticated when there is no such key, KeysUnreachable when that cannot be known.
+        """
+        key = _named(self._keys(), key_id)
+        if key is None and self._jwks and (key_id is not None or not self._jwks.keys):
+            self._jwks.refresh()
+            key = _named(self._keys(), key_id)
+        key = key or _only(self._keys(), key_id)
+        if key is None:
+            raise Unauthenticated
+        return key
+
+    def _keys(self) -> tuple[SessionKey, ...]:
+        return self._secret + (self._jwks.keys if self._jwks else ())
+
+
+def _named(keys: Sequence[SessionKey], key_id: str | None) -> SessionKey | None:
+    matches = [key for key in keys if key.id == key_id]
+    return matches[0] if len(matches) == 1 else None
+
+
+def _only(keys: Sequence[SessionKey], key_id: str | None) -> SessionKey | None:
+    """The only key there is, unless token and key carry different names."""
+    return keys[0] if len(keys) == 1 and (key_id is None or keys[0].id is None) else None
+
+
+class Jwks:
+    """The public keys in the file or at the URL `source`.
+
+    A file is read at once, a URL at the first token. Both are read again, at most once a minute, when a token names a
+    key that is not there: keys change while the server runs. Raises ConfigError for a source that cannot be used.
+    """
+
+    def __init__(self, source: str, *, seconds: float = http.DEFAULT_SECONDS) -> None:
+        self.keys: tuple[SessionKey, ...] = ()
+        self._source = source
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._tried: datetime | None = None
+        self._failed = False
+        if "://" not in source:
+            self._read_first_time()
+        elif not http.is_http_url(source):
+            raise ConfigError("CLINIC_SESSION_JWKS must be a file or an http(s) URL.")
+
+    def refresh(self) -> None:
+        """Read the source again, unless that was done just now. Raises KeysUnreachable when the last try failed."""
+        with self._lock:
+            if self._is_due(clock.now()):
+                self._try_to_load()
+            if self._failed:
+                raise KeysUnreachable
+
+    def _is_due(self, now: datetime) -> bool:
+        if self._tried is None:
+            return True
+        pause = REFRESH_PAUSE if self.keys else RETRY_PAUSE
+        return not timedelta(0) <= now - self._tried < pause
+
+    def _try_to_load(self) -> None:
+        self._tried = clock.now()
+        try:
+            self.keys = self._load()
+            self._failed = False
+        except (OSError, ServiceError):
+            self._failed = True
+
+    def _read_first_time(self) -> None:
+        self._try_to_load()
+        if self._failed:
+            raise ConfigError(
+                "CLINIC_SESSION_JWKS names a file that cannot be read or holds no key for RS256 or ES256."
+            )
+
+    def _load(self) -> tuple[SessionKey, ...]:
+        """Raises OSError or ServiceError when there is no usable key to be had."""
+        keys = usable_keys(self._content())
+        if not keys:
+            raise BadGateway
+        return keys
+
+    def _content(self) -> bytes:
+        if "://" not in self._source:
+            return Path(self._source).read_bytes()
+        reply = http.exchange("GET", self._source, headers={"accept": "application/json"}, seconds=self._seconds)
+        if reply.status != 200:
+            raise BadGateway
+        return reply.body
+
+
+def usable_keys(content: bytes) -> tuple[SessionKey, ...]:
+    """The keys of the JSON Web Key Set `content` that can check a session token; others are passed over."""
+    try:
+        entries = orjson.loads(content)["keys"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ()
+    found = [_session_key(entry) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return tuple(key for key in found if key is not None)
+
+
+def _session_key(entry: dict[str, Any]) -> SessionKey | None:
+    algorithm = _ALGORITHMS.get(str(entry.get("kty")))
+    key_id = entry.get("kid")
+    fits = entry.get("use", "sig") == "sig" and entry.get("alg", algorithm) == algorithm
+    if algorithm is None or not fits or not (key_id is None or isinstance(key_id, str)):
+        return None
+    if algorithm == "ES256" and entry.get("crv") != "P-256":
+        return None
+    public = {name: entry[name] for name in _PUBLIC_MEMBERS if name in entry}
+    try:
+        material = jwt.PyJWK(public, algorithm=algorithm).key
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    too_short = algorithm == "RS256" and material.key_size < _MIN_RSA_BITS
+    return None if too_short else SessionKey(key_id, algorithm, material)

@@ -1,0 +1,187 @@
+"""Session tokens: whose token this is, and minting tokens for servers that have no identity provider.
+
+Checked here, by signature, without asking anybody. A token that was found good is believed for a minute at most and
+never beyond its own end.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+
+import jwt
+
+from clinic_service import clock
+from clinic_service.auth.caller import Caller, CallerKind
+from clinic_service.config import Config
+from clinic_service.errors import Unauthenticated
+from clinic_service.gateways.secret_file import session_secret
+from clinic_service.gateways.session_keys import Jwks, KeyRing
+from clinic_service.gateways.user_ids import is_user_id
+
+__all__ = ["TokenVerifier", "mint", "session_secret"]
+
+MAX_TOKEN_BYTES = 8 * 1024
+MAX_CACHED = 4096
+BELIEVED_FOR = timedelta(seconds=60)
+_LEEWAY_SECONDS = 30
+_SERVICE_ROLE = "backend_service"
+_COMPOUND_PREFIX = "kc:"
+_THREE_PARTS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+# The signature is the library's work; the claims are checked here, by this program's clock.
+_SIGNATURE_ONLY: Any = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+
+
+class _Verified(NamedTuple):
+    """A caller, and the time in which the token need not be checked again."""
+
+    caller: Caller
+    since: datetime
+    until: datetime
+
+
+class TokenVerifier:
+    """Tells whose token this is. Safe to share between threads."""
+
+    def __init__(self, keys: KeyRing, *, issuer: str | None = None, audience: str | None = None) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._verified: dict[str, _Verified] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_config(cls, config: Config) -> TokenVerifier:
+        """The verifier for `config`. Raises ConfigError when its keys cannot be used."""
+        jwks = Jwks(config.session_jwks) if config.session_jwks else None
+        secret = session_secret(config) if config.session_secret or jwks is None else None
+        return cls(KeyRing(secret, jwks), issuer=config.session_issuer, audience=config.session_audience)
+
+    def caller(self, token: str) -> Caller:
+        """The caller that `token` speaks for.
+
+        Raises Unauthenticated for a bad token, Unavailable when the keys to check it with cannot be had.
+        """
+        if token.startswith(_COMPOUND_PREFIX):
+            token = _access_part(token)
+        now = clock.now()
+        known = self._verified.get(token)
+        if known is not None and known.since <= now < known.until:
+            return known.caller
+        return self._verify(token, now)
+
+    def _verify(self, token: str, now: datetime) -> Caller:
+        claims = self._signed_claims(token)
+        expiry = _require_time_between(claims, now)
+        self._require_issuer_and_audience(claims)
+        caller = _caller(claims)
+        believed_until = min(now.timestamp() + BELIEVED_FOR.total_seconds(), expiry)
+        self._remember(token, _Verified(caller, now, datetime.fromtimestamp(believed_until, now.tzinfo)))
+        return caller
+
+    def _signed_claims(self, token: str) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_BYTES or not _THREE_PARTS.fullmatch(token):
+            raise Unauthenticated
+        try:
+            key = self._keys.find(jwt.get_unverified_header(token).get("kid"))
+            return jwt.decode(token, key.material, algorithms=[key.algorithm], options=_SIGNATURE_ONLY)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise Unauthenticated from None
+
+    def _require_issuer_and_audience(self, claims: Mapping[str, Any]) -> None:
+        if self._issuer is not None and claims.get("iss") != self._issuer:
+            raise Unauthenticated
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if self._audience is not None and self._audience not in audiences:
+            raise Unauthenticated
+
+    def _remember(self, token: str, verified: _Verified) -> None:
+        with self._lock:
+            if len(self._verified) >= MAX_CACHED:
+                # The oldest half goes; most of it has outlived its minute.
+                for oldest in list(islice(self._verified, MAX_CACHED // 2)):
+                    del self._verified[oldest]
+            self._verified.pop(token, None)
+            self._verified[token] = verified
+
+
+def mint(
+    secret: str,
+    subject: str,
+    *,
+    service: bool,
+    lifetime: timedelta,
+    issuer: str | None = None,
+    audience: str | None = None,
+) -> str:
+    """A token for the person or service `subject`, good for `lifetime` from now, signed with the shared `secret`."""
+    issued = clock.now()
+    claims = {
+        "usr": subject,
+        "sub": subject,
+        "svr": "yes" if service else "no",
+        "dur": int(lifetime.total_seconds()),
+        "iat": int(issued.timestamp()),
+        "exp": int((issued + lifetime).timestamp()),
+    }
+    named = {"iss": issuer, "aud": audience}
+    return jwt.encode(claims | {name: value for name, value in named.items() if value}, secret, algorithm="HS256")
+
+
+def _access_part(compound: str) -> str:
+    """The part of a compound token that counts; the refresh token is dropped here and kept nowhere."""
+    parts = compound.split(":")
+    if len(parts) != 3 or not (parts[1] and parts[2]):
+        raise Unauthenticated
+    return parts[1]
+
+
+def _require_time_between(claims: Mapping[str, Any], now: datetime) -> float:
+    """The token's end in seconds since 1970. Raises Unauthenticated outside its time, 30 seconds of leeway given."""
+    expiry = _seconds(claims.get("exp"))
+    begin = _seconds(claims.get("nbf", 0))
+    present = now.timestamp()
+    if not begin - _LEEWAY_SECONDS <= present < expiry + _LEEWAY_SECONDS:
+        raise Unauthenticated
+    return expiry
+
+
+def _seconds(claim: Any) -> float:
+    if isinstance(claim, bool) or not isinstance(claim, int | float):
+        raise Unauthenticated
+    # Beyond any date, and small enough for arithmetic.
+    seconds = float(max(min(claim, 1e12), -1e12))
+    if math.isnan(seconds):
+        raise Unauthenticated
+    return seconds
+
+
+def _caller(claims: Mapping[str, Any]) -> Caller:
+    subject = _subject(claims)
+    kind = CallerKind.SERVICE if _is_service(claims) else CallerKind.PERSON
+    if kind is CallerKind.PERSON and not is_user_id(subject):
+        raise Unauthenticated
+    provider = claims.get("identity_provider")
+    return Caller(subject, kind, provider if isinstance(provider, str) and provider else None)
+
+
+def _subject(claims: Mapping[str, Any]) -> str:
+    subject = claims["usr"] if "usr" in claims else claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise Unauthenticated
+    if claims.get("sub", subject) != subject:
+        raise Unauthenticated
+    return subject
+
+
+def _is_service(claims: Mapping[str, Any]) -> bool:
+    """Whether the older mark or the role says so; nothing else makes a service."""
+    access = claims.get("realm_access")
+    roles = access.get("roles") if isinstance(access, dict) else None
+    return claims.get("svr") == "yes" or (isinstance(roles, list) and _SERVICE_ROLE in roles)

@@ -1,0 +1,65 @@
+"""The tables, and those rules that need nothing but a row.
+
+One file for each subject. All groups share them, so that groups never have to import each other. A row of a clinic
+has a key, and foreign keys, that lead with the clinic's id; a fact that is unique across clinics (a share code, an
+invitation's key, a user's migration) has a table keyed by that fact.
+"""
+
+from clinic_service.db.base import Base
+from clinic_service.models.access import Grant
+from clinic_service.models.account import Account, AccountEmail
+from clinic_service.models.clinic import (
+    BgUnits,
+    Clinic,
+    ClinicSize,
+    ClinicType,
+    EhrProvider,
+    MembershipRestriction,
+    ShareCode,
+    Tier,
+)
+from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
+from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
+from clinic_service.models.invite import Invite, InviteStatus, InviteType
+from clinic_service.models.migration import Migration, MigrationStatus
+from clinic_service.models.outbox import OutboxEntry
+from clinic_service.models.patient import DataSource, DataSourceState, DiagnosisType, Patient, Permission, Review
+from clinic_service.models.site import PatientSite, Site
+from clinic_service.models.tag import PatientTag, Tag
+
+__all__ = [
+    "Account",
+    "AccountEmail",
+    "Base",
+    "BgUnits",
+    "Clinic",
+    "ClinicDeletion",
+    "ClinicSize",
+    "ClinicType",
+    "Clinician",
+    "ClinicianDeletion",
+    "ClinicianRoleUpdate",
+    "DataSource",
+    "DataSourceState",
+    "DiagnosisType",
+    "EhrProvider",
+    "Grant",
+    "Invite",
+    "InviteStatus",
+    "InviteType",
+    "MembershipRestriction",
+    "Migration",
+    "MigrationStatus",
+    "OutboxEntry",
+    "Patient",
+    "PatientDeletion",
+    "PatientSite",
+    "PatientTag",
+    "Permission",
+    "Review",
+    "Role",
+    "ShareCode",
+    "Site",
+    "Tag",
+    "Tier",
+]

@@ -1,0 +1,40 @@
+"""The embedded directory of accounts, used when no accounts service is configured. It holds no passwords."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_service.db.base import Base, Timestamps
+from clinic_service.db.types import Json, ObjectId, UserId
+
+
+class Account(Timestamps, Base):
+    __tablename__ = "accounts"
+
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    # Lower-case; null for an account without an e-mail address.
+    username: Mapped[str | None]
+    full_name: Mapped[str | None]
+    roles: Mapped[list[str]] = mapped_column(Json, default=list)
+    patient_profile: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    # The clinic that made the account for a patient who has not claimed it.
+    custodial_clinic_id: Mapped[str | None] = mapped_column(ObjectId)
+
+    __table_args__ = (UniqueConstraint("username"),)
+
+
+class AccountEmail(Base):
+    """An address of an account, lower-case; mail goes to the one at the lowest position."""
+
+    __tablename__ = "account_emails"
+
+    email: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("accounts.user_id", ondelete="CASCADE"))
+    position: Mapped[int]
+
+    account: Mapped[Account] = relationship(lazy="raise")
+
+    __table_args__ = (Index(None, "user_id"),)

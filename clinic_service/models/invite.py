@@ -1,0 +1,66 @@
+"""An invitation: a clinic's to a future clinician, or a patient's offer of access to a clinic."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from clinic_service.db.base import Base, partial_index
+from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
+
+
+class InviteType(StrEnum):
+    CLINICIAN = "clinician_invitation"
+    PATIENT = "careteam_invitation"
+
+
+class InviteStatus(StrEnum):
+    PENDING = "pending"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+    DECLINED = "declined"
+
+
+class Invite(Base):
+    """Keyed by the key that the invitee is sent; see `ShareCode` on the lack of a foreign key."""
+
+    __tablename__ = "invites"
+
+    key: Mapped[str] = mapped_column(ExactText(), primary_key=True)
+    type: Mapped[InviteType] = mapped_column(string_enum(InviteType, "type"))
+    status: Mapped[InviteStatus] = mapped_column(string_enum(InviteStatus, "status"))
+    email: Mapped[str | None]
+    # The invitee, once known.
+    user_id: Mapped[str | None] = mapped_column(UserId)
+    clinic_id: Mapped[str] = mapped_column(ObjectId)
+    # The inviting admin, or the inviting patient.
+    creator_id: Mapped[str]
+    # What a patient offers: the names of the permissions, each with an empty object.
+    context: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    created: Mapped[datetime]
+    modified: Mapped[datetime]
+    # Null: never.
+    expires_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(None, "clinic_id", "type", "status"),
+        Index(None, "user_id", "type", "status"),
+        Index(None, "email", "type", "status"),
+        # One open offer of a patient to a clinic. An index cannot ask for the time, so an offer that has expired is
+        # closed before the next one is made.
+        partial_index(
+            "ix_invites_open_offer",
+            "clinic_id",
+            "creator_id",
+            unique=True,
+            where="type = 'careteam_invitation' AND status = 'pending'",
+        ),
+    )
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether the invitation can still be answered at `now`."""
+        return self.status is InviteStatus.PENDING and (self.expires_at is None or now < self.expires_at)

@@ -1,0 +1,31 @@
+"""The move of a legacy clinician's patients into a clinic."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from clinic_service.db.base import Base, Timestamps
+from clinic_service.db.types import ObjectId, UserId, string_enum
+
+
+class MigrationStatus(StrEnum):
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+
+
+class Migration(Timestamps, Base):
+    """Keyed by the user, who can move into one clinic only; see `ShareCode` on the lack of a foreign key."""
+
+    __tablename__ = "migrations"
+
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    clinic_id: Mapped[str] = mapped_column(ObjectId)
+    status: Mapped[MigrationStatus] = mapped_column(string_enum(MigrationStatus, "status"))
+    attestation_time: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "clinic_id", "created_time"),)

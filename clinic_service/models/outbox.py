@@ -1,0 +1,32 @@
+"""What others must learn, written with the change itself and delivered afterwards."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from clinic_service.db.base import Base, partial_index
+from clinic_service.db.types import Json, ObjectId
+
+
+class OutboxEntry(Base):
+    """One event to deliver; the ids stand in order of creation, which is the order of delivery within a clinic."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    clinic_id: Mapped[str | None] = mapped_column(ObjectId)
+    kind: Mapped[str]
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    created_time: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_time: Mapped[datetime]
+    delivered_time: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+
+    __table_args__ = (
+        partial_index("ix_outbox_next_attempt_time", "next_attempt_time", where="delivered_time IS NULL"),
+        partial_index("ix_outbox_clinic_id_id", "clinic_id", "id", where="delivered_time IS NULL"),
+    )

@@ -1,0 +1,173 @@
+"""A patient of a clinic: what this clinic knows about one user, and what the user lets it do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_service.db.base import Base, Timestamps, partial_index
+from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
+from clinic_service.models.clinic import Clinic
+
+
+class Permission(StrEnum):
+    """What a patient may allow a clinic, in the order in which permissions are listed."""
+
+    CUSTODIAN = "custodian"
+    VIEW = "view"
+    UPLOAD = "upload"
+    NOTE = "note"
+
+
+class DiagnosisType(StrEnum):
+    TYPE_1 = "type1"
+    TYPE_2 = "type2"
+    TYPE_3C = "type3c"
+    GESTATIONAL = "gestational"
+    PREDIABETES = "prediabetes"
+    LADA = "lada"
+    MODY = "mody"
+    OTHER = "other"
+    NOT_APPLICABLE = "notApplicable"
+
+
+class DataSourceState(StrEnum):
+    PENDING = "pending"
+    PENDING_RECONNECT = "pendingReconnect"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    ERROR = "error"
+
+
+class Review(NamedTuple):
+    """A clinician looked at the patient's data."""
+
+    clinician_id: str
+    time: datetime
+
+
+class Patient(Timestamps, Base):
+    __tablename__ = "patients"
+
+    clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    user_id: Mapped[str] = mapped_column(UserId)
+    full_name: Mapped[str | None]
+    # YYYY-MM-DD, compared and sorted as text.
+    birth_date: Mapped[str | None] = mapped_column(ExactText(10))
+    email: Mapped[str | None]
+    mrn: Mapped[str | None]
+    # MRNs with equal keys are one MRN.
+    mrn_key: Mapped[str | None] = mapped_column(ExactText())
+    # Set by a write while the clinic asks for unique MRNs; only such rows are held against each other.
+    require_unique_mrn: Mapped[bool] = mapped_column(default=False)
+    target_devices: Mapped[list[str] | None] = mapped_column(Json)
+    # False: permissions were never given, which is shown differently from an empty set.
+    has_permissions: Mapped[bool] = mapped_column(default=False)
+    permission_custodian: Mapped[bool] = mapped_column(default=False)
+    permission_view: Mapped[bool] = mapped_column(default=False)
+    permission_upload: Mapped[bool] = mapped_column(default=False)
+    permission_note: Mapped[bool] = mapped_column(default=False)
+    is_migrated: Mapped[bool] = mapped_column(default=False)
+    legacy_clinician_ids: Mapped[list[str] | None] = mapped_column(Json)
+    invited_by: Mapped[str | None]
+    last_upload_reminder_time: Mapped[datetime | None]
+    # The two latest reviews; the first is the later one.
+    review_1_clinician_id: Mapped[str | None]
+    review_1_time: Mapped[datetime | None]
+    review_2_clinician_id: Mapped[str | None]
+    review_2_time: Mapped[datetime | None]
+    last_requested_dexcom_connect_time: Mapped[datetime | None]
+    glycemic_ranges: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    diagnosis_type: Mapped[DiagnosisType | None] = mapped_column(string_enum(DiagnosisType, "diagnosis_type"))
+    # By provider name, newest first.
+    connection_requests: Mapped[dict[str, list[dict[str, Any]]] | None] = mapped_column(Json)
+    # False: no list was ever given, which is shown differently from an empty one.
+    data_sources_set: Mapped[bool] = mapped_column(default=False)
+
+    clinic: Mapped[Clinic] = relationship(lazy="raise")
+
+    __table_args__ = (
+        UniqueConstraint("clinic_id", "user_id"),
+        Index(None, "user_id"),
+        Index(None, "clinic_id", "mrn_key"),
+        partial_index(
+            "ix_patients_unique_mrn",
+            "clinic_id",
+            "mrn_key",
+            unique=True,
+            where="require_unique_mrn AND mrn_key IS NOT NULL",
+        ),
+    )
+
+    @property
+    def is_custodial(self) -> bool:
+        """Whether the clinic manages the account because the patient has not claimed it."""
+        return self.permission_custodian
+
+    @property
+    def permissions(self) -> dict[Permission, dict[str, Any]] | None:
+        """The granted permissions, each with an empty object; None when they were never given."""
+        if not self.has_permissions:
+            return None
+        granted = {
+            Permission.CUSTODIAN: self.permission_custodian,
+            Permission.VIEW: self.permission_view,
+            Permission.UPLOAD: self.permission_upload,
+            Permission.NOTE: self.permission_note,
+        }
+        return {permission: {} for permission in Permission if granted[permission]}
+
+    @permissions.setter
+    def permissions(self, names: Iterable[str] | None) -> None:
+        """Raises ValueError for a name that is no permission."""
+        given = {Permission(name) for name in names or ()}
+        self.has_permissions = names is not None
+        self.permission_custodian = Permission.CUSTODIAN in given
+        self.permission_view = Permission.VIEW in given
+        self.permission_upload = Permission.UPLOAD in given
+        self.permission_note = Permission.NOTE in given
+
+    @property
+    def reviews(self) -> list[Review]:
+        """At most two, newest first."""
+        kept = [
+            (self.review_1_clinician_id, self.review_1_time),
+            (self.review_2_clinician_id, self.review_2_time),
+        ]
+        return [Review(clinician, time) for clinician, time in kept if clinician is not None and time is not None]
+
+    @reviews.setter
+    def reviews(self, reviews: Iterable[Review]) -> None:
+        """Keeps the first two of `reviews`, which stand newest first."""
+        first, second = [*reviews, None, None][:2]
+        self.review_1_clinician_id, self.review_1_time = first or (None, None)
+        self.review_2_clinician_id, self.review_2_time = second or (None, None)
+
+
+class DataSource(Base):
+    """A provider that the patient's data comes, or should come, from; `position` keeps the order of the list."""
+
+    __tablename__ = "data_sources"
+
+    clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    provider_name: Mapped[str] = mapped_column(ExactText())
+    state: Mapped[DataSourceState] = mapped_column(string_enum(DataSourceState, "state"))
+    data_source_id: Mapped[str | None] = mapped_column(ObjectId)
+    modified_time: Mapped[datetime | None]
+    expiration_time: Mapped[datetime | None]
+    latest_data_time: Mapped[datetime | None]
+
+    patient: Mapped[Patient] = relationship(lazy="raise")
+
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
+        Index(None, "clinic_id", "provider_name", "state", "patient_id"),
+    )

@@ -1,0 +1,45 @@
+"""A clinic's sites, and which patients belong to them."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_service.db.base import Base
+from clinic_service.db.types import ExactText, ObjectId
+from clinic_service.models.clinic import Clinic
+from clinic_service.models.patient import Patient
+
+
+class Site(Base):
+    __tablename__ = "sites"
+
+    clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    name: Mapped[str]
+    # Names with equal keys are one name.
+    name_key: Mapped[str] = mapped_column(ExactText())
+
+    clinic: Mapped[Clinic] = relationship(lazy="raise")
+
+    __table_args__ = (UniqueConstraint("clinic_id", "name_key"),)
+
+
+class PatientSite(Base):
+    """A patient belongs to a site; `position` keeps the order in which the sites were given."""
+
+    __tablename__ = "patient_sites"
+
+    clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    site_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    position: Mapped[int]
+
+    patient: Mapped[Patient] = relationship(lazy="raise")
+    site: Mapped[Site] = relationship(lazy="raise", overlaps="patient")
+
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(["clinic_id", "site_id"], ["sites.clinic_id", "sites.id"], ondelete="CASCADE"),
+        Index(None, "clinic_id", "site_id", "patient_id"),
+    )

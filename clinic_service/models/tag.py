@@ -1,0 +1,44 @@
+"""A clinic's tags, and which patients carry them."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_service.db.base import Base
+from clinic_service.db.types import ExactText, ObjectId
+from clinic_service.models.clinic import Clinic
+from clinic_service.models.patient import Patient
+
+
+class Tag(Base):
+    __tablename__ = "tags"
+
+    clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    name: Mapped[str]
+    # Names with equal keys are one name.
+    name_key: Mapped[str] = mapped_column(ExactText())
+
+    clinic: Mapped[Clinic] = relationship(lazy="raise")
+
+    __table_args__ = (UniqueConstraint("clinic_id", "name_key"),)
+
+
+class PatientTag(Base):
+    """A patient carries a tag."""
+
+    __tablename__ = "patient_tags"
+
+    clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    tag_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+
+    patient: Mapped[Patient] = relationship(lazy="raise")
+    tag: Mapped[Tag] = relationship(lazy="raise", overlaps="patient")
+
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(["clinic_id", "tag_id"], ["tags.clinic_id", "tags.id"], ondelete="CASCADE"),
+        Index(None, "clinic_id", "tag_id", "patient_id"),
+    )

@@ -1,0 +1,137 @@
+"""What can happen. An event is named in the past tense, and its payload has the names that consumers know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+# How a mail speaks of someone who changed a role and has no name: a service, or a person without a profile.
+UNNAMED_ADMINISTRATOR = "Clinic administrator"
+
+
+def _variable(name: str) -> Any:
+    """A field that mail templates use by `name`."""
+    return field(metadata={"name": name})
+
+
+class _Payload:
+    """Makes the payload from the fields of an event, which are spelled as on the wire: `clinic_id` is `clinicId`."""
+
+    def to_payload(self) -> Mapping[str, Any]:
+        """The event as a JSON object."""
+        return {f.metadata.get("name") or _camel_case(f.name): getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+@dataclass(frozen=True)
+class ClinicCreated(_Payload):
+    """A person made a clinic that has a name. Mail to that person, who is its first administrator."""
+
+    kind: ClassVar[str] = "clinic_created"
+    clinic_id: str
+    user_id: str
+    clinic_name: str = _variable("ClinicName")
+
+
+@dataclass(frozen=True)
+class ClinicDeleted(_Payload):
+    """A clinic is gone, and all access through it."""
+
+    kind: ClassVar[str] = "clinic_deleted"
+    clinic_id: str
+
+
+@dataclass(frozen=True)
+class ClinicianAdded(_Payload):
+    """A user became a clinician of a clinic: marketing data and views of access are to be refreshed."""
+
+    kind: ClassVar[str] = "clinician_added"
+    clinic_id: str
+    user_id: str
+
+
+@dataclass(frozen=True)
+class ClinicianRemoved(_Payload):
+    """A user is no longer a clinician of a clinic: marketing data and views of access are to be refreshed."""
+
+    kind: ClassVar[str] = "clinician_removed"
+    clinic_id: str
+    user_id: str
+
+
+@dataclass(frozen=True)
+class ClinicianPermissionsUpdated(_Payload):
+    """The roles of the clinician `user_id` changed. Mail to them; `clinician_name` is who changed the roles."""
+
+    kind: ClassVar[str] = "clinician_permissions_updated"
+    clinic_id: str
+    user_id: str
+    clinic_name: str = _variable("ClinicName")
+    clinician_name: str = _variable("ClinicianName")
+
+
+@dataclass(frozen=True)
+class MigrationRequested(_Payload):
+    """The patients of the legacy clinician `user_id` are to be copied into the clinic, by a worker."""
+
+    kind: ClassVar[str] = "migration_requested"
+    clinic_id: str
+    user_id: str
+
+
+@dataclass(frozen=True)
+class PatientAdded(_Payload):
+    """A clinic has a new patient.
+
+    `custodial`: the profile is to be brought in line with the record, and the patient to be asked to claim the
+    account in the name of `invited_by`. Otherwise the user's data sources are to be sent. Summaries are to be sent in
+    both cases. `is_migrated`: the patient knows the clinic already and gets no mail.
+    """
+
+    kind: ClassVar[str] = "patient_added"
+    clinic_id: str
+    user_id: str
+    custodial: bool = False
+    is_migrated: bool = False
+    invited_by: str | None = None
+
+
+@dataclass(frozen=True)
+class PatientChanged(_Payload):
+    """Fields of a patient's record have new values. `changed` names them as the API does, and is never empty."""
+
+    kind: ClassVar[str] = "patient_changed"
+    clinic_id: str
+    user_id: str
+    changed: tuple[str, ...]
+    custodial: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.changed:
+            raise ValueError("Nothing changed, so there is nothing to tell.")
+
+
+@dataclass(frozen=True)
+class PatientRemoved(_Payload):
+    """A patient left a clinic. `custodial`: the account, or its address, may have to go as well."""
+
+    kind: ClassVar[str] = "patient_removed"
+    clinic_id: str
+    user_id: str
+    custodial: bool = False
+
+
+@dataclass(frozen=True)
+class AccessChanged(_Payload):
+    """What the grantee may do with the sharer's data, by direct grant, is another thing now or nothing at all."""
+
+    kind: ClassVar[str] = "access_changed"
+    # Not a matter of any clinic, hence in no order with other events.
+    clinic_id: ClassVar[None] = None
+    sharer_id: str
+    grantee_id: str

@@ -1,0 +1,108 @@
+"""Queue: the relay's and the operator's questions about the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import BindParameter, Row, and_, bindparam, exists, or_, select, update
+from sqlalchemy.orm import aliased
+
+from clinic_service.db.repository import Repository
+from clinic_service.db.types import UtcDateTime
+from clinic_service.models import OutboxEntry
+
+# A row that failed this often no longer holds up the later ones of its clinic.
+PATIENCE = 5
+
+_earlier = aliased(OutboxEntry)
+_NOW = bindparam("now", type_=UtcDateTime())
+_PARKED: BindParameter[list[str]] = bindparam("parked", expanding=True)
+# Times first: ids of two processes are in no order within a second.
+_comes_first = or_(
+    _earlier.created_time < OutboxEntry.created_time,
+    and_(_earlier.created_time == OutboxEntry.created_time, _earlier.id < OutboxEntry.id),
+)
+_held_up = exists().where(
+    _earlier.clinic_id == OutboxEntry.clinic_id,
+    _comes_first,
+    _earlier.delivered_time.is_(None),
+    _earlier.next_attempt_time > _NOW,
+    _earlier.attempts < PATIENCE,
+    _earlier.kind.not_in(_PARKED),
+)
+_DUE = (
+    select(
+        OutboxEntry.id,
+        OutboxEntry.clinic_id,
+        OutboxEntry.kind,
+        OutboxEntry.payload,
+        OutboxEntry.attempts,
+        OutboxEntry.next_attempt_time,
+    )
+    .where(
+        OutboxEntry.delivered_time.is_(None),
+        OutboxEntry.next_attempt_time <= _NOW,
+        OutboxEntry.kind.not_in(_PARKED),
+        ~_held_up,
+    )
+    .order_by(OutboxEntry.created_time, OutboxEntry.id)
+    .limit(bindparam("limit"))
+)
+_UNDELIVERED = and_(OutboxEntry.id == bindparam("entry"), OutboxEntry.delivered_time.is_(None))
+_CLAIM = (
+    update(OutboxEntry)
+    .where(_UNDELIVERED, OutboxEntry.next_attempt_time == bindparam("seen", type_=UtcDateTime()))
+    .values(next_attempt_time=bindparam("until"))
+)
+_PUT_OFF = (
+    update(OutboxEntry)
+    .where(_UNDELIVERED)
+    .values(attempts=OutboxEntry.attempts + 1, last_error=bindparam("error"), next_attempt_time=bindparam("until"))
+)
+_DELIVERED = (
+    update(OutboxEntry)
+    .where(OutboxEntry.id.in_(bindparam("entries", expanding=True)), OutboxEntry.delivered_time.is_(None))
+    .values(delivered_time=_NOW, last_error=bindparam("error"))
+)
+_LIST_ALL = select(*OutboxEntry.__table__.columns).order_by(OutboxEntry.created_time, OutboxEntry.id)
+_LIST_UNDELIVERED = _LIST_ALL.where(OutboxEntry.delivered_time.is_(None))
+
+
+class Entry(NamedTuple):
+    """One event to deliver."""
+
+    id: str
+    clinic_id: str | None
+    kind: str
+    payload: dict[str, Any]
+    attempts: int
+    next_attempt_time: datetime
+
+
+class Queue(Repository):
+    """The rows of the outbox in order of delivery."""
+
+    def list_due(self, limit: int, parked: Collection[str]) -> list[Entry]:
+        """At most `limit` rows whose turn it is. Rows of the kinds `parked` are passed over and hold nothing up."""
+        rows = self._uow.execute(_DUE, {"now": self._uow.now, "limit": limit, "parked": sorted(parked)})
+        return [Entry._make(row) for row in rows]
+
+    def claim(self, entry: Entry, until: datetime) -> bool:
+        """Keep other relays away from `entry` until then. False when another one was faster."""
+        values = {"entry": entry.id, "seen": entry.next_attempt_time, "until": until}
+        return self._uow.execute(_CLAIM, values).rowcount == 1
+
+    def put_off(self, entry: Entry, until: datetime, error: str) -> None:
+        """Note that `entry` failed because of `error` and is to be tried again at `until`."""
+        self._uow.execute(_PUT_OFF, {"entry": entry.id, "until": until, "error": error})
+
+    def mark_delivered(self, entries: Sequence[str], remark: str | None = None) -> int:
+        """Note that the rows with these ids are done; tells how many were not done before."""
+        values = {"entries": list(entries), "now": self._uow.now, "error": remark}
+        return self._uow.execute(_DELIVERED, values).rowcount
+
+    def list_rows(self, *, delivered_too: bool) -> Iterator[Row[Any]]:
+        """All rows, or those not delivered yet, in order of delivery."""
+        yield from self._uow.execute(_LIST_ALL if delivered_too else _LIST_UNDELIVERED)

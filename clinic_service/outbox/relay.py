@@ -1,0 +1,129 @@
+"""Relay: takes the events of the outbox to where they belong, at least once each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from clinic_service import clock
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.gateways.accounts import Accounts
+from clinic_service.gateways.mail import Mailer, MailNotSent
+from clinic_service.outbox.deliveries import MAILS, compose, is_mail
+from clinic_service.outbox.queue import PATIENCE, Entry, Queue
+from clinic_service.unit_of_work import UnitOfWork, run
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(hours=1)
+# Longer than a delivery can take. A relay that dies in the middle of one leaves the row to others after this time.
+CLAIMED_FOR = timedelta(minutes=5)
+NO_RECIPIENT = "NoRecipient"
+
+
+class Relay:
+    """Delivers what is due. Several may run on one database."""
+
+    def __init__(
+        self,
+        database: Database,
+        config: Config,
+        mailer: Mailer | None,
+        accounts: Accounts,
+        *,
+        poll_seconds: float = 2.0,
+    ) -> None:
+        """`poll_seconds`: how often `run` looks when there is nothing to do."""
+        self._database = database
+        self._application_url = config.application_url
+        self._mailer = mailer
+        self._accounts = accounts
+        self._poll_seconds = poll_seconds
+        self._parked = MAILS if mailer is None else frozenset[str]()
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until `stop` is set, whatever happens to the database meanwhile."""
+        while not stop.is_set():
+            try:
+                delivered = self.deliver_due()
+            except Exception as error:
+                _log.warning("outbox_unreachable", extra={"failure": type(error).__name__})
+                delivered = 0
+            if not delivered:
+                stop.wait(self._poll_seconds)
+
+    def deliver_due(self, limit: int = 100) -> int:
+        """Deliver at most `limit` events whose turn it is, in order for each clinic; tells how many were delivered.
+
+        Raises what the database raises. A delivery that fails is put off and raises nothing.
+        """
+        entries = self._in_unit(lambda queue: queue.list_due(limit, self._parked), writes=False)
+        delivered, held, notices = 0, set[str](), list[str]()
+        for entry in entries:
+            if entry.clinic_id in held:
+                continue
+            if not is_mail(entry.kind):
+                notices.append(entry.id)
+                continue
+            # What stands before the mail comes before it.
+            delivered += self._mark_delivered(notices)
+            notices = []
+            if self._deliver(entry):
+                delivered += 1
+            elif entry.clinic_id is not None and entry.attempts + 1 < PATIENCE:
+                held.add(entry.clinic_id)
+        return delivered + self._mark_delivered(notices)
+
+    def _deliver(self, entry: Entry) -> bool:
+        if not self._in_unit(lambda queue: queue.claim(entry, clock.now() + CLAIMED_FOR), writes=True):
+            return False
+        try:
+            remark = self._send(entry)
+        except Exception as error:
+            self._put_off(entry, failure_of(error))
+            return False
+        self._mark_delivered([entry.id], remark)
+        return True
+
+    def _send(self, entry: Entry) -> str | None:
+        """Send the mail; tells why there was none to send, if so."""
+        account = self._accounts.find_account(entry.payload["userId"])
+        if self._mailer is None or account is None or not account.username:
+            return NO_RECIPIENT
+        mail = compose(
+            entry.kind, entry.payload, to=account.username, key=entry.id, application_url=self._application_url
+        )
+        self._mailer.send(mail)
+        return None
+
+    def _put_off(self, entry: Entry, failure: str) -> None:
+        _log.warning("delivery_failed", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
+        until = clock.now() + pause_after(entry.attempts)
+        self._in_unit(lambda queue: queue.put_off(entry, until, failure), writes=True)
+
+    def _mark_delivered(self, ids: list[str], remark: str | None = None) -> int:
+        return self._in_unit(lambda queue: queue.mark_delivered(ids, remark), writes=True) if ids else 0
+
+    def _in_unit(self, work: Callable[[Queue], T], *, writes: bool) -> T:
+        def with_queue(unit: UnitOfWork) -> T:
+            return work(Queue(unit))
+
+        return run(self._database, with_queue, writes=writes)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long to wait after a failure that followed `attempts` earlier ones."""
+    doublings: int = 2 ** min(attempts, 20)
+    return min(FIRST_PAUSE * doublings, LONGEST_PAUSE)
+
+
+def failure_of(error: Exception) -> str:
+    """The kind of failure, without anything it says: that may hold an address or a name."""
+    kind = type(error).__name__
+    return f"{kind}: {error.message}" if isinstance(error, MailNotSent) else kind

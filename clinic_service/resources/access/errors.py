@@ -1,0 +1,27 @@
+"""The ways in which what is asked of a grant can fail."""
+
+from __future__ import annotations
+
+from clinic_service.errors import BadRequest, Forbidden, NotFound
+
+
+class NothingGranted(NotFound):
+    """The same for an account that does not exist, so that asking does not tell the two apart."""
+
+    message = "There is no such permission."
+
+
+class UnknownPermission(BadRequest):
+    message = "The grant names a permission that does not exist."
+
+
+class PermissionTooLarge(BadRequest):
+    message = "The value of a permission holds at most 4 KiB and eight levels."
+
+
+class NotYoursToWrite(Forbidden):
+    message = "The caller may give up this grant, but not write it."
+
+
+class NotYoursToGive(Forbidden):
+    message = "Only services grant custodian and admin."

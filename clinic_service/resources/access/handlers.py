@@ -1,0 +1,33 @@
+"""The operations of `spec/access.v1.yaml`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clinic_service.context import Context
+from clinic_service.resources.access import service
+from clinic_service.resources.access.errors import NothingGranted
+
+
+def get_groups_for_user(ctx: Context, user_id: str) -> Any:
+    """Whose data a user has been granted directly."""
+    return {user_id: {"root": {}}} | ctx.uow.grants.list_of_grantee(user_id)
+
+
+def get_users_in_group(ctx: Context, sharer_id: str) -> Any:
+    """Who has been granted a user's data directly."""
+    return {sharer_id: {"root": {}}} | ctx.uow.grants.list_of_sharer(sharer_id)
+
+
+def get_permissions_for_user(ctx: Context, sharer_id: str, user_id: str) -> Any:
+    """What one user may do with the data of another."""
+    held = ctx.uow.grants.effective(sharer_id, user_id)
+    if not held:
+        raise NothingGranted
+    return held
+
+
+def grant_permissions_in_group(ctx: Context, sharer_id: str, user_id: str, body: Any) -> Any:
+    """Replace or remove a direct grant. The answer is None, which is null on the wire, when nothing is left."""
+    service.replace_grant(ctx.uow, sharer_id, user_id, body or {}, ctx.caller.person_id)
+    return ctx.uow.grants.effective(sharer_id, user_id) or None

@@ -1,0 +1,123 @@
+"""What is asked about grants, and the one place that changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, cast, delete, false, null, or_, select, text, union_all
+
+from clinic_service.db.repository import Repository
+from clinic_service.db.types import Json
+from clinic_service.models import Clinician, Grant, Patient, Permission
+from clinic_service.outbox.events import AccessChanged
+from clinic_service.outbox.store import Outbox
+
+Permissions = dict[str, Any]
+
+_CLINIC_FLAGS = {
+    Permission.CUSTODIAN: Patient.permission_custodian,
+    Permission.VIEW: Patient.permission_view,
+    Permission.UPLOAD: Patient.permission_upload,
+    Permission.NOTE: Patient.permission_note,
+}
+_OF_PAIR = and_(Grant.sharer_id == bindparam("sharer_id"), Grant.grantee_id == bindparam("grantee_id"))
+
+# One statement, so that all of it is true at the same moment.
+_EFFECTIVE = union_all(
+    select(
+        Grant.permissions.label("permissions"),
+        *(false().label(permission.value) for permission in _CLINIC_FLAGS),
+    ).where(_OF_PAIR),
+    select(cast(null(), Json), *_CLINIC_FLAGS.values())
+    .join(Clinician, Clinician.clinic_id == Patient.clinic_id)
+    .where(
+        Patient.user_id == bindparam("sharer_id"),
+        Clinician.user_id == bindparam("grantee_id"),
+        or_(Clinician.is_admin, Clinician.is_member),
+    ),
+)
+_LOCK = select(Grant.permissions).where(_OF_PAIR).with_for_update()
+_OF_SHARER = (
+    select(Grant.grantee_id.label("user_id"), Grant.permissions)
+    .where(Grant.sharer_id == bindparam("user_id"))
+    .order_by(Grant.grantee_id)
+)
+_OF_GRANTEE = (
+    select(Grant.sharer_id.label("user_id"), Grant.permissions)
+    .where(Grant.grantee_id == bindparam("user_id"))
+    .order_by(Grant.sharer_id)
+)
+# Of two writers the later one wins as a whole, also when neither has seen a row. Both engines spell it alike.
+_PUT = text(
+    "INSERT INTO grants (sharer_id, grantee_id, permissions) VALUES (:sharer_id, :grantee_id, :permissions)"
+    " ON CONFLICT (sharer_id, grantee_id) DO UPDATE SET permissions = excluded.permissions"
+).bindparams(bindparam("permissions", type_=Json()))
+_REMOVE = delete(Grant).where(_OF_PAIR).returning(Grant.sharer_id)
+_REMOVE_ALL_OF = (
+    delete(Grant)
+    .where(or_(Grant.sharer_id == bindparam("user_id"), Grant.grantee_id == bindparam("user_id")))
+    .returning(Grant.sharer_id, Grant.grantee_id)
+)
+
+
+class GrantRepository(Repository):
+    """Direct grants, and the effective permissions that follow from them and from clinics.
+
+    A change tells the outbox itself, because several groups make changes.
+    """
+
+    def effective(self, sharer_id: str, grantee_id: str) -> Permissions:
+        """What the grantee may do with the sharer's data, each permission with its value; empty for nothing.
+
+        `root` and nothing else over oneself. Otherwise the direct grant, and what the sharer lets those clinics do in
+        which the grantee is a member or an administrator.
+        """
+        if sharer_id == grantee_id:
+            return {"root": {}}
+        held: Permissions = {}
+        for row in self._uow.execute(_EFFECTIVE, {"sharer_id": sharer_id, "grantee_id": grantee_id}):
+            held = {**_clinic_permissions(row), **held, **(row.permissions or {})}
+        return held
+
+    def lock(self, sharer_id: str, grantee_id: str) -> Permissions:
+        """The direct grant, which nobody else can change until this unit ends; empty when there is none."""
+        parameters = {"sharer_id": sharer_id, "grantee_id": grantee_id}
+        found: Permissions | None = self._uow.execute(_LOCK, parameters).scalar_one_or_none()
+        return found or {}
+
+    def list_of_sharer(self, user_id: str) -> dict[str, Permissions]:
+        """The direct grants that the user gave, by grantee, in the order of their ids."""
+        return _by_user(self._uow.execute(_OF_SHARER, {"user_id": user_id}))
+
+    def list_of_grantee(self, user_id: str) -> dict[str, Permissions]:
+        """The direct grants that the user has been given, by sharer, in the order of their ids."""
+        return _by_user(self._uow.execute(_OF_GRANTEE, {"user_id": user_id}))
+
+    def put(self, sharer_id: str, grantee_id: str, permissions: Permissions) -> None:
+        """Let `permissions`, of which there must be one at least, be the direct grant."""
+        self._uow.execute(_PUT, {"sharer_id": sharer_id, "grantee_id": grantee_id, "permissions": permissions})
+        self._tell([(sharer_id, grantee_id)])
+
+    def remove(self, sharer_id: str, grantee_id: str) -> None:
+        """Take the direct grant away; one that is not there is no error."""
+        removed = self._uow.execute(_REMOVE, {"sharer_id": sharer_id, "grantee_id": grantee_id})
+        if removed.first():
+            self._tell([(sharer_id, grantee_id)])
+
+    def remove_all_of(self, user_id: str) -> None:
+        """Take away every direct grant that the user gave or was given."""
+        removed = self._uow.execute(_REMOVE_ALL_OF, {"user_id": user_id})
+        self._tell((row.sharer_id, row.grantee_id) for row in removed.all())
+
+    def _tell(self, pairs: Iterable[tuple[str, str]]) -> None:
+        Outbox(self._uow).add(*(AccessChanged(sharer_id, grantee_id) for sharer_id, grantee_id in sorted(pairs)))
+
+
+def _clinic_permissions(row: Row[Any]) -> Permissions:
+    # A clinic's permissions have no values, so that the value of a direct grant always stays.
+    return {permission.value: {} for permission in _CLINIC_FLAGS if getattr(row, permission.value)}
+
+
+def _by_user(rows: Iterable[Row[Any]]) -> dict[str, Permissions]:
+    return {row.user_id: row.permissions for row in rows}

@@ -1,0 +1,89 @@
+"""What a grant may hold, and who may write which one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from clinic_service.resources.access.errors import (
+    NotYoursToGive,
+    NotYoursToWrite,
+    PermissionTooLarge,
+    UnknownPermission,
+)
+from clinic_service.resources.access.repository import Permissions
+from clinic_service.unit_of_work import UnitOfWork
+
+_ROOT = "root"
+# What anybody gives who may write the grant, and what services alone give.
+_FREE_NAMES = frozenset({"view", "upload", "note", "follow"})
+_MANAGING_NAMES = frozenset({"custodian", "admin"})
+_LARGEST_VALUE = 4096
+_MOST_LEVELS = 8
+
+
+def replace_grant(
+    uow: UnitOfWork, sharer_id: str, grantee_id: str, given: Permissions, person_id: str | None
+) -> None:
+    """Let `given` be the direct grant; nothing given removes it. `person_id` is who acts, None for a service.
+
+    `root` is dropped, and one that names nothing else changes nothing. Raises NotYoursToWrite, UnknownPermission,
+    PermissionTooLarge and NotYoursToGive.
+    """
+    if sharer_id == grantee_id:
+        return
+    wanted = {name: value for name, value in given.items() if name != _ROOT}
+    if given and not wanted:
+        return
+    present = uow.grants.lock(sharer_id, grantee_id)
+    if wanted and person_id == grantee_id:
+        _require_own_management(present)
+    _require_known(wanted)
+    if person_id is not None:
+        wanted = _kept_by_person(wanted, present)
+    _store(uow, sharer_id, grantee_id, wanted, present)
+
+
+def _require_own_management(present: Permissions) -> None:
+    """Only a holder of a direct grant writes it; what comes through a clinic must not become lasting."""
+    if present.keys().isdisjoint(_MANAGING_NAMES):
+        raise NotYoursToWrite
+
+
+def _require_known(wanted: Permissions) -> None:
+    if not wanted.keys() <= _FREE_NAMES | _MANAGING_NAMES:
+        raise UnknownPermission
+    for value in wanted.values():
+        if len(orjson.dumps(value)) > _LARGEST_VALUE or _levels(value) > _MOST_LEVELS:
+            raise PermissionTooLarge
+
+
+def _kept_by_person(wanted: Permissions, present: Permissions) -> Permissions:
+    """What a person wants, with the managing permissions as the service gave them. Raises NotYoursToGive."""
+    managing = wanted.keys() & _MANAGING_NAMES
+    if not managing <= present.keys():
+        raise NotYoursToGive
+    return wanted | {name: present[name] for name in managing}
+
+
+def _store(uow: UnitOfWork, sharer_id: str, grantee_id: str, wanted: Permissions, present: Permissions) -> None:
+    if not wanted:
+        uow.grants.remove(sharer_id, grantee_id)
+    elif wanted != present:
+        uow.grants.put(sharer_id, grantee_id, wanted)
+
+
+def _levels(value: Any) -> int:
+    """How many objects and arrays stand inside each other at most."""
+    levels, nodes = 0, [value]
+    while any(isinstance(node, dict | list) for node in nodes):
+        levels += 1
+        nodes = [child for node in nodes for child in _children(node)]
+    return levels
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, dict):
+        return list(node.values())
+    return node if isinstance(node, list) else []

@@ -1,0 +1,1 @@
+"""The members of clinics: people, service accounts and pending invitations."""

@@ -1,0 +1,25 @@
+"""The ways in which what is asked of a clinician can fail."""
+
+from __future__ import annotations
+
+from clinic_service.errors import Conflict, ConstraintViolation, NotFound
+
+
+class ClinicianNotFound(NotFound):
+    message = "The clinician was not found."
+
+
+class DuplicateClinician(Conflict):
+    message = "The clinic has such a clinician, or an invitation to one, already."
+
+
+class EmailTaken(ConstraintViolation):
+    message = "Another clinician or invitation of a clinic has this e-mail address."
+
+
+class LastAdmin(ConstraintViolation):
+    message = "A clinic must keep at least one administrator."
+
+
+class ServiceAccountAsAdmin(ConstraintViolation):
+    message = "A service account cannot be made an administrator by a person."

@@ -1,0 +1,79 @@
+"""The operations of `spec/clinic/paths/clinicians.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from clinic_service.context import Context
+from clinic_service.resources.clinicians import service
+from clinic_service.resources.clinicians.errors import ClinicianNotFound
+from clinic_service.resources.clinicians.listing import Filters
+from clinic_service.resources.clinicians.schemas import Membership, clinician_schema, membership_schema
+from clinic_service.unit_of_work import UnitOfWork
+
+
+def list_all_clinicians(
+    ctx: Context,
+    offset: int | None,
+    limit: int,
+    created_time_start: datetime | None,
+    created_time_end: datetime | None,
+) -> Any:
+    """The clinicians of all clinics, each with its clinic."""
+    rows = ctx.uow.clinicians.list_all(created_time_start, created_time_end, limit, offset or 0)
+    return _with_clinics(ctx.uow, rows)
+
+
+def list_clinics_for_clinician(ctx: Context, user_id: str, offset: int | None, limit: int) -> Any:
+    """The memberships of one user, each with its clinic."""
+    return _with_clinics(ctx.uow, ctx.uow.clinicians.list_for_user(user_id, limit, offset or 0))
+
+
+def list_clinicians(
+    ctx: Context,
+    clinic_id: str,
+    search: str | None,
+    offset: int | None,
+    limit: int,
+    email: str | None,
+    role: str | None,
+) -> Any:
+    """The members, service accounts and pending invitations of a clinic."""
+    filters = Filters(search=search, email=email, role=role)
+    return clinician_schema.dump(ctx.uow.clinicians.list_of_clinic(clinic_id, filters, limit, offset or 0), many=True)
+
+
+def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> Any:
+    """Record a member or a pending invitation as given."""
+    given = clinician_schema.load(body)
+    return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, body["roles"]))
+
+
+def get_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> Any:
+    """One member of a clinic by user id."""
+    row = ctx.uow.clinicians.find_row(clinic_id, clinician_id)
+    if row is None:
+        raise ClinicianNotFound
+    return clinician_schema.dump(row)
+
+
+def update_clinician(ctx: Context, clinic_id: str, clinician_id: str, body: dict[str, Any]) -> Any:
+    """Change a member's roles and, when given, the name; all else in the body follows the account and is ignored."""
+    changes = service.Changes(roles=frozenset(body["roles"]), name=body.get("name"))
+    return clinician_schema.dump(service.update_clinician(ctx.uow, clinic_id, clinician_id, changes, ctx.caller))
+
+
+def delete_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> None:
+    """End a membership."""
+    service.delete_clinician(ctx.uow, clinic_id, clinician_id, ctx.caller.person_id)
+
+
+def _with_clinics(uow: UnitOfWork, rows: Sequence[Row[Any]]) -> Any:
+    clinics = uow.clinics.describe(list({row.clinic_id for row in rows}))
+    # A clinic may have been deleted since the rows were read, and its clinicians with it.
+    found = [Membership(row, clinics[row.clinic_id]) for row in rows if row.clinic_id in clinics]
+    return membership_schema.dump(found, many=True)

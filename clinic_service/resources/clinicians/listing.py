@@ -1,0 +1,110 @@
+"""Pages of clinicians, as they are shown: newest first, those of the same moment by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Row, Select, bindparam, select
+
+from clinic_service.db.repository import Unit
+from clinic_service.models import Clinician, Role
+
+Listing = Select[*tuple[Any, ...]]
+
+COLUMNS = (
+    Clinician.clinic_id,
+    Clinician.user_id,
+    Clinician.invite_id,
+    Clinician.email,
+    Clinician.name,
+    Clinician.is_admin,
+    Clinician.is_member,
+    Clinician.is_prescriber,
+    Clinician.created_time,
+    Clinician.updated_time,
+)
+_HOLDS = {Role.ADMIN: Clinician.is_admin, Role.MEMBER: Clinician.is_member, Role.PRESCRIBER: Clinician.is_prescriber}
+_IS_ROLE = frozenset(role.value for role in Role)
+
+
+class Filters(NamedTuple):
+    """What a clinician must fulfil, all of it; None asks for nothing.
+
+    `search` is text that the name or the address contains, whatever the case; `email` is the whole address, likewise.
+    """
+
+    search: str | None = None
+    email: str | None = None
+    role: str | None = None
+
+
+def of_clinic(uow: Unit, clinic_id: str, filters: Filters, limit: int, offset: int) -> Sequence[Row[Any]]:
+    """A page of the clinicians of a clinic; one statement, none when nothing can be found."""
+    if filters.role is not None and filters.role not in _IS_ROLE:
+        return []
+    parameters: dict[str, Any] = {"clinic_id": clinic_id}
+    if filters.email is not None:
+        parameters["email"] = filters.email.lower()
+    statement = _in_clinic(filters.email is not None, filters.role)
+    if not filters.search or filters.search.isspace():
+        return uow.execute(_paged(statement), parameters | {"limit": limit, "offset": offset}).all()
+    # Searched here, because the engines disagree on the case of letters beyond ASCII and a clinic has few clinicians.
+    wanted = _fold(filters.search)
+    return [row for row in uow.execute(statement, parameters) if _contains(row, wanted)][offset : offset + limit]
+
+
+def of_all(uow: Unit, start: datetime | None, end: datetime | None, limit: int, offset: int) -> Sequence[Row[Any]]:
+    """A page of the clinicians of all clinics made from `start` on and before `end`."""
+    statement = _paged(_created(start is not None, end is not None))
+    return uow.execute(statement, {"start": start, "end": end, "limit": limit, "offset": offset}).all()
+
+
+def of_user(uow: Unit, user_id: str, limit: int, offset: int) -> Sequence[Row[Any]]:
+    """A page of the memberships of a user."""
+    return uow.execute(_paged(_OF_USER), {"user_id": user_id, "limit": limit, "offset": offset}).all()
+
+
+def _contains(row: Row[Any], wanted: str) -> bool:
+    return wanted in _fold(row.name or "") or wanted in _fold(row.email or "")
+
+
+def _fold(text: str) -> str:
+    """`text` without the difference of case, letter by letter: what becomes two letters elsewhere stays one here."""
+    if text.isascii():
+        return text.lower()
+    return "".join(folded if len(folded := letter.casefold()) == 1 else letter.lower() for letter in text)
+
+
+@cache
+def _in_clinic(by_email: bool, role: str | None) -> Listing:
+    conditions: list[ColumnElement[bool]] = [Clinician.clinic_id == bindparam("clinic_id")]
+    if by_email:
+        conditions.append(Clinician.email == bindparam("email"))
+    if role is not None:
+        conditions.append(_HOLDS[Role(role)].is_(True))
+    return _newest_first(*conditions)
+
+
+@cache
+def _created(has_start: bool, has_end: bool) -> Listing:
+    conditions: list[ColumnElement[bool]] = []
+    if has_start:
+        conditions.append(Clinician.created_time >= bindparam("start"))
+    if has_end:
+        conditions.append(Clinician.created_time < bindparam("end"))
+    return _newest_first(*conditions)
+
+
+@cache
+def _paged(statement: Listing) -> Listing:
+    return statement.limit(bindparam("limit")).offset(bindparam("offset"))
+
+
+def _newest_first(*conditions: ColumnElement[bool]) -> Listing:
+    return select(*COLUMNS).where(*conditions).order_by(Clinician.created_time.desc(), Clinician.id)
+
+
+_OF_USER = _newest_first(Clinician.user_id == bindparam("user_id"))

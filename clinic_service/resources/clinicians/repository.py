@@ -1,0 +1,228 @@
+"""What is asked about clinicians.
+
+The administrators who guard a clinic are people: a pending invitation and a service account never count, whatever
+roles they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from secrets import token_urlsafe
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, exists, func, insert, not_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
+
+from clinic_service.db.dialects import constraint_name
+from clinic_service.db.ids import new_id
+from clinic_service.db.records import whole_row
+from clinic_service.db.repository import Repository
+from clinic_service.models import Clinician, ClinicianDeletion, ClinicianRoleUpdate
+from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
+from clinic_service.outbox.store import Outbox
+from clinic_service.resources.clinicians import listing
+from clinic_service.resources.clinicians.errors import DuplicateClinician, EmailTaken
+
+_INVITE_KEY_BYTES = 24
+
+_OF_USER = and_(Clinician.clinic_id == bindparam("clinic_id"), Clinician.user_id == bindparam("user_id"))
+_GUARDS = and_(Clinician.is_admin, Clinician.user_id.is_not(None), not_(Clinician.is_service_account))
+
+_ROLES = select(Clinician.is_admin, Clinician.is_member).where(_OF_USER)
+_GET = select(*listing.COLUMNS).where(_OF_USER)
+_FIND = select(Clinician).where(_OF_USER)
+_FIND_INVITED = select(Clinician).where(
+    Clinician.clinic_id == bindparam("clinic_id"),
+    Clinician.invite_id == bindparam("invite_id"),
+    Clinician.user_id.is_(None),
+)
+_ALL_OF_CLINIC = select(Clinician).where(Clinician.clinic_id == bindparam("clinic_id")).order_by(Clinician.id)
+_ALL_OF_USER = select(Clinician).where(Clinician.user_id == bindparam("user_id")).order_by(Clinician.clinic_id)
+_COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), _GUARDS)
+
+_OTHER = aliased(Clinician)
+_ANOTHER_GUARDS = exists().where(
+    _OTHER.clinic_id == Clinician.clinic_id,
+    _OTHER.user_id != Clinician.user_id,
+    _OTHER.is_admin,
+    not_(_OTHER.is_service_account),
+)
+_ONLY_ADMIN_OF = select(Clinician.clinic_id).where(
+    Clinician.user_id == bindparam("user_id"), _GUARDS, not_(_ANOTHER_GUARDS)
+)
+_SET_EMAIL = (
+    update(Clinician)
+    .where(
+        Clinician.user_id == bindparam("of_user"),
+        Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
+    )
+    .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
+)
+_ADD_DELETION = insert(ClinicianDeletion)
+
+
+def new_invite_key() -> str:
+    """The key of a new invitation, which nobody can guess: 32 letters that may stand in a URL."""
+    return token_urlsafe(_INVITE_KEY_BYTES)
+
+
+class ClinicianRepository(Repository):
+    """Members, service accounts and pending invitations of clinics.
+
+    That somebody became or ceased to be a clinician is told to the outbox here, because several groups see to it.
+    """
+
+    def is_admin(self, clinic_id: str, user_id: str) -> bool:
+        """Whether the user is an administrator of the clinic."""
+        roles = self._roles(clinic_id, user_id)
+        return roles is not None and bool(roles.is_admin)
+
+    def is_member(self, clinic_id: str, user_id: str) -> bool:
+        """Whether the user is a member or an administrator; a prescriber without another role is neither."""
+        roles = self._roles(clinic_id, user_id)
+        return roles is not None and bool(roles.is_admin or roles.is_member)
+
+    def _roles(self, clinic_id: str, user_id: str) -> Row[Any] | None:
+        return self._uow.execute(_ROLES, {"clinic_id": clinic_id, "user_id": user_id}).first()
+
+    def find_row(self, clinic_id: str, user_id: str) -> Row[Any] | None:
+        """The clinician as it is shown, None when the user has no row in the clinic; invitations have no user yet."""
+        return self._uow.execute(_GET, {"clinic_id": clinic_id, "user_id": user_id}).first()
+
+    def list_of_clinic(self, clinic_id: str, filters: listing.Filters, limit: int, offset: int) -> Sequence[Row[Any]]:
+        """A page of the clinic's clinicians as they are shown, invitations included, newest first."""
+        return listing.of_clinic(self._uow, clinic_id, filters, limit, offset)
+
+    def list_all(self, start: datetime | None, end: datetime | None, limit: int, offset: int) -> Sequence[Row[Any]]:
+        """A page of the clinicians of all clinics made from `start` on and before `end`, newest first."""
+        return listing.of_all(self._uow, start, end, limit, offset)
+
+    def list_for_user(self, user_id: str, limit: int, offset: int) -> Sequence[Row[Any]]:
+        """A page of the user's memberships, newest first."""
+        return listing.of_user(self._uow, user_id, limit, offset)
+
+    def find(self, clinic_id: str, user_id: str) -> Clinician | None:
+        """The row of a member or service account, to be changed."""
+        return self._uow.session.scalars(_FIND, {"clinic_id": clinic_id, "user_id": user_id}).first()
+
+    def find_invited(self, clinic_id: str, invite_id: str) -> Clinician | None:
+        """The row of an invitation that nobody has accepted yet, to be changed."""
+        return self._uow.session.scalars(_FIND_INVITED, {"clinic_id": clinic_id, "invite_id": invite_id}).first()
+
+    def all_of_clinic(self, clinic_id: str) -> Sequence[Clinician]:
+        """Every row of the clinic, invitations and service accounts included, oldest first."""
+        return self._uow.session.scalars(_ALL_OF_CLINIC, {"clinic_id": clinic_id}).all()
+
+    def all_of_user(self, user_id: str) -> Sequence[Clinician]:
+        """The rows of the user in all clinics, by clinic id."""
+        return self._uow.session.scalars(_ALL_OF_USER, {"user_id": user_id}).all()
+
+    def count_admins(self, clinic_id: str) -> int:
+        """How many people guard the clinic; exact only while the clinic's row is locked."""
+        count: int = self._uow.execute(_COUNT_ADMINS, {"clinic_id": clinic_id}).scalar_one()
+        return count
+
+    def only_admin_of(self, user_id: str) -> Sequence[str]:
+        """The ids of the clinics that nobody but the user guards; exact only while the clinics' rows are locked."""
+        return self._uow.execute(_ONLY_ADMIN_OF, {"user_id": user_id}).scalars().all()
+
+    def add(
+        self,
+        clinic_id: str,
+        *,
+        roles: Iterable[str],
+        user_id: str | None = None,
+        invite_id: str | None = None,
+        email: str | None = None,
+        name: str | None = None,
+        is_service_account: bool = False,
+    ) -> Clinician:
+        """A new row: of a member when a user is given, else of a pending invitation, keyed anew unless a key is given.
+
+        The address is stored in lower case. Raises DuplicateClinician when the clinic has a row with that user,
+        invitation or address, and when another clinic has one with that invitation; the transaction is of no use
+        afterwards, unless a savepoint was set.
+        """
+        now = self._uow.now
+        clinician = Clinician(
+            clinic_id=clinic_id,
+            id=new_id(),
+            user_id=user_id,
+            invite_id=None if user_id else invite_id or new_invite_key(),
+            email=email.lower() if email else None,
+            name=name,
+            is_service_account=is_service_account,
+            created_time=now,
+            updated_time=now,
+        )
+        clinician.roles = roles
+        self._uow.session.add(clinician)
+        self.flush()
+        if user_id:
+            Outbox(self._uow).add(ClinicianAdded(clinic_id, user_id))
+        return clinician
+
+    def flush(self) -> None:
+        """Write what was changed. Raises DuplicateClinician when that made two rows of a clinic alike."""
+        try:
+            self._uow.session.flush()
+        except IntegrityError as error:
+            if not _is_duplicate(error):
+                raise
+            raise DuplicateClinician from error
+
+    def add_role_update(self, clinician: Clinician, updated_by: str) -> None:
+        """Note in the history that the roles became what they are now, and who changed them."""
+        self._uow.session.add(
+            ClinicianRoleUpdate(
+                clinic_id=clinician.clinic_id,
+                clinician_id=clinician.id,
+                id=new_id(),
+                roles=[role.value for role in clinician.roles],
+                updated_by=updated_by,
+                time=self._uow.now,
+            )
+        )
+
+    def set_email(self, user_id: str, email: str) -> None:
+        """The address, in lower case, on every row of the user that has another one.
+
+        Raises EmailTaken when another row of one of the clinics has it.
+        """
+        values = {"of_user": user_id, "email": email.lower(), "updated_time": self._uow.now}
+        try:
+            self._uow.execute(_SET_EMAIL, values)
+        except IntegrityError as error:
+            if not _is_duplicate(error):
+                raise
+            raise EmailTaken from error
+
+    def remove(self, clinicians: Iterable[Clinician], deleted_by: str | None) -> None:
+        """Delete the rows with their histories and keep a record of each; `deleted_by` is None unless a person acts.
+
+        The last administrator is not protected here.
+        """
+        gone = list(clinicians)
+        if not gone:
+            return
+        self._uow.execute(_ADD_DELETION, [self._deletion(clinician, deleted_by) for clinician in gone])
+        for clinician in gone:
+            self._uow.session.delete(clinician)
+        self._uow.session.flush()
+        Outbox(self._uow).add(*(ClinicianRemoved(c.clinic_id, c.user_id) for c in gone if c.user_id))
+
+    def _deletion(self, clinician: Clinician, deleted_by: str | None) -> dict[str, Any]:
+        return {
+            "clinic_id": clinician.clinic_id,
+            "id": clinician.id,
+            "user_id": clinician.user_id,
+            "deleted_time": self._uow.now,
+            "deleted_by_user_id": deleted_by,
+            "record": whole_row(clinician),
+        }
+
+
+def _is_duplicate(error: IntegrityError) -> bool:
+    return (constraint_name(error) or "").startswith("ix_clinicians_")

@@ -1,0 +1,58 @@
+"""How clinicians are spelled on the wire."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from marshmallow import fields
+
+from clinic_service.models import Role
+from clinic_service.resources.clinics.descriptions import ClinicDescription
+from clinic_service.resources.clinics.schemas import ClinicSchema
+from clinic_service.serialization import Computed, WireSchema, WireTime
+
+_ROLE_LISTS = {
+    (admin, member, prescriber): [
+        role.value for role, held in zip(Role, (admin, member, prescriber), strict=True) if held
+    ]
+    for admin in (False, True)
+    for member in (False, True)
+    for prescriber in (False, True)
+}
+
+
+def _roles(row: Any) -> list[str]:
+    return _ROLE_LISTS[row.is_admin, row.is_member, row.is_prescriber]
+
+
+class ClinicianSchema(WireSchema):
+    """`clinician.v1`. The id on the wire is the user id; the row's own id is internal."""
+
+    # Required in answers; a service account, and a person without an address, has none.
+    when_none: ClassVar[dict[str, str]] = {"email": ""}
+
+    id = fields.String(attribute="user_id")
+    invite_id = fields.String()
+    email = fields.String()
+    name = fields.String()
+    roles = Computed(_roles)
+    created_time = WireTime(dump_only=True)
+    updated_time = WireTime(dump_only=True)
+
+
+class Membership(NamedTuple):
+    """A clinician, as a row or an entity, and the clinic."""
+
+    clinician: Any
+    clinic: ClinicDescription
+
+
+class MembershipSchema(WireSchema):
+    """`clinicianClinicRelationship.v1`, from a `Membership`."""
+
+    clinician = fields.Nested(ClinicianSchema, dump_only=True)
+    clinic = fields.Nested(ClinicSchema, dump_only=True)
+
+
+clinician_schema = ClinicianSchema()
+membership_schema = MembershipSchema()

@@ -1,0 +1,91 @@
+"""What changes a clinic's clinicians.
+
+A clinic keeps at least one administrator. Whether taking one away is allowed is decided while the clinic's row is
+locked, so that of two administrators who remove each other at the same moment exactly one succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from clinic_service.auth.caller import Caller
+from clinic_service.models import Clinic, Clinician, Role
+from clinic_service.outbox.events import UNNAMED_ADMINISTRATOR, ClinicianPermissionsUpdated
+from clinic_service.resources.clinicians.errors import ClinicianNotFound, LastAdmin, ServiceAccountAsAdmin
+from clinic_service.unit_of_work import UnitOfWork
+
+
+class Changes(NamedTuple):
+    """The roles that a clinician is to have, and the new name; None keeps the name."""
+
+    roles: frozenset[str]
+    name: str | None
+
+
+def create_clinician(uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any], roles: Iterable[str]) -> Clinician:
+    """Add a member when `given` has a user id, a pending invitation otherwise.
+
+    Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
+    """
+    uow.clinics.lock_migrated(clinic_id)
+    return uow.clinicians.add(clinic_id, roles=roles, **given)
+
+
+def update_clinician(uow: UnitOfWork, clinic_id: str, user_id: str, changes: Changes, caller: Caller) -> Clinician:
+    """Apply the changes; new roles are noted in the history and told to the member.
+
+    Raises ClinicNotFound, ClinicNotMigrated, ClinicianNotFound, LastAdmin and ServiceAccountAsAdmin.
+    """
+    clinic = uow.clinics.lock_migrated(clinic_id)
+    clinician = _get(uow, clinic_id, user_id)
+    if Role.ADMIN not in changes.roles:
+        _keep_an_admin(uow, clinician)
+    elif clinician.is_service_account and not clinician.is_admin and caller.person_id:
+        raise ServiceAccountAsAdmin
+    if changes.name is not None and changes.name != clinician.name:
+        clinician.name = changes.name
+        clinician.updated_time = uow.now
+    if changes.roles != frozenset(clinician.roles):
+        _change_roles(uow, clinic, clinician, changes.roles, caller)
+    return clinician
+
+
+def delete_clinician(uow: UnitOfWork, clinic_id: str, user_id: str, deleted_by: str | None) -> None:
+    """Remove a member; `deleted_by` is None unless a person acts.
+
+    Raises ClinicNotFound, ClinicNotMigrated, ClinicianNotFound and LastAdmin.
+    """
+    uow.clinics.lock_migrated(clinic_id)
+    clinician = _get(uow, clinic_id, user_id)
+    _keep_an_admin(uow, clinician)
+    uow.clinicians.remove([clinician], deleted_by)
+
+
+def _get(uow: UnitOfWork, clinic_id: str, user_id: str) -> Clinician:
+    clinician = uow.clinicians.find(clinic_id, user_id)
+    if clinician is None:
+        raise ClinicianNotFound
+    return clinician
+
+
+def _keep_an_admin(uow: UnitOfWork, leaving: Clinician) -> None:
+    """Raise LastAdmin if nobody but `leaving` guards the clinic; whoever does not guard it may always go."""
+    guards = leaving.is_admin and not leaving.is_service_account
+    if guards and uow.clinicians.count_admins(leaving.clinic_id) == 1:
+        raise LastAdmin
+
+
+def _change_roles(uow: UnitOfWork, clinic: Clinic, clinician: Clinician, roles: frozenset[str], caller: Caller) -> None:
+    author = uow.clinicians.find_row(clinic.id, caller.id) if caller.person_id else None
+    clinician.roles = roles
+    clinician.updated_time = uow.now
+    uow.clinicians.add_role_update(clinician, updated_by=caller.id)
+    uow.outbox.add(
+        ClinicianPermissionsUpdated(
+            clinic_id=clinic.id,
+            user_id=str(clinician.user_id),
+            clinic_name=clinic.name or "",
+            clinician_name=(author.name if author else None) or UNNAMED_ADMINISTRATOR,
+        )
+    )

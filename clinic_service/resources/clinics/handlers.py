@@ -1,0 +1,72 @@
+"""The operations of `spec/clinic/paths/clinics.yaml`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from clinic_service.context import Context
+from clinic_service.resources.clinics import service
+from clinic_service.resources.clinics.schemas import clinic_schema
+
+
+def list_clinics(
+    ctx: Context,
+    limit: int,
+    offset: int | None,
+    share_code: str | None,
+    created_time_start: datetime | None,
+    created_time_end: datetime | None,
+    ehr_enabled: bool | None,
+) -> Any:
+    """One page of the clinics that pass all filters, oldest first."""
+    filters = {
+        "share_code": share_code,
+        "created_time_start": created_time_start,
+        "created_time_end": created_time_end,
+        "ehr_enabled": ehr_enabled,
+    }
+    return clinic_schema.dump(ctx.uow.clinics.list(filters, limit=limit, offset=offset or 0), many=True)
+
+
+def prepare_create_clinic(ctx: Context, body: Any) -> service.Founders:  # noqa: ARG001
+    """Look up the accounts of the caller and of the demonstration patient."""
+    return service.find_founders(ctx.services.accounts, ctx.caller.id, ctx.config.demo_patient_user_id)
+
+
+def create_clinic(ctx: Context, body: Any, prepared: service.Founders) -> Any:
+    """A new clinic that the caller administers."""
+    clinic = service.create_clinic(ctx.uow, clinic_schema.load(body), prepared)
+    return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic.id))
+
+
+def get_clinic_by_share_code(ctx: Context, share_code: str) -> Any:
+    """The clinic that a share code leads to."""
+    clinic_id = ctx.uow.clinics.get_id_by_share_code(share_code)
+    return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id))
+
+
+def get_clinic(ctx: Context, clinic_id: str) -> Any:
+    """One clinic."""
+    return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id))
+
+
+def update_clinic(ctx: Context, clinic_id: str, body: Any) -> Any:
+    """Change the profile of a clinic."""
+    service.update_profile(ctx.uow, clinic_id, clinic_schema.load(body))
+    return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id))
+
+
+def delete_clinic(ctx: Context, clinic_id: str) -> None:
+    """Delete a clinic that has no patients but the demonstration patient."""
+    service.delete_clinic(ctx.uow, clinic_id, ctx.config.demo_patient_user_id, ctx.caller.person_id)
+
+
+def update_tier(ctx: Context, clinic_id: str, body: Any) -> None:
+    """Set the service tier of a clinic."""
+    service.set_tier(ctx.uow, clinic_id, body["tier"])
+
+
+def update_suppressed_notifications(ctx: Context, clinic_id: str, body: Any) -> None:
+    """Replace what the clinic does not want to be told."""
+    service.suppress_notifications(ctx.uow, clinic_id, body["suppressedNotifications"])

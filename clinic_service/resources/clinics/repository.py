@@ -1,0 +1,227 @@
+"""What is asked about clinics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from clinic_service.db.dialects import constraint_name
+from clinic_service.db.ids import new_id
+from clinic_service.db.records import whole_row
+from clinic_service.db.repository import Repository
+from clinic_service.models import (
+    Clinic,
+    ClinicDeletion,
+    Invite,
+    InviteStatus,
+    MembershipRestriction,
+    ShareCode,
+    Site,
+    Tag,
+)
+from clinic_service.resources.clinics.descriptions import CLINICS, TAGS_AND_SITES, ClinicDescription, assemble
+from clinic_service.resources.clinics.errors import ClinicNotFound, ClinicNotMigrated, NoFreeShareCode
+from clinic_service.resources.clinics.limits import hard_limit
+from clinic_service.resources.clinics.share_codes import draw_share_code
+
+_MOST_DRAWS = 100
+_NEW_CLINIC_LIMIT = 250
+_CODE_TAKEN = "pk_share_codes"
+
+_THIS = Clinic.id == bindparam("clinic_id")
+_GET = select(Clinic).where(_THIS)
+_LOCK = _GET.with_for_update().execution_options(populate_existing=True)
+_IS_MIGRATED = select(Clinic.is_migrated).where(_THIS)
+_ID_BY_SHARE_CODE = select(ShareCode.clinic_id).where(ShareCode.code == bindparam("share_code"))
+_ADD_SHARE_CODE = insert(ShareCode)
+_ADD_DELETION = insert(ClinicDeletion)
+_CANCEL_INVITES = (
+    update(Invite)
+    .where(Invite.clinic_id == bindparam("of_clinic"), Invite.status == InviteStatus.PENDING)
+    .values(status=InviteStatus.CANCELED, modified=bindparam("time"))
+)
+_REMOVE_SHARE_CODES = delete(ShareCode).where(ShareCode.clinic_id == bindparam("of_clinic"))
+# Tags, sites and membership restrictions go with it.
+_REMOVE = delete(Clinic).where(Clinic.id == bindparam("of_clinic"))
+_PARTS: Mapping[str, Select[*tuple[Any, ...]]] = {
+    "share_codes": select(ShareCode.code, ShareCode.canonical)
+    .where(ShareCode.clinic_id == bindparam("clinic_id"))
+    .order_by(ShareCode.code),
+    "tags": select(Tag.id, Tag.name).where(Tag.clinic_id == bindparam("clinic_id")).order_by(Tag.id),
+    "sites": select(Site.id, Site.name).where(Site.clinic_id == bindparam("clinic_id")).order_by(Site.id),
+    "membership_restrictions": select(MembershipRestriction.email_domain, MembershipRestriction.required_idp)
+    .where(MembershipRestriction.clinic_id == bindparam("clinic_id"))
+    .order_by(MembershipRestriction.position),
+}
+
+_FILTERS: dict[str, ColumnElement[bool]] = {
+    "share_code": Clinic.id.in_(_ID_BY_SHARE_CODE),
+    "created_time_start": Clinic.created_time >= bindparam("created_time_start"),
+    "created_time_end": Clinic.created_time < bindparam("created_time_end"),
+    # A clinic without settings is not enabled either.
+    "ehr_enabled": Clinic.ehr_enabled == bindparam("ehr_enabled"),
+}
+
+
+@cache
+def _page(names: frozenset[str]) -> Select[str]:
+    """The ids of one page of the clinics that pass the named filters, oldest first."""
+    return (
+        select(Clinic.id)
+        .where(*(condition for name, condition in _FILTERS.items() if name in names))
+        .order_by(Clinic.created_time, Clinic.id)
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+    )
+
+
+class ClinicRepository(Repository):
+    """Clinics and the codes they are shared by."""
+
+    def get(self, clinic_id: str) -> Clinic:
+        """The clinic, to be changed by a unit that writes. Raises ClinicNotFound."""
+        return self._one(_GET, clinic_id)
+
+    def lock(self, clinic_id: str) -> Clinic:
+        """The clinic as it is now; nobody else can change it, its members or its patients until this unit ends.
+
+        Raises ClinicNotFound.
+        """
+        return self._one(_LOCK, clinic_id)
+
+    def lock_migrated(self, clinic_id: str) -> Clinic:
+        """As `lock`. Raises ClinicNotFound, then ClinicNotMigrated."""
+        clinic = self.lock(clinic_id)
+        if not clinic.is_migrated:
+            raise ClinicNotMigrated
+        return clinic
+
+    def require(self, clinic_id: str) -> None:
+        """Raise ClinicNotFound unless the clinic exists."""
+        self._is_migrated(clinic_id)
+
+    def require_migrated(self, clinic_id: str) -> None:
+        """Raise ClinicNotFound unless the clinic exists, and ClinicNotMigrated unless it is migrated."""
+        if not self._is_migrated(clinic_id):
+            raise ClinicNotMigrated
+
+    def touch(self, clinic: Clinic) -> None:
+        """Record that the clinic changed now. The time never goes back, not even when the clock does."""
+        clinic.updated_time = max(clinic.updated_time, self._uow.now)
+
+    def patient_limit(self, clinic: Clinic) -> int | None:
+        """How many patients of its plan the clinic may have at this moment; None for any number."""
+        return hard_limit(clinic, self._uow.now)
+
+    def describe(self, clinic_ids: Sequence[str]) -> dict[str, ClinicDescription]:
+        """What is shown of the clinics, by id, in two statements; unknown ids are left out."""
+        if not clinic_ids:
+            return {}
+        ids = {"clinic_ids": list(clinic_ids)}
+        return assemble(self._uow.execute(CLINICS, ids), self._uow.execute(TAGS_AND_SITES, ids))
+
+    def describe_one(self, clinic_id: str) -> ClinicDescription:
+        """What is shown of the clinic. Raises ClinicNotFound."""
+        found = self.describe([clinic_id])
+        if clinic_id not in found:
+            raise ClinicNotFound
+        return found[clinic_id]
+
+    def list(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> list[ClinicDescription]:
+        """One page of the clinics that pass every filter that is not None, oldest first.
+
+        Filters: `share_code`, also one taken over in a merge; `created_time_start`, included; `created_time_end`,
+        not included; `ehr_enabled`.
+        """
+        given = {name: value for name, value in filters.items() if value is not None}
+        ids = self._uow.execute(_page(frozenset(given)), given | {"limit": limit, "offset": offset}).scalars().all()
+        found = self.describe(ids)
+        return [found[clinic_id] for clinic_id in ids if clinic_id in found]
+
+    def get_id_by_share_code(self, share_code: str) -> str:
+        """The clinic that the code, its own or one taken over in a merge, leads to. Raises ClinicNotFound."""
+        clinic_id: str | None = self._uow.execute(_ID_BY_SHARE_CODE, {"share_code": share_code}).scalar()
+        if clinic_id is None:
+            raise ClinicNotFound
+        return clinic_id
+
+    def add(self, profile: Mapping[str, Any], *, is_migrated: bool) -> Clinic:
+        """A new clinic with a share code of its own and the usual patient limit. Raises NoFreeShareCode."""
+        now = self._uow.now
+        clinic = Clinic(
+            id=new_id(),
+            is_migrated=is_migrated,
+            patient_count_settings={"hardLimit": {"plan": _NEW_CLINIC_LIMIT}},
+            created_time=now,
+            updated_time=now,
+            **profile,
+        )
+        self._uow.session.add(clinic)
+        self._uow.flush()
+        self.add_share_code(clinic.id)
+        return clinic
+
+    def add_share_code(self, clinic_id: str, draw: Callable[[], str] = draw_share_code) -> str:
+        """Give the clinic the share code that it shows, the first one `draw` makes that is free.
+
+        Raises NoFreeShareCode after 100 that were not.
+        """
+        for _ in range(_MOST_DRAWS):
+            code = draw()
+            if self._claim(code, clinic_id):
+                return code
+        raise NoFreeShareCode
+
+    def remove(self, clinic: Clinic, deleted_by: str | None) -> None:
+        """Delete a clinic without members and patients, with all that is left of it, and keep a record of it.
+
+        Its share codes are free again and its open invitations canceled. `deleted_by` is None unless a person acts.
+        """
+        this = {"of_clinic": clinic.id}
+        self._uow.execute(_ADD_DELETION, self._deletion(clinic, deleted_by))
+        self._uow.execute(_CANCEL_INVITES, this | {"time": self._uow.now})
+        self._uow.execute(_REMOVE_SHARE_CODES, this)
+        self._uow.execute(_REMOVE, this)
+
+    def _deletion(self, clinic: Clinic, deleted_by: str | None) -> dict[str, Any]:
+        return {
+            "clinic_id": clinic.id,
+            "id": clinic.id,
+            "deleted_time": self._uow.now,
+            "deleted_by_user_id": deleted_by,
+            "record": whole_row(clinic) | self._parts(clinic.id),
+        }
+
+    def _parts(self, clinic_id: str) -> dict[str, Any]:
+        """What belongs to the clinic alone and goes with it."""
+        return {
+            name: [dict(row) for row in self._uow.execute(statement, {"clinic_id": clinic_id}).mappings()]
+            for name, statement in _PARTS.items()
+        }
+
+    def _claim(self, code: str, clinic_id: str) -> bool:
+        # Only the constraint can tell: another unit may be about to commit the same code.
+        try:
+            with self._uow.session.begin_nested():
+                self._uow.execute(_ADD_SHARE_CODE, {"code": code, "clinic_id": clinic_id, "canonical": True})
+        except IntegrityError as error:
+            if constraint_name(error) != _CODE_TAKEN:
+                raise
+            return False
+        return True
+
+    def _one(self, statement: Select[Clinic], clinic_id: str) -> Clinic:
+        clinic = self._uow.session.scalars(statement, {"clinic_id": clinic_id}).one_or_none()
+        if clinic is None:
+            raise ClinicNotFound
+        return clinic
+
+    def _is_migrated(self, clinic_id: str) -> bool:
+        is_migrated = self._uow.execute(_IS_MIGRATED, {"clinic_id": clinic_id}).scalar()
+        if is_migrated is None:
+            raise ClinicNotFound
+        return bool(is_migrated)

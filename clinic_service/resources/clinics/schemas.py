@@ -1,0 +1,71 @@
+"""How clinics are spelled on the wire."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from marshmallow import fields
+
+from clinic_service.models import BgUnits, Tier
+from clinic_service.resources.clinics.descriptions import ClinicDescription
+from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
+
+_TIERS = {
+    Tier.FREE: "Free",
+    Tier.STANDARD: "Standard",
+    Tier.PREMIUM: "Premium",
+    Tier.ENTERPRISE: "Enterprise",
+}
+
+
+def _tier_description(clinic: ClinicDescription) -> str:
+    return _TIERS[Tier(clinic.tier or Tier.FREE)]
+
+
+def _can_migrate(clinic: ClinicDescription) -> bool:
+    return clinic.can_migrate
+
+
+class CountedSchema(WireSchema):
+    """`patientTag.v1` and `site.v1` as a clinic shows them, also when nobody has the tag or is at the site."""
+
+    id = fields.String(dump_only=True)
+    name = fields.String(dump_only=True)
+    num_patients = fields.Integer(dump_only=True)
+
+
+class ClinicSchema(WireSchema):
+    """`clinic.v1`, from a `ClinicDescription`. Of a body it reads the profile, and nothing else."""
+
+    # Required in answers; a clinic made for a legacy account starts without a name and without units.
+    when_none: ClassVar[dict[str, str]] = {
+        "name": "",
+        "preferred_bg_units": BgUnits.MG_DL.value,
+        "tier": Tier.FREE.value,
+    }
+
+    id = fields.String(dump_only=True)
+    name = fields.String()
+    address = fields.String()
+    city = fields.String()
+    postal_code = fields.String()
+    state = fields.String()
+    country = fields.String()
+    website = fields.String()
+    phone_numbers = fields.Raw()
+    clinic_type = WireEnum()
+    clinic_size = WireEnum()
+    preferred_bg_units = WireEnum()
+    timezone = fields.String()
+    share_code = fields.String(dump_only=True)
+    can_migrate = Computed(_can_migrate)
+    tier = WireEnum(dump_only=True)
+    tier_description = Computed(_tier_description)
+    patient_tags = fields.List(fields.Nested(CountedSchema), dump_only=True)
+    sites = fields.List(fields.Nested(CountedSchema), dump_only=True)
+    suppressed_notifications = fields.Raw(dump_only=True)
+    created_time = WireTime(dump_only=True)
+    updated_time = WireTime(dump_only=True)
+
+
+clinic_schema = ClinicSchema()

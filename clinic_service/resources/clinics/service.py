@@ -1,0 +1,142 @@
+"""What can be done with a clinic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clinic_service.db.ids import new_id
+from clinic_service.gateways.accounts import Accounts
+from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, Profile
+from clinic_service.models import Clinic, Patient, Permission, Role, Tier
+from clinic_service.outbox.events import ClinicCreated, ClinicDeleted, ClinicianAdded, ClinicianRemoved, PatientAdded
+from clinic_service.resources.clinics.errors import ClinicNotEmpty, DemoPatientUnknown
+from clinic_service.unit_of_work import UnitOfWork
+
+# Clients send the whole profile, and leaving these out is how they clear them. Others that are left out are kept.
+_CLEARED_WHEN_ABSENT: Mapping[str, Any] = {"phone_numbers": None, "timezone": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as the directory knows them."""
+
+    account: Account
+    profile: Profile
+
+    @property
+    def email(self) -> str | None:
+        """The first address, if there is any."""
+        return next(iter(self.account.emails), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Founders:
+    """Who is in a clinic from its first moment: the administrator and, if one is configured, the demo patient."""
+
+    admin: Person
+    demo: Person | None
+
+
+def find_founders(accounts: Accounts, admin_id: str, demo_user_id: str | None) -> Founders:
+    """Ask the directory for both. Raises AccountNotFound for the administrator and DemoPatientUnknown."""
+    admin = _find_person(accounts, admin_id)
+    if admin is None:
+        raise AccountNotFound
+    if not demo_user_id:
+        return Founders(admin, None)
+    demo = _find_person(accounts, demo_user_id)
+    if demo is None:
+        raise DemoPatientUnknown
+    return Founders(admin, demo)
+
+
+def create_clinic(uow: UnitOfWork, profile: Mapping[str, Any], founders: Founders) -> Clinic:
+    """A new clinic of the free tier, with its first administrator and the demo patient."""
+    clinic = uow.clinics.add(profile, is_migrated=True)
+    admin = founders.admin
+    user_id = admin.account.user_id
+    uow.clinicians.add(
+        clinic.id, user_id=user_id, email=admin.email, name=admin.profile.full_name, roles=[Role.ADMIN]
+    )
+    uow.outbox.add(ClinicianAdded(clinic_id=clinic.id, user_id=user_id))
+    # A mail about a clinic without a name would say nothing.
+    if clinic.name:
+        uow.outbox.add(ClinicCreated(clinic_id=clinic.id, user_id=user_id, clinic_name=clinic.name))
+    if founders.demo:
+        _add_demo_patient(uow, clinic, founders.demo)
+    return clinic
+
+
+def update_profile(uow: UnitOfWork, clinic_id: str, profile: Mapping[str, Any]) -> None:
+    """Store what the profile holds; absent telephone numbers and an absent time zone are cleared."""
+    clinic = uow.clinics.lock(clinic_id)
+    for name, value in {**_CLEARED_WHEN_ABSENT, **profile}.items():
+        setattr(clinic, name, value)
+    uow.clinics.touch(clinic)
+
+
+def set_tier(uow: UnitOfWork, clinic_id: str, tier: str) -> None:
+    """Set the tier, which decides whether the stored patient limits apply."""
+    clinic = uow.clinics.lock(clinic_id)
+    clinic.tier = Tier(tier)
+    uow.clinics.touch(clinic)
+
+
+def suppress_notifications(uow: UnitOfWork, clinic_id: str, suppressed: dict[str, bool]) -> None:
+    """Replace the whole choice; what it does not name is sent again."""
+    clinic = uow.clinics.lock(clinic_id)
+    clinic.suppressed_notifications = suppressed
+    uow.clinics.touch(clinic)
+
+
+def delete_clinic(uow: UnitOfWork, clinic_id: str, demo_user_id: str | None, deleted_by: str | None) -> None:
+    """Delete a clinic without patients, with everything in it, and keep a record of what was deleted.
+
+    `deleted_by` is None unless a person acts. Raises ClinicNotFound and ClinicNotEmpty.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    counts = uow.patients.count(clinic_id, demo_user_id)
+    if counts.total > counts.demo:
+        raise ClinicNotEmpty
+    demo = uow.patients.find(clinic_id, demo_user_id) if demo_user_id else None
+    uow.patients.remove([demo] if demo else [], deleted_by)
+    _remove_clinicians(uow, clinic_id, deleted_by)
+    uow.migrations.remove_all_of_clinic(clinic_id)
+    uow.clinics.remove(clinic, deleted_by)
+    uow.outbox.add(ClinicDeleted(clinic_id=clinic_id))
+
+
+def _remove_clinicians(uow: UnitOfWork, clinic_id: str, deleted_by: str | None) -> None:
+    clinicians = uow.clinicians.all_of_clinic(clinic_id)
+    user_ids = [clinician.user_id for clinician in clinicians if clinician.user_id]
+    uow.clinicians.remove(clinicians, deleted_by)
+    uow.outbox.add(*(ClinicianRemoved(clinic_id=clinic_id, user_id=user_id) for user_id in user_ids))
+
+
+def _find_person(accounts: Accounts, user_id: str) -> Person | None:
+    account = accounts.find_account(user_id)
+    return Person(account, accounts.find_profile(user_id)) if account else None
+
+
+def _add_demo_patient(uow: UnitOfWork, clinic: Clinic, demo: Person) -> None:
+    """A patient who shares with every clinic, so that a new one has something to look at."""
+    profile = demo.profile
+    patient = Patient(
+        clinic_id=clinic.id,
+        id=new_id(),
+        user_id=demo.account.user_id,
+        full_name=profile.patient_full_name or profile.full_name,
+        birth_date=profile.birthday,
+        email=demo.email,
+        mrn=profile.mrn,
+        target_devices=None if profile.target_devices is None else list(profile.target_devices),
+        # Patients who come with a migration know the clinic, so nobody writes to them.
+        is_migrated=True,
+        created_time=uow.now,
+        updated_time=uow.now,
+    )
+    patient.permissions = [Permission.VIEW]
+    uow.patients.add(patient)
+    uow.outbox.add(PatientAdded(clinic_id=clinic.id, user_id=patient.user_id, is_migrated=True))

@@ -1,0 +1,122 @@
+"""What is asked about migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, delete, insert, not_, select
+from sqlalchemy.exc import IntegrityError
+
+from clinic_service.db.dialects import constraint_name
+from clinic_service.db.repository import Repository
+from clinic_service.models import Clinic, Clinician, Migration, MigrationStatus
+from clinic_service.resources.migrations.errors import DuplicateMigration, MigrationNotFound
+
+_ONE_PER_USER = "pk_migrations"
+_COLUMNS = (
+    Migration.user_id,
+    Migration.status,
+    Migration.created_time,
+    Migration.updated_time,
+    Migration.attestation_time,
+)
+_OF_CLINIC = Migration.clinic_id == bindparam("clinic_id")
+_THIS = and_(_OF_CLINIC, Migration.user_id == bindparam("user_id"))
+
+_GET = select(*_COLUMNS).where(_THIS)
+_LIST = select(*_COLUMNS).where(_OF_CLINIC).order_by(Migration.created_time, Migration.user_id)
+_LOCK = select(Migration).where(_THIS).with_for_update()
+_OF_USER = select(Migration.clinic_id).where(Migration.user_id == bindparam("user_id"))
+_LOCK_OF_USER = _OF_USER.with_for_update()
+_ADD = insert(Migration)
+_REMOVE_OF_USER = delete(Migration).where(Migration.user_id == bindparam("of_user"))
+_REMOVE_OF_CLINIC = delete(Migration).where(Migration.clinic_id == bindparam("of_clinic"))
+
+# People only: an invitation has no user yet, and a service account is in charge of nothing.
+_IN_CHARGE = and_(Clinician.is_admin, Clinician.user_id.is_not(None), not_(Clinician.is_service_account))
+_ADMINS = (
+    select(Clinician.user_id)
+    .where(Clinician.clinic_id == bindparam("clinic_id"), _IN_CHARGE)
+    .order_by(Clinician.user_id)
+)
+_CLINIC_TO_MIGRATE = (
+    select(Clinic.id)
+    .join(Clinician, Clinician.clinic_id == Clinic.id)
+    .where(Clinician.user_id == bindparam("user_id"), _IN_CHARGE, not_(Clinic.is_migrated))
+    .order_by(Clinic.created_time, Clinic.id)
+    .limit(1)
+)
+
+
+class MigrationRepository(Repository):
+    """Migrations, and the accounts and clinics that are waiting for one."""
+
+    def get_row(self, clinic_id: str, user_id: str) -> Row[Any]:
+        """The migration as it is shown. Raises MigrationNotFound."""
+        row = self._uow.execute(_GET, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
+        if row is None:
+            raise MigrationNotFound
+        return row
+
+    def list_rows(self, clinic_id: str) -> Sequence[Row[Any]]:
+        """The migrations into the clinic as they are shown, oldest first; none for an unknown clinic."""
+        return self._uow.execute(_LIST, {"clinic_id": clinic_id}).all()
+
+    def lock(self, clinic_id: str, user_id: str) -> Migration:
+        """The migration, to be changed; nobody else can until this unit ends. Raises MigrationNotFound."""
+        migration = self._uow.session.scalars(_LOCK, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
+        if migration is None:
+            raise MigrationNotFound
+        return migration
+
+    def add(self, clinic_id: str, user_id: str, attestation_time: datetime | None = None) -> Migration:
+        """A new migration, which waits to be carried out. Raises DuplicateMigration, whatever the other's clinic."""
+        if self._uow.execute(_OF_USER, {"user_id": user_id}).first():
+            raise DuplicateMigration
+        now = self._uow.now
+        migration = Migration(
+            user_id=user_id,
+            clinic_id=clinic_id,
+            status=MigrationStatus.PENDING,
+            attestation_time=attestation_time,
+            created_time=now,
+            updated_time=now,
+        )
+        self._uow.session.add(migration)
+        try:
+            self._uow.flush()
+        except IntegrityError as error:
+            if constraint_name(error) != _ONE_PER_USER:
+                raise
+            raise DuplicateMigration from error
+        return migration
+
+    def remove_all_of_clinic(self, clinic_id: str) -> None:
+        """Delete the migrations into the clinic; their users may migrate into another one."""
+        self._uow.execute(_REMOVE_OF_CLINIC, {"of_clinic": clinic_id})
+
+    def admin_ids(self, clinic_id: str) -> Sequence[str]:
+        """The users who administer the clinic; exact only while its row is locked."""
+        return self._uow.execute(_ADMINS, {"clinic_id": clinic_id}).scalars().all()
+
+    def find_clinic_to_migrate(self, user_id: str) -> str | None:
+        """The id of the oldest clinic that the user administers and that is not migrated yet."""
+        clinic_id: str | None = self._uow.execute(_CLINIC_TO_MIGRATE, {"user_id": user_id}).scalar()
+        return clinic_id
+
+    def hold(self, user_id: str) -> None:
+        """Make every other unit that holds this user wait until this one ends.
+
+        A row that only this unit ever sees takes the user's place among the migrations: whoever else tries to take it
+        waits for the outcome. A user whose place is taken for good has a row that can be locked instead.
+        """
+        now = self._uow.now
+        place = {"user_id": user_id, "clinic_id": "", "status": MigrationStatus.PENDING}
+        try:
+            with self._uow.session.begin_nested():
+                self._uow.execute(_ADD, place | {"created_time": now, "updated_time": now})
+                self._uow.execute(_REMOVE_OF_USER, {"of_user": user_id})
+        except IntegrityError:
+            self._uow.execute(_LOCK_OF_USER, {"user_id": user_id}).close()

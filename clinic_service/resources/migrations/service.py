@@ -1,0 +1,100 @@
+"""How legacy clinic accounts move into clinics."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from clinic_service.gateways.accounts.protocol import Account, AccountNotFound
+from clinic_service.models import Migration, MigrationStatus, Role
+from clinic_service.outbox.events import ClinicianAdded, MigrationRequested
+from clinic_service.resources.migrations.errors import (
+    AlreadyMigrated,
+    NotLegacyAccount,
+    NotMember,
+    NotOneAdmin,
+    ProfileIncomplete,
+)
+from clinic_service.unit_of_work import UnitOfWork
+
+# The role of accounts from the time before clinics had members.
+_LEGACY_ROLE = "clinic"
+
+
+def require_legacy(account: Account | None) -> Account:
+    """The account, if there is one and it is a legacy clinic's. Raises AccountNotFound, then NotLegacyAccount."""
+    if account is None:
+        raise AccountNotFound
+    if _LEGACY_ROLE not in account.roles:
+        raise NotLegacyAccount
+    return account
+
+
+def enable_clinic(uow: UnitOfWork, account: Account, name: str | None) -> str:
+    """The id of the clinic that the account's owner is to complete, a new and empty one if there is none yet."""
+    # Two calls for one account must end with one clinic, so the second waits for the first and then finds its clinic.
+    uow.migrations.hold(account.user_id)
+    found = uow.migrations.find_clinic_to_migrate(account.user_id)
+    if found is not None:
+        return found
+    clinic = uow.clinics.add({}, is_migrated=False)
+    email = next(iter(account.emails), None)
+    uow.clinicians.add(clinic.id, user_id=account.user_id, email=email, name=name, roles=[Role.ADMIN])
+    uow.outbox.add(ClinicianAdded(clinic_id=clinic.id, user_id=account.user_id))
+    return clinic.id
+
+
+def require_ready(uow: UnitOfWork, clinic_id: str) -> str:
+    """The user id of the only administrator of a clinic whose initial migration can be started.
+
+    Raises ClinicNotFound, AlreadyMigrated, ProfileIncomplete and NotOneAdmin, in this order.
+    """
+    clinic = uow.clinics.describe_one(clinic_id)
+    if clinic.is_migrated:
+        raise AlreadyMigrated
+    if not clinic.can_migrate:
+        raise ProfileIncomplete
+    admin_ids = uow.migrations.admin_ids(clinic_id)
+    if len(admin_ids) != 1:
+        raise NotOneAdmin
+    return admin_ids[0]
+
+
+def start_initial_migration(uow: UnitOfWork, clinic_id: str, legacy_user_id: str, *, attested: bool) -> Migration:
+    """Mark the clinic as migrated and ask for the patients of `legacy_user_id`, who is known to be a legacy account.
+
+    Raises what `require_ready` does, and DuplicateMigration.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    if require_ready(uow, clinic_id) != legacy_user_id:
+        # Somebody else took over after the account was looked up.
+        raise NotOneAdmin
+    migration = _request(uow, clinic_id, legacy_user_id, uow.now if attested else None)
+    clinic.is_migrated = True
+    uow.clinics.touch(clinic)
+    return migration
+
+
+def migrate_patients(uow: UnitOfWork, clinic_id: str, user_id: str) -> Migration:
+    """Ask for the patients of a further legacy account, a member of a clinic that is migrated already.
+
+    Raises ClinicNotFound, NotMember, ClinicNotMigrated and DuplicateMigration.
+    """
+    uow.clinics.lock(clinic_id)
+    if not uow.clinicians.is_member(clinic_id, user_id):
+        raise NotMember
+    uow.clinics.require_migrated(clinic_id)
+    return _request(uow, clinic_id, user_id, None)
+
+
+def record_progress(uow: UnitOfWork, clinic_id: str, user_id: str, status: str) -> Migration:
+    """Set the status. Any may follow any, since the worker repeats its calls. Raises MigrationNotFound."""
+    migration = uow.migrations.lock(clinic_id, user_id)
+    migration.status = MigrationStatus(status)
+    migration.updated_time = max(migration.updated_time, uow.now)
+    return migration
+
+
+def _request(uow: UnitOfWork, clinic_id: str, user_id: str, attestation_time: datetime | None) -> Migration:
+    migration = uow.migrations.add(clinic_id, user_id, attestation_time)
+    uow.outbox.add(MigrationRequested(clinic_id=clinic_id, user_id=user_id))
+    return migration

@@ -1,0 +1,172 @@
+"""Everything that is shown of a patient, read in a fixed number of statements however many patients are shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, cast, literal, null, select, union_all
+
+from clinic_service.db.repository import Unit
+from clinic_service.db.types import ExactText
+from clinic_service.models import DataSource, Patient, PatientSite, PatientTag, Site
+
+_COLUMNS = (
+    Patient.clinic_id,
+    Patient.id,
+    Patient.user_id,
+    Patient.full_name,
+    Patient.birth_date,
+    Patient.email,
+    Patient.mrn,
+    Patient.target_devices,
+    Patient.has_permissions,
+    Patient.permission_custodian,
+    Patient.permission_view,
+    Patient.permission_upload,
+    Patient.permission_note,
+    Patient.created_time,
+    Patient.updated_time,
+    Patient.last_upload_reminder_time,
+    Patient.review_1_clinician_id,
+    Patient.review_1_time,
+    Patient.review_2_clinician_id,
+    Patient.review_2_time,
+    Patient.last_requested_dexcom_connect_time,
+    Patient.glycemic_ranges,
+    Patient.diagnosis_type,
+    Patient.connection_requests,
+    Patient.data_sources_set,
+)
+
+ONE = select(*_COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
+# The name as bytes, which is the one order that both engines agree on.
+PAGE_OF_USER = (
+    select(*_COLUMNS)
+    .where(Patient.user_id == bindparam("user_id"))
+    .order_by(cast(Patient.full_name, ExactText()).nulls_first(), Patient.id)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+
+_TAG, _SITE = "tag", "site"
+
+
+def _of_patients(link: type[PatientTag] | type[PatientSite] | type[DataSource]) -> Any:
+    # A patient's id alone is unique; the clinic is named because the keys lead with it.
+    return and_(
+        link.clinic_id.in_(bindparam("clinic_ids", expanding=True)),
+        link.patient_id.in_(bindparam("patient_ids", expanding=True)),
+    )
+
+
+# Tags in order of their creation, sites as they were given.
+_TAGS_AND_SITES = union_all(
+    select(
+        literal(_TAG, literal_execute=True).label("kind"),
+        PatientTag.patient_id.label("patient_id"),
+        PatientTag.tag_id.label("id"),
+        cast(null(), Site.name.type).label("name"),
+        literal(0, literal_execute=True).label("position"),
+    ).where(_of_patients(PatientTag)),
+    select(
+        literal(_SITE, literal_execute=True),
+        PatientSite.patient_id,
+        PatientSite.site_id,
+        Site.name,
+        PatientSite.position,
+    )
+    .join(Site, and_(Site.clinic_id == PatientSite.clinic_id, Site.id == PatientSite.site_id))
+    .where(_of_patients(PatientSite)),
+).order_by("position", "id")
+
+_DATA_SOURCES = (
+    select(
+        DataSource.patient_id,
+        DataSource.provider_name,
+        DataSource.state,
+        DataSource.data_source_id,
+        DataSource.modified_time,
+        DataSource.expiration_time,
+        DataSource.latest_data_time,
+    )
+    .where(_of_patients(DataSource))
+    .order_by(DataSource.patient_id, DataSource.position)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOfPatient:
+    """A site that a patient belongs to, with its present name."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatientDescription:
+    """A patient's row and what belongs to it; no `data_sources` at all when none were ever given.
+
+    The columns of the row are attributes as well.
+    """
+
+    row: Any
+    tags: list[str]
+    sites: list[SiteOfPatient]
+    data_sources: list[Row[Any]] | None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.row, name)
+
+    def children(self) -> dict[str, Any]:
+        """What belongs to the patient as a JSON document, for the record of a deletion."""
+        sources = self.data_sources
+        return {
+            "tags": self.tags,
+            "sites": [{"id": site.id, "name": site.name} for site in self.sites],
+            "data_sources": None if sources is None else [_source_document(source) for source in sources],
+        }
+
+
+def _source_document(source: Row[Any]) -> dict[str, Any]:
+    """A row of `data_sources` without its key."""
+    return {name: value for name, value in source._mapping.items() if name != "patient_id"}
+
+
+def describe(unit: Unit, patients: Sequence[Any]) -> list[PatientDescription]:
+    """The patients, given as rows or models, with what belongs to them, in at most two statements."""
+    if not patients:
+        return []
+    ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
+    tags, sites = _tags_and_sites(unit.execute(_TAGS_AND_SITES, ids))
+    # Most patients of most clinics have no source, and then there is nothing to look for.
+    sources = _data_sources(unit.execute(_DATA_SOURCES, ids)) if any(p.data_sources_set for p in patients) else {}
+    return [
+        PatientDescription(
+            row=p,
+            tags=tags.get(p.id, []),
+            sites=sites.get(p.id, []),
+            data_sources=sources.get(p.id, []) if p.data_sources_set else None,
+        )
+        for p in patients
+    ]
+
+
+def _tags_and_sites(rows: Iterable[Row[Any]]) -> tuple[dict[str, list[str]], dict[str, list[SiteOfPatient]]]:
+    tags: dict[str, list[str]] = defaultdict(list)
+    sites: dict[str, list[SiteOfPatient]] = defaultdict(list)
+    for row in rows:
+        if row.kind == _TAG:
+            tags[row.patient_id].append(row.id)
+        else:
+            sites[row.patient_id].append(SiteOfPatient(row.id, row.name))
+    return tags, sites
+
+
+def _data_sources(rows: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
+    sources: dict[str, list[Row[Any]]] = defaultdict(list)
+    for row in rows:
+        sources[row.patient_id].append(row)
+    return sources

@@ -1,0 +1,38 @@
+"""A patient's glycemic ranges as they are kept: only what the type names, with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clinic_service.errors import BadRequest, Finding
+from clinic_service.resources.patients.errors import CustomRangesMissing
+
+_PRESET = "preset"
+_CUSTOM = "custom"
+_DEFAULT_PRESET = "adaStandard"
+
+
+def kept_ranges(given: Any) -> dict[str, Any]:
+    """`given`, a valid `glycemicRanges.v1`, without the branch that its type does not name.
+
+    Raises BadRequest when it is no object, which the published schema forgets to say, and CustomRangesMissing.
+    """
+    if not isinstance(given, Mapping):
+        raise BadRequest(findings=[Finding("/body/glycemicRanges", "type")])
+    if given.get("type", _PRESET) == _PRESET:
+        return {"type": _PRESET, _PRESET: given.get(_PRESET, _DEFAULT_PRESET)}
+    if _CUSTOM not in given:
+        raise CustomRangesMissing
+    custom = given[_CUSTOM]
+    thresholds = [_threshold(threshold) for threshold in custom["thresholds"]]
+    return {"type": _CUSTOM, _CUSTOM: {"name": custom["name"], "thresholds": thresholds}}
+
+
+def _threshold(given: Mapping[str, Any]) -> dict[str, Any]:
+    bound = given["upperBound"]
+    return {
+        "name": given["name"],
+        "upperBound": {"value": bound["value"], "units": bound["units"]},
+        "inclusive": given.get("inclusive", False),
+    }

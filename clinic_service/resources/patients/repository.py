@@ -1,0 +1,199 @@
+"""What is asked about patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from clinic_service.db.dialects import constraint_name
+from clinic_service.db.records import whole_row
+from clinic_service.db.repository import Repository
+from clinic_service.models import Clinic, Patient, PatientDeletion, PatientSite, PatientTag, Site, Tag
+from clinic_service.outbox.events import PatientAdded, PatientRemoved
+from clinic_service.outbox.store import Outbox
+from clinic_service.resources.patients.descriptions import ONE, PAGE_OF_USER, PatientDescription, describe
+from clinic_service.resources.patients.enrolment import Enrolment
+from clinic_service.resources.patients.errors import (
+    DuplicateMrn,
+    DuplicatePatient,
+    MrnRequired,
+    PatientLimitReached,
+    PatientNotFound,
+)
+from clinic_service.resources.patients.mrn import mrn_key
+
+# So many rows at a time keep a statement's parameters below the least limit of the engines.
+_BATCH = 1000
+_MILLISECOND = timedelta(milliseconds=1)
+_VIOLATIONS = {"uq_patients_clinic_id_user_id": DuplicatePatient, "ix_patients_unique_mrn": DuplicateMrn}
+
+_OF_USER = and_(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
+_FIND = select(Patient).where(_OF_USER)
+_IS_PATIENT = select(Patient.id).where(_OF_USER)
+_ALL_OF_USER = select(Patient).where(Patient.user_id == bindparam("user_id")).order_by(Patient.clinic_id, Patient.id)
+_OTHER_WITH_MRN = select(Patient.id).where(
+    Patient.clinic_id == bindparam("clinic_id"),
+    Patient.mrn_key == bindparam("mrn_key"),
+    Patient.id != bindparam("id"),
+)
+_KNOWN_TAGS = select(Tag.id).where(
+    Tag.clinic_id == bindparam("clinic_id"), Tag.id.in_(bindparam("ids", expanding=True))
+)
+_KNOWN_SITES = select(Site.id).where(
+    Site.clinic_id == bindparam("clinic_id"), Site.id.in_(bindparam("ids", expanding=True))
+)
+_ADD_TAGS = insert(PatientTag)
+_ADD_SITES = insert(PatientSite)
+_ADD_DELETIONS = insert(PatientDeletion)
+_REMOVE = delete(Patient).where(
+    Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
+)
+
+
+class PatientRepository(Repository):
+    """The records that clinics keep of their patients.
+
+    New and removed patients are told to the outbox here, because several groups add and remove them.
+    """
+
+    def find(self, clinic_id: str, user_id: str) -> Patient | None:
+        """The clinic's record of the user, to be changed."""
+        return self._uow.session.scalars(_FIND, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
+
+    def get(self, clinic_id: str, user_id: str) -> Patient:
+        """As `find`. Raises PatientNotFound."""
+        patient = self.find(clinic_id, user_id)
+        if patient is None:
+            raise PatientNotFound
+        return patient
+
+    def is_patient(self, clinic_id: str, user_id: str) -> bool:
+        """Whether the clinic has a record of the user."""
+        found = self._uow.execute(_IS_PATIENT, {"clinic_id": clinic_id, "user_id": user_id})
+        return found.first() is not None
+
+    def describe_one(self, clinic_id: str, user_id: str) -> PatientDescription:
+        """What is shown of the patient, in at most three statements. Raises PatientNotFound."""
+        row = self._uow.execute(ONE, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
+        if row is None:
+            raise PatientNotFound
+        return self.describe([row])[0]
+
+    def describe(self, patients: Sequence[Row[Any] | Patient]) -> list[PatientDescription]:
+        """What is shown of the patients, in their order, in at most two statements."""
+        return describe(self._uow, patients)
+
+    def list_for_user(self, user_id: str, limit: int, offset: int) -> list[PatientDescription]:
+        """A page of what clinics show of the user, by the name they know, then the oldest record first."""
+        parameters = {"user_id": user_id, "limit": limit, "offset": offset}
+        return self.describe(self._uow.execute(PAGE_OF_USER, parameters).all())
+
+    def all_of_user(self, user_id: str) -> Sequence[Patient]:
+        """The records of the user in all clinics, to be changed or removed, by clinic id."""
+        return self._uow.session.scalars(_ALL_OF_USER, {"user_id": user_id}).all()
+
+    def enrol(self, clinic: Clinic, enrolment: Enrolment, *, limit_reached: bool = False) -> Patient:
+        """Make an existing user a patient of the clinic, whose row is locked.
+
+        `limit_reached` refuses patients whose account the clinic would manage, and no others. Raises MrnRequired,
+        DuplicateMrn, PatientLimitReached and DuplicatePatient, in this order.
+        """
+        patient = enrolment.to_patient(clinic, self._uow.now)
+        self.settle_mrn(clinic, patient)
+        if limit_reached and patient.is_custodial:
+            raise PatientLimitReached
+        self.add(patient, enrolment.tag_ids, enrolment.site_ids)
+        return patient
+
+    def settle_mrn(self, clinic: Clinic, patient: Patient) -> None:
+        """Hold the patient's medical record number against the settings of the clinic.
+
+        Raises MrnRequired, and DuplicateMrn when another patient has the number.
+        """
+        key = mrn_key(patient.mrn)
+        if clinic.mrn_required and key is None:
+            raise MrnRequired
+        if clinic.mrn_unique and key is not None and self._is_taken(key, patient):
+            raise DuplicateMrn
+        patient.mrn_key = key
+        patient.require_unique_mrn = bool(clinic.mrn_unique)
+
+    def _is_taken(self, key: str, patient: Patient) -> bool:
+        parameters = {"clinic_id": patient.clinic_id, "mrn_key": key, "id": patient.id}
+        return self._uow.execute(_OTHER_WITH_MRN, parameters).first() is not None
+
+    def add(self, patient: Patient, tag_ids: Iterable[str] = (), site_ids: Iterable[str] = ()) -> None:
+        """Store a new patient with those of the tags and sites that the clinic has; the others are dropped.
+
+        Raises DuplicatePatient and DuplicateMrn. The transaction is of no use afterwards.
+        """
+        self._uow.session.add(patient)
+        self.flush()
+        key = {"clinic_id": patient.clinic_id, "patient_id": patient.id}
+        tags = self._known(_KNOWN_TAGS, patient.clinic_id, tag_ids)
+        if tags:
+            self._uow.execute(_ADD_TAGS, [key | {"tag_id": tag_id} for tag_id in tags])
+        sites = self._known(_KNOWN_SITES, patient.clinic_id, site_ids)
+        if sites:
+            rows = [key | {"site_id": site_id, "position": position} for position, site_id in enumerate(sites)]
+            self._uow.execute(_ADD_SITES, rows)
+        Outbox(self._uow).add(
+            PatientAdded(
+                patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated, patient.invited_by
+            )
+        )
+
+    def _known(self, statement: Any, clinic_id: str, ids: Iterable[str]) -> list[str]:
+        """Those of `ids` that the clinic has, each once, in the order given."""
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            return []
+        known = set(self._uow.execute(statement, {"clinic_id": clinic_id, "ids": wanted}).scalars())
+        return [one for one in wanted if one in known]
+
+    def flush(self) -> None:
+        """Write what was changed. Raises DuplicatePatient and DuplicateMrn when that made two records alike."""
+        try:
+            self._uow.session.flush()
+        except IntegrityError as error:
+            violation = _VIOLATIONS.get(constraint_name(error) or "")
+            if violation is None:
+                raise
+            raise violation from error
+
+    def touch(self, patient: Patient) -> None:
+        """Record that the patient changed now. The time always moves on, even when the clock does not."""
+        patient.updated_time = max(self._uow.now, patient.updated_time + _MILLISECOND)
+
+    def remove(self, patients: Iterable[Patient], deleted_by: str | None) -> None:
+        """Delete the patients and all that belongs to them, and keep a record of each.
+
+        `deleted_by` is the person who acts, None when a service does.
+        """
+        gone = list(patients)
+        for start in range(0, len(gone), _BATCH):
+            self._remove(gone[start : start + _BATCH], deleted_by)
+
+    def _remove(self, patients: Sequence[Patient], deleted_by: str | None) -> None:
+        records = [self._deletion(description, deleted_by) for description in self.describe(patients)]
+        self._uow.execute(_ADD_DELETIONS, records)
+        clinic_ids = list({patient.clinic_id for patient in patients})
+        self._uow.execute(_REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
+        for patient in patients:
+            self._uow.session.expunge(patient)
+        Outbox(self._uow).add(*(PatientRemoved(p.clinic_id, p.user_id, p.is_custodial) for p in patients))
+
+    def _deletion(self, description: PatientDescription, deleted_by: str | None) -> dict[str, Any]:
+        patient = description.row
+        return {
+            "clinic_id": patient.clinic_id,
+            "id": patient.id,
+            "user_id": patient.user_id,
+            "deleted_time": self._uow.now,
+            "deleted_by_user_id": deleted_by,
+            "record": whole_row(patient) | description.children(),
+        }

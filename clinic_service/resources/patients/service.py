@@ -1,0 +1,81 @@
+"""What changes patients, and the rules it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clinic_service.errors import Unavailable
+from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts, Profile
+from clinic_service.models import Clinic, Patient
+from clinic_service.resources.patients.enrolment import Enrolment
+from clinic_service.resources.patients.errors import DuplicatePatient
+from clinic_service.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A user who is to become a patient: the members of an `Enrolment` that are given, the account and its profile.
+
+    There is no account when the user was found to be a patient already.
+    """
+
+    given: Mapping[str, Any]
+    account: Account | None = None
+    profile: Profile | None = None
+
+    @property
+    def legacy_clinician_id(self) -> str | None:
+        """The legacy clinician through whom the user comes, if any."""
+        return self.given.get("legacy_clinician_id")
+
+
+def look_up_newcomer(
+    uow: UnitOfWork, accounts: Accounts, clinic_id: str, user_id: str, given: Mapping[str, Any]
+) -> Newcomer:
+    """The user, asking nobody else about one who is a patient already, so that repeats are cheap.
+
+    Raises ClinicNotFound and AccountNotFound.
+    """
+    uow.clinics.require(clinic_id)
+    if uow.patients.is_patient(clinic_id, user_id):
+        return Newcomer(given)
+    account = accounts.find_account(user_id)
+    if account is None:
+        raise AccountNotFound
+    return Newcomer(given, account, accounts.find_profile(user_id))
+
+
+def create_from_user(
+    uow: UnitOfWork, clinic_id: str, user_id: str, newcomer: Newcomer, demo_user_id: str | None
+) -> None:
+    """Make an existing user a patient. With a legacy clinician's id, one who is a patient already only gets that id.
+
+    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and DuplicatePatient.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    patient = uow.patients.find(clinic_id, user_id)
+    if patient is not None:
+        _add_legacy_clinician(uow, patient, newcomer.legacy_clinician_id)
+    elif newcomer.account is None or newcomer.profile is None:
+        # The record has gone since the look-up found it; the next attempt will look again.
+        raise Unavailable
+    else:
+        enrolment = Enrolment(newcomer.account, newcomer.profile, **newcomer.given)
+        limit_reached = user_id != demo_user_id and _is_limit_reached(uow, clinic, enrolment, demo_user_id)
+        uow.patients.enrol(clinic, enrolment, limit_reached=limit_reached)
+
+
+def _is_limit_reached(uow: UnitOfWork, clinic: Clinic, enrolment: Enrolment, demo_user_id: str | None) -> bool:
+    # Patients who manage their accounts themselves are never refused, so nobody is counted for them.
+    return enrolment.is_custodial and uow.patient_counts.is_limit_reached(clinic, demo_user_id)
+
+
+def _add_legacy_clinician(uow: UnitOfWork, patient: Patient, legacy_clinician_id: str | None) -> None:
+    if legacy_clinician_id is None:
+        raise DuplicatePatient
+    known = patient.legacy_clinician_ids or []
+    if legacy_clinician_id not in known:
+        patient.legacy_clinician_ids = [*known, legacy_clinician_id]
+        uow.patients.touch(patient)

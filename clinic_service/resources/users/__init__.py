@@ -1,0 +1,1 @@
+"""The operations that concern one user in every clinic."""

@@ -1,0 +1,25 @@
+"""The operations of `spec/clinic/paths/users.yaml`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clinic_service.context import Context
+from clinic_service.resources.users import service
+
+
+def prepare_delete_user_from_clinics(ctx: Context, user_id: str) -> tuple[str, ...]:
+    """The addresses by which invitations may be meant for the user; none when the account is gone already."""
+    account = ctx.services.accounts.find_account(user_id)
+    return account.emails if account else ()
+
+
+def delete_user_from_clinics(ctx: Context, user_id: str, prepared: tuple[str, ...]) -> None:
+    """Remove an account from all clinics."""
+    service.remove_from_clinics(ctx.uow, user_id, prepared)
+
+
+def update_clinic_user_details(ctx: Context, user_id: str, body: dict[str, Any]) -> None:
+    """Follow a change of an account; what the body does not have stays as it is."""
+    if "email" in body:
+        service.change_email(ctx.uow, user_id, body["email"])

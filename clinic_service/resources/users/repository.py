@@ -1,0 +1,77 @@
+"""What is asked about a user across clinics, apart from the user's own rows as clinician and as patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import BindParameter, and_, bindparam, delete, not_, or_, select, union, update
+
+from clinic_service.db.repository import Repository
+from clinic_service.models import Clinic, Clinician, Invite, InviteType, Patient
+
+_USER: BindParameter[str] = bindparam("user_id")
+_EMAILS: BindParameter[str] = bindparam("emails", expanding=True)
+
+_CREATOR = select(Invite.creator_id).where(Invite.key == bindparam("key"))
+# An invitation that was sent before there was an account is addressed to a user by nothing but the address.
+_ADDRESSED = or_(Invite.user_id == _USER, and_(Invite.user_id.is_(None), Invite.email.in_(_EMAILS)))
+_OFFERED = and_(Invite.type == InviteType.PATIENT, Invite.creator_id == _USER)
+
+_CLINICS_OF_USER = union(
+    select(Clinician.clinic_id).where(Clinician.user_id == _USER),
+    select(Patient.clinic_id).where(Patient.user_id == _USER),
+    select(Invite.clinic_id).where(or_(_ADDRESSED, _OFFERED)),
+)
+# In order of their ids, as everybody locks several clinics, so that nobody waits for each other.
+_LOCK_CLINICS = select(Clinic.id).where(Clinic.id.in_(_CLINICS_OF_USER)).order_by(Clinic.id).with_for_update()
+_OWN_ACCOUNTS = (
+    select(Patient)
+    .where(Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), not_(Patient.permission_custodian))
+    .order_by(Patient.clinic_id, Patient.id)
+)
+_REMOVE_PENDING = delete(Clinician).where(
+    Clinician.user_id.is_(None), Clinician.invite_id.in_(select(Invite.key).where(_ADDRESSED))
+)
+_REMOVE_INVITES = delete(Invite).where(or_(_ADDRESSED, _OFFERED))
+_SET_EMAIL = (
+    update(Invite)
+    .where(
+        Invite.user_id == bindparam("of_user"),
+        Invite.email.is_distinct_from(bindparam("email", type_=Invite.email.type)),
+    )
+    .values(email=bindparam("email"), modified=bindparam("modified"))
+)
+
+
+class UserRepository(Repository):
+    """A user's trace in all clinics."""
+
+    def created_invite(self, invite_key: str, user_id: str) -> bool:
+        """Whether the user made the invitation with that key."""
+        return self._uow.execute(_CREATOR, {"key": invite_key}).scalar() == user_id
+
+    def lock_clinics(self, user_id: str, emails: Sequence[str] = ()) -> Sequence[str]:
+        """The ids of the clinics that know the user, or have an invitation to one of `emails`.
+
+        Nobody else can change them, their members or their patients until this unit ends. A clinic that comes to know
+        the user afterwards is not among them.
+        """
+        return self._uow.execute(_LOCK_CLINICS, {"user_id": user_id, "emails": list(emails)}).scalars().all()
+
+    def patients_with_own_accounts(self, clinic_ids: Sequence[str]) -> Sequence[Patient]:
+        """The patients of those clinics who manage their accounts themselves; the demo patient is one."""
+        return self._uow.session.scalars(_OWN_ACCOUNTS, {"clinic_ids": list(clinic_ids)}).all()
+
+    def remove_invites(self, user_id: str, emails: Sequence[str]) -> None:
+        """Delete the invitations to the user, the pending clinicians that stand for them, and the user's own offers.
+
+        `emails` are the user's addresses in lower case.
+        """
+        addressed = {"user_id": user_id, "emails": list(emails)}
+        self._uow.execute(_REMOVE_PENDING, addressed)
+        self._uow.execute(_REMOVE_INVITES, addressed)
+
+    def set_invited_email(self, user_id: str, email: str) -> None:
+        """The address, in lower case, on every invitation to the user that has another one."""
+        values = {"of_user": user_id, "email": email.lower(), "modified": self._uow.now}
+        self._uow.execute(_SET_EMAIL, values)

@@ -1,0 +1,44 @@
+"""What happens in all clinics at once when an account changes or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clinic_service.outbox.events import PatientChanged
+from clinic_service.unit_of_work import UnitOfWork
+
+
+def remove_from_clinics(uow: UnitOfWork, user_id: str, emails: Sequence[str]) -> None:
+    """Remove every trace of a user; one that nobody knows is no error. `emails` are the addresses of the account.
+
+    A clinic may lose its last administrator here. Then the patients who manage their own accounts leave it too, since
+    nobody they gave access to is in charge any more; those whose accounts the clinic made stay.
+    """
+    clinic_ids = frozenset(uow.users.lock_clinics(user_id, emails))
+    orphaned = [clinic_id for clinic_id in uow.clinicians.only_admin_of(user_id) if clinic_id in clinic_ids]
+    uow.patients.remove([p for p in uow.patients.all_of_user(user_id) if p.clinic_id in clinic_ids], None)
+    uow.clinicians.remove([c for c in uow.clinicians.all_of_user(user_id) if c.clinic_id in clinic_ids], None)
+    if orphaned:
+        uow.patients.remove(uow.users.patients_with_own_accounts(orphaned), None)
+    uow.users.remove_invites(user_id, emails)
+    uow.grants.remove_all_of(user_id)
+
+
+def change_email(uow: UnitOfWork, user_id: str, email: str) -> None:
+    """The account's new address, in lower case, on all rows of the user and on the invitations to them.
+
+    Raises EmailTaken when another clinician or invitation of one of the clinics has the address.
+    """
+    uow.users.lock_clinics(user_id)
+    uow.clinicians.set_email(user_id, email)
+    uow.users.set_invited_email(user_id, email)
+    _change_patients_email(uow, user_id, email.lower())
+
+
+def _change_patients_email(uow: UnitOfWork, user_id: str, email: str) -> None:
+    changed = [patient for patient in uow.patients.all_of_user(user_id) if patient.email != email]
+    for patient in changed:
+        patient.email = email
+        uow.patients.touch(patient)
+    uow.patients.flush()
+    uow.outbox.add(*(PatientChanged(p.clinic_id, p.user_id, ("email",), p.is_custodial) for p in changed))

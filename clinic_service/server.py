@@ -1,0 +1,105 @@
+"""What a server process runs: the application, the relay beside it, and, for spec editors, taking edits on save."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from clinic_service.api.parameters import PlanError
+from clinic_service.app import create_app, open_database
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.gateways.accounts.choice import chosen_accounts
+from clinic_service.gateways.mail import chosen_mailer
+from clinic_service.outbox.relay import Relay
+from clinic_service.packaged import spec_folder
+from clinic_service.specification.apis import load_apis
+from clinic_service.specification.source import SpecError
+
+RELOAD_VARIABLE = "_CLINIC_SERVICE_RELOAD"
+_POLL_SECONDS = 0.3
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@cache
+def build() -> WsgiApp:
+    """The application, with the settings of the environment; nothing connects or starts a thread yet.
+
+    `serve` builds it before the server processes are forked, so that they have it at once and share its memory.
+    Raises SpecError, PlanError or ConfigError when there is nothing to serve.
+    """
+    config, database = _parts()
+    if RELOAD_VARIABLE not in os.environ:
+        return create_app(config, database)
+    return ReloadingApp(spec_folder(), lambda folder: create_app(config, database, apis=load_apis(folder)))
+
+
+@cache
+def _parts() -> tuple[Config, Database]:
+    config = Config.load()
+    return config, open_database(config)
+
+
+def load() -> WsgiApp:
+    """What each server process starts with: the application, and the threads beside it."""
+    app = build()
+    config, database = _parts()
+    logging.basicConfig(level=config.log_level, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    relay = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
+    _start_thread("outbox-relay", relay.run, threading.Event())
+    if isinstance(app, ReloadingApp):
+        _start_thread("spec-watch", app.watch)
+    return app
+
+
+def _start_thread(name: str, target: Callable[..., None], *args: Any) -> None:
+    threading.Thread(target=target, args=args, name=name, daemon=True).start()
+
+
+class ReloadingApp:
+    """Serves the spec under a folder as it was when it last made sense; looks for edits a few times a second."""
+
+    def __init__(self, folder: Path, build: Callable[[Path], WsgiApp]) -> None:
+        self._folder, self._build = folder, build
+        self._app = build(folder)
+        self._seen = self._stamp()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return self._app(environ, start_response)
+
+    def refresh(self) -> None:
+        """Take the spec as it is now; keep the one before, and say file and line, when it cannot be served."""
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            self._app = self._build(self._folder)
+        except (SpecError, PlanError, ValueError) as error:
+            print(f"The spec was not taken over: {error}", file=sys.stderr)  # noqa: T201 - meant for the editor's eyes
+        else:
+            print("The spec was taken over.", file=sys.stderr)  # noqa: T201
+
+    def watch(self) -> None:
+        """Call `refresh` for ever."""
+        while True:
+            time.sleep(_POLL_SECONDS)
+            self.refresh()
+
+    def _stamp(self) -> dict[Path, int]:
+        stamps = {}
+        for file in self._folder.rglob("*.yaml"):
+            try:
+                stamps[file] = file.stat().st_mtime_ns
+            except FileNotFoundError:
+                # Editors replace a file by deleting it first.
+                continue
+        return stamps

@@ -1,0 +1,80 @@
+"""The two published APIs as lists of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clinic_service.packaged import spec_folder
+from clinic_service.specification.bundle import Bundle, bundle
+from clinic_service.specification.source import Place, Source
+
+API_NAMES = ("clinic.v1", "access.v1")
+METHODS = ("get", "put", "post", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation as described: `definition` is its OpenAPI object, parameters of its URL included."""
+
+    api: str
+    method: str
+    path: str
+    definition: dict[str, Any]
+    place: Place
+
+    @property
+    def operation_id(self) -> str:
+        return str(self.definition.get("operationId", f"{self.method} {self.path}"))
+
+    @property
+    def group(self) -> str:
+        """The word its spec file, its package under `resources/` and its tests share: `patients`, `clinics` …"""
+        return self.place.file.name.split(".")[0]
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API: its bundle and its operations, in the order of the root file."""
+
+    name: str
+    bundle: Bundle
+    operations: tuple[Operation, ...]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return self.bundle.document
+
+    def component(self, reference: str) -> dict[str, Any]:
+        """The component that `reference` (`#/components/KIND/NAME`) points at."""
+        _, _, kind, name = reference.split("/")
+        found: dict[str, Any] = self.document["components"][kind][name]
+        return found
+
+    def resolved(self, node: dict[str, Any]) -> dict[str, Any]:
+        """`node`, or the component it refers to."""
+        return self.component(node["$ref"]) if "$ref" in node else node
+
+
+def load_apis(folder: Path | None = None) -> list[Api]:
+    """Both APIs from the YAML under `folder`, by default the spec this server was made with. Raises SpecError."""
+    source = Source(folder or spec_folder())
+    return [load_api(source, name) for name in API_NAMES]
+
+
+def load_api(source: Source, name: str) -> Api:
+    """The API whose root file is `name`.yaml."""
+    made = bundle(source, f"{name}.yaml")
+    return Api(name, made, tuple(_operations(name, made)))
+
+
+def _operations(api: str, made: Bundle) -> Iterator[Operation]:
+    for path, item in made.document["paths"].items():
+        place = made.places["paths", path]
+        for method in METHODS:
+            if method in item:
+                own = item[method]
+                parameters = [*item.get("parameters", []), *own.get("parameters", [])]
+                yield Operation(api, method, path, {**own, "parameters": parameters}, place / method)

@@ -1,0 +1,124 @@
+"""UnitOfWork: one transaction, with every repository and the outbox by name. The only place that commits.
+
+A unit that reads runs on an autocommit connection: at READ COMMITTED a transaction would see the same and cost two more
+round trips. A unit that writes is one transaction (`BEGIN IMMEDIATE` on SQLite). `run` may run the work again when the
+database asks for it, so the work must have no effect outside the unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy.orm import Session
+
+from clinic_service import clock
+from clinic_service.db.dialects import is_retryable, is_unavailable
+from clinic_service.db.engine import Database
+from clinic_service.errors import Unavailable
+from clinic_service.outbox.store import Outbox
+from clinic_service.resources.access.repository import GrantRepository
+from clinic_service.resources.clinicians.repository import ClinicianRepository
+from clinic_service.resources.clinics.repository import ClinicRepository
+from clinic_service.resources.migrations.repository import MigrationRepository
+from clinic_service.resources.patients.repository import PatientRepository
+from clinic_service.resources.users.repository import UserRepository
+
+T = TypeVar("T")
+
+_TRIES = 5
+
+
+class UnitOfWork:
+    """One transaction's connection, session, time and repositories."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run a Core statement in this unit, after what the session holds back has been written."""
+        if "session" in self.__dict__:
+            self.session.flush()
+        result: CursorResult[Any] = self.connection.execute(statement, parameters)
+        return result
+
+    @cached_property
+    def session(self) -> Session:
+        """The ORM session, for units that write."""
+        return Session(self.connection, autoflush=True, expire_on_commit=False, join_transaction_mode="control_fully")
+
+    @cached_property
+    def now(self) -> Any:
+        """The one time of this unit, UTC."""
+        return clock.now()
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self)
+
+    @cached_property
+    def clinics(self) -> ClinicRepository:
+        return ClinicRepository(self)
+
+    @cached_property
+    def clinicians(self) -> ClinicianRepository:
+        return ClinicianRepository(self)
+
+    @cached_property
+    def patients(self) -> PatientRepository:
+        return PatientRepository(self)
+
+    @cached_property
+    def grants(self) -> GrantRepository:
+        return GrantRepository(self)
+
+    @cached_property
+    def migrations(self) -> MigrationRepository:
+        return MigrationRepository(self)
+
+    @cached_property
+    def users(self) -> UserRepository:
+        return UserRepository(self)
+
+    def flush(self) -> None:
+        """Send what the session holds back to the database, so that its constraints speak now."""
+        if "session" in self.__dict__:
+            self.session.flush()
+
+
+@contextmanager
+def reading(database: Database) -> Iterator[UnitOfWork]:
+    """A unit that only reads."""
+    with database.read_engine.connect() as connection:
+        yield UnitOfWork(connection)
+
+
+@contextmanager
+def writing(database: Database) -> Iterator[UnitOfWork]:
+    """A unit that is committed when the block ends, and rolled back when it raises."""
+    with database.write_engine.connect() as connection, connection.begin():
+        unit = UnitOfWork(connection)
+        yield unit
+        unit.flush()
+
+
+def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) -> T:
+    """Do `work` in a unit, again when the database gave the transaction up in favour of another.
+
+    Raises Unavailable when the database cannot be reached.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with (writing if writes else reading)(database) as unit:
+                return work(unit)
+        except Exception as error:
+            if is_unavailable(error) or (is_retryable(error) and not tries_left):
+                raise Unavailable from error
+            if not is_retryable(error):
+                raise
+    raise AssertionError("unreachable")

@@ -1,0 +1,64 @@
+"""GetClinician: GET /v1/clinics/{clinicId}/clinicians/{clinicianId}"""
+
+from __future__ import annotations
+
+import pytest
+
+from clinic_service.db.engine import Database
+from tests.support.cast import ALICE, BOB, ERIN, MALLORY, PETE, SERVICE, Somebody
+from tests.support.client import Client
+from tests.support.rows import make_clinic, make_clinician, make_staffed_clinic, storing
+
+
+@pytest.fixture
+def clinic_id(database: Database) -> str:
+    with storing(database) as unit:
+        return make_staffed_clinic(unit).id
+
+
+@pytest.mark.parametrize("caller", [ALICE, BOB, SERVICE])
+def test_answers_the_member(api: Client, clinic_id: str, caller: Somebody) -> None:
+    reply = api.get(f"/v1/clinics/{clinic_id}/clinicians/{ALICE.id}", as_=caller)
+    assert reply.status == 200
+    assert reply.json == {
+        "id": ALICE.id,
+        "email": ALICE.email,
+        "name": ALICE.name,
+        "roles": ["CLINIC_ADMIN"],
+        "createdTime": "2026-01-05T08:30:00.000Z",
+        "updatedTime": "2026-01-05T08:30:00.000Z",
+    }
+
+
+def test_roles_stand_in_a_fixed_order(api: Client, database: Database, clinic_id: str) -> None:
+    with storing(database) as unit:
+        clinic = make_clinic(unit)
+        make_clinician(unit, clinic, PETE, "PRESCRIBER", "CLINIC_ADMIN", "CLINIC_MEMBER")
+    reply = api.get(f"/v1/clinics/{clinic.id}/clinicians/{PETE.id}", as_=PETE)
+    assert reply.json["roles"] == ["CLINIC_ADMIN", "CLINIC_MEMBER", "PRESCRIBER"]
+
+
+def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
+    reply = api.get(f"/v1/clinics/{clinic_id}/clinicians/Alice", as_=ALICE)
+    assert reply.status == 400
+    assert reply.json["errors"] == [{"pointer": "/path/clinicianId", "rule": "pattern"}]
+    assert api.get(f"/v1/clinics/{clinic_id.upper()}/clinicians/{ALICE.id}", as_=SERVICE).status == 400
+    assert api.get(f"/v1/clinics/{clinic_id}/clinicians/{ALICE.id}%0A", as_=ALICE).status == 400
+
+
+def test_needs_a_token(api: Client, clinic_id: str) -> None:
+    assert api.get(f"/v1/clinics/{clinic_id}/clinicians/{ALICE.id}").status == 401
+
+
+@pytest.mark.parametrize("caller", [MALLORY, PETE, ERIN])
+def test_is_for_members_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
+    with storing(database) as unit:
+        elsewhere = make_clinic(unit)
+        make_clinician(unit, elsewhere, ERIN, "CLINIC_ADMIN")
+    assert api.get(f"/v1/clinics/{clinic_id}/clinicians/{ALICE.id}", as_=caller).status == 403
+    assert api.get(f"/v1/clinics/{clinic_id}/clinicians/not-an-id", as_=caller).status == 403
+
+
+def test_unknown_members_are_not_found(api: Client, clinic_id: str) -> None:
+    assert api.get(f"/v1/clinics/{clinic_id}/clinicians/{MALLORY.id}", as_=ALICE).status == 404
+    assert api.get(f"/v1/clinics/{'0' * 24}/clinicians/{ALICE.id}", as_=SERVICE).status == 404

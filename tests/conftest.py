@@ -1,0 +1,81 @@
+"""Both engines for every test that touches a database, the application on top of them, and a client to call it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clinic_service.app import create_app
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.db.schema import upgrade
+from tests.support.client import Client
+from tests.support.databases import clear, create_database, postgresql_server
+
+SECRET = "a secret of the tests, at least 32 bytes long"
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server: `CLINIC_TEST_DATABASE_URL`, or one started for this run."""
+    given = os.environ.get("CLINIC_TEST_DATABASE_URL")
+    if given:
+        yield given
+    else:
+        with postgresql_server(tmp_path_factory.getbasetemp()) as url:
+            yield url
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh, empty database of its own; for tests of revisions and of whole processes."""
+    if engine_name == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        with create_database(request.getfixturevalue("postgresql_url")) as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def shared_database(
+    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """One database for all tests of this process, at the newest revision."""
+    if engine_name == "sqlite":
+        yield from _opened(f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'shared.db'}")
+    else:
+        with create_database(request.getfixturevalue("postgresql_url")) as url:
+            yield from _opened(url)
+
+
+def _opened(url: str) -> Iterator[Database]:
+    upgrade(url)
+    database = Database(url, sqlite_synchronous="NORMAL")
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def database(shared_database: Database) -> Iterator[Database]:
+    """The shared database, empty."""
+    yield shared_database
+    clear(shared_database)
+
+
+@pytest.fixture
+def config(database: Database) -> Config:
+    return Config(database_url=database.url.render_as_string(hide_password=False), session_secret=SECRET)
+
+
+@pytest.fixture
+def api(database: Database, config: Config) -> Client:
+    """A client of the whole application; answers are checked against the spec in enforce mode."""
+    return Client(create_app(config, database), SECRET)

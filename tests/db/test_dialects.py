@@ -1,0 +1,189 @@
+"""What errors mean, and the statements that the engines spell differently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from clinic_service.db.dialects import constraint_name, insert_or_update, is_retryable, is_unavailable
+from clinic_service.db.engine import Database
+from clinic_service.models import Clinic, Clinician, Grant, Invite, Patient, ShareCode, Tag
+from tests.support.rows import LONG_AGO
+
+CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
+STAMPS = {"created_time": LONG_AGO, "updated_time": LONG_AGO}
+
+
+def clinician(number: int, **values: Any) -> dict[str, Any]:
+    return {"clinic_id": CLINIC_ID, "id": f"{number:024x}", "is_member": True, **STAMPS, **values}
+
+
+def patient(number: int, **values: Any) -> dict[str, Any]:
+    return {"clinic_id": CLINIC_ID, "id": f"{number:024x}", "user_id": f"{number:010x}", **STAMPS, **values}
+
+
+def offer(key: str, **values: Any) -> dict[str, Any]:
+    times = {"created": LONG_AGO, "modified": LONG_AGO}
+    kind = {"type": "careteam_invitation", "status": "pending"}
+    return {"key": key, "clinic_id": CLINIC_ID, "creator_id": "ca401c0003", **kind, **times, **values}
+
+
+def violation(database: Database, model: type[Any], *rows: dict[str, Any]) -> IntegrityError:
+    *good, bad = rows
+    with database.write_engine.connect() as connection:
+        connection.execute(insert(Clinic), {"id": CLINIC_ID, **STAMPS})
+        for row in good:
+            connection.execute(insert(model), row)
+        with pytest.raises(IntegrityError) as caught:
+            connection.execute(insert(model), bad)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "rows"),
+    [
+        ("pk_share_codes", ShareCode, [{"code": "A", "clinic_id": "a", "canonical": False}] * 2),
+        (
+            "ix_share_codes_canonical",
+            ShareCode,
+            [{"code": code, "clinic_id": "a", "canonical": True} for code in ("A", "B")],
+        ),
+        ("pk_clinicians", Clinician, [clinician(1), clinician(1)]),
+        ("ix_clinicians_clinic_id_user_id", Clinician, [clinician(1, user_id="u"), clinician(2, user_id="u")]),
+        ("ix_clinicians_clinic_id_email", Clinician, [clinician(1, email="e"), clinician(2, email="e")]),
+        ("ck_clinicians_has_role", Clinician, [clinician(1, is_member=False)]),
+        ("uq_patients_clinic_id_user_id", Patient, [patient(1, user_id="u"), patient(2, user_id="u")]),
+        (
+            "ix_patients_unique_mrn",
+            Patient,
+            [patient(number, mrn_key="m", require_unique_mrn=True) for number in (1, 2)],
+        ),
+        ("ix_invites_open_offer", Invite, [offer("a"), offer("b")]),
+    ],
+)
+def test_names_the_violated_constraint(database: Database, name: str, model: Any, rows: list[dict[str, Any]]) -> None:
+    assert constraint_name(violation(database, model, *rows)) == name
+
+
+def test_a_missing_value_has_no_constraint(database: Database) -> None:
+    assert constraint_name(violation(database, ShareCode, {"code": "A", "clinic_id": None})) is None
+
+
+def test_only_some_engines_name_a_foreign_key(database: Database, engine_name: str) -> None:
+    error = violation(database, Tag, {"clinic_id": "no such clinic", "id": "t", "name": "n", "name_key": "n"})
+    assert constraint_name(error) == {"sqlite": None, "postgresql": "fk_tags_clinic_id"}[engine_name]
+
+
+def test_unique_only_among_the_rows_that_the_rule_is_for(database: Database) -> None:
+    with database.write_engine.begin() as connection:
+        connection.execute(insert(Clinic), {"id": CLINIC_ID, **STAMPS})
+        connection.execute(insert(Clinician), [clinician(1), clinician(2)])
+        connection.execute(insert(Patient), [patient(1, mrn_key="m"), patient(2, mrn_key="m", require_unique_mrn=True)])
+        connection.execute(insert(Invite), [offer("a", status="declined"), offer("b")])
+
+
+def test_deleting_a_clinic_deletes_what_belongs_to_it(database: Database) -> None:
+    with database.write_engine.begin() as connection:
+        connection.execute(insert(Clinic), {"id": CLINIC_ID, **STAMPS})
+        connection.execute(insert(Clinician), clinician(1))
+        connection.execute(insert(Patient), patient(1))
+        connection.execute(delete(Clinic).where(Clinic.id == CLINIC_ID))
+        assert connection.scalar(select(Clinician.id)) is None
+        assert connection.scalar(select(Patient.id)) is None
+
+
+def test_insert_or_update_keeps_the_columns_that_it_does_not_name(database: Database) -> None:
+    statement = insert_or_update(ShareCode, "canonical")
+    with database.write_engine.begin() as connection:
+        connection.execute(statement, {"code": "A", "clinic_id": "first", "canonical": True})
+        connection.execute(statement, {"code": "A", "clinic_id": "second", "canonical": False})
+        assert connection.execute(select(ShareCode.clinic_id, ShareCode.canonical)).all() == [("first", False)]
+
+
+def test_insert_or_update_of_a_key_of_several_columns(database: Database) -> None:
+    statement = insert_or_update(Grant, "permissions")
+    with database.write_engine.begin() as connection:
+        for grantee, names in [("b", ["view"]), ("c", []), ("b", ["note"])]:
+            values: dict[str, Any] = {name: {} for name in names}
+            connection.execute(statement, {"sharer_id": "a", "grantee_id": grantee, "permissions": values})
+        found = connection.execute(select(Grant.grantee_id, Grant.permissions).order_by(Grant.grantee_id)).all()
+    assert found == [("b", {"note": {}}), ("c", {})]
+
+
+def test_a_lock_that_sqlite_does_not_get_is_worth_another_try(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    holder, waiter = Database(url), Database(url)
+    impatient = waiter.write_engine.raw_connection()
+    impatient.cursor().execute("PRAGMA busy_timeout = 0")
+    impatient.close()
+    with holder.write_engine.begin(), pytest.raises(OperationalError) as caught, waiter.write_engine.begin():
+        pass
+    assert is_retryable(caught.value)
+    assert not is_unavailable(caught.value)
+    holder.dispose()
+    waiter.dispose()
+
+
+def test_a_serialization_failure_is_worth_another_try(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    with database.write_engine.begin() as connection:
+        connection.execute(text("CREATE TABLE raced (value integer)"))
+        connection.execute(text("INSERT INTO raced VALUES (0)"))
+    raise_value = text("UPDATE raced SET value = value + 1")
+    with database.write_engine.connect().execution_options(isolation_level="REPEATABLE READ") as late:
+        late.execute(text("SELECT value FROM raced"))
+        with database.write_engine.begin() as early:
+            early.execute(raise_value)
+        with pytest.raises(DBAPIError) as caught:
+            late.execute(raise_value)
+    with database.write_engine.begin() as connection:
+        connection.execute(text("DROP TABLE raced"))
+    database.dispose()
+    assert is_retryable(caught.value)
+    assert not is_unavailable(caught.value)
+
+
+def test_a_violated_constraint_is_neither(database: Database) -> None:
+    error = violation(database, Clinician, clinician(1), clinician(1))
+    assert not is_retryable(error)
+    assert not is_unavailable(error)
+
+
+def test_a_faulty_statement_is_neither(database: Database) -> None:
+    with pytest.raises(DBAPIError) as caught, database.write_engine.begin() as connection:
+        connection.execute(text("SELECT no_such_column FROM clinics"))
+    assert not is_retryable(caught.value)
+    assert not is_unavailable(caught.value)
+
+
+def test_another_exception_is_neither() -> None:
+    assert not is_retryable(ValueError())
+    assert not is_unavailable(ValueError())
+
+
+def test_waiting_in_vain_for_a_connection_is_unavailable() -> None:
+    assert is_unavailable(PoolTimeout())
+
+
+@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/none", "sqlite:////no/such/folder/a.db"])
+def test_a_database_that_cannot_be_reached_is_unavailable(url: str) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        Database(url).read_engine.connect()
+    assert is_unavailable(caught.value)
+
+
+def test_a_connection_that_the_server_ends_is_unavailable(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    with database.write_engine.connect() as victim:
+        process = victim.scalar(text("SELECT pg_backend_pid()"))
+        with database.write_engine.connect() as killer:
+            killer.execute(text("SELECT pg_terminate_backend(:process)"), {"process": process})
+        with pytest.raises(DBAPIError) as caught:
+            victim.execute(text("SELECT 1"))
+    database.dispose()
+    assert is_unavailable(caught.value)

@@ -1,0 +1,1 @@
+"""What the tests share: databases, the client, the cast, and rows to start from."""

@@ -1,0 +1,178 @@
+"""Rows to start from: valid by default; a test states only what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import inspect, select
+
+from clinic_service.db.base import Base
+from clinic_service.db.engine import Database
+from clinic_service.db.ids import new_id
+from clinic_service.models import (
+    Account,
+    AccountEmail,
+    Clinic,
+    Clinician,
+    Grant,
+    Invite,
+    Migration,
+    Patient,
+    ShareCode,
+    Site,
+    Tag,
+)
+from clinic_service.unit_of_work import UnitOfWork, writing
+from tests.support.cast import ALICE, BOB, Somebody
+
+M = TypeVar("M", bound=Base)
+
+LONG_AGO = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
+_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+@contextmanager
+def storing(database: Database) -> Iterator[UnitOfWork]:
+    """A unit of work to put rows in: `unit.session.add(...)`."""
+    with writing(database) as unit:
+        yield unit
+
+
+def make_clinic(unit: UnitOfWork, **values: Any) -> Clinic:
+    """A migrated clinic with a share code and no members."""
+    clinic_id = values.pop("id", None) or new_id()
+    defaults: dict[str, Any] = {
+        "name": "Harbour Diabetes Centre",
+        "preferred_bg_units": "mg/dL",
+        "is_migrated": True,
+        "created_time": LONG_AGO,
+        "updated_time": LONG_AGO,
+    }
+    clinic = Clinic(id=clinic_id, **defaults | values)
+    unit.session.add(clinic)
+    unit.session.add(ShareCode(code=share_code(clinic_id), clinic_id=clinic_id, canonical=True))
+    unit.flush()
+    return clinic
+
+
+def share_code(clinic_id: str) -> str:
+    """A share code that fits its pattern and is the same for the same clinic."""
+    number = int(clinic_id, 16)
+    letters = "".join(_ALPHABET[(number >> (5 * place)) % 32] for place in range(12))
+    return f"{letters[:4]}-{letters[4:8]}-{letters[8:]}"
+
+
+def make_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, *roles: str, **values: Any) -> Clinician:
+    """A member of `clinic`, by default with the role CLINIC_MEMBER."""
+    defaults: dict[str, Any] = {
+        "user_id": person.id,
+        "email": person.email,
+        "name": person.name,
+        "created_time": LONG_AGO,
+        "updated_time": LONG_AGO,
+    }
+    clinician = Clinician(clinic_id=clinic.id, id=new_id(), **defaults | values)
+    clinician.roles = roles or ("CLINIC_MEMBER",)
+    unit.session.add(clinician)
+    unit.flush()
+    return clinician
+
+
+def make_staffed_clinic(unit: UnitOfWork, **values: Any) -> Clinic:
+    """A clinic with Alice as its admin and Bob as a member."""
+    clinic = make_clinic(unit, **values)
+    make_clinician(unit, clinic, ALICE, "CLINIC_ADMIN")
+    make_clinician(unit, clinic, BOB)
+    return clinic
+
+
+def make_patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, *permissions: str, **values: Any) -> Patient:
+    """A patient of `clinic`, by default one who shares with `view`."""
+    defaults: dict[str, Any] = {
+        "user_id": person.id,
+        "email": person.email,
+        "full_name": person.name,
+        "birth_date": "1987-04-12",
+        "created_time": LONG_AGO,
+        "updated_time": LONG_AGO,
+    }
+    patient = Patient(clinic_id=clinic.id, id=new_id(), **defaults | values)
+    patient.permissions = permissions or ("view",)
+    unit.session.add(patient)
+    unit.flush()
+    return patient
+
+
+def make_tag(unit: UnitOfWork, clinic: Clinic, name: str) -> Tag:
+    tag = Tag(clinic_id=clinic.id, id=new_id(), name=name, name_key=name.replace(" ", "").lower())
+    unit.session.add(tag)
+    unit.flush()
+    return tag
+
+
+def make_site(unit: UnitOfWork, clinic: Clinic, name: str) -> Site:
+    site = Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=name.rstrip(" ").casefold())
+    unit.session.add(site)
+    unit.flush()
+    return site
+
+
+def make_grant(unit: UnitOfWork, sharer: Somebody, grantee: Somebody, *names: str) -> Grant:
+    """A direct grant, by default of `view`."""
+    grant = Grant(sharer_id=sharer.id, grantee_id=grantee.id, permissions={name: {} for name in names or ("view",)})
+    unit.session.add(grant)
+    unit.flush()
+    return grant
+
+
+def make_account(unit: UnitOfWork, person: Somebody, *roles: str, profile: dict[str, Any] | None = None) -> Account:
+    """An account in the embedded directory."""
+    account = Account(
+        user_id=person.id,
+        username=person.email or None,
+        full_name=person.name,
+        roles=list(roles),
+        patient_profile=profile,
+        created_time=LONG_AGO,
+        updated_time=LONG_AGO,
+    )
+    unit.session.add(account)
+    unit.flush()
+    if person.email:
+        unit.session.add(AccountEmail(email=person.email, user_id=person.id, position=0))
+        unit.flush()
+    return account
+
+
+def stored(database: Database, model: type[M]) -> list[M]:
+    """All rows of a table as they stand after the last commit, in the order of their keys."""
+    with storing(database) as unit:
+        return list(unit.session.scalars(select(model).order_by(*inspect(model).primary_key)))
+
+
+def make_invite(unit: UnitOfWork, clinic: Clinic, **values: Any) -> Invite:
+    """A pending invitation of a clinician, made by Alice, by default to nobody in particular."""
+    defaults: dict[str, Any] = {
+        "key": new_id(),
+        "type": "clinician_invitation",
+        "status": "pending",
+        "creator_id": ALICE.id,
+        "created": LONG_AGO,
+        "modified": LONG_AGO,
+    }
+    invite = Invite(clinic_id=clinic.id, **defaults | values)
+    unit.session.add(invite)
+    unit.flush()
+    return invite
+
+
+def make_migration(unit: UnitOfWork, clinic: Clinic, person: Somebody, **values: Any) -> Migration:
+    """The migration of somebody's legacy account into `clinic`, by default one that waits."""
+    defaults: dict[str, Any] = {"status": "PENDING", "created_time": LONG_AGO, "updated_time": LONG_AGO}
+    migration = Migration(clinic_id=clinic.id, user_id=person.id, **defaults | values)
+    unit.session.add(migration)
+    unit.flush()
+    return migration
