@@ -6,9 +6,9 @@ of its own, so that its locks end with it; on SQLite all of them are one, becaus
 
 from __future__ import annotations
 
+from alembic import context
 from sqlalchemy import Connection
 
-from alembic import context
 from clinic_service.config import Config
 from clinic_service.db.dialects import revision_lock
 from clinic_service.db.engine import revision_engine

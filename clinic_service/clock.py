@@ -21,7 +21,7 @@ def truncate(time: datetime) -> datetime:
 
 def to_wire(time: datetime) -> str:
     """`time`, which must be in UTC, as it is sent: RFC 3339 with `Z` and three decimals."""
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+    return f"{time.isoformat(timespec='milliseconds')[:23]}Z"
 
 
 @contextmanager

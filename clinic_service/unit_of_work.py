@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from clinic_service import clock
 from clinic_service.db.dialects import is_retryable, is_unavailable
 from clinic_service.db.engine import Database
+from clinic_service.db.prepared import Statement, prepared
 from clinic_service.errors import Unavailable
 from clinic_service.outbox.store import Outbox
 from clinic_service.resources.access.repository import GrantRepository
@@ -44,8 +45,21 @@ class UnitOfWork:
         """Run a Core statement in this unit, after what the session holds back has been written."""
         if "session" in self.__dict__:
             self.session.flush()
+            # A savepoint of the session guards only what is sent through the session, or through its connection.
+            self.session.connection()
         result: CursorResult[Any] = self.connection.execute(statement, parameters)
         return result
+
+    def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> list[Any]:
+        """The rows of `statement`, which must be a module constant: it is compiled once (see `db/prepared.py`)."""
+        self.flush()
+        connection = self.connection
+        return prepared(statement, connection.dialect).rows(connection, parameters)
+
+    def first(self, statement: Statement, parameters: Mapping[str, Any]) -> Any | None:
+        """The first row of `statement`, a module constant; None when there is none."""
+        rows = self.rows(statement, parameters)
+        return rows[0] if rows else None
 
     @cached_property
     def session(self) -> Session:

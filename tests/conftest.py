@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clinic_service.api.routing import LeanFlask
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
@@ -19,13 +20,13 @@ SECRET = "a secret of the tests, at least 32 bytes long"
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_url() -> Iterator[str]:
     """The address of a PostgreSQL server: `CLINIC_TEST_DATABASE_URL`, or one started for this run."""
     given = os.environ.get("CLINIC_TEST_DATABASE_URL")
     if given:
         yield given
     else:
-        with postgresql_server(tmp_path_factory.getbasetemp()) as url:
+        with postgresql_server() as url:
             yield url
 
 
@@ -70,12 +71,23 @@ def database(shared_database: Database) -> Iterator[Database]:
     clear(shared_database)
 
 
-@pytest.fixture
-def config(database: Database) -> Config:
-    return Config(database_url=database.url.render_as_string(hide_password=False), session_secret=SECRET)
+@pytest.fixture(scope="session")
+def shared_config(shared_database: Database) -> Config:
+    return Config(database_url=shared_database.url.render_as_string(hide_password=False), session_secret=SECRET)
+
+
+@pytest.fixture(scope="session")
+def shared_app(shared_database: Database, shared_config: Config) -> LeanFlask:
+    """The whole application, built once: compiling the plans takes longer than most tests."""
+    return create_app(shared_config, shared_database)
 
 
 @pytest.fixture
-def api(database: Database, config: Config) -> Client:
+def config(shared_config: Config) -> Config:
+    return shared_config
+
+
+@pytest.fixture
+def api(database: Database, shared_app: LeanFlask) -> Client:  # noqa: ARG001 - the database is emptied afterwards
     """A client of the whole application; answers are checked against the spec in enforce mode."""
-    return Client(create_app(config, database), SECRET)
+    return Client(shared_app, SECRET)

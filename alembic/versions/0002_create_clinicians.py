@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-
 from alembic import op
+
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, UtcDateTime
 
 revision = "0002"
@@ -34,9 +34,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("is_admin OR is_member OR is_prescriber", name=op.f("ck_clinicians_has_role")),
     )
-    op.create_index(
-        op.f("ix_clinicians_clinic_id_created_time_id"), "clinicians", ["clinic_id", "created_time", "id"]
-    )
+    op.create_index(op.f("ix_clinicians_clinic_id_created_time_id"), "clinicians", ["clinic_id", "created_time", "id"])
     op.create_index(
         op.f("ix_clinicians_clinic_id_email"),
         "clinicians",

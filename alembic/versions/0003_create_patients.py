@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-
 from alembic import op
+
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, UtcDateTime
 
 revision = "0003"
@@ -48,9 +48,7 @@ def upgrade() -> None:
         sa.Column("updated_time", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("clinic_id", "id", name=op.f("pk_patients")),
         sa.UniqueConstraint("clinic_id", "user_id", name=op.f("uq_patients_clinic_id_user_id")),
-        sa.ForeignKeyConstraint(
-            ["clinic_id"], ["clinics.id"], ondelete="CASCADE", name=op.f("fk_patients_clinic_id")
-        ),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], ondelete="CASCADE", name=op.f("fk_patients_clinic_id")),
         sa.CheckConstraint(
             "diagnosis_type IN ('type1', 'type2', 'type3c', 'gestational', 'prediabetes', 'lada', "
             "'mody', 'other', 'notApplicable')",

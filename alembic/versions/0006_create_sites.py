@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-
 from alembic import op
+
 from clinic_service.db.types import ExactText, ObjectId
 
 revision = "0006"

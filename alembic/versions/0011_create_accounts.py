@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-
 from alembic import op
+
 from clinic_service.db.types import Json, ObjectId, UserId, UtcDateTime
 
 revision = "0011"

@@ -18,6 +18,7 @@ MAX_DEPTH = 64
 _MIN_INTEGER, _MAX_INTEGER = -(1 << 63), (1 << 63) - 1
 _MAX_DIGITS = 20
 _CHUNK = 1 << 16
+_CONTAINERS = (list, dict)
 
 
 class _Absent:
@@ -34,7 +35,7 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
     """The whole body, `b""` when there is none. Raises PayloadTooLarge as soon as more than `limit` bytes arrive."""
     length = environ.get("CONTENT_LENGTH")
     if not length:
-        return _read_counted(environ["wsgi.input"], limit + 1, limit) if _is_chunked(environ) else b""
+        return _read_undeclared(environ, limit)
     if not length.isdecimal():
         raise BadRequest("The header Content-Length is not valid.")
     # The digits are counted first, because Python refuses to read thousands of them.
@@ -46,9 +47,16 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
     return body
 
 
-def _is_chunked(environ: dict[str, Any]) -> bool:
-    # The length decides nothing here: a chunked body has none, and is a body all the same.
-    return bool(environ.get("wsgi.input_terminated")) or "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+def _read_undeclared(environ: dict[str, Any], limit: int) -> bytes:
+    """A body without a length: a chunked one, or none."""
+    is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    if not is_chunked and not environ.get("wsgi.input_terminated"):
+        return b""
+    body = _read_counted(environ["wsgi.input"], limit + 1, limit)
+    if is_chunked and not body:
+        # A stream that broke looks the same to us, and where a body may be left out its absence means something.
+        raise BadRequest("The request body ended early.")
+    return body
 
 
 def _read_counted(stream: Any, wanted: int, limit: int) -> bytes:
@@ -132,14 +140,11 @@ def _depth(value: Any) -> int:
     deepest, level = 0, [value]
     while level:
         deepest += 1
-        level = [child for node in level for child in _children(node) if isinstance(child, list | dict)]
+        inner = [node.values() if isinstance(node, dict) else node for node in level]
+        level = [child for children in inner for child in children if isinstance(child, _CONTAINERS)]
         if deepest > MAX_DEPTH:
             break
-    return deepest if isinstance(value, list | dict) else 0
-
-
-def _children(node: Any) -> Any:
-    return node.values() if isinstance(node, dict) else node
+    return deepest if isinstance(value, _CONTAINERS) else 0
 
 
 def _is_storable(value: Any) -> bool:

@@ -16,6 +16,7 @@ from connexion.operations import AbstractOperation
 from connexion.resolver import Resolution, Resolver
 from connexion.spec import OpenAPISpecification
 from flask.sessions import SessionInterface
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Map
 
 from clinic_service.api.dispatch import Dispatcher
@@ -66,6 +67,9 @@ class LeanFlask(flask.Flask):
         if request.routing_exception is not None:
             raise request.routing_exception
         assert request.url_rule is not None
+        if request.environ["REQUEST_METHOD"] != request.method:
+            # Flask takes `get` for GET; to HTTP, and to the metrics, they are different.
+            raise MethodNotAllowed(request.url_rule.methods)
         view = cast(View, self.view_functions[request.url_rule.endpoint])
         return view(**(request.view_args or {}))
 

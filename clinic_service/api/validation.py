@@ -1,7 +1,7 @@
 """Schemas of the spec, compiled into validators in two forms.
 
-Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it; read-only values that are sent are
-passed on, and it is the operation that ignores them. Response form: all of `required` binds. In both, `nullable` becomes
+Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it, nor members with a default; read-only
+values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds. In both, `nullable` becomes
 a union with null. Patterns run only in the validator's own engine, which reads `$` and `\\d` as the spec means them.
 """
 
@@ -128,7 +128,7 @@ def _transformed(node: Any, schemas: dict[str, Any], form: str) -> Any:
         if not (key in _WORDS and isinstance(value, str | list | bool) and not _is_property_map(node, key))
     }
     if form == "request" and isinstance(made.get("required"), list):
-        _release_read_only(made, node, schemas)
+        _release_absent(made, node, schemas)
     if node.get("nullable") is True:
         _allow_null(made)
     if form == "response" and node.get("x-answer-may-be-empty") is True:
@@ -141,9 +141,14 @@ def _is_property_map(node: dict[str, Any], key: str) -> bool:
     return isinstance(node[key], dict)
 
 
-def _release_read_only(made: dict[str, Any], node: dict[str, Any], schemas: dict[str, Any]) -> None:
+def _release_absent(made: dict[str, Any], node: dict[str, Any], schemas: dict[str, Any]) -> None:
     properties = node.get("properties", {})
-    made["required"] = [name for name in node["required"] if not _is_read_only(properties.get(name, {}), schemas)]
+    made["required"] = [
+        name
+        for name in node["required"]
+        # What is left out of a request and has a default counts as given.
+        if not _is_read_only(properties.get(name, {}), schemas) and "default" not in properties.get(name, {})
+    ]
     if not made["required"]:
         del made["required"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from dataclasses import fields
 from datetime import timedelta
@@ -29,11 +30,21 @@ def serve(demo: bool, reload: bool, **flags: Any) -> None:
     config = load_config(**flags)
     if demo and flags["database_url"] is None and variable("database_url") not in os.environ:
         config = load_config(**{**flags, "database_url": _DEMO_DATABASE})
+    _require_free(config.host, config.port)
     _require_schema(config)
     _introduce(config, demo=demo)
     _hand_over(config, reload=reload)
     _build()
     _run(config)
+
+
+def _require_free(host: str, port: int) -> None:
+    """The server's own processes share the port, so another server on it would go unnoticed and take half the requests."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise click.ClickException(f"Cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
 def _require_schema(config: Config) -> None:

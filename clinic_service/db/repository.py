@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from sqlalchemy import CursorResult, Executable
 from sqlalchemy.orm import Session
 
+from clinic_service.db.prepared import Statement
+
 
 class Unit(Protocol):
     """What a repository needs of the unit of work it belongs to."""
@@ -20,6 +22,8 @@ class Unit(Protocol):
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
     ) -> CursorResult[Any]: ...
+    def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> list[Any]: ...
+    def first(self, statement: Statement, parameters: Mapping[str, Any]) -> Any | None: ...
     def flush(self) -> None: ...
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
-from alembic import command
 from clinic_service.db.engine import revision_engine
 from clinic_service.packaged import revisions_folder
 

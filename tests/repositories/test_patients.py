@@ -13,7 +13,6 @@ from clinic_service.db.ids import new_id
 from clinic_service.models import (
     Clinic,
     DataSource,
-    DataSourceState,
     OutboxEntry,
     Patient,
     PatientDeletion,
@@ -21,26 +20,18 @@ from clinic_service.models import (
     PatientTag,
 )
 from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, PatientNotFound
-from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, CAROL, DAVE, ERIN, PETE, Somebody
-from tests.support.rows import LONG_AGO, make_clinic, make_patient, make_site, make_tag, storing
-
-
-def make_source(
-    unit: UnitOfWork, patient: Patient, provider: str, state: str = "connected", position: int = 0
-) -> None:
-    patient.data_sources_set = True
-    unit.session.add(
-        DataSource(
-            clinic_id=patient.clinic_id,
-            patient_id=patient.id,
-            position=position,
-            provider_name=provider,
-            state=DataSourceState(state),
-            modified_time=LONG_AGO,
-        )
-    )
-    unit.flush()
+from tests.support.rows import (
+    LONG_AGO,
+    make_clinic,
+    make_data_source,
+    make_patient,
+    make_site,
+    make_tag,
+    place_patient,
+    storing,
+    tag_patient,
+)
 
 
 def new_patient(clinic: Clinic, person: Somebody, **values: Any) -> Patient:
@@ -54,9 +45,9 @@ def test_removal_keeps_the_whole_record(database: Database) -> None:
         clinic = make_clinic(unit)
         patient = make_patient(unit, clinic, CAROL, "view", "custodian", mrn="MRN-1", target_devices=["dexcom"])
         tag, site = make_tag(unit, clinic, "Pump"), make_site(unit, clinic, "North Wing")
-        unit.session.add(PatientTag(clinic_id=clinic.id, patient_id=patient.id, tag_id=tag.id))
-        unit.session.add(PatientSite(clinic_id=clinic.id, patient_id=patient.id, site_id=site.id, position=0))
-        make_source(unit, patient, "dexcom")
+        tag_patient(unit, patient, tag)
+        place_patient(unit, patient, site)
+        make_data_source(unit, patient, "dexcom", modified_time=LONG_AGO)
         kept = make_patient(unit, clinic, DAVE)
     with storing(database) as unit:
         unit.patients.remove([unit.patients.get(clinic.id, CAROL.id)], ALICE.id)
@@ -110,10 +101,10 @@ def test_the_plan_has_neither_the_demo_patient_nor_patients_with_the_free_provid
         make_patient(unit, clinic, CAROL)
         make_patient(unit, clinic, PETE)
         free = make_patient(unit, clinic, DAVE)
-        make_source(unit, free, "dexcom")
-        make_source(unit, free, "twiist", "error", position=1)
+        make_data_source(unit, free, "dexcom")
+        make_data_source(unit, free, "twiist", state="error")
         demo = make_patient(unit, clinic, ERIN)
-        make_source(unit, demo, "dexcom")
+        make_data_source(unit, demo, "dexcom")
     with storing(database) as unit:
         assert unit.patients.count(clinic.id, ERIN.id) == (4, 1, 2)
         assert unit.patients.count_plan(clinic.id, ERIN.id) == 2
@@ -126,11 +117,11 @@ def test_providers_are_counted_by_patients(database: Database) -> None:
     with storing(database) as unit:
         clinic = make_clinic(unit)
         twice = make_patient(unit, clinic, CAROL)
-        make_source(unit, twice, "dexcom", "connected")
-        make_source(unit, twice, "dexcom", "error", position=1)
-        make_source(unit, twice, "dexcom", "error", position=2)
-        make_source(unit, make_patient(unit, clinic, DAVE), "dexcom", "connected")
-        make_source(unit, make_patient(unit, clinic, ERIN), "dexcom", "connected")
+        make_data_source(unit, twice, "dexcom", state="connected")
+        make_data_source(unit, twice, "dexcom", state="error")
+        make_data_source(unit, twice, "dexcom", state="error")
+        make_data_source(unit, make_patient(unit, clinic, DAVE), "dexcom", state="connected")
+        make_data_source(unit, make_patient(unit, clinic, ERIN), "dexcom", state="connected")
     with storing(database) as unit:
         rows = [tuple(row) for row in unit.patients.count_by_provider(clinic.id, ERIN.id)]
         assert sorted(rows, key=str) == [
@@ -138,17 +129,6 @@ def test_providers_are_counted_by_patients(database: Database) -> None:
             ("dexcom", "error", 1),
             ("dexcom", None, 2),
         ]
-
-
-def test_custodial_patients_are_told_apart(database: Database) -> None:
-    with storing(database) as unit:
-        clinic = make_clinic(unit)
-        make_patient(unit, clinic, CAROL, "custodian", "view")
-        make_patient(unit, clinic, DAVE)
-        make_patient(unit, make_clinic(unit), ERIN, "custodian")
-    with storing(database) as unit:
-        assert [patient.user_id for patient in unit.patients.all_custodial(clinic.id)] == [CAROL.id]
-        assert [patient.user_id for patient in unit.patients.all_non_custodial(clinic.id)] == [DAVE.id]
 
 
 def test_a_user_is_a_patient_of_a_clinic_once(database: Database) -> None:
@@ -166,16 +146,14 @@ def test_a_user_is_a_patient_of_a_clinic_once(database: Database) -> None:
 def test_flagged_numbers_are_unique_by_key_in_their_clinic(database: Database) -> None:
     with storing(database) as unit:
         clinic, other = make_clinic(unit), make_clinic(unit)
-        unit.patients.add(new_patient(clinic, CAROL, mrn_key="a1", require_unique_mrn=True))
-        unit.patients.add(new_patient(other, CAROL, mrn_key="a1", require_unique_mrn=True))
-        unit.patients.add(new_patient(clinic, PETE, mrn_key="a1"))
+        unit.patients.add(new_patient(clinic, CAROL, mrn="A1", require_unique_mrn=True))
+        unit.patients.add(new_patient(other, CAROL, mrn="A1", require_unique_mrn=True))
+        unit.patients.add(new_patient(clinic, PETE, mrn="A1"))
     with storing(database) as unit:
         savepoint = unit.session.begin_nested()
         with pytest.raises(DuplicateMrn):
-            unit.patients.add(new_patient(clinic, DAVE, mrn_key="a1", require_unique_mrn=True))
+            unit.patients.add(new_patient(clinic, DAVE, mrn="A1", require_unique_mrn=True))
         savepoint.rollback()
-        assert unit.patients.has_other_with_mrn(clinic.id, " A1 ", DAVE.id)
-        assert not unit.patients.has_other_with_mrn(other.id, "A1", CAROL.id)
 
 
 def test_patients_are_sought_within_the_clinic(database: Database) -> None:

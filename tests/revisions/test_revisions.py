@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
-from alembic import command
 from clinic_service.db import schema
 from clinic_service.db.engine import Database, revision_engine
 from clinic_service.models import Base

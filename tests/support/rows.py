@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import inspect, select
+from sqlalchemy import func, inspect, select
 
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
@@ -17,10 +17,13 @@ from clinic_service.models import (
     AccountEmail,
     Clinic,
     Clinician,
+    DataSource,
     Grant,
     Invite,
     Migration,
     Patient,
+    PatientSite,
+    PatientTag,
     ShareCode,
     Site,
     Tag,
@@ -176,3 +179,35 @@ def make_migration(unit: UnitOfWork, clinic: Clinic, person: Somebody, **values:
     unit.session.add(migration)
     unit.flush()
     return migration
+
+
+def make_data_source(unit: UnitOfWork, patient: Patient, provider: str, **values: Any) -> DataSource:
+    """The next source of data of `patient`, by default a connected one."""
+    in_list = select(func.count()).select_from(DataSource).where(DataSource.patient_id == patient.id)
+    position = unit.session.scalars(in_list).one()
+    source = DataSource(
+        clinic_id=patient.clinic_id,
+        patient_id=patient.id,
+        position=position,
+        provider_name=provider,
+        **{"state": "connected", **values},
+    )
+    patient.data_sources_set = True
+    unit.session.add(source)
+    unit.flush()
+    return source
+
+
+def tag_patient(unit: UnitOfWork, patient: Patient, *tags: Tag) -> None:
+    """Let `patient` carry the tags as well."""
+    for tag in tags:
+        unit.session.add(PatientTag(clinic_id=patient.clinic_id, patient_id=patient.id, tag_id=tag.id))
+    unit.flush()
+
+
+def place_patient(unit: UnitOfWork, patient: Patient, *sites: Site) -> None:
+    """Let `patient`, who has no sites yet, belong to the sites in this order."""
+    for position, site in enumerate(sites):
+        link = PatientSite(clinic_id=patient.clinic_id, patient_id=patient.id, site_id=site.id, position=position)
+        unit.session.add(link)
+    unit.flush()

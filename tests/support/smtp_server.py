@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
@@ -29,6 +30,7 @@ class SmtpServer:
 
     def __init__(self) -> None:
         self.received: list[Envelop] = []
+        self.arrived = threading.Event()
         self.refusal: str | None = None
         self.port = 0
 
@@ -48,6 +50,7 @@ class SmtpServer:
                 envelope.mail_from or "", list(envelope.rcpt_tos), message, session.ssl is not None, session.auth_data
             )
         )
+        self.arrived.set()
         return "250 OK"
 
 
@@ -55,7 +58,8 @@ class _AnyPort(Controller):
     """Takes whatever port is free; the library wants to be told one."""
 
     def _trigger_server(self) -> None:
-        self.port = self.server.sockets[0].getsockname()[1]
+        server: Any = self.server
+        self.port = server.sockets[0].getsockname()[1]
         # The library makes its half of a conversation when the first caller has come.
         with socket.create_connection((self.hostname, self.port), 5) as caller:
             client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -7,9 +7,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, select, type_coerce
 
 from clinic_service.db.repository import Unit
+from clinic_service.db.types import WireTime
 from clinic_service.models import Clinician, Role
 
 Listing = Select[*tuple[Any, ...]]
@@ -23,8 +24,8 @@ COLUMNS = (
     Clinician.is_admin,
     Clinician.is_member,
     Clinician.is_prescriber,
-    Clinician.created_time,
-    Clinician.updated_time,
+    type_coerce(Clinician.created_time, WireTime).label("created_time"),
+    type_coerce(Clinician.updated_time, WireTime).label("updated_time"),
 )
 _HOLDS = {Role.ADMIN: Clinician.is_admin, Role.MEMBER: Clinician.is_member, Role.PRESCRIBER: Clinician.is_prescriber}
 _IS_ROLE = frozenset(role.value for role in Role)
@@ -50,21 +51,21 @@ def of_clinic(uow: Unit, clinic_id: str, filters: Filters, limit: int, offset: i
         parameters["email"] = filters.email.lower()
     statement = _in_clinic(filters.email is not None, filters.role)
     if not filters.search or filters.search.isspace():
-        return uow.execute(_paged(statement), parameters | {"limit": limit, "offset": offset}).all()
+        return uow.rows(_paged(statement), parameters | {"limit": limit, "offset": offset})
     # Searched here, because the engines disagree on the case of letters beyond ASCII and a clinic has few clinicians.
     wanted = _fold(filters.search)
-    return [row for row in uow.execute(statement, parameters) if _contains(row, wanted)][offset : offset + limit]
+    return [row for row in uow.rows(statement, parameters) if _contains(row, wanted)][offset : offset + limit]
 
 
 def of_all(uow: Unit, start: datetime | None, end: datetime | None, limit: int, offset: int) -> Sequence[Row[Any]]:
     """A page of the clinicians of all clinics made from `start` on and before `end`."""
     statement = _paged(_created(start is not None, end is not None))
-    return uow.execute(statement, {"start": start, "end": end, "limit": limit, "offset": offset}).all()
+    return uow.rows(statement, {"start": start, "end": end, "limit": limit, "offset": offset})
 
 
 def of_user(uow: Unit, user_id: str, limit: int, offset: int) -> Sequence[Row[Any]]:
     """A page of the memberships of a user."""
-    return uow.execute(_paged(_OF_USER), {"user_id": user_id, "limit": limit, "offset": offset}).all()
+    return uow.rows(_paged(_OF_USER), {"user_id": user_id, "limit": limit, "offset": offset})
 
 
 def _contains(row: Row[Any], wanted: str) -> bool:

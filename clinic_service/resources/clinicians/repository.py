@@ -85,11 +85,11 @@ class ClinicianRepository(Repository):
         return roles is not None and bool(roles.is_admin or roles.is_member)
 
     def _roles(self, clinic_id: str, user_id: str) -> Row[Any] | None:
-        return self._uow.execute(_ROLES, {"clinic_id": clinic_id, "user_id": user_id}).first()
+        return self._uow.first(_ROLES, {"clinic_id": clinic_id, "user_id": user_id})
 
     def find_row(self, clinic_id: str, user_id: str) -> Row[Any] | None:
         """The clinician as it is shown, None when the user has no row in the clinic; invitations have no user yet."""
-        return self._uow.execute(_GET, {"clinic_id": clinic_id, "user_id": user_id}).first()
+        return self._uow.first(_GET, {"clinic_id": clinic_id, "user_id": user_id})
 
     def list_of_clinic(self, clinic_id: str, filters: listing.Filters, limit: int, offset: int) -> Sequence[Row[Any]]:
         """A page of the clinic's clinicians as they are shown, invitations included, newest first."""

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
+    CompoundSelect,
     ScalarSelect,
+    Text,
     and_,
     bindparam,
     exists,
     func,
-    literal,
+    literal_column,
     not_,
     select,
     union_all,
@@ -88,32 +89,6 @@ _HAS_ADMIN = exists().where(
     Clinician.user_id.is_not(None),
     not_(Clinician.is_service_account),
 )
-CLINICS = (
-    select(
-        Clinic.id,
-        Clinic.name,
-        Clinic.address,
-        Clinic.city,
-        Clinic.postal_code,
-        Clinic.state,
-        Clinic.country,
-        Clinic.website,
-        Clinic.phone_numbers,
-        Clinic.clinic_type,
-        Clinic.clinic_size,
-        Clinic.preferred_bg_units,
-        Clinic.timezone,
-        Clinic.is_migrated,
-        Clinic.tier,
-        Clinic.suppressed_notifications,
-        Clinic.created_time,
-        Clinic.updated_time,
-        ShareCode.code.label("share_code"),
-        _HAS_ADMIN.label("has_admin"),
-    )
-    .join(ShareCode, and_(ShareCode.clinic_id == Clinic.id, ShareCode.canonical))
-    .where(Clinic.id.in_(bindparam("clinic_ids", expanding=True)))
-)
 
 
 def _number_of(link: type[PatientTag] | type[PatientSite], *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
@@ -123,28 +98,52 @@ def _number_of(link: type[PatientTag] | type[PatientSite], *conditions: ColumnEl
 _TAGGED = _number_of(PatientTag, PatientTag.clinic_id == Tag.clinic_id, PatientTag.tag_id == Tag.id)
 _AT_SITE = _number_of(PatientSite, PatientSite.clinic_id == Site.clinic_id, PatientSite.site_id == Site.id)
 _TAG, _SITE = "tag", "site"
+_CLINICS = select(
+    Clinic.id,
+    Clinic.name,
+    Clinic.address,
+    Clinic.city,
+    Clinic.postal_code,
+    Clinic.state,
+    Clinic.country,
+    Clinic.website,
+    Clinic.phone_numbers,
+    Clinic.clinic_type,
+    Clinic.clinic_size,
+    Clinic.preferred_bg_units,
+    Clinic.timezone,
+    Clinic.is_migrated,
+    Clinic.tier,
+    Clinic.suppressed_notifications,
+    Clinic.created_time,
+    Clinic.updated_time,
+    ShareCode.code.label("share_code"),
+    _HAS_ADMIN.label("has_admin"),
+).join(ShareCode, and_(ShareCode.clinic_id == Clinic.id, ShareCode.canonical))
 
-# Tags and sites in one statement; ids stand in order of creation.
-TAGS_AND_SITES = union_all(
-    select(
-        literal(_TAG, literal_execute=True).label("kind"),
-        Tag.clinic_id,
-        Tag.id,
-        Tag.name,
-        _TAGGED.label("num_patients"),
-    ).where(Tag.clinic_id.in_(bindparam("clinic_ids", expanding=True))),
-    select(literal(_SITE, literal_execute=True), Site.clinic_id, Site.id, Site.name, _AT_SITE).where(
-        Site.clinic_id.in_(bindparam("clinic_ids", expanding=True))
-    ),
-).order_by("id")
+
+def _tags_and_sites(of_tags: ColumnElement[bool], of_sites: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """Both in one statement; ids stand in order of creation."""
+    tag, site = literal_column(f"'{_TAG}'", Text), literal_column(f"'{_SITE}'", Text)
+    return union_all(
+        select(tag.label("kind"), Tag.clinic_id, Tag.id, Tag.name, _TAGGED.label("num_patients")).where(of_tags),
+        select(site, Site.clinic_id, Site.id, Site.name, _AT_SITE).where(of_sites),
+    ).order_by("id")
 
 
-def assemble(clinics: Iterable[Row[Any]], tags_and_sites: Iterable[Row[Any]]) -> dict[str, ClinicDescription]:
-    """The descriptions by clinic id, from the rows of `CLINICS` and `TAGS_AND_SITES`."""
+_ONE, _MANY = bindparam("clinic_id"), bindparam("clinic_ids", expanding=True)
+CLINIC = _CLINICS.where(Clinic.id == _ONE)
+CLINICS = _CLINICS.where(Clinic.id.in_(_MANY))
+TAGS_AND_SITES_OF_ONE = _tags_and_sites(Tag.clinic_id == _ONE, Site.clinic_id == _ONE)
+TAGS_AND_SITES = _tags_and_sites(Tag.clinic_id.in_(_MANY), Site.clinic_id.in_(_MANY))
+
+
+def assemble(clinics: Iterable[Any], tags_and_sites: Iterable[Any]) -> dict[str, ClinicDescription]:
+    """The descriptions by clinic id, from the rows of the statements above."""
     found: dict[tuple[str, str], list[Counted]] = defaultdict(list)
     for row in tags_and_sites:
         found[row.kind, row.clinic_id].append(Counted(row.id, row.name, row.num_patients))
     return {
-        row.id: ClinicDescription(**row._mapping, patient_tags=found[_TAG, row.id], sites=found[_SITE, row.id])
+        row.id: ClinicDescription(**row._asdict(), patient_tags=found[_TAG, row.id], sites=found[_SITE, row.id])
         for row in clinics
     }

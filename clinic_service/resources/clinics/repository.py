@@ -23,7 +23,14 @@ from clinic_service.models import (
     Site,
     Tag,
 )
-from clinic_service.resources.clinics.descriptions import CLINICS, TAGS_AND_SITES, ClinicDescription, assemble
+from clinic_service.resources.clinics.descriptions import (
+    CLINIC,
+    CLINICS,
+    TAGS_AND_SITES,
+    TAGS_AND_SITES_OF_ONE,
+    ClinicDescription,
+    assemble,
+)
 from clinic_service.resources.clinics.errors import ClinicNotFound, ClinicNotMigrated, NoFreeShareCode
 from clinic_service.resources.clinics.limits import hard_limit
 from clinic_service.resources.clinics.share_codes import draw_share_code
@@ -126,7 +133,8 @@ class ClinicRepository(Repository):
 
     def describe_one(self, clinic_id: str) -> ClinicDescription:
         """What is shown of the clinic. Raises ClinicNotFound."""
-        found = self.describe([clinic_id])
+        this = {"clinic_id": clinic_id}
+        found = assemble(self._uow.rows(CLINIC, this), self._uow.rows(TAGS_AND_SITES_OF_ONE, this))
         if clinic_id not in found:
             raise ClinicNotFound
         return found[clinic_id]
@@ -138,15 +146,17 @@ class ClinicRepository(Repository):
         not included; `ehr_enabled`.
         """
         given = {name: value for name, value in filters.items() if value is not None}
-        ids = self._uow.execute(_page(frozenset(given)), given | {"limit": limit, "offset": offset}).scalars().all()
+        rows = self._uow.rows(_page(frozenset(given)), given | {"limit": limit, "offset": offset})
+        ids = [row.id for row in rows]
         found = self.describe(ids)
         return [found[clinic_id] for clinic_id in ids if clinic_id in found]
 
     def get_id_by_share_code(self, share_code: str) -> str:
         """The clinic that the code, its own or one taken over in a merge, leads to. Raises ClinicNotFound."""
-        clinic_id: str | None = self._uow.execute(_ID_BY_SHARE_CODE, {"share_code": share_code}).scalar()
-        if clinic_id is None:
+        row = self._uow.first(_ID_BY_SHARE_CODE, {"share_code": share_code})
+        if row is None:
             raise ClinicNotFound
+        clinic_id: str = row.clinic_id
         return clinic_id
 
     def add(self, profile: Mapping[str, Any], *, is_migrated: bool) -> Clinic:
@@ -221,7 +231,7 @@ class ClinicRepository(Repository):
         return clinic
 
     def _is_migrated(self, clinic_id: str) -> bool:
-        is_migrated = self._uow.execute(_IS_MIGRATED, {"clinic_id": clinic_id}).scalar()
-        if is_migrated is None:
+        row = self._uow.first(_IS_MIGRATED, {"clinic_id": clinic_id})
+        if row is None:
             raise ClinicNotFound
-        return bool(is_migrated)
+        return bool(row.is_migrated)

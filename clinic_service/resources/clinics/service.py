@@ -10,7 +10,7 @@ from clinic_service.db.ids import new_id
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, Profile
 from clinic_service.models import Clinic, Patient, Permission, Role, Tier
-from clinic_service.outbox.events import ClinicCreated, ClinicDeleted, ClinicianAdded, ClinicianRemoved, PatientAdded
+from clinic_service.outbox.events import ClinicCreated, ClinicDeleted, PatientAdded
 from clinic_service.resources.clinics.errors import ClinicNotEmpty, DemoPatientUnknown
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -60,7 +60,6 @@ def create_clinic(uow: UnitOfWork, profile: Mapping[str, Any], founders: Founder
     uow.clinicians.add(
         clinic.id, user_id=user_id, email=admin.email, name=admin.profile.full_name, roles=[Role.ADMIN]
     )
-    uow.outbox.add(ClinicianAdded(clinic_id=clinic.id, user_id=user_id))
     # A mail about a clinic without a name would say nothing.
     if clinic.name:
         uow.outbox.add(ClinicCreated(clinic_id=clinic.id, user_id=user_id, clinic_name=clinic.name))
@@ -102,17 +101,10 @@ def delete_clinic(uow: UnitOfWork, clinic_id: str, demo_user_id: str | None, del
         raise ClinicNotEmpty
     demo = uow.patients.find(clinic_id, demo_user_id) if demo_user_id else None
     uow.patients.remove([demo] if demo else [], deleted_by)
-    _remove_clinicians(uow, clinic_id, deleted_by)
+    uow.clinicians.remove(uow.clinicians.all_of_clinic(clinic_id), deleted_by)
     uow.migrations.remove_all_of_clinic(clinic_id)
     uow.clinics.remove(clinic, deleted_by)
     uow.outbox.add(ClinicDeleted(clinic_id=clinic_id))
-
-
-def _remove_clinicians(uow: UnitOfWork, clinic_id: str, deleted_by: str | None) -> None:
-    clinicians = uow.clinicians.all_of_clinic(clinic_id)
-    user_ids = [clinician.user_id for clinician in clinicians if clinician.user_id]
-    uow.clinicians.remove(clinicians, deleted_by)
-    uow.outbox.add(*(ClinicianRemoved(clinic_id=clinic_id, user_id=user_id) for user_id in user_ids))
 
 
 def _find_person(accounts: Accounts, user_id: str) -> Person | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, not_, select
+from sqlalchemy import and_, bindparam, delete, insert, not_, select
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
@@ -53,16 +53,16 @@ _CLINIC_TO_MIGRATE = (
 class MigrationRepository(Repository):
     """Migrations, and the accounts and clinics that are waiting for one."""
 
-    def get_row(self, clinic_id: str, user_id: str) -> Row[Any]:
+    def get_row(self, clinic_id: str, user_id: str) -> Any:
         """The migration as it is shown. Raises MigrationNotFound."""
-        row = self._uow.execute(_GET, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
+        row = self._uow.first(_GET, {"clinic_id": clinic_id, "user_id": user_id})
         if row is None:
             raise MigrationNotFound
         return row
 
-    def list_rows(self, clinic_id: str) -> Sequence[Row[Any]]:
+    def list_rows(self, clinic_id: str) -> Sequence[Any]:
         """The migrations into the clinic as they are shown, oldest first; none for an unknown clinic."""
-        return self._uow.execute(_LIST, {"clinic_id": clinic_id}).all()
+        return self._uow.rows(_LIST, {"clinic_id": clinic_id})
 
     def lock(self, clinic_id: str, user_id: str) -> Migration:
         """The migration, to be changed; nobody else can until this unit ends. Raises MigrationNotFound."""
@@ -73,7 +73,7 @@ class MigrationRepository(Repository):
 
     def add(self, clinic_id: str, user_id: str, attestation_time: datetime | None = None) -> Migration:
         """A new migration, which waits to be carried out. Raises DuplicateMigration, whatever the other's clinic."""
-        if self._uow.execute(_OF_USER, {"user_id": user_id}).first():
+        if self._uow.first(_OF_USER, {"user_id": user_id}):
             raise DuplicateMigration
         now = self._uow.now
         migration = Migration(
@@ -99,12 +99,12 @@ class MigrationRepository(Repository):
 
     def admin_ids(self, clinic_id: str) -> Sequence[str]:
         """The users who administer the clinic; exact only while its row is locked."""
-        return self._uow.execute(_ADMINS, {"clinic_id": clinic_id}).scalars().all()
+        return [row.user_id for row in self._uow.rows(_ADMINS, {"clinic_id": clinic_id})]
 
     def find_clinic_to_migrate(self, user_id: str) -> str | None:
         """The id of the oldest clinic that the user administers and that is not migrated yet."""
-        clinic_id: str | None = self._uow.execute(_CLINIC_TO_MIGRATE, {"user_id": user_id}).scalar()
-        return clinic_id
+        row = self._uow.first(_CLINIC_TO_MIGRATE, {"user_id": user_id})
+        return None if row is None else str(row.id)
 
     def hold(self, user_id: str) -> None:
         """Make every other unit that holds this user wait until this one ends.

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound
 from clinic_service.models import Migration, MigrationStatus, Role
-from clinic_service.outbox.events import ClinicianAdded, MigrationRequested
+from clinic_service.outbox.events import MigrationRequested
 from clinic_service.resources.migrations.errors import (
     AlreadyMigrated,
     NotLegacyAccount,
@@ -39,7 +39,6 @@ def enable_clinic(uow: UnitOfWork, account: Account, name: str | None) -> str:
     clinic = uow.clinics.add({}, is_migrated=False)
     email = next(iter(account.emails), None)
     uow.clinicians.add(clinic.id, user_id=account.user_id, email=email, name=name, roles=[Role.ADMIN])
-    uow.outbox.add(ClinicianAdded(clinic_id=clinic.id, user_id=account.user_id))
     return clinic.id
 
 

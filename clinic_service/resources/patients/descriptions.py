@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, cast, literal, null, select, union_all
+from sqlalchemy import (
+    CompoundSelect,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    union_all,
+)
 
 from clinic_service.db.repository import Unit
-from clinic_service.db.types import ExactText
+from clinic_service.db.types import ExactText, WireTime
 from clinic_service.models import DataSource, Patient, PatientSite, PatientTag, Site
 
 _COLUMNS = (
@@ -27,8 +39,8 @@ _COLUMNS = (
     Patient.permission_view,
     Patient.permission_upload,
     Patient.permission_note,
-    Patient.created_time,
-    Patient.updated_time,
+    type_coerce(Patient.created_time, WireTime).label("created_time"),
+    type_coerce(Patient.updated_time, WireTime).label("updated_time"),
     Patient.last_upload_reminder_time,
     Patient.review_1_clinician_id,
     Patient.review_1_time,
@@ -54,7 +66,14 @@ PAGE_OF_USER = (
 _TAG, _SITE = "tag", "site"
 
 
-def _of_patients(link: type[PatientTag] | type[PatientSite] | type[DataSource]) -> Any:
+Link = type[PatientTag] | type[PatientSite] | type[DataSource]
+
+
+def _of_one(link: Link) -> Any:
+    return and_(link.clinic_id == bindparam("clinic_id"), link.patient_id == bindparam("patient_id"))
+
+
+def _of_many(link: Link) -> Any:
     # A patient's id alone is unique; the clinic is named because the keys lead with it.
     return and_(
         link.clinic_id.in_(bindparam("clinic_ids", expanding=True)),
@@ -62,39 +81,46 @@ def _of_patients(link: type[PatientTag] | type[PatientSite] | type[DataSource]) 
     )
 
 
-# Tags in order of their creation, sites as they were given.
-_TAGS_AND_SITES = union_all(
-    select(
-        literal(_TAG, literal_execute=True).label("kind"),
-        PatientTag.patient_id.label("patient_id"),
-        PatientTag.tag_id.label("id"),
-        cast(null(), Site.name.type).label("name"),
-        literal(0, literal_execute=True).label("position"),
-    ).where(_of_patients(PatientTag)),
-    select(
-        literal(_SITE, literal_execute=True),
-        PatientSite.patient_id,
-        PatientSite.site_id,
-        Site.name,
-        PatientSite.position,
-    )
-    .join(Site, and_(Site.clinic_id == PatientSite.clinic_id, Site.id == PatientSite.site_id))
-    .where(_of_patients(PatientSite)),
-).order_by("position", "id")
+def _tags_and_sites_of(chosen: Callable[[Link], Any]) -> CompoundSelect[*tuple[Any, ...]]:
+    """Tags in order of their creation, sites as they were given."""
+    return union_all(
+        select(
+            literal_column(f"'{_TAG}'").label("kind"),
+            PatientTag.patient_id.label("patient_id"),
+            PatientTag.tag_id.label("id"),
+            cast(null(), Site.name.type).label("name"),
+            literal_column("0").label("position"),
+        ).where(chosen(PatientTag)),
+        select(
+            literal_column(f"'{_SITE}'"),
+            PatientSite.patient_id,
+            PatientSite.site_id,
+            Site.name,
+            PatientSite.position,
+        )
+        .join(Site, and_(Site.clinic_id == PatientSite.clinic_id, Site.id == PatientSite.site_id))
+        .where(chosen(PatientSite)),
+    ).order_by("position", "id")
 
-_DATA_SOURCES = (
-    select(
-        DataSource.patient_id,
-        DataSource.provider_name,
-        DataSource.state,
-        DataSource.data_source_id,
-        DataSource.modified_time,
-        DataSource.expiration_time,
-        DataSource.latest_data_time,
+
+def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            DataSource.patient_id,
+            DataSource.provider_name,
+            DataSource.state,
+            DataSource.data_source_id,
+            DataSource.modified_time,
+            DataSource.expiration_time,
+            DataSource.latest_data_time,
+        )
+        .where(chosen(DataSource))
+        .order_by(DataSource.patient_id, DataSource.position)
     )
-    .where(_of_patients(DataSource))
-    .order_by(DataSource.patient_id, DataSource.position)
-)
+
+
+_TAGS_AND_SITES_OF_ONE, _TAGS_AND_SITES_OF_MANY = _tags_and_sites_of(_of_one), _tags_and_sites_of(_of_many)
+_DATA_SOURCES_OF_ONE, _DATA_SOURCES_OF_MANY = _data_sources_of(_of_one), _data_sources_of(_of_many)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +156,20 @@ class PatientDescription:
         }
 
 
-def _source_document(source: Row[Any]) -> dict[str, Any]:
+def _source_document(source: Any) -> dict[str, Any]:
     """A row of `data_sources` without its key."""
-    return {name: value for name, value in source._mapping.items() if name != "patient_id"}
+    return {name: value for name, value in source._asdict().items() if name != "patient_id"}
 
 
 def describe(unit: Unit, patients: Sequence[Any]) -> list[PatientDescription]:
     """The patients, given as rows or models, with what belongs to them, in at most two statements."""
     if not patients:
         return []
-    ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
-    tags, sites = _tags_and_sites(unit.execute(_TAGS_AND_SITES, ids))
     # Most patients of most clinics have no source, and then there is nothing to look for.
-    sources = _data_sources(unit.execute(_DATA_SOURCES, ids)) if any(p.data_sources_set for p in patients) else {}
+    has_sources = any(p.data_sources_set for p in patients)
+    tag_and_site_rows, source_rows = _children(unit, patients, has_sources)
+    tags, sites = _tags_and_sites(tag_and_site_rows)
+    sources = _data_sources(source_rows)
     return [
         PatientDescription(
             row=p,
@@ -152,6 +179,15 @@ def describe(unit: Unit, patients: Sequence[Any]) -> list[PatientDescription]:
         )
         for p in patients
     ]
+
+
+def _children(unit: Unit, patients: Sequence[Any], has_sources: bool) -> tuple[Sequence[Any], Sequence[Any]]:
+    if len(patients) == 1:
+        one = {"clinic_id": patients[0].clinic_id, "patient_id": patients[0].id}
+        return unit.rows(_TAGS_AND_SITES_OF_ONE, one), unit.rows(_DATA_SOURCES_OF_ONE, one) if has_sources else []
+    ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
+    sources = unit.execute(_DATA_SOURCES_OF_MANY, ids).all() if has_sources else []
+    return unit.execute(_TAGS_AND_SITES_OF_MANY, ids).all(), sources
 
 
 def _tags_and_sites(rows: Iterable[Row[Any]]) -> tuple[dict[str, list[str]], dict[str, list[SiteOfPatient]]]:

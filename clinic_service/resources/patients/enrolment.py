@@ -30,7 +30,7 @@ class Enrolment:
     tag_ids: tuple[str, ...] = ()
     site_ids: tuple[str, ...] = ()
     glycemic_ranges: dict[str, Any] | None = None
-    diagnosis_type: DiagnosisType | None = None
+    diagnosis_type: str | None = None
 
     @property
     def is_custodial(self) -> bool:
@@ -55,7 +55,8 @@ class Enrolment:
             is_migrated=self.is_migrated,
             legacy_clinician_ids=[self.legacy_clinician_id] if self.legacy_clinician_id else None,
             glycemic_ranges=self.glycemic_ranges,
-            diagnosis_type=self.diagnosis_type,
+            # The empty text stands for none.
+            diagnosis_type=DiagnosisType(self.diagnosis_type) if self.diagnosis_type else None,
             created_time=now,
             updated_time=now,
         )

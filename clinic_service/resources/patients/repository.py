@@ -15,6 +15,7 @@ from clinic_service.db.repository import Repository
 from clinic_service.models import Clinic, Patient, PatientDeletion, PatientSite, PatientTag, Site, Tag
 from clinic_service.outbox.events import PatientAdded, PatientRemoved
 from clinic_service.outbox.store import Outbox
+from clinic_service.resources.patients import counts
 from clinic_service.resources.patients.descriptions import ONE, PAGE_OF_USER, PatientDescription, describe
 from clinic_service.resources.patients.enrolment import Enrolment
 from clinic_service.resources.patients.errors import (
@@ -57,7 +58,7 @@ _REMOVE = delete(Patient).where(
 class PatientRepository(Repository):
     """The records that clinics keep of their patients.
 
-    New and removed patients are told to the outbox here, because several groups add and remove them.
+    Enrolled and removed patients are told to the outbox here, because several groups enrol and remove them.
     """
 
     def find(self, clinic_id: str, user_id: str) -> Patient | None:
@@ -78,7 +79,7 @@ class PatientRepository(Repository):
 
     def describe_one(self, clinic_id: str, user_id: str) -> PatientDescription:
         """What is shown of the patient, in at most three statements. Raises PatientNotFound."""
-        row = self._uow.execute(ONE, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
+        row = self._uow.first(ONE, {"clinic_id": clinic_id, "user_id": user_id})
         if row is None:
             raise PatientNotFound
         return self.describe([row])[0]
@@ -96,8 +97,27 @@ class PatientRepository(Repository):
         """The records of the user in all clinics, to be changed or removed, by clinic id."""
         return self._uow.session.scalars(_ALL_OF_USER, {"user_id": user_id}).all()
 
+    def count(self, clinic_id: str, demo_user_id: str | None) -> counts.PatientCounts:
+        """The clinic's numbers of patients; all are zero for an unknown clinic."""
+        row = self._uow.execute(counts.COUNT, {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}).one()
+        return counts.PatientCounts(row.total, row.demo, row.plan)
+
+    def count_plan(self, clinic_id: str, demo_user_id: str | None) -> int:
+        """How many patients the clinic's plan includes; exact only while the clinic's row is locked."""
+        parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}
+        counted: int = self._uow.execute(counts.COUNT_PLAN, parameters).scalar_one()
+        return counted
+
+    def count_by_provider(self, clinic_id: str, demo_user_id: str | None) -> Sequence[Row[Any]]:
+        """Rows of `provider_name`, `state` and how many `patients` have such a source, without the demo patient.
+
+        The row with the state None counts the patients with any source of the provider.
+        """
+        parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}
+        return self._uow.execute(counts.COUNT_BY_PROVIDER, parameters).all()
+
     def enrol(self, clinic: Clinic, enrolment: Enrolment, *, limit_reached: bool = False) -> Patient:
-        """Make an existing user a patient of the clinic, whose row is locked.
+        """Make an existing user a patient of the clinic, whose row is locked; the outbox is told.
 
         `limit_reached` refuses patients whose account the clinic would manage, and no others. Raises MrnRequired,
         DuplicateMrn, PatientLimitReached and DuplicatePatient, in this order.
@@ -107,6 +127,8 @@ class PatientRepository(Repository):
         if limit_reached and patient.is_custodial:
             raise PatientLimitReached
         self.add(patient, enrolment.tag_ids, enrolment.site_ids)
+        event = PatientAdded(patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated)
+        Outbox(self._uow).add(event)
         return patient
 
     def settle_mrn(self, clinic: Clinic, patient: Patient) -> None:
@@ -129,8 +151,9 @@ class PatientRepository(Repository):
     def add(self, patient: Patient, tag_ids: Iterable[str] = (), site_ids: Iterable[str] = ()) -> None:
         """Store a new patient with those of the tags and sites that the clinic has; the others are dropped.
 
-        Raises DuplicatePatient and DuplicateMrn. The transaction is of no use afterwards.
+        The outbox is not told. Raises DuplicatePatient and DuplicateMrn; the transaction is of no use afterwards.
         """
+        patient.mrn_key = mrn_key(patient.mrn)
         self._uow.session.add(patient)
         self.flush()
         key = {"clinic_id": patient.clinic_id, "patient_id": patient.id}
@@ -141,11 +164,6 @@ class PatientRepository(Repository):
         if sites:
             rows = [key | {"site_id": site_id, "position": position} for position, site_id in enumerate(sites)]
             self._uow.execute(_ADD_SITES, rows)
-        Outbox(self._uow).add(
-            PatientAdded(
-                patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated, patient.invited_by
-            )
-        )
 
     def _known(self, statement: Any, clinic_id: str, ids: Iterable[str]) -> list[str]:
         """Those of `ids` that the clinic has, each once, in the order given."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from marshmallow import fields, missing
 
 from clinic_service import clock
-from clinic_service.models import DiagnosisType, Permission
+from clinic_service.models import Permission
 from clinic_service.resources.patients.ranges import kept_ranges
 from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
 
@@ -16,12 +16,11 @@ _UNKNOWN_BIRTH_DATE = "0001-01-01"
 _PROVIDERS = ("abbott", "dexcom", "twiist")
 
 
-class BirthDate(fields.String):
+class BirthDate(fields.Raw):
     """A date as text. The unknown one is None in here."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
-        date: str = super()._deserialize(value, attr, data, **kwargs)
-        return None if date == _UNKNOWN_BIRTH_DATE else date
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
+        return None if value == _UNKNOWN_BIRTH_DATE else str(value)
 
 
 class GlycemicRanges(fields.Raw):
@@ -30,14 +29,6 @@ class GlycemicRanges(fields.Raw):
     def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
         # The published schema admits null, which marshmallow would judge by itself.
         return super().deserialize(value, attr, data, **kwargs) if value is missing else kept_ranges(value)
-
-
-class Diagnosis(WireEnum):
-    """A kind of diabetes; the empty text stands for none."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> DiagnosisType | None:
-        text: str = super()._deserialize(value, attr, data, **kwargs)
-        return DiagnosisType(text) if text else None
 
 
 class PermissionNames(fields.Raw):
@@ -122,7 +113,7 @@ class PatientSchema(WireSchema):
     connection_requests = Computed(_connection_requests)
     sites = fields.List(fields.Nested(SiteOfPatientSchema))
     glycemic_ranges = GlycemicRanges()
-    diagnosis_type = Diagnosis()
+    diagnosis_type = WireEnum()
 
 
 class CreatePatientSchema(WireSchema):
@@ -137,7 +128,7 @@ class CreatePatientSchema(WireSchema):
     tag_ids = TagIds(data_key="tags", allow_none=True)
     site_ids = SiteIds(data_key="sites")
     glycemic_ranges = GlycemicRanges()
-    diagnosis_type = Diagnosis()
+    diagnosis_type = WireEnum()
 
 
 patient_schema = PatientSchema()

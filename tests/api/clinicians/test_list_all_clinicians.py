@@ -34,9 +34,7 @@ def clinic_ids(database: Database) -> tuple[str, str]:
 def found(api: Client, **query: str) -> list[tuple[str, str]]:
     reply = api.get("/v1/clinicians", query_string=query, as_=SERVICE)
     assert reply.status == 200
-    return [
-        (one["clinician"].get("id") or one["clinician"]["inviteId"], one["clinic"]["id"]) for one in reply.json
-    ]
+    return [(one["clinician"].get("id") or one["clinician"]["inviteId"], one["clinic"]["id"]) for one in reply.json]
 
 
 def test_answers_the_clinicians_of_all_clinics_newest_first(api: Client, clinic_ids: tuple[str, str]) -> None:
@@ -94,12 +92,14 @@ def test_needs_a_token(api: Client) -> None:
     assert api.get("/v1/clinicians").status == 401
 
 
-def test_is_for_services(api: Client, clinic_ids: tuple[str, str]) -> None:
+@pytest.mark.usefixtures("clinic_ids")
+def test_is_for_services(api: Client) -> None:
     assert api.get("/v1/clinicians", as_=ALICE).status == 403
     assert api.get("/v1/clinicians?limit=0", as_=ALICE).status == 403
 
 
-def test_the_statements_do_not_grow_with_the_page(api: Client, database: Database, clinic_ids: tuple[str, str]) -> None:
+@pytest.mark.usefixtures("clinic_ids")
+def test_the_statements_do_not_grow_with_the_page(api: Client, database: Database) -> None:
     counts = set()
     for limit in (1, 3, 5):
         with counting(database) as statements:

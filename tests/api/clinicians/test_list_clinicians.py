@@ -142,7 +142,8 @@ def test_all_filters_must_hold(api: Client, clinic_id: str) -> None:
     assert found(api, clinic_id, search="alice", role="CLINIC_MEMBER") == []
 
 
-def test_an_unknown_clinic_has_nobody(api: Client, clinic_id: str) -> None:
+@pytest.mark.usefixtures("clinic_id")
+def test_an_unknown_clinic_has_nobody(api: Client) -> None:
     assert found(api, "0" * 24) == []
 
 

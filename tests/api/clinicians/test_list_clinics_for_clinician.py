@@ -56,7 +56,8 @@ def test_pending_invitations_are_left_out_and_service_accounts_are_not(api: Clie
     assert clinics_of(api, MALLORY) == [second.id]
 
 
-def test_nobody_has_no_memberships(api: Client, clinic_ids: list[str]) -> None:
+@pytest.mark.usefixtures("clinic_ids")
+def test_nobody_has_no_memberships(api: Client) -> None:
     assert clinics_of(api, MALLORY, as_=SERVICE) == []
     assert clinics_of(api, MALLORY) == []
 
@@ -70,11 +71,13 @@ def test_needs_a_token(api: Client) -> None:
     assert api.get(f"/v1/clinicians/{BOB.id}/clinics").status == 401
 
 
-def test_is_for_the_user_and_services(api: Client, clinic_ids: list[str]) -> None:
+@pytest.mark.usefixtures("clinic_ids")
+def test_is_for_the_user_and_services(api: Client) -> None:
     assert api.get(f"/v1/clinicians/{BOB.id}/clinics", as_=ALICE).status == 403
 
 
-def test_the_statements_do_not_grow_with_the_page(api: Client, database: Database, clinic_ids: list[str]) -> None:
+@pytest.mark.usefixtures("clinic_ids")
+def test_the_statements_do_not_grow_with_the_page(api: Client, database: Database) -> None:
     for limit in (1, 12):
         with counting(database) as statements:
             api.get(f"/v1/clinicians/{BOB.id}/clinics?limit={limit}", as_=BOB)

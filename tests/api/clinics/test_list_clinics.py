@@ -153,4 +153,4 @@ def test_the_number_of_statements_is_fixed(api: Client, database: Database) -> N
     with storing(database) as unit:
         for _ in range(20):
             make_tag(unit, make_staffed_clinic(unit), "Pump")
-    assert sent() == one == 3
+    assert sent() == one <= 3

@@ -222,6 +222,11 @@ class TestReadBody:
         assert self.read(b"0123", **{"wsgi.input_terminated": True}) == b"0123"
         assert self.read(b"", **{"wsgi.input_terminated": True}) == b""
 
+    def test_refuses_a_chunked_body_of_nothing(self) -> None:
+        """A server that loses its client half-way may show the stream as ended; absence could mean *delete*."""
+        with pytest.raises(BadRequest):
+            self.read(b"", HTTP_TRANSFER_ENCODING="chunked")
+
     def test_reads_streams_that_give_little_at_a_time(self) -> None:
         class Trickle(io.BytesIO):
             def read(self, size: int | None = -1) -> bytes:  # noqa: ARG002

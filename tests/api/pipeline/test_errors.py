@@ -69,6 +69,7 @@ class TestRouting:
             ("OPTIONS", CLINIC, {"GET", "HEAD", "PUT", "DELETE"}),
             ("TRACE", CLINIC, {"GET", "HEAD", "PUT", "DELETE"}),
             ("BREW", CLINIC, {"GET", "HEAD", "PUT", "DELETE"}),
+            ("get", f"/access/{ALICE.id}", {"GET", "HEAD"}),
         ],
     )
     def test_wrong_methods(self, api: Client, method: str, path: str, allowed: set[str]) -> None:

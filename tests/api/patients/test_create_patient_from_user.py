@@ -1,0 +1,466 @@
+"""CreatePatientFromUser: POST /v1/clinics/{clinicId}/patients/{patientId}"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clinic_service import clock
+from clinic_service.app import create_app
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.models import Account, Clinic, OutboxEntry, Patient, PatientSite, PatientTag
+from tests.conftest import SECRET
+from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
+from tests.support.client import Client, Reply
+from tests.support.errors import assert_error
+from tests.support.rows import (
+    make_account,
+    make_clinic,
+    make_data_source,
+    make_patient,
+    make_site,
+    make_staffed_clinic,
+    make_tag,
+    storing,
+    stored,
+)
+from tests.support.statements import counting
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+PROFILE = {
+    "fullName": "Carol C. Cooper",
+    "birthday": "1987-04-12",
+    "mrn": "MRN-20417",
+    "targetDevices": ["omnipod", "dexcom"],
+}
+
+
+@pytest.fixture
+def clinic_id(database: Database) -> str:
+    with storing(database) as unit:
+        make_account(unit, CAROL, profile=PROFILE)
+        make_account(unit, DAVE)
+        return make_staffed_clinic(unit).id
+
+
+def path(clinic_id: str, person: Somebody = CAROL) -> str:
+    return f"/v1/clinics/{clinic_id}/patients/{person.id}"
+
+
+def create(api: Client, clinic_id: str, person: Somebody = CAROL, **body: Any) -> Reply:
+    return api.post(path(clinic_id, person), as_=SERVICE, json=body)
+
+
+def set_up(database: Database, clinic_id: str, **values: Any) -> None:
+    """Give the clinic these settings."""
+    with storing(database) as unit:
+        clinic = unit.clinics.get(clinic_id)
+        for name, value in values.items():
+            setattr(clinic, name, value)
+
+
+def limit_to(database: Database, clinic_id: str, plan: int, **dates: str) -> None:
+    set_up(database, clinic_id, patient_count_settings={"hardLimit": {"plan": plan, **dates}})
+
+
+def test_the_profile_fills_what_the_body_leaves_out(api: Client, database: Database, clinic_id: str) -> None:
+    with clock.frozen(NOW):
+        reply = create(api, clinic_id)
+    assert reply.status == 200
+    assert reply.json == {
+        "id": CAROL.id,
+        "email": CAROL.email,
+        "fullName": "Carol C. Cooper",
+        "birthDate": "1987-04-12",
+        "mrn": "MRN-20417",
+        "targetDevices": ["omnipod", "dexcom"],
+        "tags": [],
+        "sites": [],
+        "createdTime": "2026-03-02T09:30:00.000Z",
+        "updatedTime": "2026-03-02T09:30:00.000Z",
+        "dataSources": None,
+        "reviews": [],
+        "connectionRequests": {"abbott": [], "dexcom": [], "twiist": []},
+    }
+    assert api.get(path(clinic_id), as_=BOB).json == reply.json
+    [patient] = stored(database, Patient)
+    assert not patient.has_permissions
+    assert not patient.is_migrated
+    assert (patient.invited_by, patient.legacy_clinician_ids) == (None, None)
+
+
+def test_values_of_the_body_win_over_the_profile(api: Client, database: Database, clinic_id: str) -> None:
+    with storing(database) as unit:
+        clinic = unit.clinics.get(clinic_id)
+        tag, site = make_tag(unit, clinic, "Pump"), make_site(unit, clinic, "North Wing")
+    reply = create(
+        api,
+        clinic_id,
+        fullName="Carol Smith",
+        birthDate="1990-01-02",
+        mrn="other",
+        isMigrated=True,
+        legacyClinicianId=ERIN.id,
+        attestationSubmitted=True,
+        permissions={"view": {}, "upload": {"ignored": 1}},
+        tags=[tag.id],
+        sites=[{"id": site.id, "name": "Whatever"}],
+        glycemicRanges={"type": "preset", "preset": "adaHighRisk"},
+        diagnosisType="lada",
+    )
+    assert reply.status == 200
+    assert reply.json["fullName"] == "Carol Smith"
+    assert reply.json["birthDate"] == "1990-01-02"
+    assert reply.json["mrn"] == "other"
+    assert reply.json["permissions"] == {"view": {}, "upload": {}}
+    assert reply.json["tags"] == [tag.id]
+    assert reply.json["sites"] == [{"id": site.id, "name": "North Wing"}]
+    assert reply.json["glycemicRanges"] == {"type": "preset", "preset": "adaHighRisk"}
+    assert reply.json["diagnosisType"] == "lada"
+    assert "attestationSubmitted" not in reply.json
+    [patient] = stored(database, Patient)
+    assert patient.is_migrated
+    assert patient.legacy_clinician_ids == [ERIN.id]
+
+
+def test_an_absent_body_is_an_empty_one(api: Client, clinic_id: str) -> None:
+    reply = api.post(path(clinic_id), as_=SERVICE)
+    assert reply.status == 200
+    assert reply.json["fullName"] == "Carol C. Cooper"
+
+
+def test_an_account_without_a_profile_is_enough(api: Client, database: Database, clinic_id: str) -> None:
+    with storing(database) as unit:
+        make_account(unit, Somebody(ERIN.id, "", ""))
+    reply = create(api, clinic_id, ERIN)
+    assert reply.status == 200
+    assert (reply.json["fullName"], reply.json["birthDate"]) == ("", "0001-01-01")
+    assert not {"email", "mrn", "targetDevices", "diagnosisType", "glycemicRanges"} & reply.json.keys()
+    [patient] = stored(database, Patient)
+    assert (patient.full_name, patient.birth_date, patient.email, patient.mrn) == (None, None, None, None)
+
+
+def test_the_name_of_the_account_serves_when_the_patient_has_none(api: Client, clinic_id: str) -> None:
+    assert create(api, clinic_id, DAVE).json["fullName"] == DAVE.name
+
+
+def test_blank_values_are_filled_in(api: Client, clinic_id: str) -> None:
+    shown = create(api, clinic_id, fullName="  ", mrn=" ", birthDate="0001-01-01", diagnosisType="").json
+    assert shown["fullName"] == "Carol C. Cooper"
+    assert shown["mrn"] == "MRN-20417"
+    assert shown["birthDate"] == "1987-04-12"
+    assert "diagnosisType" not in shown
+
+
+def test_an_empty_set_of_permissions_is_shown_as_such(api: Client, clinic_id: str) -> None:
+    assert create(api, clinic_id, permissions={}).json["permissions"] == {}
+
+
+def test_unknown_tags_and_sites_are_dropped(api: Client, database: Database, clinic_id: str) -> None:
+    with storing(database) as unit:
+        clinic, other = unit.clinics.get(clinic_id), make_clinic(unit)
+        sites = [make_site(unit, clinic, name) for name in ("North Wing", "City Clinic")]
+        tag = make_tag(unit, clinic, "Pump")
+        foreign_site, foreign_tag = make_site(unit, other, "North Wing"), make_tag(unit, other, "Pump")
+    ids = [sites[1].id, "0" * 24, foreign_site.id, sites[0].id, sites[1].id]
+    reply = create(
+        api,
+        clinic_id,
+        tags=["0" * 24, foreign_tag.id, tag.id],
+        sites=[{"id": site_id, "name": "any"} for site_id in ids],
+    )
+    assert reply.status == 200
+    assert reply.json["tags"] == [tag.id]
+    assert [site["id"] for site in reply.json["sites"]] == [sites[1].id, sites[0].id]
+    assert len(stored(database, PatientTag)) == 1
+    assert len(stored(database, PatientSite)) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, {"type": "preset", "preset": "adaStandard"}),
+        ({"type": "preset"}, {"type": "preset", "preset": "adaStandard"}),
+        (
+            {"type": "preset", "preset": "adaPregnancyType1", "custom": {"name": "x", "thresholds": []}},
+            {"type": "preset", "preset": "adaPregnancyType1"},
+        ),
+        (
+            {
+                "type": "custom",
+                "preset": "adaHighRisk",
+                "custom": {
+                    "name": "Hers",
+                    "thresholds": [
+                        {"name": "low", "upperBound": {"value": 3.9, "units": "mmol/L"}},
+                        {"name": "high", "upperBound": {"value": 10, "units": "mmol/L"}, "inclusive": True},
+                    ],
+                },
+            },
+            {
+                "type": "custom",
+                "custom": {
+                    "name": "Hers",
+                    "thresholds": [
+                        {"name": "low", "upperBound": {"value": 3.9, "units": "mmol/L"}, "inclusive": False},
+                        {"name": "high", "upperBound": {"value": 10, "units": "mmol/L"}, "inclusive": True},
+                    ],
+                },
+            },
+        ),
+    ],
+)
+def test_ranges_hold_the_branch_of_their_type_and_the_defaults(
+    api: Client, clinic_id: str, given: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    reply = create(api, clinic_id, glycemicRanges=given)
+    assert reply.status == 200
+    assert reply.json["glycemicRanges"] == kept
+
+
+@pytest.mark.parametrize("given", [{"type": "custom"}, {"type": "none"}, None, "adaStandard", {"type": "custom", "custom": {}}])
+def test_ranges_that_say_nothing_are_refused(api: Client, database: Database, clinic_id: str, given: Any) -> None:
+    assert_error(create(api, clinic_id, glycemicRanges=given), 400)
+    assert stored(database, Patient) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"birthDate": "1987-02-30"},
+        {"birthDate": ""},
+        {"fullName": ""},
+        {"mrn": ""},
+        {"mrn": None},
+        {"tags": ["0" * 24, "0" * 24]},
+        {"tags": ["Pump"]},
+        {"permissions": {"view": True}},
+        {"permissions": None},
+        {"diagnosisType": "gout"},
+        {"legacyClinicianId": "Erin"},
+        {"sites": [{"id": "0" * 24}]},
+        {"isMigrated": "yes"},
+    ],
+)
+def test_bad_input_is_refused(api: Client, database: Database, clinic_id: str, body: dict[str, Any]) -> None:
+    assert_error(create(api, clinic_id, **body), 400)
+    assert stored(database, Patient) == []
+
+
+def test_bad_input_is_told_before_what_does_not_exist(api: Client, clinic_id: str) -> None:
+    assert_error(create(api, "0" * 24, MALLORY, glycemicRanges={"type": "custom"}), 400)
+    assert_error(api.post(f"/v1/clinics/{clinic_id}/patients/Carol", as_=SERVICE), 400)
+
+
+def test_needs_a_token(api: Client, clinic_id: str) -> None:
+    assert_error(api.post(path(clinic_id), json={}), 401)
+
+
+@pytest.mark.parametrize("caller", [ALICE, BOB, CAROL, MALLORY])
+def test_nobody_enrols_but_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
+    assert_error(api.post(path(clinic_id), as_=caller, json={}), 403)
+    assert_error(api.post(path(clinic_id), as_=caller, json={"mrn": 1}), 403)
+    assert stored(database, Patient) == []
+
+
+def test_unknown_clinics_and_users_are_not_found(api: Client, database: Database, clinic_id: str) -> None:
+    assert_error(create(api, "0" * 24), 404)
+    assert_error(create(api, clinic_id, MALLORY), 404)
+    assert stored(database, Patient) == []
+    assert stored(database, OutboxEntry) == []
+
+
+def test_a_patient_of_another_clinic_can_be_enrolled(api: Client, database: Database, clinic_id: str) -> None:
+    with storing(database) as unit:
+        make_patient(unit, make_clinic(unit), CAROL)
+    assert create(api, clinic_id).status == 200
+    assert len(stored(database, Patient)) == 2
+
+
+def test_a_user_becomes_a_patient_once(api: Client, database: Database, clinic_id: str) -> None:
+    before = create(api, clinic_id).json
+    events = len(stored(database, OutboxEntry))
+    assert_error(create(api, clinic_id, fullName="Somebody Else"), 409)
+    assert api.get(path(clinic_id), as_=BOB).json == before
+    assert len(stored(database, OutboxEntry)) == events
+
+
+def test_a_repeat_with_a_legacy_clinician_adds_only_that(api: Client, database: Database, clinic_id: str) -> None:
+    with clock.frozen(NOW):
+        before = create(api, clinic_id, legacyClinicianId=ERIN.id).json
+    with clock.frozen(NOW + timedelta(seconds=1)):
+        reply = create(api, clinic_id, legacyClinicianId=ALICE.id, fullName="Somebody Else", permissions={"view": {}})
+    assert reply.status == 200
+    assert reply.json == before | {"updatedTime": "2026-03-02T09:30:01.000Z"}
+    assert stored(database, Patient)[0].legacy_clinician_ids == [ERIN.id, ALICE.id]
+    with clock.frozen(NOW + timedelta(seconds=2)):
+        assert create(api, clinic_id, legacyClinicianId=ERIN.id).json == reply.json
+    assert stored(database, Patient)[0].legacy_clinician_ids == [ERIN.id, ALICE.id]
+
+
+def test_a_repeat_asks_no_other_service(api: Client, database: Database, clinic_id: str) -> None:
+    create(api, clinic_id)
+    with storing(database) as unit:
+        for account in (unit.session.get(Account, person.id) for person in (CAROL, DAVE)):
+            unit.session.delete(account)
+    assert_error(create(api, clinic_id), 409)
+    assert create(api, clinic_id, legacyClinicianId=ERIN.id).status == 200
+    assert_error(create(api, clinic_id, DAVE), 404)
+
+
+def test_required_numbers_must_be_known(api: Client, database: Database, clinic_id: str) -> None:
+    set_up(database, clinic_id, mrn_required=True, mrn_unique=False)
+    assert_error(create(api, clinic_id, DAVE), 400)
+    assert_error(create(api, clinic_id, DAVE, mrn="  "), 400)
+    assert create(api, clinic_id, DAVE, mrn="D-1").status == 200
+    assert create(api, clinic_id, CAROL).status == 200
+
+
+@pytest.mark.parametrize("mrn", ["A-1", "a-1", " A-1 "])
+def test_unique_numbers_are_compared_without_case_and_space(
+    api: Client, database: Database, clinic_id: str, mrn: str
+) -> None:
+    set_up(database, clinic_id, mrn_required=False, mrn_unique=True)
+    assert create(api, clinic_id, DAVE, mrn="A-1").status == 200
+    assert_error(create(api, clinic_id, CAROL, mrn=mrn), 400)
+    assert [patient.user_id for patient in stored(database, Patient)] == [DAVE.id]
+
+
+@pytest.mark.parametrize(("first", "second", "status"), [("é1", "e\u0301" + "1", 400), ("e1", "é1", 200)])
+def test_accents_of_numbers_count_and_their_spelling_does_not(
+    api: Client, database: Database, clinic_id: str, first: str, second: str, status: int
+) -> None:
+    set_up(database, clinic_id, mrn_unique=True)
+    create(api, clinic_id, DAVE, mrn=first)
+    assert create(api, clinic_id, CAROL, mrn=second).status == status
+
+
+def test_unique_numbers_hold_against_older_records_too(api: Client, database: Database, clinic_id: str) -> None:
+    assert create(api, clinic_id, DAVE, mrn="A-1").status == 200
+    set_up(database, clinic_id, mrn_unique=True)
+    assert_error(create(api, clinic_id, CAROL, mrn="a-1"), 400)
+
+
+def test_several_patients_have_no_number(api: Client, database: Database, clinic_id: str) -> None:
+    set_up(database, clinic_id, mrn_unique=True)
+    with storing(database) as unit:
+        make_account(unit, ERIN)
+    assert [create(api, clinic_id, person).status for person in (DAVE, ERIN)] == [200, 200]
+
+
+def test_numbers_repeat_where_the_clinic_does_not_mind(api: Client, clinic_id: str) -> None:
+    assert [create(api, clinic_id, person, mrn="A-1").status for person in (CAROL, DAVE)] == [200, 200]
+
+
+def test_numbers_are_unique_within_the_clinic_only(api: Client, database: Database, clinic_id: str) -> None:
+    with storing(database) as unit:
+        other_id = make_clinic(unit, mrn_unique=True).id
+    set_up(database, clinic_id, mrn_unique=True)
+    assert [create(api, one, CAROL, mrn="A-1").status for one in (clinic_id, other_id)] == [200, 200]
+
+
+def test_the_limit_stops_custodial_patients_only(api: Client, database: Database, clinic_id: str) -> None:
+    limit_to(database, clinic_id, 1)
+    assert create(api, clinic_id, CAROL, permissions={"custodian": {}}).status == 200
+    refused = create(api, clinic_id, DAVE, permissions={"custodian": {}})
+    assert_error(refused, 402)
+    assert [patient.user_id for patient in stored(database, Patient)] == [CAROL.id]
+    assert create(api, clinic_id, DAVE, permissions={"view": {}}).status == 200
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"country": "CA"},
+        {"country": "USA"},
+        {"tier": "tier0200"},
+        {"patient_count_settings": None},
+        {"patient_count_settings": {"softLimit": {"plan": 0}}},
+        {"patient_count_settings": {"hardLimit": {"plan": 0, "startDate": "2026-03-02T09:30:00.001Z"}}},
+        {"patient_count_settings": {"hardLimit": {"plan": 0, "endDate": "2026-03-02T09:29:59.999Z"}}},
+        {"patient_count_settings": {"hardLimit": {"plan": 1}}},
+    ],
+)
+def test_a_limit_that_does_not_apply_stops_nobody(
+    api: Client, database: Database, clinic_id: str, settings: dict[str, Any]
+) -> None:
+    limit_to(database, clinic_id, 0)
+    set_up(database, clinic_id, **settings)
+    with clock.frozen(NOW):
+        assert create(api, clinic_id, permissions={"custodian": {}}).status == 200
+
+
+@pytest.mark.parametrize("settings", [{"country": "US"}, {"country": ""}, {"tier": "tier0100"}])
+def test_a_limit_that_applies_stops_at_its_number(
+    api: Client, database: Database, clinic_id: str, settings: dict[str, Any]
+) -> None:
+    limit_to(database, clinic_id, 0, startDate="2026-03-02T09:30:00.000Z", endDate="2026-03-02T09:30:00.000Z")
+    set_up(database, clinic_id, **settings)
+    with clock.frozen(NOW):
+        assert_error(create(api, clinic_id, permissions={"custodian": {}}), 402)
+
+
+def test_patients_of_the_free_provider_do_not_use_up_the_limit(
+    api: Client, database: Database, clinic_id: str
+) -> None:
+    limit_to(database, clinic_id, 1)
+    with storing(database) as unit:
+        free = make_patient(unit, unit.clinics.get(clinic_id), ERIN)
+        make_data_source(unit, free, "twiist", state="disconnected")
+    assert create(api, clinic_id, permissions={"custodian": {}}).status == 200
+
+
+def test_a_taken_number_is_told_before_the_limit(api: Client, database: Database, clinic_id: str) -> None:
+    create(api, clinic_id, DAVE, mrn="A-1")
+    limit_to(database, clinic_id, 0)
+    set_up(database, clinic_id, mrn_unique=True)
+    assert_error(create(api, clinic_id, mrn="A-1", permissions={"custodian": {}}), 400)
+
+
+def test_the_demo_patient_is_exempt_from_the_limit_and_does_not_use_it_up(
+    database: Database, config: Config, clinic_id: str
+) -> None:
+    api = Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
+    limit_to(database, clinic_id, 0)
+    assert create(api, clinic_id, CAROL, permissions={"custodian": {}}).status == 200
+    limit_to(database, clinic_id, 1)
+    assert create(api, clinic_id, DAVE, permissions={"custodian": {}}).status == 200
+
+
+def test_the_new_patient_is_told_to_the_outbox(api: Client, database: Database, clinic_id: str) -> None:
+    create(api, clinic_id, permissions={"custodian": {}, "view": {}}, isMigrated=True)
+    [event] = stored(database, OutboxEntry)
+    assert (event.kind, event.clinic_id) == ("patient_added", clinic_id)
+    assert event.payload == {
+        "clinicId": clinic_id,
+        "userId": CAROL.id,
+        "custodial": True,
+        "isMigrated": True,
+        "invitedBy": None,
+    }
+
+
+def test_nothing_else_changes(api: Client, database: Database, clinic_id: str) -> None:
+    [before] = stored(database, Clinic)
+    create(api, clinic_id, permissions={"view": {}})
+    [after] = stored(database, Clinic)
+    assert after.updated_time == before.updated_time
+    assert {account.user_id for account in stored(database, Account)} == {CAROL.id, DAVE.id}
+
+
+def test_cost_does_not_depend_on_the_clinic_or_the_body(api: Client, database: Database, clinic_id: str) -> None:
+    set_up(database, clinic_id, mrn_unique=True)
+    with storing(database) as unit:
+        clinic = unit.clinics.get(clinic_id)
+        tags = [make_tag(unit, clinic, f"Tag {number}").id for number in range(9)]
+        sites = [{"id": make_site(unit, clinic, f"Site {number}").id, "name": "any"} for number in range(9)]
+    with counting(database) as few:
+        create(api, clinic_id, CAROL, tags=tags[:1], sites=sites[:1], permissions={"custodian": {}})
+    with counting(database) as many:
+        body = {"tags": tags, "sites": sites, "mrn": "A-1", "permissions": {"custodian": {}}}
+        assert create(api, clinic_id, DAVE, **body).status == 200
+    assert len(few) == len(many)

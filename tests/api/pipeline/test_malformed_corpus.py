@@ -1,0 +1,273 @@
+"""The corpus of malformed requests against the operations, in process and over a real connection."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import pytest
+
+from clinic_service.api.operations import find_handlers
+from clinic_service.db.engine import Database
+from clinic_service.gateways.tokens import mint
+from clinic_service.specification.apis import Operation
+from tests.conftest import SECRET
+from tests.support.cast import ALICE, CAROL, SERVICE, Somebody
+from tests.support.client import Client, Reply
+from tests.support.errors import assert_error, spec_apis
+from tests.support.malformed import BODIES, IDS, QUERIES, Body
+from tests.support.rows import make_staffed_clinic, storing
+from tests.support.running import RawServer, running_server
+
+ANSWERED_WITHIN = 0.1
+CLINIC_ID = "5f0c7d1e9a3b4c6d8e2f1a0b"
+VALUES = {"clinicId": CLINIC_ID, "shareCode": "ABCD-EFGH-JKLM", "permission": "view"}
+
+
+def _built() -> list[Operation]:
+    operations = [operation for api in spec_apis() for operation in api.operations]
+    handlers = find_handlers(operations)
+    return [operation for operation in operations if operation.operation_id in handlers]
+
+
+BUILT = _built()
+WITH_BODY = [o for o in BUILT if "requestBody" in o.definition]
+WITH_IDS = [(o, name) for o in BUILT for name in re.findall(r"{(\w+)}", o.path)]
+WITH_PAGES = [
+    o
+    for o in BUILT
+    if {"limit", "offset"} <= {spec_apis()[0].resolved(node)["name"] for node in o.definition["parameters"]}
+]
+
+
+def address(operation: Operation, **bad: str) -> str:
+    return re.sub(r"{(\w+)}", lambda found: bad.get(found[1]) or VALUES.get(found[1], ALICE.id), operation.path)
+
+
+def allowed(operation: Operation) -> Somebody:
+    """Somebody who may call the operation on the clinic of the tests, so that the request is looked at."""
+    return SERVICE if "service" in operation.definition["x-access"] else ALICE
+
+
+def quick(send: Callable[[], Reply]) -> Reply:
+    """The answer, which is there in time; best of three, since the machine may be busy with something else."""
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        reply = send()
+        times.append(time.perf_counter() - started)
+        if times[-1] < ANSWERED_WITHIN:
+            return reply
+    raise AssertionError(f"answered after {min(times):.3f} s at best")
+
+
+def test_the_operations_are_representative() -> None:
+    assert len(BODIES) + len(IDS) + len(QUERIES) >= 60
+    assert {"CreateClinic", "UpdateClinic", "CreateClinician", "GrantPermissionsInGroup", "UpdateMigration"} <= {
+        operation.operation_id for operation in WITH_BODY
+    }
+    assert {"ListClinics", "ListClinicians", "ListAllClinicians", "ListClinicsForPatient"} <= {
+        operation.operation_id for operation in WITH_PAGES
+    }
+    assert {"clinicId", "shareCode", "clinicianId", "patientId", "userId", "sharerId"} <= {name for _, name in WITH_IDS}
+
+
+class TestInProcess:
+    @pytest.fixture(autouse=True)
+    def clinic(self, database: Database) -> None:
+        with storing(database) as unit:
+            make_staffed_clinic(unit, id=CLINIC_ID)
+
+    @pytest.mark.parametrize("case", BODIES)
+    def test_bodies(self, api: Client, case: str) -> None:
+        body = BODIES[case]
+        for operation in WITH_BODY:
+            reply = quick(lambda operation=operation: self._send(api, operation, body))  # type: ignore[misc]
+            assert_error(reply, body.status)
+
+    def _send(self, api: Client, operation: Operation, body: Body) -> Reply:
+        environ: dict[str, Any] = {"wsgi.input": io.BytesIO(body.raw), "CONTENT_LENGTH": str(len(body.raw))}
+        environ["CONTENT_TYPE"] = body.content_type or ""
+        if body.length is not None:
+            environ["CONTENT_LENGTH"] = body.length
+        if body.chunked:
+            environ |= {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        method = operation.method.upper()
+        return api.request(method, address(operation), as_=allowed(operation), environ_overrides=environ)
+
+    @pytest.mark.parametrize("case", IDS)
+    def test_ids(self, api: Client, case: str) -> None:
+        for operation, name in WITH_IDS:
+            path = unquote_to_bytes(address(operation, **{name: IDS[case]})).decode("latin-1")
+            method = operation.method.upper()
+            reply = quick(
+                lambda operation=operation, method=method, path=path: api.request(  # type: ignore[misc]
+                    method, "/", as_=allowed(operation), environ_overrides={"PATH_INFO": path}
+                )
+            )
+            # 403 where the bad id is that of a clinic or person that the caller would need a relation to.
+            assert reply.status in (400, 403, 404)
+            assert_error(reply, reply.status)
+
+    @pytest.mark.parametrize("case", QUERIES)
+    def test_queries(self, api: Client, case: str) -> None:
+        for operation in WITH_PAGES:
+            environ = {"QUERY_STRING": QUERIES[case]}
+            reply = quick(
+                lambda operation=operation, environ=environ: api.get(  # type: ignore[misc]
+                    address(operation), as_=allowed(operation), environ_overrides=environ
+                )
+            )
+            assert_error(reply, 400)
+
+    def test_a_body_that_breaks_the_spec_in_very_many_places(self, api: Client) -> None:
+        """Listing them all would take seconds."""
+        many = {"name": "x", "phoneNumbers": [{}] * 50_000}
+        reply = quick(lambda: api.put(f"/v1/clinics/{CLINIC_ID}", as_=SERVICE, json=many))
+        assert_error(reply, 400)
+        assert 1 <= len(reply.json["errors"]) <= 100
+
+
+TOKEN = mint(SECRET, SERVICE.id, service=True, lifetime=timedelta(hours=1)).encode()
+HEAD = b" HTTP/1.1\r\nHost: localhost\r\n"
+SIGNED = HEAD + b"X-Tidepool-Session-Token: " + TOKEN + b"\r\n"
+SIGNED_JSON = SIGNED + b"Content-Type: application/json\r\n"
+CLINIC = f"/v1/clinics/{CLINIC_ID}".encode()
+TIER = b"POST " + CLINIC + b"/tier" + SIGNED_JSON
+GRANT = f"POST /access/{ALICE.id}/{CAROL.id}".encode() + SIGNED_JSON
+
+# What only exists on a connection. The answers with None are the server's own: its parser refuses the request before
+# there is one, so there is no operation, no id and no common body.
+RAW: dict[str, tuple[int, bool, bytes]] = {
+    "chunked, no JSON": (400, True, TIER + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n\r\n"),
+    "chunked, too large": (
+        413,
+        True,
+        TIER + b"Transfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + (b" " * 65536 + b"\r\n10000\r\n") * 17,
+    ),
+    "chunked, cut within a chunk": (400, True, TIER + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{}\r\n0\r\n\r\n"),
+    "chunked, size is no number": (400, True, TIER + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+    "chunked, broken, where no body means delete": (
+        400,
+        True,
+        GRANT + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    ),
+    "declared too large and never sent": (413, True, TIER + b"Content-Length: 100000000\r\n\r\n"),
+    "declared too large, permission asked": (
+        413,
+        True,
+        TIER + b"Expect: 100-continue\r\nContent-Length: 100000000\r\n\r\n",
+    ),
+    "length and chunks": (
+        400,
+        True,
+        TIER + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    "two tokens": (401, True, b"GET " + CLINIC + SIGNED + b"X-Tidepool-Session-Token: " + TOKEN + b"\r\n\r\n"),
+    "two tokens, the first compound": (
+        401,
+        True,
+        b"GET " + CLINIC + HEAD + b"X-Tidepool-Session-Token: kc:" + TOKEN + b":r\r\n"
+        b"X-Tidepool-Session-Token: " + TOKEN + b"\r\n\r\n",
+    ),
+    "token of raw bytes": (401, True, b"GET " + CLINIC + HEAD + b"X-Tidepool-Session-Token: \xff\xfe\r\n\r\n"),
+    "token of 60,000 characters": (
+        401,
+        True,
+        b"GET " + CLINIC + HEAD + b"X-Tidepool-Session-Token: " + b"a" * 60_000 + b"\r\n\r\n",
+    ),
+    "content type of raw bytes": (
+        415,
+        True,
+        b"POST " + CLINIC + b"/tier" + SIGNED + b"Content-Type: application/json\xff\r\nContent-Length: 2\r\n\r\n{}",
+    ),
+    "NUL in the path": (403, True, b"GET /v1/clinics/%00" + SIGNED + b"\r\n"),
+    "newline behind an id": (400, True, b"GET " + CLINIC + b"%0A" + SIGNED + b"\r\n"),
+    "invalid UTF-8 in the path": (400, True, b"GET /v1/clinics/%ff" + SIGNED + b"\r\n"),
+    "raw UTF-8 in the path": (400, True, "GET /v1/clinics/é".encode() + SIGNED + b"\r\n"),
+    "encoded slashes": (404, True, b"GET /v1/clinics/a%2Fb%2Fc" + SIGNED + b"\r\n"),
+    "bad escape in the path": (400, True, b"GET /v1/clinics/%zz" + SIGNED + b"\r\n"),
+    "id of 60,000 characters": (400, True, b"GET /v1/clinics/" + b"a" * 60_000 + SIGNED + b"\r\n"),
+    "invalid UTF-8 in the query": (400, True, b"GET /v1/clinics?limit=%ff" + SIGNED + b"\r\n"),
+    "NUL in the query": (400, True, b"GET /v1/clinics?shareCode=%00" + SIGNED + b"\r\n"),
+    "no address": (404, True, b"OPTIONS *" + SIGNED + b"\r\n"),
+    "a proxy's method": (404, True, b"CONNECT example:80" + SIGNED + b"\r\n"),
+    "a method nobody knows": (405, True, b"BREW " + CLINIC + SIGNED + b"\r\n"),
+    "a method in small letters": (405, True, b"get " + CLINIC + SIGNED + b"\r\n"),
+    "length that is no number": (400, False, TIER + b"Content-Length: two\r\n\r\n{}"),
+    "negative length": (400, False, TIER + b"Content-Length: -2\r\n\r\n{}"),
+    "length of 5,000 digits": (400, False, TIER + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}"),
+    "two lengths": (400, False, TIER + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+    "encoding that is not chunked": (400, False, TIER + b"Transfer-Encoding: xchunked\r\n\r\n{}"),
+    "header of a megabyte": (431, False, b"GET " + CLINIC + SIGNED + b"X-Large: " + b"a" * 1_000_000 + b"\r\n\r\n"),
+    "a thousand headers": (431, False, b"GET " + CLINIC + SIGNED + b"X-Many: a\r\n" * 1000 + b"\r\n"),
+    "NUL in a header": (400, False, b"GET " + CLINIC + SIGNED + b"X-Odd: a\x00b\r\n\r\n"),
+    "folded header": (400, False, b"GET " + CLINIC + SIGNED + b"X-Odd: a\r\n b\r\n\r\n"),
+    "address of 100,000 characters": (414, False, b"GET " + CLINIC + b"?" + b"a" * 100_000 + SIGNED + b"\r\n"),
+    "raw bytes in the path": (400, False, b"GET /v1/clinics/\xff" + SIGNED + b"\r\n"),
+    "blank in the path": (400, False, b"GET /v1/clinics/a b" + SIGNED + b"\r\n"),
+    "no version": (400, False, b"GET " + CLINIC + b"\r\n\r\n"),
+    "a version to come": (400, False, b"GET " + CLINIC + b" HTTP/9.9\r\n\r\n"),
+    "the start of TLS": (400, False, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawServer]:
+    with running_server(f"sqlite:///{Path(tmp_path_factory.mktemp('server')) / 'test.db'}", SECRET) as started:
+        yield started
+
+
+class TestOverAConnection:
+    """Against the server as it is run, since servers differ in what they let through."""
+
+    @pytest.mark.parametrize("case", RAW)
+    def test_framing(self, server: RawServer, case: str) -> None:
+        status, is_ours, raw = RAW[case]
+        reply = quick(lambda: server.send(raw))
+        assert reply.status == status
+        if is_ours:
+            assert_error(reply, status)
+
+    @pytest.mark.parametrize("case", [case for case, body in BODIES.items() if body.length is None])
+    def test_bodies(self, server: RawServer, case: str) -> None:
+        body = BODIES[case]
+        request = b"PUT " + CLINIC + SIGNED
+        if body.content_type is not None:
+            request += f"Content-Type: {body.content_type}\r\n".encode()
+        if body.chunked:
+            middle = len(body.raw) // 2
+            parts = (body.raw[:middle], body.raw[middle:])
+            framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part) + b"0\r\n\r\n"
+            request += b"Transfer-Encoding: chunked\r\n\r\n" + framed
+        else:
+            request += b"Content-Length: %d\r\n\r\n" % len(body.raw) + body.raw
+        assert_error(quick(lambda: server.send(request)), body.status)
+
+    @pytest.mark.parametrize("case", IDS)
+    def test_ids(self, server: RawServer, case: str) -> None:
+        reply = quick(lambda: server.send(b"GET /v1/clinics/" + IDS[case].encode() + b"/clinicians" + SIGNED + b"\r\n"))
+        assert reply.status in (400, 403, 404)
+        assert_error(reply, reply.status)
+
+    def test_a_body_that_ends_early(self, server: RawServer) -> None:
+        request = TIER + b'Content-Length: 40\r\n\r\n{"tier": "tier0100"}'
+        assert_error(server.send(request, hang_up=True), 400)
+
+    def test_chunked_bodies_are_read_properly(self, server: RawServer) -> None:
+        """An unknown clinic is told only to those whose body could be read."""
+        chunks = b'8\r\n{"tier":\r\nb\r\n "tier0100"\r\n1;note=x\r\n}\r\n0\r\n\r\n'
+        assert_error(server.send(TIER + b"Transfer-Encoding: chunked\r\n\r\n" + chunks), 404)
+
+    def test_the_next_request_on_the_connection_is_understood(self, server: RawServer) -> None:
+        """An unread body is not taken for a request."""
+        refused = b"POST " + CLINIC + b"/tier" + HEAD + b"Content-Length: 28\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n123"
+        first, second = server.send_all(refused + b"GET /live" + HEAD + b"\r\n", 2)
+        assert_error(first, 401)
+        assert (second.status, second.json) == (200, {"status": "ok"})

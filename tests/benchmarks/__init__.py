@@ -1,0 +1,1 @@
+"""What a request costs, side by side with three other ways to write the same three operations."""

@@ -1,0 +1,59 @@
+"""CPU per request of each server, measured in turns, so that whatever else the machine does hits all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from statistics import median
+
+from tests.benchmarks.load import Crowd
+from tests.benchmarks.operations import Operation
+from tests.benchmarks.processes import Server
+
+_WARM_UP_SECONDS = 0.3
+
+Costs = dict[str, float]
+
+
+def warm_up(servers: Mapping[str, Server], operations: list[Operation]) -> None:
+    """Let every server do every operation for a moment, so that nothing is done for the first time later."""
+    for operation in operations:
+        for server in servers.values():
+            with ExitStack() as stack:
+                Crowd(server.port, operation.requests, stack).ask_for(_WARM_UP_SECONDS)
+
+
+def measure_rounds(
+    servers: Mapping[str, Server], operations: list[Operation], *, rounds: int, seconds: float, until: float
+) -> dict[str, list[Costs]]:
+    """For each operation, what a request cost each server in each round; no round begins after `until`."""
+    found: dict[str, list[Costs]] = {operation.name: [] for operation in operations}
+    for number in range(rounds):
+        if number and time.monotonic() > until:
+            break
+        for operation in operations:
+            found[operation.name].append(_measure_round(servers, operation, seconds))
+    return found
+
+
+def _measure_round(servers: Mapping[str, Server], operation: Operation, seconds: float) -> Costs:
+    """CPU seconds per request of each server: one window in the order of the servers, one in the opposite order."""
+    used, answered = dict.fromkeys(servers, 0.0), dict.fromkeys(servers, 0)
+    for name in [*servers, *reversed(list(servers))]:
+        with ExitStack() as stack:
+            crowd = Crowd(servers[name].port, operation.requests, stack)
+            before = servers[name].cpu_seconds()
+            answered[name] += crowd.ask_for(seconds)
+            used[name] += servers[name].cpu_seconds() - before
+    return {name: used[name] / answered[name] for name in servers}
+
+
+def median_cost(rounds: list[Costs], name: str) -> float:
+    """The cost in the middle, seconds per request."""
+    return median(costs[name] for costs in rounds)
+
+
+def median_ratio(rounds: list[Costs], name: str, other: str) -> float:
+    """How many times the cost of `other` the cost of `name` is; formed inside each round."""
+    return median(costs[name] / costs[other] for costs in rounds)

@@ -1,0 +1,112 @@
+"""The subcommands, called the way a shell calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+
+from clinic_service.cli import main
+from clinic_service.config import Config, ConfigError
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
+    monkeypatch.chdir(tmp_path)
+    return CliRunner()
+
+
+def _ok(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_help_lists_every_subcommand(run: CliRunner) -> None:
+    text = _ok(run.invoke(main, ["--help"]))
+    for name in ("serve", "db", "users", "token", "outbox", "spec", "config"):
+        assert f"\n  {name} " in text
+        _ok(run.invoke(main, [name, "--help"]))
+
+
+def test_spec_coverage_as_json(run: CliRunner) -> None:
+    rows = orjson.loads(_ok(run.invoke(main, ["spec", "coverage", "--json"])))
+    assert len(rows) == 92
+    assert {"api": "access.v1", "operationId": "GetGroupsForUser", "implemented": True} in rows
+    assert {"api": "clinic.v1", "operationId": "XealthPreorder", "implemented": False} in rows
+
+
+def test_spec_coverage_as_a_table(run: CliRunner) -> None:
+    text = _ok(run.invoke(main, ["spec", "coverage"]))
+    assert "XealthPreorder" in text
+    assert "no (501)" in text
+
+
+def test_spec_access_tells_who_may_call_what(run: CliRunner) -> None:
+    lines = _ok(run.invoke(main, ["spec", "access"])).splitlines()
+    line = next(line for line in lines if line.startswith("DeletePatient "))
+    assert line.split()[1:] == ["DELETE", "/v1/clinics/{clinicId}/patients/{patientId}", "admin", "or", "self:patientId"]
+
+
+def test_spec_bundle_is_one_document(run: CliRunner) -> None:
+    document = orjson.loads(_ok(run.invoke(main, ["spec", "bundle", "clinic.v1"])))
+    assert "clinic.v1" in document["components"]["schemas"]
+    assert len(document["paths"]) > 50
+
+
+def test_spec_stub_prints_what_an_operation_needs(run: CliRunner) -> None:
+    text = _ok(run.invoke(main, ["spec", "stub", "MergeSite"]))
+    assert "def merge_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> Any:" in text
+    assert "tests/api/sites/test_merge_site.py" in text
+    assert "class SiteSchema(WireSchema):" in text
+
+
+def test_spec_stub_refuses_what_is_built_or_unknown(run: CliRunner) -> None:
+    assert run.invoke(main, ["spec", "stub", "GetClinic"]).exit_code == 1
+    assert run.invoke(main, ["spec", "stub", "GetNothing"]).exit_code == 1
+
+
+def test_spec_check_tells_faults_and_ends_with_status_1(run: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "spec").mkdir()
+    result = run.invoke(main, ["spec", "check", "--folder", str(tmp_path / "spec")])
+    assert result.exit_code == 1
+    assert "clinic.v1.yaml:1: the file does not exist" in result.stdout
+
+
+def test_db_upgrade_check_and_current(run: CliRunner) -> None:
+    assert run.invoke(main, ["db", "check"]).exit_code == 1
+    assert _ok(run.invoke(main, ["db", "current"])) == "\n"
+    head = _ok(run.invoke(main, ["db", "upgrade"]))
+    assert _ok(run.invoke(main, ["db", "current"])) == head
+    assert head.strip() in _ok(run.invoke(main, ["db", "check"]))
+
+
+def test_config_prints_settings_and_masks_secrets(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIC_SESSION_SECRET", "a secret nobody may see, of 32 bytes")
+    monkeypatch.setenv("CLINIC_DATABASE_URL", "postgresql://clinic:hunter2@db.example/clinic")
+    text = _ok(run.invoke(main, ["config"]))
+    assert "nobody may see" not in text
+    assert "hunter2" not in text
+    assert "postgresql://clinic:********@db.example/clinic" in text
+    for name in ("CLINIC_PORT", "CLINIC_SMTP_URL", "CLINIC_ACCOUNTS_SERVER_SECRET"):
+        assert name in text
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"CLINIC_PROT": "8080"}, "CLINIC_PROT"),
+        ({"CLINIC_PORT": "eighty"}, "CLINIC_PORT must be a whole number"),
+        ({"CLINIC_SQLITE_SYNCHRONOUS": "OFF"}, "CLINIC_SQLITE_SYNCHRONOUS must be one of"),
+        ({"CLINIC_ACCOUNTS_URL": "http://accounts"}, "CLINIC_ACCOUNTS_URL needs"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Config.load(environ)
+
+
+def test_flags_win_over_the_environment() -> None:
+    assert Config.load({"CLINIC_PORT": "9000", "CLINIC_HOST": "0.0.0.0"}, port=9100, host=None).port == 9100
+    assert Config.load({"CLINIC_PORT": "9000"}, port=None).port == 9000

@@ -1,0 +1,116 @@
+"""`clinic-service outbox`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from clinic_service.cli.outbox import outbox
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
+from clinic_service.outbox.events import ClinicCreated, ClinicianAdded
+from clinic_service.unit_of_work import writing
+from tests.support.cast import ALICE, BOB
+from tests.support.smtp_server import smtp_server
+
+Run = Callable[..., Result]
+CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
+
+
+@pytest.fixture
+def run(config: Config, database: Database) -> Run:  # noqa: ARG001 - the database is emptied afterwards
+    def call(*arguments: str, **env: str) -> Result:
+        return CliRunner().invoke(outbox, arguments, env={"CLINIC_DATABASE_URL": config.database_url} | env)
+
+    return call
+
+
+@pytest.fixture
+def _events(database: Database) -> None:
+    EmbeddedAccounts(database).add(NewAccount(ALICE.id, (ALICE.email,)))
+    with writing(database) as unit:
+        unit.outbox.add(ClinicCreated(CLINIC_ID, ALICE.id, "Harbour"), ClinicianAdded(CLINIC_ID, BOB.id))
+
+
+def _listed(run: Run, *arguments: str, **env: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(run("list", "--json", *arguments, **env).output)
+    return rows
+
+
+@pytest.mark.usefixtures("_events")
+def test_list_shows_what_waits(run: Run) -> None:
+    result = run("list")
+    heading, mail, notice = result.output.splitlines()
+    assert heading.split()[:5] == ["ID", "CREATED", "KIND", "CLINIC", "STATE"]
+    assert "clinic_created" in mail
+    assert "no mail server" in mail
+    assert "clinician_added" in notice
+    assert "waiting" in notice
+    assert "Harbour" not in result.output
+
+
+@pytest.mark.usefixtures("_events")
+def test_json_shows_payloads(run: Run) -> None:
+    mail, notice = _listed(run, CLINIC_SMTP_URL="smtp://mail.example")
+    assert mail["payload"] == {"clinicId": CLINIC_ID, "userId": ALICE.id, "ClinicName": "Harbour"}
+    assert (mail["state"], mail["attempts"], mail["deliveredTime"]) == ("waiting", 0, None)
+    assert (notice["kind"], notice["clinicId"]) == ("clinician_added", CLINIC_ID)
+
+
+@pytest.mark.usefixtures("_events")
+def test_relay_once_without_a_mail_server(run: Run) -> None:
+    assert run("relay", "--once").output == "1 delivered\n"
+    assert [row["kind"] for row in _listed(run)] == ["clinic_created"]
+    assert [row["state"] for row in _listed(run, "--all")] == ["no mail server", "delivered"]
+    assert run("relay", "--once").output == "0 delivered\n"
+
+
+@pytest.mark.usefixtures("_events")
+def test_relay_once_sends_mail(run: Run) -> None:
+    with smtp_server() as server:
+        assert run("relay", "--once", CLINIC_SMTP_URL=f"smtp://127.0.0.1:{server.port}").output == "2 delivered\n"
+        assert [envelope.recipients for envelope in server.received] == [[ALICE.email]]
+    assert _listed(run) == []
+
+
+@pytest.mark.usefixtures("_events")
+def test_failure_is_listed(run: Run) -> None:
+    with smtp_server() as server:
+        server.refusal = f"550 no {ALICE.email} here"
+        env = {"CLINIC_SMTP_URL": f"smtp://127.0.0.1:{server.port}"}
+        assert run("relay", "--once", **env).output == "0 delivered\n"
+    result = run("list", **env)
+    assert "MailNotSent: SMTPRecipientsRefused 550" in result.output
+    assert "failed, to be tried again" in result.output
+    assert ALICE.email not in result.output
+
+
+@pytest.mark.parametrize(
+    "env", [{"CLINIC_SMTP_URL": "mail.example"}, {"CLINIC_SMTP_URL": "smtp://a", "CLINIC_MAIL_FROM": "b"}]
+)
+def test_settings_that_cannot_be_used(run: Run, env: dict[str, str]) -> None:
+    assert run("relay", "--once", **env).exit_code == 2
+
+
+@pytest.mark.usefixtures("_events")
+def test_relay_stops_when_told_to(config: Config, run: Run) -> None:
+    with smtp_server() as server:
+        env = {"CLINIC_DATABASE_URL": config.database_url, "CLINIC_SMTP_URL": f"smtp://127.0.0.1:{server.port}"}
+        process = subprocess.Popen([sys.executable, "-m", "clinic_service", "outbox", "relay"], env=env)
+        try:
+            assert server.arrived.wait(60)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+    # The round that was under way has been finished.
+    assert [row["state"] for row in _listed(run, "--all")] == ["delivered", "delivered"]

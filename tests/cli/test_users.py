@@ -1,0 +1,147 @@
+"""`clinic-service users`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from clinic_service.cli.users import users
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.gateways.user_ids import is_user_id
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(config: Config, database: Database) -> Run:  # noqa: ARG001 - the database is emptied afterwards
+    def call(*arguments: str, **env: str) -> Result:
+        return CliRunner().invoke(users, arguments, env={"CLINIC_DATABASE_URL": config.database_url} | env)
+
+    return call
+
+
+def _document(run: Run, id_or_email: str) -> dict[str, Any]:
+    result = run("show", id_or_email)
+    assert result.exit_code == 0
+    document: dict[str, Any] = json.loads(result.output)
+    return document
+
+
+CAROL = (
+    *("--name", "Carol Cooper", "--email", "Carol@Mail.example", "--email", "carol@work.example"),
+    *("--role", "patient", "--id", "ca401c0003", "--patient-name", "Cody Cooper"),
+    *("--birthday", "1987-04-12", "--mrn", "MRN-20417", "--device", "dexcom", "--device", "omnipod"),
+)
+
+
+def test_account_is_added_and_shown(run: Run) -> None:
+    assert run("add", *CAROL).output == "ca401c0003\n"
+    shown = _document(run, "ca401c0003")
+    assert shown == _document(run, "CAROL@work.example")
+    assert shown == {
+        "id": "ca401c0003",
+        "name": "Carol Cooper",
+        "emails": ["carol@mail.example", "carol@work.example"],
+        "roles": ["patient"],
+        "patient": {
+            "name": "Cody Cooper",
+            "birthday": "1987-04-12",
+            "mrn": "MRN-20417",
+            "devices": ["dexcom", "omnipod"],
+        },
+    }
+
+
+def test_id_is_made_up_and_printed_alone(run: Run) -> None:
+    first, second = run("add", "--name", "A"), run("add", "--name", "B")
+    assert is_user_id(first.stdout.strip())
+    assert first.stdout != second.stdout
+    assert _document(run, first.stdout.strip())["name"] == "A"
+
+
+def test_list_shows_all(run: Run) -> None:
+    run("add", *CAROL)
+    run("add", "--id", "ffffffffff")
+    heading, carol, nobody = run("list").output.splitlines()
+    assert heading.split() == ["ID", "NAME", "E-MAIL", "ROLES"]
+    assert carol.split() == ["ca401c0003", "Carol", "Cooper", "carol@mail.example,", "carol@work.example", "patient"]
+    assert nobody == "ffffffffff"
+    assert [account["id"] for account in json.loads(run("list", "--json").output)] == ["ca401c0003", "ffffffffff"]
+
+
+def test_account_is_removed(run: Run) -> None:
+    run("add", *CAROL)
+    removed, again = run("remove", "ca401c0003"), run("remove", "ca401c0003")
+    assert (removed.exit_code, removed.output) == (0, "")
+    assert (again.exit_code, again.stderr) == (1, "Error: The user was not found.\n")
+    assert run("show", "carol@mail.example").exit_code == 1
+
+
+def test_taken_address_is_an_error(run: Run) -> None:
+    run("add", *CAROL)
+    result = run("add", "--email", "carol@mail.example")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: The e-mail address is already taken.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--id", "Carol"),
+        ("--id", ""),
+        ("--email", "carol"),
+        ("--email", "a@b, c@d"),
+        ("--birthday", "1987-02-30"),
+        ("--birthday", "12.04.1987"),
+    ],
+)
+def test_wrong_use(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run("add", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert json.loads(run("list", "--json").output) == []
+
+
+def test_accounts_of_another_system_are_not_managed_here(run: Run) -> None:
+    settings = {
+        "CLINIC_ACCOUNTS_URL": "http://accounts.example",
+        "CLINIC_PROFILES_URL": "http://profiles.example",
+        "CLINIC_ACCOUNTS_SERVER_NAME": "clinic",
+        "CLINIC_ACCOUNTS_SERVER_SECRET": "secret",
+    }
+    result = run("list", **settings)
+    assert result.exit_code == 1
+    assert "CLINIC_ACCOUNTS_URL" in result.stderr
+
+
+def test_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    env = {"CLINIC_DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}"}
+    result = CliRunner().invoke(users, ["list"], env=env)
+    assert result.exit_code == 1
+    assert "clinic-service db upgrade" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_database_without_schema_is_named(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "test.db").touch()
+    result = CliRunner().invoke(users, ["list"], env={"CLINIC_DATABASE_URL": database_url})
+    assert result.exit_code == 1
+    assert "clinic-service db upgrade" in result.stderr
+
+
+def test_server_that_does_not_answer() -> None:
+    env = {"CLINIC_DATABASE_URL": "postgresql://clinic:hidden@127.0.0.1:1/clinics"}
+    result = CliRunner().invoke(users, ["list"], env=env)
+    assert result.exit_code == 1
+    assert "cannot be reached" in result.stderr
+    assert "hidden" not in result.stderr
+
+
+def test_database_of_another_make_is_wrong_use() -> None:
+    result = CliRunner().invoke(users, ["list"], env={"CLINIC_DATABASE_URL": "mysql://db.example/clinics"})
+    assert result.exit_code == 2

@@ -1,0 +1,88 @@
+"""What mails say."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from clinic_service.gateways.mail import Mail
+from clinic_service.outbox.deliveries import MAILS, compose
+
+VALUES: dict[str, Any] = {
+    "clinicId": "65f1c0de0a1b2c3d4e5f6a7b",
+    "userId": "a11ce00001",
+    "ClinicName": "Harbour & <b>Sons</b> $Content",
+    "ClinicianName": 'Alice "A" Archer',
+    "changed": ["roles"],
+}
+URL = "https://app.example/?a=1&b=2"
+
+
+def _mail(kind: str, url: str | None = URL, **values: Any) -> Mail:
+    return compose(kind, VALUES | values, to="alice@harbour.example", key="key", application_url=url)
+
+
+class _Reader(HTMLParser):
+    """Collects what a mail program would show, and checks that every element is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.links, self.open = "", list[str | None](), list[str]()
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+        self.links += [value for name, value in attributes if name == "href"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+
+@pytest.mark.parametrize("kind", sorted(MAILS))
+def test_values_are_shown_as_they_are(kind: str) -> None:
+    mail = _mail(kind)
+    assert (mail.to, mail.key) == ("alice@harbour.example", "key")
+    assert VALUES["ClinicName"] in mail.text
+    assert "<b>Sons" not in mail.html
+    shown = _Reader(mail.html)
+    assert shown.open == []
+    assert VALUES["ClinicName"] in " ".join(shown.text.split())
+
+
+@pytest.mark.parametrize("kind", sorted(MAILS))
+def test_link_leads_to_the_application_if_there_is_one(kind: str) -> None:
+    assert URL in _mail(kind).text
+    assert _Reader(_mail(kind).html).links == [URL]
+    assert "http" not in _mail(kind, url=None).text
+    assert _Reader(_mail(kind, url=None).html).links == []
+
+
+@pytest.mark.parametrize("kind", sorted(MAILS))
+def test_nothing_is_left_to_fill_in(kind: str) -> None:
+    mail = _mail(kind, ClinicName="Harbour")
+    assert "$" not in mail.subject + mail.text + mail.html
+
+
+def test_subjects() -> None:
+    assert _mail("clinic_created", ClinicName="Harbour").subject == "Harbour is ready"
+    assert _mail("clinician_permissions_updated", ClinicName="Harbour").subject == "Your role at Harbour has changed"
+
+
+def test_values_are_kept_on_one_line() -> None:
+    mail = _mail("clinic_created", ClinicName="Harbour\n\nSign in at https://evil.example")
+    assert mail.subject == "Harbour Sign in at https://evil.example is ready"
+    assert "\nSign in at https://evil.example" not in mail.text
+
+
+def test_plain_text_starts_with_the_greeting() -> None:
+    mail = _mail("clinician_permissions_updated")
+    assert mail.text.startswith("Hello,\n")
+    assert 'Alice "A" Archer has changed your role' in mail.text

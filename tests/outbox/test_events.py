@@ -1,0 +1,76 @@
+"""Events, and the payloads that consumers get."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from clinic_service.outbox import events
+from clinic_service.outbox.deliveries import MAILS
+from clinic_service.outbox.store import Event
+
+CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
+ALL_KINDS = {
+    "access_changed",
+    "clinic_created",
+    "clinic_deleted",
+    "clinician_added",
+    "clinician_permissions_updated",
+    "clinician_removed",
+    "migration_requested",
+    "patient_added",
+    "patient_changed",
+    "patient_removed",
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        (
+            events.ClinicCreated(CLINIC_ID, "a11ce00001", "Harbour"),
+            {"clinicId": CLINIC_ID, "userId": "a11ce00001", "ClinicName": "Harbour"},
+        ),
+        (
+            events.ClinicianPermissionsUpdated(CLINIC_ID, "b0b0000002", "Harbour", "Alice Archer"),
+            {
+                "clinicId": CLINIC_ID,
+                "userId": "b0b0000002",
+                "ClinicName": "Harbour",
+                "ClinicianName": "Alice Archer",
+            },
+        ),
+        (
+            events.PatientAdded(CLINIC_ID, "ca401c0003", custodial=True, invited_by="a11ce00001"),
+            {
+                "clinicId": CLINIC_ID,
+                "userId": "ca401c0003",
+                "custodial": True,
+                "isMigrated": False,
+                "invitedBy": "a11ce00001",
+            },
+        ),
+        (
+            events.PatientChanged(CLINIC_ID, "ca401c0003", ("email", "mrn")),
+            {"clinicId": CLINIC_ID, "userId": "ca401c0003", "changed": ("email", "mrn"), "custodial": False},
+        ),
+        (
+            events.AccessChanged("ca401c0003", "b0b0000002"),
+            {"sharerId": "ca401c0003", "granteeId": "b0b0000002"},
+        ),
+    ],
+)
+def test_payload_has_the_names_consumers_know(event: Event, payload: dict[str, object]) -> None:
+    assert event.to_payload() == payload
+
+
+def test_change_of_nothing_is_no_event() -> None:
+    with pytest.raises(ValueError, match="Nothing changed"):
+        events.PatientChanged(CLINIC_ID, "ca401c0003", ())
+
+
+def test_every_event_has_a_kind_of_its_own() -> None:
+    classes = [kind for _, kind in inspect.getmembers(events, inspect.isclass) if hasattr(kind, "kind")]
+    assert sorted(event.kind for event in classes) == sorted(ALL_KINDS)
+    assert ALL_KINDS > MAILS

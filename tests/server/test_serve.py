@@ -1,0 +1,179 @@
+"""`clinic-service serve` as an operator meets it: real processes, real sockets, both engines."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from clinic_service.db.schema import upgrade
+from clinic_service.packaged import spec_folder
+from clinic_service.server import ReloadingApp
+from tests.conftest import SECRET
+from tests.support.processes import ServerProcess, run_command, serving
+
+
+def test_first_start_without_settings(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        added = run_command(tmp_path, "users", "add", "--name", "Ada Archer", "--email", "ada@harbour.example")
+        token = run_command(tmp_path, "token", "user", added.stdout.strip()).stdout.strip()
+        body = {"name": "Harbour", "preferredBgUnits": "mg/dL"}
+        made = server.request("POST", "/v1/clinics", token, json=body)
+        assert made.status == 200
+        assert server.get(f"/v1/clinics/{made.json['id']}", token).json == made.json
+        assert server.get("/ready").status == 200
+    assert (tmp_path / "clinic-service.db").exists()
+    assert stat.S_IMODE((tmp_path / "clinic-service.key").stat().st_mode) == 0o600
+    introduction = server.output.read_text()
+    assert f"http://127.0.0.1:{server.port}" in introduction
+    assert "/docs" in introduction
+    assert "clinic-service token" in introduction
+
+
+def test_data_and_tokens_outlive_the_process(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        token = run_command(tmp_path, "token", "service", "task-runner").stdout.strip()
+        assert server.get("/v1/clinics", token).json == []
+    with serving(tmp_path) as server:
+        assert server.get("/v1/clinics", token).status == 200
+
+
+def test_demo_prints_a_command_that_works(tmp_path: Path) -> None:
+    with serving(tmp_path, "--demo"):
+        command = re.search(r"^curl .*$", (tmp_path / "out.txt").read_text(), re.MULTILINE)
+        assert command
+        token, address = re.findall(r"Token: ([^']+)' http://[^/]+(/\S+)", command.group())[0]
+    # Once more, on the database that is there now: the clinic is not made twice.
+    with serving(tmp_path, "--demo") as server:
+        assert server.get(address, token).json["fullName"] == "Carol Cooper"
+        service = run_command(
+            tmp_path, "token", "service", "x", CLINIC_DATABASE_URL="sqlite:///clinic-service-demo.db"
+        ).stdout.strip()
+        clinics = server.get("/v1/clinics", service).json
+        assert [clinic["name"] for clinic in clinics] == ["Harbour Diabetes Centre"]
+        assert sum(tag["numPatients"] for tag in clinics[0]["patientTags"]) > 10
+        count = server.get(f"/v1/clinics/{clinics[0]['id']}/patient_count", service).json
+        assert count["total"] == 40
+
+
+def test_postgresql_is_not_upgraded_unasked(postgresql_url: str, database_url: str, tmp_path: Path) -> None:
+    if not database_url.startswith("postgresql"):
+        with serving(tmp_path, CLINIC_DATABASE_URL=database_url) as server:
+            assert server.get("/ready").status == 200
+        return
+    settings = {"CLINIC_DATABASE_URL": database_url, "CLINIC_SESSION_SECRET": SECRET}
+    refused = run_command(tmp_path, "serve", **settings)
+    assert refused.returncode == 1
+    assert "clinic-service db upgrade" in refused.stderr
+    assert run_command(tmp_path, "db", "upgrade", **settings).returncode == 0
+    with serving(tmp_path, **settings) as server:
+        assert server.get("/ready").status == 200
+
+
+def test_several_processes_count_together(database_url: str, tmp_path: Path) -> None:
+    upgrade(database_url)
+    settings = {"CLINIC_DATABASE_URL": database_url, "CLINIC_SESSION_SECRET": SECRET}
+    with serving(tmp_path, "--workers", "2", **settings) as server:
+        token = run_command(tmp_path, "token", "service", "x", **settings).stdout.strip()
+        for _ in range(20):
+            assert server.get("/v1/clinics", token).status == 200
+        metrics = server.get("/metrics").json.decode()
+    assert 'clinic_requests_total{method="GET",operation="ListClinics",status="200"} 20.0' in metrics
+
+
+def test_sigterm_finishes_what_is_running(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        token = run_command(tmp_path, "token", "service", "x").stdout.strip()
+        statuses: list[int] = []
+        stop = threading.Event()
+
+        def ask() -> None:
+            while not stop.is_set():
+                try:
+                    statuses.append(server.get("/v1/clinics", token).status)
+                except OSError:
+                    return
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        time.sleep(0.5)
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 20
+        stop.set()
+        asker.join()
+    assert statuses
+    assert set(statuses) == {200}
+
+
+def test_wrong_settings_end_it_with_status_2(tmp_path: Path) -> None:
+    ended = run_command(tmp_path, "serve", CLINIC_DATABSE_URL="sqlite:///x.db")
+    assert ended.returncode == 2
+    assert "CLINIC_DATABSE_URL" in ended.stderr
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    folder = tmp_path / "spec"
+    shutil.copytree(spec_folder(), folder)
+    return folder
+
+
+def _touch(file: Path, text: str) -> None:
+    later = file.stat().st_mtime + 5
+    file.write_text(text)
+    os.utime(file, (later, later))
+
+
+def test_reload_takes_good_edits_and_keeps_the_last_good_state(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from clinic_service.app import create_app, open_database
+    from clinic_service.config import Config
+    from clinic_service.specification.apis import load_apis
+    from tests.support.client import Client
+
+    config = Config(database_url=f"sqlite:///{tmp_path / 'reload.db'}", session_secret=SECRET)
+    upgrade(config.database_url)
+    database = open_database(config)
+    app = ReloadingApp(spec, lambda folder: create_app(config, database, apis=load_apis(folder)))
+    client = Client(app, SECRET)
+    root = spec / "access.v1.yaml"
+    good = root.read_text()
+
+    _touch(root, good.replace("title: Access API", "title: Access API, edited"))
+    app.refresh()
+    assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API, edited"
+
+    _touch(root, good.replace("title: Access API", "title: [Access API"))
+    app.refresh()
+    assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API, edited"
+    assert re.search(r"access\.v1\.yaml:\d+: ", capsys.readouterr().err)
+
+    _touch(root, good)
+    app.refresh()
+    assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API"
+    database.dispose()
+
+
+def test_reload_works_in_a_running_server(tmp_path: Path) -> None:
+    with serving(tmp_path, "--reload") as server:
+        assert server.get("/openapi/access.v1.json").status == 200
+
+
+def test_the_port_in_use_is_an_error(tmp_path: Path) -> None:
+    with serving(tmp_path) as first:
+        (tmp_path / "second").mkdir()
+        second = ServerProcess(tmp_path / "second", "--port", str(first.port))
+        try:
+            assert second.process.wait(timeout=30) == 1
+        finally:
+            second.process.kill()
+            second.process.wait()
+    assert "in use" in (tmp_path / "second" / "err.txt").read_text()

@@ -1,0 +1,122 @@
+"""Real server processes on the loopback address."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+ROOT = Path(__file__).parents[2]
+_START_SECONDS = 30
+
+
+class Answer(NamedTuple):
+    status: int
+    json: Any
+    headers: Mapping[str, str]
+
+
+class ServerProcess:
+    """A `clinic-service serve` of its own, in `folder`, with no settings but those given."""
+
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+        self.port = free_port()
+        self.output, self.errors = folder / "out.txt", folder / "err.txt"
+        with self.output.open("wb") as out, self.errors.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*COMMAND, "serve", "--port", str(self.port), *arguments],
+                cwd=folder,
+                env=environment(settings),
+                stdout=out,
+                stderr=err,
+            )
+
+    def wait_until_live(self) -> None:
+        """Raises AssertionError with what the server wrote when it does not come up."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if self.get("/live").status == 200:
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"the server did not start: {self.errors.read_text()}")
+
+    def get(self, path: str, token: str | None = None) -> Answer:
+        return self.request("GET", path, token)
+
+    def request(self, method: str, path: str, token: str | None = None, json: Any = ...) -> Answer:
+        headers = {"X-Tidepool-Session-Token": token} if token else {}
+        body = None if json is ... else orjson.dumps(json)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            is_json = answer.headers.get("Content-Type") == "application/json"
+            return Answer(answer.status, orjson.loads(text) if text and is_json else text, answer.headers)
+        finally:
+            connection.close()
+
+    def stop(self) -> int:
+        """Ask the server to stop; gives its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+COMMAND = (sys.executable, "-W", "ignore", "-m", "clinic_service")
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, **settings: str) -> Iterator[ServerProcess]:
+    """A server that is up; ended afterwards."""
+    server = ServerProcess(folder, *arguments, **settings)
+    try:
+        server.wait_until_live()
+        yield server
+    finally:
+        server.process.terminate()
+        try:
+            server.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
+
+
+def run_command(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`clinic-service ARGUMENTS` to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process without its own settings, and with `settings`."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("CLINIC_", "PROMETHEUS_"))}
+    return plain | settings | {"PYTHONPATH": str(ROOT)}
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
