@@ -12,7 +12,7 @@ from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.api.validation import Validators
 from clinic_service.config import Config
 from clinic_service.context import Services
-from clinic_service.db.engine import Database
+from clinic_service.db.engine import Database, open_database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.specification.apis import Api, load_apis
@@ -39,13 +39,6 @@ def create_app(
         PlanApi(api, plans, dispatcher, app)
     add_pages(app, apis, database)
     return app
-
-
-def open_database(config: Config) -> Database:
-    """The database that `config` names."""
-    return Database(
-        config.database_url, sqlite_synchronous=config.sqlite_synchronous, pool_size=config.database_pool_size
-    )
 
 
 def compile_plans(apis: list[Api]) -> dict[str, Plan]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -91,12 +91,11 @@ class Config:
         values.update({name: value for name, value in flags.items() if value is not None})
         return cls(**values)
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
-        """Each setting as (variable, effective value, default, why), secrets masked."""
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Each setting as (variable, flag of `serve`, effective value, default, why), secrets masked."""
         return [
-            (variable(f.name), self._shown(f.name), _text(f.default), f.metadata["why"])
+            (variable(f.name), flag(f.name), self._shown(f.name), _text(f.default), f.metadata["why"])
             for f in fields(self)
-            if f.default is not MISSING
         ]
 
     def _shown(self, name: str) -> str:
@@ -117,6 +116,11 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def flag(name: str) -> str:
+    """The flag of `clinic-service serve` for the setting `name`."""
+    return "--" + name.replace("_", "-")
+
+
 def mask_password(url: str) -> str:
     """`url` with the password, if it holds one, replaced by stars."""
     parts = urlsplit(url)
@@ -127,12 +131,17 @@ def mask_password(url: str) -> str:
 
 
 def _read(setting_field: Any, text: str) -> str | int:
-    if "int" not in str(setting_field.type):
+    if not is_number(setting_field):
         return text
     try:
         return int(text)
     except ValueError:
         raise ConfigError(f"{variable(setting_field.name)} must be a whole number.") from None
+
+
+def is_number(setting_field: Any) -> bool:
+    """Whether the setting is a whole number; all others are text."""
+    return str(setting_field.type) == "int"
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

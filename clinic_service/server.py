@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from clinic_service.api.parameters import PlanError
-from clinic_service.app import create_app, open_database
+from clinic_service.app import create_app
 from clinic_service.config import Config
-from clinic_service.db.engine import Database
+from clinic_service.db.engine import Database, open_database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.outbox.relay import Relay

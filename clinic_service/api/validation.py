@@ -1,8 +1,9 @@
 """Schemas of the spec, compiled into validators in two forms.
 
 Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it, nor members with a default; read-only
-values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds. In both, `nullable` becomes
-a union with null. Patterns run only in the validator's own engine, which reads `$` and `\\d` as the spec means them.
+values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds.
+In both, `nullable` becomes a union with null. Patterns run only in the validator's own engine, which reads `$` and
+`\\d` as the spec means them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ def config_command(as_json: bool) -> None:
     """Show the effective settings, secrets masked."""
     rows = load_config().rows()
     if as_json:
-        names = ("name", "value", "default", "why")
+        names = ("name", "flag", "value", "default", "why")
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
     else:
-        click.echo(table(("SETTING", "VALUE", "DEFAULT", "WHY ONE WOULD CHANGE IT"), rows))
+        click.echo(table(("SETTING", "FLAG OF serve", "VALUE", "DEFAULT", "WHY ONE WOULD CHANGE IT"), rows))

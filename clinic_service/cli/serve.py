@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
@@ -12,19 +13,25 @@ from typing import Any
 import click
 
 from clinic_service.cli.common import load_config
-from clinic_service.config import Config, variable
+from clinic_service.config import Config, flag, is_number, variable
 
 _DEMO_DATABASE = "sqlite:///clinic-service-demo.db"
 _RELOAD_VARIABLE = "_CLINIC_SERVICE_RELOAD"
 
 
+def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command` a flag for every setting."""
+    for setting in reversed(fields(Config)):
+        kind = int if is_number(setting) else str
+        words = f"{setting.metadata['why']}  [{variable(setting.name)}]"
+        command = click.option(flag(setting.name), setting.name, type=kind, help=words)(command)
+    return command
+
+
 @click.command()
-@click.option("--host", help="Address to listen on.  [CLINIC_HOST, default 127.0.0.1]")
-@click.option("--port", type=int, help="Port to listen on.  [CLINIC_PORT, default 8080]")
-@click.option("--workers", type=click.IntRange(min=1), help="Server processes.  [CLINIC_WORKERS, default 1]")
-@click.option("--database-url", help="Where the data is.  [CLINIC_DATABASE_URL]")
 @click.option("--demo", is_flag=True, help="Serve a believable clinic, from a database of its own.")
 @click.option("--reload", is_flag=True, help="Take edits of the spec's YAML on save.")
+@_setting_flags
 def serve(demo: bool, reload: bool, **flags: Any) -> None:
     """Serve the two APIs until SIGTERM or Ctrl-C; running requests are finished first."""
     config = load_config(**flags)
@@ -51,11 +58,11 @@ def _require_schema(config: Config) -> None:
     """SQLite is brought up by itself. On PostgreSQL somebody decides when, since other processes may be running."""
     from clinic_service.db import schema
 
+    if int(schema.current(config.database_url) or 0) >= int(schema.head()):
+        return
     if config.database_url.startswith("sqlite"):
         schema.upgrade(config.database_url)
-    elif schema.current(config.database_url) is None or int(schema.current(config.database_url) or 0) < int(
-        schema.head()
-    ):
+    else:
         raise click.ClickException(
             "The schema of the database is not at the newest revision. Bring it up first: clinic-service db upgrade"
         )
@@ -80,7 +87,7 @@ def _introduce(config: Config, *, demo: bool) -> None:
 
 
 def _introduce_demo(config: Config, secret: str, address: str) -> None:
-    from clinic_service.app import open_database
+    from clinic_service.db.engine import open_database
     from clinic_service.demo import ADMIN, MEMBER, PATIENT, fill
     from clinic_service.gateways.tokens import mint
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import orjson
 
+from clinic_service.cli.tables import table
 from clinic_service.packaged import spec_folder
 from clinic_service.specification.apis import API_NAMES, Api, load_apis
 from clinic_service.specification.source import SpecError
@@ -54,7 +55,6 @@ def bundle(api: str, folder: Path | None) -> None:
 @_folder
 def coverage(as_json: bool, folder: Path | None) -> None:
     """Tell of each operation whether it is implemented; one that is not answers 501."""
-    from clinic_service.specification.tables import as_text
     from clinic_service.specification.tables import coverage as cover
 
     rows = cover(_apis(folder))
@@ -63,8 +63,8 @@ def coverage(as_json: bool, folder: Path | None) -> None:
         click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
         return
     words = {True: "yes", False: "no (501)"}
-    table = [(r.api, r.operation_id, r.method, r.path, words[r.implemented]) for r in rows]
-    click.echo(as_text(("API", "OPERATION", "METHOD", "PATH", "IMPLEMENTED"), table))
+    lines = [(r.api, r.operation_id, r.method, r.path, words[r.implemented]) for r in rows]
+    click.echo(table(("API", "OPERATION", "METHOD", "PATH", "IMPLEMENTED"), lines))
     click.echo(f"\n{sum(r.implemented for r in rows)} of {len(rows)} operations are implemented.")
 
 
@@ -73,9 +73,8 @@ def coverage(as_json: bool, folder: Path | None) -> None:
 def access(folder: Path | None) -> None:
     """Print who may call what."""
     from clinic_service.specification.tables import access as list_access
-    from clinic_service.specification.tables import as_text
 
-    click.echo(as_text(("OPERATION", "METHOD", "PATH", "WHO"), list_access(_apis(folder))))
+    click.echo(table(("OPERATION", "METHOD", "PATH", "WHO"), list_access(_apis(folder))))
 
 
 @spec.command()

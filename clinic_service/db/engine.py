@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from clinic_service.config import ConfigError
+from clinic_service.config import Config, ConfigError
 
 _POOL_WAIT_SECONDS = 2
 _STATEMENT_TIMEOUT_SECONDS = 15
@@ -38,7 +38,8 @@ class Database:
             self.url,
             sqlite_synchronous,
             read_only=True,
-            **pool,
+            # A thread that prepares a request holds one connection while the embedded directory asks by another.
+            **pool | {"pool_size": 2 * pool_size},
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
             skip_autocommit_rollback=True,
@@ -49,6 +50,13 @@ class Database:
         """Close all connections that are not in use."""
         self.write_engine.dispose()
         self.read_engine.dispose()
+
+
+def open_database(config: Config) -> Database:
+    """The database that `config` names. Raises ConfigError."""
+    return Database(
+        config.database_url, sqlite_synchronous=config.sqlite_synchronous, pool_size=config.database_pool_size
+    )
 
 
 def normal_url(url: str) -> URL:

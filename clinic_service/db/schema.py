@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, column, inspect, select, table
 
 from clinic_service.db.engine import revision_engine
 from clinic_service.packaged import revisions_folder
+
+# Where Alembic notes the revision.
+_VERSIONS = table("alembic_version", column("version_num"))
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -19,12 +18,12 @@ def upgrade(url: str, revision: str = "head") -> None:
 
     Raises ConfigError for an unsuitable URL, and what the database raises.
     """
-    _run(url, command.upgrade, revision)
+    _run(url, "upgrade", revision)
 
 
 def downgrade(url: str, revision: str) -> None:
     """Take the database back to `revision`; `base` empties it."""
-    _run(url, command.downgrade, revision)
+    _run(url, "downgrade", revision)
 
 
 def current(url: str) -> str | None:
@@ -54,10 +53,16 @@ def is_current(connection: Connection) -> bool:
 
 
 def _revision_of(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    # Asked at every start and by every look at `/ready`; Alembic itself is slow to import and only needed to change things.
+    if not inspect(connection).has_table(_VERSIONS.name):
+        return None
+    return connection.execute(select(_VERSIONS.c.version_num)).scalar()
 
 
-def _run(url: str, step: Callable[[Config, str], None], revision: str) -> None:
+def _run(url: str, step: str, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
     engine = revision_engine(url)
     config = Config()
     # The percent sign would start a variable of the configuration's own.
@@ -65,6 +70,6 @@ def _run(url: str, step: Callable[[Config, str], None], revision: str) -> None:
     try:
         with engine.connect() as connection:
             config.attributes["connection"] = connection
-            step(config, revision)
+            getattr(command, step)(config, revision)
     finally:
         engine.dispose()

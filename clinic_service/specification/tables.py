@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from clinic_service.api.operations import find_handlers
@@ -33,12 +32,3 @@ def access(apis: list[Api]) -> list[tuple[str, str, str, str]]:
         for api in apis
         for o in api.operations
     ]
-
-
-def as_text(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """The rows in columns under their headings."""
-    lines = [headings, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )

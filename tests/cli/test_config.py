@@ -18,9 +18,9 @@ def test_table_shows_what_is_set_and_masks_secrets() -> None:
     result = CliRunner().invoke(config_command, env=SECRETS | {"CLINIC_PORT": "9000"})
     assert result.exit_code == 0
     lines = {line.split()[0]: line.split() for line in result.output.splitlines()}
-    assert lines["CLINIC_PORT"][1:3] == ["9000", "8080"]
-    assert lines["CLINIC_SESSION_SECRET"][1] == "********"
-    assert lines["CLINIC_DATABASE_URL"][1] == "postgresql://clinic:********@db.example/clinics"
+    assert lines["CLINIC_PORT"][1:4] == ["--port", "9000", "8080"]
+    assert lines["CLINIC_SESSION_SECRET"][2] == "********"
+    assert lines["CLINIC_DATABASE_URL"][2] == "postgresql://clinic:********@db.example/clinics"
     assert "hidden" not in result.output
 
 

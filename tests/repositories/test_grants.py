@@ -42,9 +42,7 @@ def test_all_grants_of_a_user_go_in_both_directions(database: Database) -> None:
     with storing(database) as unit:
         unit.grants.remove_all_of(CAROL.id)
     with storing(database) as unit:
-        assert [(row.sharer_id, row.grantee_id) for row in unit.session.scalars(select(Grant))] == [
-            (ERIN.id, DAVE.id)
-        ]
+        assert [(row.sharer_id, row.grantee_id) for row in unit.session.scalars(select(Grant))] == [(ERIN.id, DAVE.id)]
         events = unit.session.scalars(select(OutboxEntry).order_by(OutboxEntry.id))
         assert [(event.kind, event.clinic_id, event.payload) for event in events] == [
             ("access_changed", None, {"sharerId": CAROL.id, "granteeId": DAVE.id}),

@@ -134,7 +134,8 @@ def _touch(file: Path, text: str) -> None:
 def test_reload_takes_good_edits_and_keeps_the_last_good_state(
     spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from clinic_service.app import create_app, open_database
+    from clinic_service.app import create_app
+    from clinic_service.db.engine import open_database
     from clinic_service.config import Config
     from clinic_service.specification.apis import load_apis
     from tests.support.client import Client

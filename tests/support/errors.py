@@ -6,7 +6,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from jsonschema import Draft4Validator
+from jsonschema_rs import Draft4Validator
 
 from clinic_service.specification.apis import Api, load_apis
 from tests.support.client import Reply

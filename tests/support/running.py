@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import orjson
 
@@ -51,11 +51,9 @@ def _unbuffered(connection: socket.socket) -> http.client.HTTPResponse:
 
 
 def _send_what_is_taken(connection: socket.socket, raw: bytes) -> None:
-    try:
+    # A server that has refused a request need not listen to the rest of it.
+    with suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(raw)
-    except (BrokenPipeError, ConnectionResetError):
-        # A server that has refused a request need not listen to the rest of it.
-        pass
 
 
 def _read(connection: socket.socket) -> Reply:

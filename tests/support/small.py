@@ -58,7 +58,9 @@ def small_api(paths: Paths, schemas: dict[str, Any] | None = None) -> Api:
 def small_plans(api: Api, *functions: Callable[..., Any]) -> dict[str, Plan]:
     """The plans of `api`; `functions` are its handlers and, by their names, what prepares them."""
     by_name = {function.__name__: function for function in functions}
-    return {o.operation_id: compile_plan(api, o, Validators(api.document), _handler(o, by_name)) for o in api.operations}
+    return {
+        o.operation_id: compile_plan(api, o, Validators(api.document), _handler(o, by_name)) for o in api.operations
+    }
 
 
 def _handler(operation: Operation, by_name: Mapping[str, Callable[..., Any]]) -> Handler | None:

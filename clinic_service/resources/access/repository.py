@@ -38,14 +38,15 @@ _EFFECTIVE = union_all(
     ),
 )
 _LOCK = select(Grant.permissions).where(_OF_PAIR).with_for_update()
+_OF_OTHERS = Grant.sharer_id != Grant.grantee_id
 _OF_SHARER = (
     select(Grant.grantee_id.label("user_id"), Grant.permissions)
-    .where(Grant.sharer_id == bindparam("user_id"))
+    .where(Grant.sharer_id == bindparam("user_id"), _OF_OTHERS)
     .order_by(Grant.grantee_id)
 )
 _OF_GRANTEE = (
     select(Grant.sharer_id.label("user_id"), Grant.permissions)
-    .where(Grant.grantee_id == bindparam("user_id"))
+    .where(Grant.grantee_id == bindparam("user_id"), _OF_OTHERS)
     .order_by(Grant.sharer_id)
 )
 # Of two writers the later one wins as a whole, also when neither has seen a row. Both engines spell it alike.
@@ -87,11 +88,11 @@ class GrantRepository(Repository):
         return found or {}
 
     def list_of_sharer(self, user_id: str) -> dict[str, Permissions]:
-        """The direct grants that the user gave, by grantee, in the order of their ids."""
+        """The direct grants that the user gave to others, by grantee, in the order of their ids."""
         return _by_user(self._uow.execute(_OF_SHARER, {"user_id": user_id}))
 
     def list_of_grantee(self, user_id: str) -> dict[str, Permissions]:
-        """The direct grants that the user has been given, by sharer, in the order of their ids."""
+        """The direct grants that others gave the user, by sharer, in the order of their ids."""
         return _by_user(self._uow.execute(_OF_GRANTEE, {"user_id": user_id}))
 
     def put(self, sharer_id: str, grantee_id: str, permissions: Permissions) -> None:

@@ -23,9 +23,7 @@ _LARGEST_VALUE = 4096
 _MOST_LEVELS = 8
 
 
-def replace_grant(
-    uow: UnitOfWork, sharer_id: str, grantee_id: str, given: Permissions, person_id: str | None
-) -> None:
+def replace_grant(uow: UnitOfWork, sharer_id: str, grantee_id: str, given: Permissions, person_id: str | None) -> None:
     """Let `given` be the direct grant; nothing given removes it. `person_id` is who acts, None for a service.
 
     `root` is dropped, and one that names nothing else changes nothing. Raises NotYoursToWrite, UnknownPermission,

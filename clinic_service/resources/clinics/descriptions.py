@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     CompoundSelect,
     ScalarSelect,
@@ -122,7 +123,7 @@ _CLINICS = select(
 ).join(ShareCode, and_(ShareCode.clinic_id == Clinic.id, ShareCode.canonical))
 
 
-def _tags_and_sites(of_tags: ColumnElement[bool], of_sites: ColumnElement[bool]) -> CompoundSelect[Any]:
+def _tags_and_sites(of_tags: ColumnElement[bool], of_sites: ColumnElement[bool]) -> CompoundSelect[*tuple[Any, ...]]:
     """Both in one statement; ids stand in order of creation."""
     tag, site = literal_column(f"'{_TAG}'", Text), literal_column(f"'{_SITE}'", Text)
     return union_all(
@@ -131,7 +132,8 @@ def _tags_and_sites(of_tags: ColumnElement[bool], of_sites: ColumnElement[bool])
     ).order_by("id")
 
 
-_ONE, _MANY = bindparam("clinic_id"), bindparam("clinic_ids", expanding=True)
+_ONE: BindParameter[str] = bindparam("clinic_id")
+_MANY: BindParameter[list[str]] = bindparam("clinic_ids", expanding=True)
 CLINIC = _CLINICS.where(Clinic.id == _ONE)
 CLINICS = _CLINICS.where(Clinic.id.in_(_MANY))
 TAGS_AND_SITES_OF_ONE = _tags_and_sites(Tag.clinic_id == _ONE, Site.clinic_id == _ONE)

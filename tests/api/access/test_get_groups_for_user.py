@@ -21,6 +21,7 @@ def test_answers_the_grants_that_the_user_was_given(api: Client, database: Datab
         make_grant(unit, ALICE, CAROL, "view", "note")
         make_grant(unit, CAROL, ERIN, "view")
         make_grant(unit, DAVE, ERIN, "view")
+        make_grant(unit, CAROL, CAROL, "view")
     reply = api.get(PATH, as_=caller)
     assert reply.status == 200
     assert list(reply.json.items()) == [

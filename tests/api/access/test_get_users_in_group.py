@@ -21,6 +21,7 @@ def test_answers_the_grants_that_the_user_gave(api: Client, database: Database, 
         make_grant(unit, CAROL, ALICE, "view", "note")
         make_grant(unit, ERIN, CAROL, "view")
         make_grant(unit, ERIN, DAVE, "view")
+        make_grant(unit, CAROL, CAROL, "view")
     reply = api.get(PATH, as_=caller)
     assert reply.status == 200
     assert list(reply.json.items()) == [

@@ -11,7 +11,7 @@ from clinic_service.models import Grant, OutboxEntry
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.errors import assert_error
-from tests.support.rows import make_grant, make_patient, make_staffed_clinic, storing, stored
+from tests.support.rows import make_grant, make_patient, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
 
 CAROL_TO_DAVE = f"/access/{CAROL.id}/{DAVE.id}"
@@ -101,9 +101,7 @@ def test_what_comes_through_clinics_stays_and_shows(api: Client, database: Datab
 
 @pytest.mark.parametrize("body", [{"view": {}}, {}, {"custodian": {}}, {"whatever": {}}])
 @pytest.mark.parametrize("caller", [SERVICE, CAROL])
-def test_nothing_is_granted_to_oneself(
-    api: Client, database: Database, caller: Somebody, body: dict[str, Any]
-) -> None:
+def test_nothing_is_granted_to_oneself(api: Client, database: Database, caller: Somebody, body: dict[str, Any]) -> None:
     reply = api.post(f"/access/{CAROL.id}/{CAROL.id}", as_=caller, json=body)
     assert reply.status == 200
     assert reply.json == {"root": {}}
@@ -197,7 +195,7 @@ def test_managers_write_any_grant_of_the_account(api: Client, database: Database
 
 
 @pytest.mark.usefixtures("ward")
-def test_a_custodian_through_a_clinic_writes_the_grants_of_others(api: Client, database: Database) -> None:
+def test_a_custodian_through_a_clinic_writes_the_grants_of_others(api: Client) -> None:
     assert api.post(CAROL_TO_DAVE, as_=BOB, json={"view": {}, "follow": {}}).json == {"view": {}, "follow": {}}
     # A colleague is somebody else as well.
     colleague = f"/access/{CAROL.id}/{ALICE.id}"
@@ -239,9 +237,7 @@ def test_a_grantee_gives_up_the_own_grant(api: Client, database: Database) -> No
 
 @pytest.mark.parametrize("names", [("view", "upload", "note", "follow"), ()])
 @pytest.mark.parametrize("body", [{"view": {}}, {}, {"root": {}}, [], "x"])
-def test_nobody_else_writes_a_grant(
-    api: Client, database: Database, names: tuple[str, ...], body: Any
-) -> None:
+def test_nobody_else_writes_a_grant(api: Client, database: Database, names: tuple[str, ...], body: Any) -> None:
     with storing(database) as unit:
         make_grant(unit, CAROL, DAVE)
         make_patient(unit, make_staffed_clinic(unit), CAROL, "view", "upload", "note")

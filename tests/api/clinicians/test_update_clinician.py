@@ -55,7 +55,7 @@ def test_an_omitted_name_is_kept(api: Client, clinic_id: str) -> None:
 
 
 def test_address_ids_and_times_are_ignored(api: Client, clinic_id: str) -> None:
-    ignored = {
+    ignored: dict[str, Any] = {
         "email": "else@mail.example",
         "id": MALLORY.id,
         "inviteId": "key",

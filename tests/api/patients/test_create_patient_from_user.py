@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +14,9 @@ from clinic_service import clock
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
+from clinic_service.errors import Unavailable
 from clinic_service.models import Account, Clinic, OutboxEntry, Patient, PatientSite, PatientTag
+from clinic_service.resources.patients import service
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
@@ -25,8 +29,8 @@ from tests.support.rows import (
     make_site,
     make_staffed_clinic,
     make_tag,
-    storing,
     stored,
+    storing,
 )
 from tests.support.statements import counting
 
@@ -222,7 +226,9 @@ def test_ranges_hold_the_branch_of_their_type_and_the_defaults(
     assert reply.json["glycemicRanges"] == kept
 
 
-@pytest.mark.parametrize("given", [{"type": "custom"}, {"type": "none"}, None, "adaStandard", {"type": "custom", "custom": {}}])
+@pytest.mark.parametrize(
+    "given", [{"type": "custom"}, {"type": "none"}, None, "adaStandard", {"type": "custom", "custom": {}}]
+)
 def test_ranges_that_say_nothing_are_refused(api: Client, database: Database, clinic_id: str, given: Any) -> None:
     assert_error(create(api, clinic_id, glycemicRanges=given), 400)
     assert stored(database, Patient) == []
@@ -310,6 +316,13 @@ def test_a_repeat_asks_no_other_service(api: Client, database: Database, clinic_
     assert_error(create(api, clinic_id), 409)
     assert create(api, clinic_id, legacyClinicianId=ERIN.id).status == 200
     assert_error(create(api, clinic_id, DAVE), 404)
+
+
+def test_a_record_that_goes_while_the_user_is_looked_up_is_looked_up_again(database: Database, clinic_id: str) -> None:
+    found_as_patient = service.Newcomer({})
+    with storing(database) as unit, pytest.raises(Unavailable):
+        service.create_from_user(unit, clinic_id, CAROL.id, found_as_patient, None)
+    assert stored(database, Patient) == []
 
 
 def test_required_numbers_must_be_known(api: Client, database: Database, clinic_id: str) -> None:
@@ -404,9 +417,7 @@ def test_a_limit_that_applies_stops_at_its_number(
         assert_error(create(api, clinic_id, permissions={"custodian": {}}), 402)
 
 
-def test_patients_of_the_free_provider_do_not_use_up_the_limit(
-    api: Client, database: Database, clinic_id: str
-) -> None:
+def test_patients_of_the_free_provider_do_not_use_up_the_limit(api: Client, database: Database, clinic_id: str) -> None:
     limit_to(database, clinic_id, 1)
     with storing(database) as unit:
         free = make_patient(unit, unit.clinics.get(clinic_id), ERIN)
@@ -442,6 +453,29 @@ def test_the_new_patient_is_told_to_the_outbox(api: Client, database: Database, 
         "isMigrated": True,
         "invitedBy": None,
     }
+
+
+def in_parallel(api: Client, clinic_id: str, persons: Sequence[Somebody], **body: Any) -> list[int]:
+    """The statuses, sorted, when all of them are enrolled at the same time."""
+    with ThreadPoolExecutor(len(persons)) as pool:
+        return sorted(pool.map(lambda person: create(api, clinic_id, person, **body).status, persons))
+
+
+def test_parallel_creations_do_not_overshoot_the_limit(api: Client, database: Database, clinic_id: str) -> None:
+    limit_to(database, clinic_id, 1)
+    assert in_parallel(api, clinic_id, (CAROL, DAVE), permissions={"custodian": {}}) == [200, 402]
+    assert len(stored(database, Patient)) == 1
+
+
+def test_parallel_creations_keep_numbers_unique(api: Client, database: Database, clinic_id: str) -> None:
+    set_up(database, clinic_id, mrn_unique=True)
+    assert in_parallel(api, clinic_id, (CAROL, DAVE), mrn="A-1") == [200, 400]
+    assert len(stored(database, Patient)) == 1
+
+
+def test_parallel_creations_make_one_patient_of_a_user(api: Client, database: Database, clinic_id: str) -> None:
+    assert in_parallel(api, clinic_id, (CAROL, CAROL)) == [200, 409]
+    assert len(stored(database, Patient)) == 1
 
 
 def test_nothing_else_changes(api: Client, database: Database, clinic_id: str) -> None:

@@ -169,9 +169,7 @@ def test_the_last_dexcom_request_of_older_records_is_shown(api: Client, database
 
 def test_newer_dexcom_requests_win_over_the_older_record(api: Client, database: Database) -> None:
     requests = [{"providerName": "dexcom", "createdTime": "2026-01-01T00:00:00.000Z"}]
-    clinic_id = store(
-        database, last_requested_dexcom_connect_time=LATER, connection_requests={"dexcom": requests}
-    )
+    clinic_id = store(database, last_requested_dexcom_connect_time=LATER, connection_requests={"dexcom": requests})
     assert api.get(path(clinic_id), as_=BOB).json["connectionRequests"]["dexcom"] == requests
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinic_service.api.bodies import ABSENT, MAX_DEPTH, decode_json, read_body, require_json
-from clinic_service.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from clinic_service.errors import BadRequest, Finding, PayloadTooLarge, UnsupportedMediaType
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -24,10 +25,21 @@ VALUES = st.recursive(
 
 
 def _damage(raw: bytes) -> st.SearchStrategy[bytes]:
-    return st.tuples(st.integers(0, len(raw)), st.binary(max_size=2)).map(lambda at: raw[: at[0]] + at[1] + raw[at[0] + 1 :])
+    return st.tuples(st.integers(0, len(raw)), st.binary(max_size=2)).map(
+        lambda at: raw[: at[0]] + at[1] + raw[at[0] + 1 :]
+    )
 
 
 DAMAGED = VALUES.map(lambda value: json.dumps(value).encode()).flatmap(_damage)
+
+
+def _findings(raw: bytes) -> Sequence[Finding]:
+    """What is wrong with `raw`; nothing when it is read."""
+    try:
+        decode_json(raw)
+    except BadRequest as refusal:
+        return refusal.findings
+    return ()
 
 
 class TestDecodeJson:
@@ -147,10 +159,8 @@ class TestDecodeJson:
     @settings(max_examples=150, deadline=None)
     @given(st.binary(max_size=40) | DAMAGED)
     def test_never_fails_otherwise(self, raw: bytes) -> None:
-        try:
-            decode_json(raw)
-        except BadRequest as refusal:
-            assert len(refusal.findings) == 1
+        """Whatever arrives is read, or refused in one place; nothing else is raised."""
+        assert len(_findings(raw)) <= 1
 
     @settings(max_examples=50, deadline=None)
     @given(st.floats(allow_nan=False, allow_infinity=False))

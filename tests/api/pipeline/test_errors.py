@@ -100,7 +100,9 @@ class TestRouting:
 
 
 class TestHostHeader:
-    @pytest.mark.parametrize("host", ["", "a b", "exa mple:80", "example:port", "[::1", "ex\u00e4mple", "-", "a" * 3000])
+    @pytest.mark.parametrize(
+        "host", ["", "a b", "exa mple:80", "example:port", "[::1", "ex\u00e4mple", "-", "a" * 3000]
+    )
     def test_odd_hosts_are_no_defect(self, small: Client, host: str) -> None:
         environ = {"HTTP_HOST": host.encode("utf-8").decode("latin-1")}
         reply = small.get("/greeting", as_=ALICE, environ_overrides=environ)
@@ -172,9 +174,7 @@ class TestOversizedBodies:
 
     @staticmethod
     def _post(api: Client, environ: dict[str, Any]) -> Any:
-        return api.post(
-            f"{CLINIC}/tier", as_=SERVICE, content_type="application/json", environ_overrides=environ
-        )
+        return api.post(f"{CLINIC}/tier", as_=SERVICE, content_type="application/json", environ_overrides=environ)
 
 
 class NameTaken(Conflict):

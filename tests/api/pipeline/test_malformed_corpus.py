@@ -50,6 +50,13 @@ def address(operation: Operation, **bad: str) -> str:
     return re.sub(r"{(\w+)}", lambda found: bad.get(found[1]) or VALUES.get(found[1], ALICE.id), operation.path)
 
 
+def takes_any_text(operation: Operation, name: str) -> bool:
+    """Whether the spec says nothing about the form of a path parameter, so that odd text is just unknown."""
+    api = next(api for api in spec_apis() if api.name == operation.api)
+    declared = [api.resolved(node) for node in operation.definition["parameters"]]
+    return [node["schema"] for node in declared if node["name"] == name] == [{"type": "string"}]
+
+
 def allowed(operation: Operation) -> Somebody:
     """Somebody who may call the operation on the clinic of the tests, so that the request is looked at."""
     return SERVICE if "service" in operation.definition["x-access"] else ALICE
@@ -111,8 +118,10 @@ class TestInProcess:
                     method, "/", as_=allowed(operation), environ_overrides={"PATH_INFO": path}
                 )
             )
+            if reply.status == 200 and takes_any_text(operation, name):
+                continue
             # 403 where the bad id is that of a clinic or person that the caller would need a relation to.
-            assert reply.status in (400, 403, 404)
+            assert reply.status in (400, 403, 404), (operation.operation_id, name)
             assert_error(reply, reply.status)
 
     @pytest.mark.parametrize("case", QUERIES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -273,7 +274,5 @@ def test_what_a_client_encodes_comes_out_again(text: str, count: int, flag: bool
 @given(st.text(string.printable + "\xff%&=;+", max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     for name in ("text", "count", "number", "flag", "list", "time", "date"):
-        try:
-            read(f"{name}={text}")
-        except BadRequest as caught:
-            assert caught.findings
+        with suppress(BadRequest):
+            assert isinstance(read(f"{name}={text}"), dict)

@@ -171,7 +171,7 @@ BAD: dict[str, Callable[[], str | None]] = {
     "tampered claims": lambda: tampered(usr="0ther00000"),
     "tampered signature": lambda: signed(claims())[:-4] + "AAAA",
     "without signature": lambda: signed(claims()).rpartition(".")[0] + ".",
-    "algorithm none": lambda: jwt.encode(claims(), None, algorithm="none"),
+    "algorithm none": lambda: jwt.encode(claims(), "", algorithm="none"),
     "algorithm none and a signature": lambda: f"{part({'alg': 'none'})}.{part(claims())}.{part('z')}",
     "algorithm of another family": lambda: rs256(claims(), kid=None),
     "longer hash of the same family": lambda: jwt.encode(claims(), SECRET * 2, algorithm="HS512"),

@@ -52,9 +52,12 @@ def update(api: Client, person: Somebody, body: Any) -> Reply:
     return api.post(f"/v1/users/{person.id}/clinics", json=body, as_=SERVICE)
 
 
+def rows_of_users(database: Database) -> list[Clinician | Patient]:
+    return [*stored(database, Clinician), *stored(database, Patient)]
+
+
 def addresses(database: Database) -> list[tuple[str | None, str | None]]:
-    rows = [*stored(database, Clinician), *stored(database, Patient)]
-    return [(row.user_id, row.email) for row in rows]
+    return [(row.user_id, row.email) for row in rows_of_users(database)]
 
 
 @pytest.mark.usefixtures("clinics")
@@ -71,7 +74,7 @@ def test_the_address_follows_the_account_in_lower_case_everywhere(api: Client, d
 def test_moves_the_time_of_each_row_that_changed(api: Client, database: Database) -> None:
     with clock.frozen(NOW):
         update(api, BOB, {"email": NEW})
-    rows = [*stored(database, Clinician), *stored(database, Patient)]
+    rows = rows_of_users(database)
     assert {row.updated_time for row in rows if row.user_id == BOB.id} == {NOW}
     assert {row.updated_time for row in rows if row.user_id != BOB.id} == {LONG_AGO}
     assert {invite.key: invite.modified for invite in stored(database, Invite)} == {"linked": NOW, "unlinked": LONG_AGO}
@@ -96,7 +99,7 @@ def test_a_repeat_changes_nothing(api: Client, database: Database) -> None:
         update(api, BOB, {"email": NEW})
     with clock.frozen(NOW + timedelta(days=1)):
         assert update(api, BOB, {"email": NEW}).status == 204
-    rows = [*stored(database, Clinician), *stored(database, Patient)]
+    rows = rows_of_users(database)
     assert {row.updated_time for row in rows if row.user_id == BOB.id} == {NOW}
     assert len(stored(database, OutboxEntry)) == 2
 
