@@ -36,7 +36,7 @@ def _anything(_value: object) -> bool:
     return True
 
 
-_FORMATS = {"email": is_email, "uri": _anything}
+_FORMATS = {"email": is_email, "email-or-empty": lambda value: value == "" or is_email(value), "uri": _anything}
 
 
 def has_more_parts(value: object, limit: int) -> bool:
@@ -132,7 +132,7 @@ def _transformed(node: Any, schemas: dict[str, Any], form: str) -> Any:
         _release_absent(made, node, schemas)
     if node.get("nullable") is True:
         _allow_null(made)
-    if form == "response" and node.get("x-answer-may-be-empty") is True:
+    if node.get("x-may-be-empty") is True or (form == "response" and node.get("x-answer-may-be-empty") is True):
         _allow_empty(made)
     return made
 
@@ -169,8 +169,10 @@ def _allow_null(made: dict[str, Any]) -> None:
 
 def _allow_empty(made: dict[str, Any]) -> None:
     """Required text for which there is nothing to say is sent as `""`, whatever its form is otherwise."""
-    for keyword in ("minLength", "format", "pattern"):
+    for keyword in ("minLength", "pattern"):
         made.pop(keyword, None)
+    if made.get("format") == "email":
+        made["format"] = "email-or-empty"
 
 
 def _absolute(node: Any, base: str) -> Any:

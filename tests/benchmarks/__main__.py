@@ -55,7 +55,7 @@ def _database(folder: Path, *, postgresql: bool, server_url: str | None) -> Iter
         yield f"sqlite:///{folder / 'benchmark.db'}"
         return
     with ExitStack() as stack:
-        server = server_url or stack.enter_context(postgresql_server(folder))
+        server = server_url or stack.enter_context(postgresql_server())
         yield stack.enter_context(create_database(server))
 
 

@@ -77,7 +77,7 @@ class GrantRepository(Repository):
         if sharer_id == grantee_id:
             return {"root": {}}
         held: Permissions = {}
-        for row in self._uow.execute(_EFFECTIVE, {"sharer_id": sharer_id, "grantee_id": grantee_id}):
+        for row in self._uow.rows(_EFFECTIVE, {"sharer_id": sharer_id, "grantee_id": grantee_id}):
             held = {**_clinic_permissions(row), **held, **(row.permissions or {})}
         return held
 
@@ -115,7 +115,7 @@ class GrantRepository(Repository):
         Outbox(self._uow).add(*(AccessChanged(sharer_id, grantee_id) for sharer_id, grantee_id in sorted(pairs)))
 
 
-def _clinic_permissions(row: Row[Any]) -> Permissions:
+def _clinic_permissions(row: Any) -> Permissions:
     # A clinic's permissions have no values, so that the value of a direct grant always stays.
     return {permission.value: {} for permission in _CLINIC_FLAGS if getattr(row, permission.value)}
 

@@ -151,7 +151,7 @@ class ClinicianRepository(Repository):
             id=new_id(),
             user_id=user_id,
             invite_id=None if user_id else invite_id or new_invite_key(),
-            email=email,
+            email=email.lower() if email else None,
             name=name,
             is_service_account=is_service_account,
             created_time=now,

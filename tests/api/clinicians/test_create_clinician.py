@@ -181,3 +181,12 @@ def test_sends_four_statements(api: Client, database: Database, clinic_id: str) 
     with counting(database) as statements:
         create(api, clinic_id, id=ERIN.id)
     assert len([sql for sql in statements if sql != "BEGIN IMMEDIATE"]) == 3
+
+
+def test_the_address_may_not_be_empty(api: Client, database: Database) -> None:
+    with storing(database) as unit:
+        clinic = make_staffed_clinic(unit)
+    body = {"email": "", "roles": ["CLINIC_MEMBER"]}
+    reply = api.post(f"/v1/clinics/{clinic.id}/clinicians", as_=SERVICE, json=body)
+    assert reply.status == 400
+    assert reply.json["errors"] == [{"pointer": "/body/email", "rule": "minLength"}]

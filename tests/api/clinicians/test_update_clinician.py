@@ -264,3 +264,13 @@ def test_the_statements_do_not_grow_with_the_clinic(api: Client, database: Datab
         for number in range(20):
             make_clinician(unit, clinic, ERIN, "CLINIC_ADMIN", user_id=f"{number:010x}", email=f"{number}@mail.example")
     assert (sent("CLINIC_ADMIN"), sent("CLINIC_MEMBER")) == before == (7, 8)
+
+
+def test_the_record_of_a_service_account_can_be_sent_back(api: Client, database: Database) -> None:
+    with storing(database) as unit:
+        clinic = make_staffed_clinic(unit)
+        make_clinician(unit, clinic, PETE, email=None, is_service_account=True)
+    address = f"/v1/clinics/{clinic.id}/clinicians/{PETE.id}"
+    shown = api.get(address, as_=ALICE).json
+    assert shown["email"] == ""
+    assert api.put(address, as_=ALICE, json=shown).json | {"updatedTime": ""} == shown | {"updatedTime": ""}

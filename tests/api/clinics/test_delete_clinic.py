@@ -188,6 +188,13 @@ def test_a_clinic_with_patients_stays(
     assert stored(database, OutboxEntry) == []
 
 
+def test_patients_outside_the_plan_keep_the_clinic_too(api: Client, database: Database, clinic_id: str) -> None:
+    with storing(database) as unit:
+        make_data_source(unit, make_patient(unit, unit.clinics.get(clinic_id), DAVE), "twiist")
+    assert api.delete(f"/v1/clinics/{clinic_id}", as_=ALICE).status == 400
+    assert len(stored(database, Patient)) == 1
+
+
 def test_the_demo_patient_does_not_count_and_goes_too(with_demo: Client, database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         clinic = unit.clinics.get(clinic_id)

@@ -11,9 +11,16 @@ import pytest
 
 from clinic_service import clock
 from clinic_service.app import create_app
+from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.config import Config
+from clinic_service.context import Context, Services
 from clinic_service.db.engine import Database
+from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
+from clinic_service.gateways.accounts.protocol import Account, AccountNotFound
+from clinic_service.gateways.user_ids import is_user_id
 from clinic_service.models import Clinic, Clinician, Migration, OutboxEntry, Patient, ShareCode
+from clinic_service.resources.migrations.handlers import prepare_enable_new_clinic_experience
+from clinic_service.unit_of_work import reading
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, SERVICE, Somebody
 from tests.support.client import Client
@@ -141,6 +148,23 @@ def test_unknown_users_are_not_found(api: Client, database: Database, user_id: s
     """Any text may stand in the path; one that is no user id, even an address that somebody has, is nobody's."""
     assert api.post(f"/v1/clinicians/{user_id}/migrate", as_=SERVICE).status == 404
     assert stored(database, Clinic) == []
+
+
+class _StrictAccounts(EmbeddedAccounts):
+    """A directory that also answers to other words than ids, as the platform's does, must not be asked for them."""
+
+    def find_account(self, user_id: str) -> Account | None:
+        assert is_user_id(user_id)
+        return super().find_account(user_id)
+
+
+def test_the_directory_is_asked_for_ids_only(database: Database, config: Config) -> None:
+    services = Services(config, _StrictAccounts(database))
+    with reading(database) as unit:
+        ctx = Context(Caller(SERVICE.id, CallerKind.SERVICE), unit, services)
+        assert prepare_enable_new_clinic_experience(ctx, ALICE.id).account.user_id == ALICE.id
+        with pytest.raises(AccountNotFound):
+            prepare_enable_new_clinic_experience(ctx, ALICE.email)
 
 
 def test_needs_a_token(api: Client) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, Migration, OutboxEntry
+from clinic_service.resources.migrations.errors import DuplicateMigration
+from clinic_service.resources.migrations.service import migrate_patients
 from tests.support.cast import ALICE, BOB, CAROL, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.rows import (
@@ -71,17 +73,25 @@ def test_a_migration_into_another_clinic_conflicts(api: Client, database: Databa
     assert api.post(f"/v1/clinics/{clinic.id}/migrations", as_=SERVICE, json={"userId": BOB.id}).status == 409
 
 
-def test_two_calls_at_once_for_two_clinics_queue_one_migration(api: Client, database: Database) -> None:
+def test_of_two_requests_for_two_clinics_at_once_the_later_conflicts(database: Database) -> None:
     """The clinics' locks do not keep these apart; the key of the migrations does."""
     with storing(database) as unit:
         clinic_ids = [make_staffed_clinic(unit).id for _ in range(2)]
 
-    def call(clinic_id: str) -> int:
-        return api.post(f"/v1/clinics/{clinic_id}/migrations", as_=SERVICE, json={"userId": BOB.id}).status
+    def request_again() -> None:
+        with storing(database) as later:
+            migrate_patients(later, clinic_ids[1], BOB.id)
 
-    with ThreadPoolExecutor(2) as pool:
-        assert sorted(pool.map(call, clinic_ids)) == [202, 409]
-    assert len(stored(database, Migration)) == len(stored(database, OutboxEntry)) == 1
+    with ThreadPoolExecutor(1) as pool:
+        with storing(database) as earlier:
+            migrate_patients(earlier, clinic_ids[0], BOB.id)
+            answer = pool.submit(request_again)
+            # Long enough for the later one to have looked and found nothing yet.
+            wait([answer], timeout=0.3)
+        assert isinstance(answer.exception(), DuplicateMigration)
+    (migration,) = stored(database, Migration)
+    assert migration.clinic_id == clinic_ids[0]
+    assert len(stored(database, OutboxEntry)) == 1
 
 
 @pytest.mark.parametrize("user_id", [CAROL.id, PETE.id, "no user id", "x" * 255])

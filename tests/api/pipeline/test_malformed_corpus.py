@@ -137,7 +137,7 @@ class TestInProcess:
 
     def test_a_body_that_breaks_the_spec_in_very_many_places(self, api: Client) -> None:
         """Listing them all would take seconds."""
-        many = {"name": "x", "phoneNumbers": [{}] * 50_000}
+        many = {"name": "x", "phoneNumbers": [{}] * 10_000}
         reply = quick(lambda: api.put(f"/v1/clinics/{CLINIC_ID}", as_=SERVICE, json=many))
         assert_error(reply, 400)
         assert 1 <= len(reply.json["errors"]) <= 100

@@ -77,6 +77,8 @@ def _list_clinicians(caller: Caller, clinic_id: str, environ: dict[str, Any]) ->
     query = parse_qs(environ["QUERY_STRING"])
     limit, offset = _integer(query, "limit", "10"), _integer(query, "offset", "0")
     _require(1 <= limit <= 1000)
+    if query.keys() & {"search", "email", "role"}:
+        raise Refusal(501)
     return _store.clinicians(clinic_id, limit, offset)
 
 

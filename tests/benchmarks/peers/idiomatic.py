@@ -20,7 +20,7 @@ from clinic_service.models import Clinic, Clinician, DataSource, OutboxEntry, Pa
 from tests.benchmarks.peers import settings
 from tests.benchmarks.peers.checks import Caller, Refusal, Tokens
 from tests.benchmarks.peers.engines import PRAGMAS
-from tests.benchmarks.peers.wire import ClinicianIn, ClinicianOut, ClinicId, Limit, Offset, PatientId, PatientOut
+from tests.benchmarks.peers.wire import ClinicianIn, ClinicianOut, ClinicId, PageOfClinicians, PatientId, PatientOut
 
 
 def _engine(url: str) -> Engine:
@@ -122,13 +122,13 @@ def _patient_out(patient: Patient, links: Sequence[Row[Any]], sources: Sequence[
 
 
 @app.get("/v1/clinics/{clinic_id}/clinicians", response_model=list[ClinicianOut], response_model_exclude_none=True)
-def list_clinicians(
-    clinic_id: ClinicId, session: OpenSession, caller: SignedIn, limit: Limit = 10, offset: Offset = 0
-) -> Any:
+def list_clinicians(clinic_id: ClinicId, session: OpenSession, caller: SignedIn, query: PageOfClinicians) -> Any:
     _require_member(session, caller, clinic_id)
+    if query.has_filter:
+        raise HTTPException(501)
     of_clinic = select(Clinician).where(Clinician.clinic_id == clinic_id)
     newest_first = of_clinic.order_by(Clinician.created_time.desc(), Clinician.id)
-    return session.scalars(newest_first.limit(limit).offset(offset)).all()
+    return session.scalars(newest_first.limit(query.limit).offset(query.offset)).all()
 
 
 @app.post("/v1/clinics/{clinic_id}/clinicians", response_model=ClinicianOut, response_model_exclude_none=True)

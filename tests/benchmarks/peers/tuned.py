@@ -11,7 +11,7 @@ from tests.benchmarks.peers import settings
 from tests.benchmarks.peers.checks import Caller, Refusal, Tokens
 from tests.benchmarks.peers.engines import connect
 from tests.benchmarks.peers.store import Store
-from tests.benchmarks.peers.wire import ClinicianIn, ClinicId, Limit, Offset, PatientId
+from tests.benchmarks.peers.wire import ClinicianIn, ClinicId, PageOfClinicians, PatientId
 
 _tokens = Tokens(settings.secret())
 _store = Store(connect(settings.database_url()))
@@ -37,9 +37,11 @@ async def get_patient(clinic_id: ClinicId, patient_id: PatientId, caller: Signed
 
 
 @app.get("/v1/clinics/{clinic_id}/clinicians")
-async def list_clinicians(clinic_id: ClinicId, caller: SignedIn, limit: Limit = 10, offset: Offset = 0) -> Response:
+async def list_clinicians(clinic_id: ClinicId, caller: SignedIn, query: PageOfClinicians) -> Response:
     _store.require_member(caller, clinic_id)
-    return _json(_store.clinicians(clinic_id, limit, offset))
+    if query.has_filter:
+        raise Refusal(501)
+    return _json(_store.clinicians(clinic_id, query.limit, query.offset))
 
 
 @app.post("/v1/clinics/{clinic_id}/clinicians")

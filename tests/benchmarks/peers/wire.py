@@ -14,8 +14,23 @@ from tests.benchmarks.peers.checks import CLINIC_ID, EMAIL, USER_ID
 
 ClinicId = Annotated[str, Path(pattern=CLINIC_ID)]
 PatientId = Annotated[str, Path(pattern=USER_ID)]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-Offset = Annotated[int, Query(ge=0)]
+
+
+class ClinicianQuery(BaseModel):
+    """What a list of clinicians can be asked for. Filters are read and judged, but no peer knows how to apply them."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 10
+    offset: Annotated[int, Field(ge=0)] = 0
+    search: str | None = None
+    email: Annotated[str, Field(pattern=EMAIL)] | None = None
+    role: str | None = None
+
+    @property
+    def has_filter(self) -> bool:
+        return bool(self.search or self.email or self.role)
+
+
+PageOfClinicians = Annotated[ClinicianQuery, Query()]
 
 
 class Role(StrEnum):

@@ -1,0 +1,53 @@
+"""The wheel works where there is no checkout: it carries the spec, the revisions and the pages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+from tests.support.processes import ROOT, environment
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the content of the wheel, as an installation would have it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    wheel = next(WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"]))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def _run(installed: Path, folder: Path, *arguments: str) -> str:
+    settings = environment({}) | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "-W", "ignore", "-m", "clinic_service", *arguments]
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_nothing_but_the_package_is_in_it(installed: Path) -> None:
+    assert {path.name.split("-")[0] for path in installed.iterdir()} == {"clinic_service", "clinic_service"}
+
+
+def test_the_spec_is_in_it(installed: Path, tmp_path: Path) -> None:
+    rows = json.loads(_run(installed, tmp_path, "spec", "coverage", "--json"))
+    assert len(rows) == 92
+
+
+def test_the_revisions_are_in_it(installed: Path, tmp_path: Path) -> None:
+    _run(installed, tmp_path, "db", "upgrade")
+    assert "as it should be" in _run(installed, tmp_path, "db", "check")
+
+
+def test_pages_and_mail_templates_are_in_it(installed: Path) -> None:
+    package = installed / "clinic_service"
+    assert (package / "api" / "assets" / "swagger-ui" / "swagger-ui-bundle.js").is_file()
+    here = {path.name for path in (ROOT / "clinic_service" / "outbox" / "templates").iterdir() if path.is_file()}
+    assert {path.name for path in (package / "outbox" / "templates").iterdir() if path.is_file()} == here
