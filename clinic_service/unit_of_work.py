@@ -43,10 +43,7 @@ class UnitOfWork:
         self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
     ) -> CursorResult[Any]:
         """Run a Core statement in this unit, after what the session holds back has been written."""
-        if "session" in self.__dict__:
-            self.session.flush()
-            # A savepoint of the session guards only what is sent through the session, or through its connection.
-            self.session.connection()
+        self.flush()
         result: CursorResult[Any] = self.connection.execute(statement, parameters)
         return result
 
@@ -103,6 +100,8 @@ class UnitOfWork:
         """Send what the session holds back to the database, so that its constraints speak now."""
         if "session" in self.__dict__:
             self.session.flush()
+            # A savepoint of the session guards only what is sent through the session, or through its connection.
+            self.session.connection()
 
 
 @contextmanager

@@ -135,7 +135,7 @@ class Dispatcher:
 
 
 def _read_body(plan: Plan, environ: dict[str, Any]) -> Any:
-    """The validated body, None when an optional one is absent or null. Raises BadRequest, or 413 and 415."""
+    """The validated body, None for an optional one that is absent. Raises BadRequest, or 413 and 415."""
     assert plan.body is not None
     raw = read_body(environ, plan.body_limit)
     if raw.strip():

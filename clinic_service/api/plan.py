@@ -61,7 +61,8 @@ def compile_plan(api: Api, operation: Operation, validators: Validators, handler
         body_limit=definition.get("x-max-body-bytes", DEFAULT_LIMIT),
         answers=answers,
         default_status=min(answers),
-        writes=operation.method != "get",
+        # A GET whose answer rests on something that has to be stored first says so.
+        writes=operation.method != "get" or definition.get("x-writes") is True,
         handler=handler,
         passes_query=bool(handler and "query" in handler.accepts),
     )

@@ -58,7 +58,7 @@ def _require_schema(config: Config) -> None:
     """SQLite is brought up by itself. On PostgreSQL somebody decides when, since other processes may be running."""
     from clinic_service.db import schema
 
-    if int(schema.current(config.database_url) or 0) >= int(schema.head()):
+    if schema.suffices(schema.current(config.database_url)):
         return
     if config.database_url.startswith("sqlite"):
         schema.upgrade(config.database_url)

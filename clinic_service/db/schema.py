@@ -43,13 +43,17 @@ def head() -> str:
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether the schema has everything that this code needs.
+    """Whether the schema has everything that this code needs."""
+    return suffices(_revision_of(connection))
+
+
+def suffices(revision: str | None) -> bool:
+    """Whether a database at `revision` has everything that this code needs.
 
     A later revision will do: each is compatible with the release before, which goes on running while its successor,
-    having upgraded the database, starts.
+    having upgraded the database, starts. One that is no number is that of another program.
     """
-    revision = _revision_of(connection)
-    return revision is not None and int(revision) >= int(head())
+    return revision is not None and revision.isdecimal() and int(revision) >= int(head())
 
 
 def _revision_of(connection: Connection) -> str | None:

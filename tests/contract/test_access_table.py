@@ -193,7 +193,7 @@ def staff(unit: UnitOfWork) -> str:
     make_clinician(unit, other, ERIN, "CLINIC_ADMIN", "CLINIC_MEMBER")
     make_patient(unit, clinic, CAROL)
     # A pending invitation has no person, and so gives nobody anything.
-    make_clinician(unit, clinic, MALLORY, user_id=None, invite_id="an invitation that nobody has taken")
+    make_clinician(unit, clinic, MALLORY, user_id=None, invite_id=f"open invitation of {clinic.id}")
     return clinic.id
 
 
@@ -255,20 +255,22 @@ def test_an_invitation_may_be_withdrawn_by_the_one_who_made_it(api: Client, data
     assert_passes(api.delete(f"{path}/{mine}", as_=CAROL), allowed=True, who="the patient who made it")
 
 
+@pytest.fixture(scope="session")
+def partners(shared_database: Database) -> Client:
+    """A server that shares secrets with its partners."""
+    url = shared_database.url.render_as_string(hide_password=False)
+    config = Config(
+        database_url=url,
+        session_secret=SECRET,
+        redox_verification_token="secret of Redox",
+        xealth_bearer_token="secret of Xealth",
+    )
+    return Client(create_app(config, shared_database, apis=spec_apis()), SECRET)
+
+
 class TestPartners:
     REDOX = {"Verification-Token": "secret of Redox"}  # noqa: RUF012
     XEALTH = {"Authorization": "Bearer secret of Xealth"}  # noqa: RUF012
-
-    @pytest.fixture(scope="session")
-    def partners(self, shared_database: Database) -> Client:
-        url = shared_database.url.render_as_string(hide_password=False)
-        config = Config(
-            database_url=url,
-            session_secret=SECRET,
-            redox_verification_token="secret of Redox",
-            xealth_bearer_token="secret of Xealth",
-        )
-        return Client(create_app(config, shared_database, apis=spec_apis()), SECRET)
 
     @pytest.mark.parametrize("row", FOR_PARTNERS, ids=lambda row: row.operation)
     def test_a_session_token_is_no_proof(self, partners: Client, row: Row) -> None:

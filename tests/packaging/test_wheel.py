@@ -33,7 +33,7 @@ def _run(installed: Path, folder: Path, *arguments: str) -> str:
 
 
 def test_nothing_but_the_package_is_in_it(installed: Path) -> None:
-    assert {path.name.split("-")[0] for path in installed.iterdir()} == {"clinic_service", "clinic_service"}
+    assert {path.name.split("-")[0] for path in installed.iterdir()} == {"clinic_service"}
 
 
 def test_the_spec_is_in_it(installed: Path, tmp_path: Path) -> None:

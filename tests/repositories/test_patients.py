@@ -19,7 +19,7 @@ from clinic_service.models import (
     PatientSite,
     PatientTag,
 )
-from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, PatientNotFound
+from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, MrnRequired, PatientNotFound
 from tests.support.cast import ALICE, CAROL, DAVE, ERIN, PETE, Somebody
 from tests.support.rows import (
     LONG_AGO,
@@ -154,6 +154,23 @@ def test_flagged_numbers_are_unique_by_key_in_their_clinic(database: Database) -
         with pytest.raises(DuplicateMrn):
             unit.patients.add(new_patient(clinic, DAVE, mrn="A1", require_unique_mrn=True))
         savepoint.rollback()
+
+
+def test_a_blank_number_is_none(database: Database) -> None:
+    with storing(database) as unit:
+        clinic = make_clinic(unit, mrn_required=True, mrn_unique=True)
+        with pytest.raises(MrnRequired):
+            unit.patients.settle_mrn(clinic, new_patient(clinic, CAROL, mrn=" "))
+
+
+def test_a_patients_own_number_is_no_duplicate(database: Database) -> None:
+    with storing(database) as unit:
+        clinic = make_clinic(unit, mrn_unique=True)
+        patient = new_patient(clinic, CAROL, mrn="A1")
+        unit.patients.add(patient)
+        patient.mrn = "a1"
+        unit.patients.settle_mrn(clinic, patient)
+        assert (patient.mrn_key, patient.require_unique_mrn) == ("a1", True)
 
 
 def test_patients_are_sought_within_the_clinic(database: Database) -> None:

@@ -62,7 +62,7 @@ def test_demo_prints_a_command_that_works(tmp_path: Path) -> None:
         assert count["total"] == 40
 
 
-def test_postgresql_is_not_upgraded_unasked(postgresql_url: str, database_url: str, tmp_path: Path) -> None:
+def test_postgresql_is_not_upgraded_unasked(database_url: str, tmp_path: Path) -> None:
     if not database_url.startswith("postgresql"):
         with serving(tmp_path, CLINIC_DATABASE_URL=database_url) as server:
             assert server.get("/ready").status == 200
@@ -135,8 +135,8 @@ def test_reload_takes_good_edits_and_keeps_the_last_good_state(
     spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from clinic_service.app import create_app
-    from clinic_service.db.engine import open_database
     from clinic_service.config import Config
+    from clinic_service.db.engine import open_database
     from clinic_service.specification.apis import load_apis
     from tests.support.client import Client
 

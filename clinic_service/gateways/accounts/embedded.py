@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -38,6 +38,9 @@ _EMAILS_OF = (
 _ALL_EMAILS = select(models.AccountEmail.user_id, models.AccountEmail.email).order_by(models.AccountEmail.position)
 _PROFILE = select(models.Account.full_name, models.Account.patient_profile).where(
     models.Account.user_id == bindparam("user_id")
+)
+_PROFILES = select(models.Account.user_id, models.Account.full_name, models.Account.patient_profile).where(
+    models.Account.user_id.in_(bindparam("user_ids", expanding=True))
 )
 _ADD = insert(models.Account)
 _ADD_EMAIL = insert(models.AccountEmail)
@@ -82,6 +85,12 @@ class EmbeddedAccounts:
     def find_profile(self, user_id: str) -> Profile:
         row = self._read(lambda unit: unit.execute(_PROFILE, {"user_id": user_id}).one_or_none())
         return Profile() if row is None else _profile(row)
+
+    def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
+        if not user_ids:
+            return {}
+        rows = self._read(lambda unit: unit.execute(_PROFILES, {"user_ids": sorted(user_ids)}).all())
+        return dict.fromkeys(user_ids, Profile()) | {row.user_id: _profile(row) for row in rows}
 
     def list_accounts(self) -> list[tuple[Account, Profile]]:
         """All accounts with their profiles, the oldest first."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from clinic_service.gateways.user_ids import is_user_id
 
 SESSION_HEADER = "x-tidepool-session-token"
 _NO_SUCH_USER = (404, 204)
+_AT_A_TIME = 8
 _REMOVED = (200, 202, 204, 404, 410)
 # The service makes up an address for accounts that have none. It is nobody's, so nobody gets to see it.
 _MADE_UP_ADDRESS = "unclaimed-custodial-automation+"
@@ -49,6 +51,11 @@ class HttpAccounts:
         if reply.status in _NO_SUCH_USER:
             return Profile()
         return profile_from_document(_expect(reply, 200).json_object())
+
+    def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
+        # The other side has no question for several users, so several are asked about at a time.
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            return dict(zip(user_ids, pool.map(self.find_profile, user_ids), strict=True))
 
     def create_custodial(self, clinic_id: str, email: str | None) -> Account:
         url = f"{self._accounts}/v1/clinics/{quote(clinic_id, safe='')}/users"

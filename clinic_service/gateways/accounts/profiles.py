@@ -21,6 +21,8 @@ def profile_from_document(document: Mapping[str, Any]) -> Profile:
         birthday=_date(_text(patient, "birthday")),
         mrn=_text(patient, "mrn"),
         target_devices=_texts(patient, "targetDevices"),
+        diagnosis_date=_date(_text(patient, "diagnosisDate")),
+        is_other_person=_flag(patient, "isOtherPerson"),
     )
 
 
@@ -31,6 +33,8 @@ def patient_document(profile: Profile) -> dict[str, Any] | None:
         "birthday": profile.birthday,
         "mrn": profile.mrn,
         "targetDevices": profile.target_devices,
+        "diagnosisDate": profile.diagnosis_date,
+        "isOtherPerson": profile.is_other_person,
     }
     return {name: value for name, value in members.items() if value is not None} or None
 
@@ -49,6 +53,13 @@ def _text(document: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise BadGateway
     return (value.strip() or None) if value else None
+
+
+def _flag(document: Mapping[str, Any], name: str) -> bool | None:
+    value = document.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BadGateway
+    return value
 
 
 def _date(text: str | None) -> str | None:

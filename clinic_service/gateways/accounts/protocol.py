@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,7 +40,8 @@ class Profile:
     """What a user says about themselves; None for what they do not say.
 
     `full_name` is the account owner's name and `patient_full_name` the patient's, when the owner acts for somebody.
-    `birthday` is a date written YYYY-MM-DD. The order of `target_devices` is kept.
+    `birthday` and `diagnosis_date` are dates written YYYY-MM-DD. `is_other_person` says whether the owner acts for
+    somebody. The order of `target_devices` is kept.
     """
 
     full_name: str | None = None
@@ -47,6 +49,8 @@ class Profile:
     birthday: str | None = None
     mrn: str | None = None
     target_devices: tuple[str, ...] | None = None
+    diagnosis_date: str | None = None
+    is_other_person: bool | None = None
 
 
 class Accounts(Protocol):
@@ -60,6 +64,9 @@ class Accounts(Protocol):
 
     def find_profile(self, user_id: str) -> Profile:
         """The user's profile; an empty one when there is none, also for an unknown user."""
+
+    def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
+        """As `find_profile`, for all of the users, by id."""
 
     def create_custodial(self, clinic_id: str, email: str | None) -> Account:
         """Make an account that the clinic manages for a patient. Raises EmailTaken."""

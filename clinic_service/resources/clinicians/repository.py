@@ -38,6 +38,11 @@ _FIND_INVITED = select(Clinician).where(
     Clinician.invite_id == bindparam("invite_id"),
     Clinician.user_id.is_(None),
 )
+_GET_INVITED = select(*listing.COLUMNS).where(
+    Clinician.clinic_id == bindparam("clinic_id"),
+    Clinician.invite_id == bindparam("invite_id"),
+    Clinician.user_id.is_(None),
+)
 _ALL_OF_CLINIC = select(Clinician).where(Clinician.clinic_id == bindparam("clinic_id")).order_by(Clinician.id)
 _ALL_OF_USER = select(Clinician).where(Clinician.user_id == bindparam("user_id")).order_by(Clinician.clinic_id)
 _COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), _GUARDS)
@@ -90,6 +95,10 @@ class ClinicianRepository(Repository):
     def find_row(self, clinic_id: str, user_id: str) -> Row[Any] | None:
         """The clinician as it is shown, None when the user has no row in the clinic; invitations have no user yet."""
         return self._uow.first(_GET, {"clinic_id": clinic_id, "user_id": user_id})
+
+    def find_invited_row(self, clinic_id: str, invite_id: str) -> Row[Any] | None:
+        """The pending clinician as it is shown, None when the clinic has none with that invitation."""
+        return self._uow.first(_GET_INVITED, {"clinic_id": clinic_id, "invite_id": invite_id})
 
     def list_of_clinic(self, clinic_id: str, filters: listing.Filters, limit: int, offset: int) -> Sequence[Row[Any]]:
         """A page of the clinic's clinicians as they are shown, invitations included, newest first."""
@@ -163,6 +172,17 @@ class ClinicianRepository(Repository):
         if user_id:
             Outbox(self._uow).add(ClinicianAdded(clinic_id, user_id))
         return clinician
+
+    def admit(self, clinician: Clinician, user_id: str, name: str | None) -> None:
+        """Make a member of a pending clinician; the address stays the one that was invited.
+
+        Raises DuplicateClinician when the user has a row in the clinic already.
+        """
+        clinician.user_id, clinician.invite_id = user_id, None
+        clinician.name = name
+        clinician.updated_time = max(clinician.updated_time, self._uow.now)
+        self.flush()
+        Outbox(self._uow).add(ClinicianAdded(clinician.clinic_id, user_id))
 
     def flush(self) -> None:
         """Write what was changed. Raises DuplicateClinician when that made two rows of a clinic alike."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadRequest, Conflict, NotFound, PaymentRequired
+from clinic_service.errors import BadRequest, Conflict, ConstraintViolation, NotFound, PaymentRequired
 
 
 class PatientNotFound(NotFound):
@@ -27,3 +27,7 @@ class CustomRangesMissing(BadRequest):
 
 class PatientLimitReached(PaymentRequired):
     message = "The clinic's plan allows no further patient."
+
+
+class UnknownSite(ConstraintViolation):
+    message = "A site is not one of the clinic's."

@@ -10,5 +10,4 @@ def mrn_key(mrn: str | None) -> str | None:
 
     Letter case and space around the number do not count, nor does how an accented letter is composed; accents count.
     """
-    folded = normalize("NFD", mrn or "").casefold()
-    return normalize("NFC", folded).strip() or None
+    return normalize("NFC", (mrn or "").casefold()).strip() or None

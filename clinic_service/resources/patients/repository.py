@@ -116,15 +116,17 @@ class PatientRepository(Repository):
         parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}
         return self._uow.execute(counts.COUNT_BY_PROVIDER, parameters).all()
 
-    def enrol(self, clinic: Clinic, enrolment: Enrolment, *, limit_reached: bool = False) -> Patient:
+    def enrol(
+        self, clinic: Clinic, enrolment: Enrolment, *, limit_reached: bool = False, require_sites: bool = False
+    ) -> Patient:
         """Make an existing user a patient of the clinic, whose row is locked; the outbox is told.
 
-        `limit_reached` refuses patients whose account the clinic would manage, and no others. Raises MrnRequired,
-        DuplicateMrn, PatientLimitReached and DuplicatePatient, in this order.
+        `limit_reached`: the plan does not allow this patient. Raises MrnRequired, DuplicateMrn, PatientLimitReached and
+        DuplicatePatient, in this order.
         """
         patient = enrolment.to_patient(clinic, self._uow.now)
         self.settle_mrn(clinic, patient)
-        if limit_reached and patient.is_custodial:
+        if limit_reached:
             raise PatientLimitReached
         self.add(patient, enrolment.tag_ids, enrolment.site_ids)
         event = PatientAdded(patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated)
