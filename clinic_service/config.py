@@ -70,6 +70,10 @@ class Config:
     def __post_init__(self) -> None:
         _require_choice("sqlite_synchronous", self.sqlite_synchronous, ("FULL", "NORMAL"))
         _require_choice("answer_check", self.answer_check, ("enforce", "report"))
+        if not 0 < self.port < 1 << 16:
+            raise ConfigError("CLINIC_PORT must be from 1 to 65535.")
+        if self.workers < 1 or self.database_pool_size < 1:
+            raise ConfigError("CLINIC_WORKERS and CLINIC_DATABASE_POOL_SIZE must be at least 1.")
         if self.accounts_url and not (self.accounts_server_name and self.accounts_server_secret and self.profiles_url):
             raise ConfigError(
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "

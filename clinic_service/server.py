@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.outbox.relay import Relay
 from clinic_service.packaged import spec_folder
-from clinic_service.specification.apis import load_apis
+from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
 
 RELOAD_VARIABLE = "_CLINIC_SERVICE_RELOAD"
@@ -29,29 +29,39 @@ _POLL_SECONDS = 0.3
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-@cache
-def build() -> WsgiApp:
-    """The application, with the settings of the environment; nothing connects or starts a thread yet.
+@dataclass(frozen=True)
+class Parts:
+    """What a server process needs: nothing in it has connected or started a thread yet."""
 
-    `serve` builds it before the server processes are forked, so that they have it at once and share its memory.
+    config: Config
+    database: Database
+    app: WsgiApp
+
+
+_built: Parts | None = None
+
+
+def build(apis: list[Api] | None = None) -> Parts:
+    """Put the parts together, with the settings of the environment; `apis` when they have been loaded already.
+
+    `serve` does this before the server processes are forked, so that they have all of it at once and share its memory.
     Raises SpecError, PlanError or ConfigError when there is nothing to serve.
     """
-    config, database = _parts()
-    if RELOAD_VARIABLE not in os.environ:
-        return create_app(config, database)
-    return ReloadingApp(spec_folder(), lambda folder: create_app(config, database, apis=load_apis(folder)))
-
-
-@cache
-def _parts() -> tuple[Config, Database]:
+    global _built  # noqa: PLW0603 - handed to the forked processes, which call `load`
     config = Config.load()
-    return config, open_database(config)
+    database = open_database(config)
+    if RELOAD_VARIABLE in os.environ:
+        app: WsgiApp = ReloadingApp(spec_folder(), lambda folder: create_app(config, database, apis=load_apis(folder)))
+    else:
+        app = create_app(config, database, apis=apis)
+    _built = Parts(config, database, app)
+    return _built
 
 
 def load() -> WsgiApp:
     """What each server process starts with: the application, and the threads beside it."""
-    app = build()
-    config, database = _parts()
+    parts = _built or build()
+    config, database, app = parts.config, parts.database, parts.app
     logging.basicConfig(level=config.log_level, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
     relay = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
     _start_thread("outbox-relay", relay.run, threading.Event())

@@ -24,8 +24,12 @@ from clinic_service.outbox.store import Outbox
 from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository
 from clinic_service.resources.clinics.repository import ClinicRepository
+from clinic_service.resources.invites.repository import InviteRepository
 from clinic_service.resources.migrations.repository import MigrationRepository
 from clinic_service.resources.patients.repository import PatientRepository
+from clinic_service.resources.settings.repository import SettingsRepository
+from clinic_service.resources.sites.repository import SiteRepository
+from clinic_service.resources.tags.repository import TagRepository
 from clinic_service.resources.users.repository import UserRepository
 
 T = TypeVar("T")
@@ -89,8 +93,24 @@ class UnitOfWork:
         return GrantRepository(self)
 
     @cached_property
+    def invites(self) -> InviteRepository:
+        return InviteRepository(self)
+
+    @cached_property
     def migrations(self) -> MigrationRepository:
         return MigrationRepository(self)
+
+    @cached_property
+    def tags(self) -> TagRepository:
+        return TagRepository(self)
+
+    @cached_property
+    def sites(self) -> SiteRepository:
+        return SiteRepository(self)
+
+    @cached_property
+    def settings(self) -> SettingsRepository:
+        return SettingsRepository(self)
 
     @cached_property
     def users(self) -> UserRepository:

@@ -11,16 +11,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import flask
-from connexion.middleware.abstract import AbstractRoutingAPI
-from connexion.operations import AbstractOperation
-from connexion.resolver import Resolution, Resolver
-from connexion.spec import OpenAPISpecification
 from flask.sessions import SessionInterface
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Map
 
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.exchange import REQUEST_ID_HEADER, Exchange, RawAnswer
+from clinic_service.api.framework import (
+    AbstractOperation,
+    AbstractRoutingAPI,
+    OpenAPISpecification,
+    Resolution,
+    Resolver,
+)
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics
 from clinic_service.api.plan import Plan

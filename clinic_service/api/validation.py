@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 import jsonschema_rs
+import orjson
 
 from clinic_service.errors import Finding
 
@@ -99,6 +100,7 @@ class Validators:
             for form in ("request", "response")
         }
         self._schemas = schemas
+        self._compiled: dict[tuple[str, bytes], Validator] = {}
 
     def request(self, schema: dict[str, Any]) -> Validator:
         """The validator of `schema` for what clients send."""
@@ -109,6 +111,13 @@ class Validators:
         return self._compile(schema, "response")
 
     def _compile(self, schema: dict[str, Any], form: str) -> Validator:
+        # Many operations take or answer the same thing, and a compiled clinic alone takes half a megabyte.
+        key = form, orjson.dumps(schema)
+        if key not in self._compiled:
+            self._compiled[key] = self._fresh(schema, form)
+        return self._compiled[key]
+
+    def _fresh(self, schema: dict[str, Any], form: str) -> Validator:
         compiled = jsonschema_rs.Draft4Validator(
             _absolute(_transformed(schema, self._schemas, form), f"urn:{form}"),
             registry=self._registries[form],

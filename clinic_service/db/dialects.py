@@ -6,13 +6,19 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Table, UniqueConstraint, text
+from sqlalchemy import BindParameter, ColumnElement, Connection, Table, UniqueConstraint, bindparam, case, text
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from clinic_service.db.base import Base
+from clinic_service.db.types import UtcDateTime
 
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK = "40P01"
@@ -106,6 +112,40 @@ def insert_or_update(model: type[Base], *changed: str) -> Insert:
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns), set_={name: statement.excluded[name] for name in changed}
     )
+
+
+def insert_or_skip(model: type[Base]) -> Insert:
+    """An insert that leaves rows out that exist already."""
+    return insert(model.metadata.tables[model.__tablename__]).on_conflict_do_nothing()
+
+
+class _MillisecondAfter(FunctionElement[datetime]):
+    """A stored time and one millisecond."""
+
+    inherit_cache = True
+    type = UtcDateTime()
+
+
+@compiles(_MillisecondAfter, "postgresql")
+def _on_postgresql(element: _MillisecondAfter, compiler: SQLCompiler, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)} + interval '1 millisecond')"
+
+
+@compiles(_MillisecondAfter, "sqlite")
+def _on_sqlite(element: _MillisecondAfter, compiler: SQLCompiler, **options: Any) -> str:
+    time = compiler.process(element.clauses, **options)
+    # SQLite reckons with fractions of a day, which are not exact, so the milliseconds are taken from the text.
+    return (
+        f"CASE substr({time}, 21, 3) WHEN '999'"
+        f" THEN strftime('%Y-%m-%dT%H:%M:%S.000Z', substr({time}, 1, 19), '+1 second')"
+        f" ELSE substr({time}, 1, 20) || printf('%03dZ', substr({time}, 21, 3) + 1) END"
+    )
+
+
+def moved_on(column: Any) -> ColumnElement[datetime]:
+    """The parameter `now`, or a millisecond after the time in `column` where that is later: it always grows."""
+    now: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
+    return case((column < now, now), else_=_MillisecondAfter(column))
 
 
 @contextmanager

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
+from typing import ClassVar
+
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -10,9 +14,17 @@ from clinic_service.db.types import ExactText, ObjectId
 from clinic_service.models.clinic import Clinic
 from clinic_service.models.patient import Patient
 
+_LONGEST_NAME = 200
+# Patterns of the spec count the zero-width U+FEFF as white space, and Python does not.
+_WHITE_SPACE = re.compile(r"[\s\ufeff]")
+_NUMBERED = re.compile(r"(.*) \(([0-9]+)\)", re.DOTALL)
+
 
 class Site(Base):
     __tablename__ = "sites"
+
+    # So many a clinic may have, unless it gained some by taking over another clinic.
+    most_per_clinic: ClassVar[int] = 50
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -23,6 +35,30 @@ class Site(Base):
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
     __table_args__ = (UniqueConstraint("clinic_id", "name_key"),)
+
+    @staticmethod
+    def key_of(name: str) -> str:
+        """The form in which names of sites are compared: neither letter case nor spaces at the end count."""
+        return name.rstrip(" ").casefold()
+
+    @staticmethod
+    def name_of_tag(name: str) -> str:
+        """The name of a tag as a site can have it: the only white space of sites is the plain space, never first."""
+        return _WHITE_SPACE.sub(" ", name).strip(" ")
+
+    @staticmethod
+    def free_name(name: str, taken: Container[str]) -> str:
+        """`name`; if its key is among `taken`, with ` (2)` or the next free number behind it. 200 characters at most."""
+        while Site.key_of(name) in taken:
+            name = _with_next_number(name)
+        return name
+
+
+def _with_next_number(name: str) -> str:
+    numbered = _NUMBERED.fullmatch(name)
+    base, number = (numbered[1], int(numbered[2]) + 1) if numbered else (name, 2)
+    suffix = f" ({number})"
+    return base[: _LONGEST_NAME - len(suffix)] + suffix
 
 
 class PatientSite(Base):

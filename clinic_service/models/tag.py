@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -14,6 +16,9 @@ from clinic_service.models.patient import Patient
 class Tag(Base):
     __tablename__ = "tags"
 
+    # So many a clinic may have.
+    most_per_clinic: ClassVar[int] = 50
+
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     name: Mapped[str]
@@ -23,6 +28,11 @@ class Tag(Base):
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
     __table_args__ = (UniqueConstraint("clinic_id", "name_key"),)
+
+    @staticmethod
+    def key_of(name: str) -> str:
+        """The form in which names of tags are compared: neither letter case nor spaces count."""
+        return name.strip().replace(" ", "").lower()
 
 
 class PatientTag(Base):

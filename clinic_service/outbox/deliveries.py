@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from clinic_service.gateways.mail import Mail
-from clinic_service.outbox.events import ClinicCreated, ClinicianPermissionsUpdated
+from clinic_service.outbox.events import (
+    SIGN_UP_PATH,
+    AccessOffered,
+    ClinicCreated,
+    ClinicianInvited,
+    ClinicianPermissionsUpdated,
+)
 
-# Each has templates of its name. The mail goes to the user that the payload's `userId` names.
-MAILS = frozenset({ClinicCreated.kind, ClinicianPermissionsUpdated.kind})
+# Each has templates of its name. The mail goes to the user that the payload's `userId` names, or to its `Email`.
+MAILS = frozenset({ClinicCreated.kind, ClinicianInvited.kind, ClinicianPermissionsUpdated.kind, AccessOffered.kind})
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -27,11 +34,12 @@ def compose(kind: str, payload: Mapping[str, Any], *, to: str, key: str, applica
     values = {name: " ".join(value.split()) for name, value in payload.items() if isinstance(value, str)}
     escaped = {name: html.escape(value) for name, value in values.items()}
     subject, _, text = _template(f"{kind}.txt").partition("\n")
-    content = Template(_template(f"{kind}.html")).substitute(escaped, SignIn=_sign_in_html(application_url))
+    link = _link(application_url, values.get("WebPath", ""))
+    content = Template(_template(f"{kind}.html")).substitute(escaped, SignIn=link.html)
     return Mail(
         to=to,
         subject=Template(subject).substitute(values),
-        text=Template(text.lstrip("\n")).substitute(values, SignIn=_sign_in_text(application_url)),
+        text=Template(text.lstrip("\n")).substitute(values, SignIn=link.text),
         html=Template(_template("layout.html")).substitute(Content=content),
         key=key,
     )
@@ -43,9 +51,25 @@ def _template(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _sign_in_text(url: str | None) -> str:
-    return f"Sign in at {url}" if url else "Sign in as usual to see more."
+class _Link(NamedTuple):
+    """What leads the reader into the application, or tells them to go there when its address is not known."""
+
+    text: str
+    html: str
 
 
-def _sign_in_html(url: str | None) -> str:
-    return f'<a class="button" href="{html.escape(url)}">Sign in</a>' if url else "Sign in as usual to see more."
+def _link(application_url: str | None, path: str) -> _Link:
+    what = "Sign up" if path == SIGN_UP_PATH else "Sign in"
+    if not application_url:
+        hint = f"{what} to see more." if path == SIGN_UP_PATH else "Sign in as usual to see more."
+        return _Link(hint, hint)
+    url = _page(application_url, path)
+    return _Link(f"{what} at {url}", f'<a class="button" href="{html.escape(url)}">{what}</a>')
+
+
+def _page(application_url: str, path: str) -> str:
+    """The address of a page of the application; the start page for the empty path."""
+    if not path:
+        return application_url
+    parts = urlsplit(application_url)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()

@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 
 # How a mail speaks of someone who changed a role and has no name: a service, or a person without a profile.
 UNNAMED_ADMINISTRATOR = "Clinic administrator"
+# Pages of the application that mails lead to.
+LOG_IN_PATH = "login"
+SIGN_UP_PATH = "signup/clinician"
 
 
 def _variable(name: str) -> Any:
@@ -73,6 +76,36 @@ class ClinicianPermissionsUpdated(_Payload):
     user_id: str
     clinic_name: str = _variable("ClinicName")
     clinician_name: str = _variable("ClinicianName")
+
+
+@dataclass(frozen=True)
+class ClinicianInvited(_Payload):
+    """A clinic invites the person with the address `email`. Mail to that address.
+
+    `creator_name` is who invites, and `web_path` the page of the application where the invitation is answered.
+    """
+
+    kind: ClassVar[str] = "clinician_invitation"
+    clinic_id: str
+    clinic_name: str = _variable("ClinicName")
+    creator_name: str = _variable("CreatorName")
+    email: str = _variable("Email")
+    web_path: str = _variable("WebPath")
+
+
+@dataclass(frozen=True)
+class AccessOffered(_Payload):
+    """A patient offers a clinic access to their data. Mail to the administrator `user_id`.
+
+    `careteam_name` is the patient, and `web_path` the page of the application where the offer is answered.
+    """
+
+    kind: ClassVar[str] = "patient_clinic_invitation"
+    clinic_id: str
+    user_id: str
+    clinic_name: str = _variable("ClinicName")
+    careteam_name: str = _variable("CareteamName")
+    web_path: str = _variable("WebPath")
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clinic_service import clock
 from clinic_service.config import Config
@@ -93,14 +93,20 @@ class Relay:
 
     def _send(self, entry: Entry) -> str | None:
         """Send the mail; tells why there was none to send, if so."""
-        account = self._accounts.find_account(entry.payload["userId"])
-        if self._mailer is None or account is None or not account.username:
+        address = self._address(entry.payload)
+        if self._mailer is None or not address:
             return NO_RECIPIENT
-        mail = compose(
-            entry.kind, entry.payload, to=account.username, key=entry.id, application_url=self._application_url
+        self._mailer.send(
+            compose(entry.kind, entry.payload, to=address, key=entry.id, application_url=self._application_url)
         )
-        self._mailer.send(mail)
         return None
+
+    def _address(self, payload: Mapping[str, Any]) -> str | None:
+        """Where a mail goes: what the user signs in with now, or the address that was invited."""
+        if "userId" not in payload:
+            return payload.get("Email")
+        account = self._accounts.find_account(payload["userId"])
+        return account.username if account else None
 
     def _put_off(self, entry: Entry, failure: str) -> None:
         _log.warning("delivery_failed", extra={"event": entry.id, "kind": entry.kind, "failure": failure})

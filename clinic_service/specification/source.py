@@ -24,8 +24,11 @@ class SpecError(Exception):
     """The YAML cannot be read as a spec; says the file, the line and what is wrong."""
 
     def __init__(self, file: Path, line: int, message: str) -> None:
-        super().__init__(f"{file}:{line}: {message}")
+        super().__init__(file, line, message)
         self.file, self.line, self.message = file, line, message
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
 
 
 class _Loader(CSafeLoader):  # type: ignore[misc]  # chosen at run time: C where it is built, Python elsewhere

@@ -8,17 +8,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 
+from clinic_service.db.engine import Database
 from tests.benchmarks import report
 from tests.benchmarks.measure import measure_rounds, warm_up
 from tests.benchmarks.operations import operations, require_alike
 from tests.benchmarks.processes import OURS, SERVERS, Server, running, wait_until_listening
 from tests.benchmarks.seed import Scene, fill
-from tests.benchmarks.startup import start_up_seconds
-from tests.support.databases import create_database, postgresql_server
+from tests.benchmarks.settle import wait_for_deliveries
+from tests.benchmarks.startup import start_up
 
 # No round begins later than this after the start.
 _LAST_ROUND_SECONDS = 180
@@ -38,11 +40,12 @@ def main(seconds: float, rounds: int, starts: int, postgresql: bool, database_ur
         url = stack.enter_context(_database(folder, postgresql=postgresql, server_url=database_url))
         scene = fill(url)
         wanted = operations(scene)
-        start_ups = [start_up_seconds(url, folder, next(wanted[0].requests)) for _ in range(starts)]
+        start_ups = [start_up(url, folder, next(wanted[0].requests)) for _ in range(starts)]
         servers = _start(url, folder, scene, stack)
         gc.disable()
         warm_up(servers, wanted)
-        measured = measure_rounds(servers, wanted, rounds=rounds, seconds=seconds, until=until)
+        settle = partial(wait_for_deliveries, Database(url))
+        measured = measure_rounds(servers, wanted, settle, rounds=rounds, seconds=seconds, until=until)
         findings = report.Findings(measured, start_ups, servers[OURS].resident_bytes())
     click.echo("\n".join(report.lines(findings)))
     sys.exit(0 if report.is_met(findings) else 1)
@@ -54,6 +57,9 @@ def _database(folder: Path, *, postgresql: bool, server_url: str | None) -> Iter
     if not postgresql and server_url is None:
         yield f"sqlite:///{folder / 'benchmark.db'}"
         return
+    # Imported here, because most runs need no server and should not warn about what one lacks.
+    from tests.support.databases import create_database, postgresql_server
+
     with ExitStack() as stack:
         server = server_url or stack.enter_context(postgresql_server())
         yield stack.enter_context(create_database(server))

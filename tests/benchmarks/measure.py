@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from statistics import median
 
@@ -25,27 +25,40 @@ def warm_up(servers: Mapping[str, Server], operations: list[Operation]) -> None:
 
 
 def measure_rounds(
-    servers: Mapping[str, Server], operations: list[Operation], *, rounds: int, seconds: float, until: float
+    servers: Mapping[str, Server],
+    operations: list[Operation],
+    settle: Callable[[], None],
+    *,
+    rounds: int,
+    seconds: float,
+    until: float,
 ) -> dict[str, list[Costs]]:
-    """For each operation, what a request cost each server in each round; no round begins after `until`."""
+    """For each operation, what a request cost each server in each round; no round begins after `until`.
+
+    `settle` returns when the work that requests have left behind is done.
+    """
     found: dict[str, list[Costs]] = {operation.name: [] for operation in operations}
     for number in range(rounds):
         if number and time.monotonic() > until:
             break
         for operation in operations:
-            found[operation.name].append(_measure_round(servers, operation, seconds))
+            found[operation.name].append(_measure_round(servers, operation, settle, seconds))
     return found
 
 
-def _measure_round(servers: Mapping[str, Server], operation: Operation, seconds: float) -> Costs:
+def _measure_round(
+    servers: Mapping[str, Server], operation: Operation, settle: Callable[[], None], seconds: float
+) -> Costs:
     """CPU seconds per request of each server: one window in the order of the servers, one in the opposite order."""
     used, answered = dict.fromkeys(servers, 0.0), dict.fromkeys(servers, 0)
     for name in [*servers, *reversed(list(servers))]:
         with ExitStack() as stack:
             crowd = Crowd(servers[name].port, operation.requests, stack)
-            before = servers[name].cpu_seconds()
+            settle()
+            before = servers[name].cpu_seconds_when_idle()
             answered[name] += crowd.ask_for(seconds)
-            used[name] += servers[name].cpu_seconds() - before
+            settle()
+            used[name] += servers[name].cpu_seconds_when_idle() - before
     return {name: used[name] / answered[name] for name in servers}
 
 

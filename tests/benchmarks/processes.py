@@ -19,6 +19,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _START_SECONDS = 20
 _STOP_SECONDS = 20
+_PROJECT = Path(__file__).parents[2]
 _PEERS = "tests.benchmarks.peers"
 
 OURS, IDIOMATIC, TUNED, FLOOR = "clinic-service", "FastAPI, idiomatic", "FastAPI, tuned", "WSGI floor"
@@ -37,11 +38,15 @@ class Server(NamedTuple):
     log: Path
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its processes, once they have nothing left to do."""
-        before, unchanged = _cpu_seconds(self.process.pid), 0
+        """User and system time of all its processes so far."""
+        return _cpu_seconds(self.process.pid)
+
+    def cpu_seconds_when_idle(self) -> float:
+        """The same, once they have nothing left to do."""
+        before, unchanged = self.cpu_seconds(), 0
         for _ in range(150):
             time.sleep(0.02)
-            now = _cpu_seconds(self.process.pid)
+            now = self.cpu_seconds()
             unchanged = unchanged + 1 if now == before else 0
             before = now
             if unchanged == 3:
@@ -80,6 +85,7 @@ def running(name: str, database_url: str, folder: Path) -> Iterator[Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *_command(name, port, database_url)],
+            cwd=_PROJECT,
             env=_environment(database_url),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tests.benchmarks.measure import Costs, median_cost, median_ratio
 from tests.benchmarks.processes import FLOOR, IDIOMATIC, OURS, SERVERS, TUNED
+from tests.benchmarks.startup import StartUp
 
 RATIO_TARGETS = {IDIOMATIC: 0.20, TUNED: 0.60, FLOOR: 3.5}
 START_UP_TARGET_SECONDS = 1.5
@@ -18,7 +19,7 @@ class Findings(NamedTuple):
     """Everything that was measured."""
 
     rounds: Mapping[str, list[Costs]]
-    start_ups: list[float]
+    start_ups: list[StartUp]
     resident_bytes: int
 
 
@@ -30,8 +31,11 @@ def lines(findings: Findings) -> Iterator[str]:
     yield ""
     yield "| | measured | target | |"
     yield "| --- | ---: | ---: | --- |"
-    start_up = f"{min(findings.start_ups):.2f} s (median {median(findings.start_ups):.2f} s)"
+    seconds = [start_up.seconds for start_up in findings.start_ups]
+    start_up = f"{min(seconds):.2f} s (median {median(seconds):.2f} s)"
     yield _row("start-up to first answer, best", start_up, f"{START_UP_TARGET_SECONDS} s", _is_quick(findings))
+    cpu = min(start_up.cpu_seconds for start_up in findings.start_ups)
+    yield f"| of it computing | {cpu:.2f} s | | |"
     resident = f"{findings.resident_bytes / 1024 / 1024:.0f} MB"
     yield _row("resident, largest process", resident, "120 MB", _is_small(findings))
 
@@ -48,7 +52,7 @@ def is_met(findings: Findings) -> bool:
 
 def _is_quick(findings: Findings) -> bool:
     # The best start is the one that the rest of the machine disturbed least.
-    return min(findings.start_ups) <= START_UP_TARGET_SECONDS
+    return min(start_up.seconds for start_up in findings.start_ups) <= START_UP_TARGET_SECONDS
 
 
 def _is_small(findings: Findings) -> bool:

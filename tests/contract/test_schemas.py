@@ -23,7 +23,20 @@ from clinic_service.resources.patients.schemas import (
     PatientSchema,
     SiteOfPatientSchema,
 )
-from clinic_service.resources.settings.schemas import PatientCountSchema
+from clinic_service.resources.settings.schemas import (
+    EhrDestinationsSchema,
+    EhrFlowsheetsSchema,
+    EhrNotesSchema,
+    EhrProceduresSchema,
+    EhrSettingsSchema,
+    EhrTagsSchema,
+    MembershipRestrictionSchema,
+    MrnSettingsSchema,
+    PatientCountLimitSchema,
+    PatientCountSchema,
+    PatientCountSettingsSchema,
+    ScheduledReportsSchema,
+)
 from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime, camel_case
 from tests.support.errors import spec_apis
 
@@ -34,6 +47,17 @@ SPELLED: dict[type[WireSchema], tuple[str, ...]] = {
     ClinicSchema: ("clinic.v1",),
     CountedSchema: ("patientTag.v1", "site.v1"),
     PatientCountSchema: ("patientCount.v1",),
+    PatientCountLimitSchema: ("patientCountLimit.v1",),
+    PatientCountSettingsSchema: ("patientCountSettings.v1",),
+    MembershipRestrictionSchema: ("membershipRestriction.v1",),
+    MrnSettingsSchema: ("mrnSettings.v1",),
+    EhrDestinationsSchema: ("ehrDestinations.v1",),
+    EhrFlowsheetsSchema: ("ehrFlowsheetSettings.v1",),
+    EhrNotesSchema: ("ehrNoteSettings.v1",),
+    EhrProceduresSchema: ("ehrProcedures.v1",),
+    EhrSettingsSchema: ("ehrSettings.v1",),
+    EhrTagsSchema: ("ehrTagsSettings.v1",),
+    ScheduledReportsSchema: ("scheduledReports.v1",),
     MigrationSchema: ("migration.v1",),
     PatientSchema: ("patient.v1",),
     DataSourceSchema: ("dataSource.v1",),

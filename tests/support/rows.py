@@ -161,7 +161,8 @@ def stored(database: Database, model: type[M]) -> list[M]:
 def make_invite(unit: UnitOfWork, clinic: Clinic, **values: Any) -> Invite:
     """A pending invitation of a clinician, made by Alice, by default to nobody in particular."""
     defaults: dict[str, Any] = {
-        "key": new_id(),
+        # As long as a key has to be.
+        "key": f"{new_id()}-key_000",
         "type": "clinician_invitation",
         "status": "pending",
         "creator_id": ALICE.id,

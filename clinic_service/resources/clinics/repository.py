@@ -32,7 +32,7 @@ from clinic_service.resources.clinics.descriptions import (
     assemble,
 )
 from clinic_service.resources.clinics.errors import ClinicNotFound, ClinicNotMigrated, NoFreeShareCode
-from clinic_service.resources.clinics.limits import hard_limit
+from clinic_service.resources.clinics.limits import applying_settings, hard_limit
 from clinic_service.resources.clinics.share_codes import draw_share_code
 
 _MOST_DRAWS = 100
@@ -43,6 +43,7 @@ _THIS = Clinic.id == bindparam("clinic_id")
 _GET = select(Clinic).where(_THIS)
 _LOCK = _GET.with_for_update().execution_options(populate_existing=True)
 _IS_MIGRATED = select(Clinic.is_migrated).where(_THIS)
+_PATIENT_LIMITS = select(Clinic.country, Clinic.tier, Clinic.patient_count_settings).where(_THIS)
 _ID_BY_SHARE_CODE = select(ShareCode.clinic_id).where(ShareCode.code == bindparam("share_code"))
 _ADD_SHARE_CODE = insert(ShareCode)
 _ADD_DELETION = insert(ClinicDeletion)
@@ -123,6 +124,13 @@ class ClinicRepository(Repository):
     def patient_limit(self, clinic: Clinic) -> int | None:
         """How many patients of its plan the clinic may have at this moment; None for any number."""
         return hard_limit(clinic, self._uow.now)
+
+    def patient_count_settings(self, clinic_id: str) -> dict[str, Any]:
+        """The patient limits that apply to the clinic, as `patientCountSettings.v1`. Raises ClinicNotFound."""
+        row = self._uow.first(_PATIENT_LIMITS, {"clinic_id": clinic_id})
+        if row is None:
+            raise ClinicNotFound
+        return applying_settings(row)
 
     def describe(self, clinic_ids: Sequence[str]) -> dict[str, ClinicDescription]:
         """What is shown of the clinics, by id, in two statements; unknown ids are left out."""

@@ -68,4 +68,5 @@ class ClinicSchema(WireSchema):
     updated_time = WireTime(dump_only=True)
 
 
+counted_schema = CountedSchema()
 clinic_schema = ClinicSchema()

@@ -57,9 +57,7 @@ def create_clinic(uow: UnitOfWork, profile: Mapping[str, Any], founders: Founder
     clinic = uow.clinics.add(profile, is_migrated=True)
     admin = founders.admin
     user_id = admin.account.user_id
-    uow.clinicians.add(
-        clinic.id, user_id=user_id, email=admin.email, name=admin.profile.full_name, roles=[Role.ADMIN]
-    )
+    uow.clinicians.add(clinic.id, user_id=user_id, email=admin.email, name=admin.profile.full_name, roles=[Role.ADMIN])
     # A mail about a clinic without a name would say nothing.
     if clinic.name:
         uow.outbox.add(ClinicCreated(clinic_id=clinic.id, user_id=user_id, clinic_name=clinic.name))

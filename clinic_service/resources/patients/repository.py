@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from clinic_service.resources.patients.errors import (
     MrnRequired,
     PatientLimitReached,
     PatientNotFound,
+    UnknownSite,
 )
 from clinic_service.resources.patients.mrn import mrn_key
 
@@ -121,14 +122,15 @@ class PatientRepository(Repository):
     ) -> Patient:
         """Make an existing user a patient of the clinic, whose row is locked; the outbox is told.
 
-        `limit_reached`: the plan does not allow this patient. Raises MrnRequired, DuplicateMrn, PatientLimitReached and
-        DuplicatePatient, in this order.
+        `limit_reached`: the plan does not allow this patient. `require_sites`: sites that the clinic does not have are
+        refused instead of dropped. Raises MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and
+        UnknownSite, in this order.
         """
         patient = enrolment.to_patient(clinic, self._uow.now)
         self.settle_mrn(clinic, patient)
         if limit_reached:
             raise PatientLimitReached
-        self.add(patient, enrolment.tag_ids, enrolment.site_ids)
+        self.add(patient, enrolment.tag_ids, enrolment.site_ids, require_sites=require_sites)
         event = PatientAdded(patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated)
         Outbox(self._uow).add(event)
         return patient
@@ -150,10 +152,18 @@ class PatientRepository(Repository):
         parameters = {"clinic_id": patient.clinic_id, "mrn_key": key, "id": patient.id}
         return self._uow.execute(_OTHER_WITH_MRN, parameters).first() is not None
 
-    def add(self, patient: Patient, tag_ids: Iterable[str] = (), site_ids: Iterable[str] = ()) -> None:
+    def add(
+        self,
+        patient: Patient,
+        tag_ids: Collection[str] = (),
+        site_ids: Collection[str] = (),
+        *,
+        require_sites: bool = False,
+    ) -> None:
         """Store a new patient with those of the tags and sites that the clinic has; the others are dropped.
 
-        The outbox is not told. Raises DuplicatePatient and DuplicateMrn; the transaction is of no use afterwards.
+        With `require_sites`, other sites are refused. The outbox is not told. Raises DuplicatePatient, DuplicateMrn and
+        UnknownSite; the transaction is of no use afterwards.
         """
         patient.mrn_key = mrn_key(patient.mrn)
         self._uow.session.add(patient)
@@ -163,6 +173,8 @@ class PatientRepository(Repository):
         if tags:
             self._uow.execute(_ADD_TAGS, [key | {"tag_id": tag_id} for tag_id in tags])
         sites = self._known(_KNOWN_SITES, patient.clinic_id, site_ids)
+        if require_sites and len(sites) < len(set(site_ids)):
+            raise UnknownSite
         if sites:
             rows = [key | {"site_id": site_id, "position": position} for position, site_id in enumerate(sites)]
             self._uow.execute(_ADD_SITES, rows)

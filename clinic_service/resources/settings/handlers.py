@@ -5,7 +5,50 @@ from __future__ import annotations
 from typing import Any
 
 from clinic_service.context import Context
-from clinic_service.resources.settings.schemas import PatientCount, patient_count_schema
+from clinic_service.resources.settings import service
+from clinic_service.resources.settings.schemas import (
+    PatientCount,
+    ehr_settings_schema,
+    membership_restriction_schema,
+    mrn_settings_schema,
+    patient_count_schema,
+    patient_count_settings_schema,
+)
+
+
+def list_membership_restrictions(ctx: Context, clinic_id: str) -> Any:
+    """Who may join the clinic."""
+    ctx.uow.clinics.require(clinic_id)
+    return _restrictions(ctx, clinic_id)
+
+
+def update_membership_restrictions(ctx: Context, clinic_id: str, body: Any) -> Any:
+    """Replace the rules on who may join the clinic."""
+    service.replace_restrictions(ctx.uow, clinic_id, body.get("restrictions", ()))
+    return _restrictions(ctx, clinic_id)
+
+
+def get_mrn_settings(ctx: Context, clinic_id: str) -> Any:
+    """How the clinic treats medical record numbers."""
+    ctx.uow.clinics.require(clinic_id)
+    return mrn_settings_schema.dump(ctx.uow.settings.get_mrn(clinic_id))
+
+
+def update_mrn_settings(ctx: Context, clinic_id: str, body: Any) -> Any:
+    """Decide how the clinic treats medical record numbers."""
+    service.set_mrn_settings(ctx.uow, clinic_id, required=body["required"], unique=body["unique"])
+    return mrn_settings_schema.dump(ctx.uow.settings.get_mrn(clinic_id))
+
+
+def get_patient_count_settings(ctx: Context, clinic_id: str) -> Any:
+    """The patient limits that apply to the clinic."""
+    return ctx.uow.clinics.patient_count_settings(clinic_id)
+
+
+def update_patient_count_settings(ctx: Context, clinic_id: str, body: Any) -> Any:
+    """Replace the patient limits of the clinic."""
+    service.set_patient_limits(ctx.uow, clinic_id, patient_count_settings_schema.load(body))
+    return ctx.uow.clinics.patient_count_settings(clinic_id)
 
 
 def get_patient_count(ctx: Context, clinic_id: str) -> Any:
@@ -15,3 +58,30 @@ def get_patient_count(ctx: Context, clinic_id: str) -> Any:
     counts = ctx.uow.patients.count(clinic_id, demo_user_id)
     by_provider = ctx.uow.patients.count_by_provider(clinic_id, demo_user_id)
     return patient_count_schema.dump(PatientCount(counts.total, counts.demo, counts.plan, by_provider))
+
+
+def refresh_patient_count(ctx: Context, clinic_id: str) -> None:
+    """Nothing, for a clinic that exists: counts are always taken anew."""
+    ctx.uow.clinics.require(clinic_id)
+
+
+def get_ehr_settings(ctx: Context, clinic_id: str) -> Any:
+    """How the clinic is connected to its health record system."""
+    ctx.uow.clinics.require(clinic_id)
+    return _ehr_settings(ctx, clinic_id)
+
+
+def update_ehr_settings(ctx: Context, clinic_id: str, body: Any) -> Any:
+    """Replace how the clinic is connected to its health record system."""
+    service.set_ehr_settings(ctx.uow, clinic_id, ehr_settings_schema.load(body))
+    return _ehr_settings(ctx, clinic_id)
+
+
+def _restrictions(ctx: Context, clinic_id: str) -> Any:
+    rows = ctx.uow.settings.list_restrictions(clinic_id)
+    return {"restrictions": membership_restriction_schema.dump(rows, many=True)}
+
+
+def _ehr_settings(ctx: Context, clinic_id: str) -> Any:
+    # Read through the schema as a body would be, because it knows what stands in for what was stored empty.
+    return ehr_settings_schema.dump(ehr_settings_schema.load(ctx.uow.settings.get_ehr(clinic_id)))

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import fields, post_load
 
-from clinic_service.serialization import Computed, WireSchema
+from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
+
+
+class _Document:
+    """Makes a schema read an object that has every member as an attribute, None for one that is absent.
+
+    That is what schemas write from, so a body becomes the document that is stored, and a stored one the answer.
+    """
+
+    fields: dict[str, fields.Field[Any]]
+
+    @post_load
+    def _to_object(self, data: dict[str, Any], **_: Any) -> SimpleNamespace:
+        return SimpleNamespace(**{**dict.fromkeys(self.fields), **data})
+
+
+class _TextOr(fields.String):
+    """Text for which something else stands where it was stored empty."""
+
+    def __init__(self, stand_in: str) -> None:
+        super().__init__(load_default=stand_in)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:  # noqa: ARG002
+        return str(value or self.load_default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +70,96 @@ class PatientCountSchema(WireSchema):
     providers = Computed(_providers)
 
 
+class PatientCountLimitSchema(_Document, WireSchema):
+    """`patientCountLimit.v1`."""
+
+    plan = fields.Integer()
+    start_date = WireTime()
+    end_date = WireTime()
+
+
+class PatientCountSettingsSchema(_Document, WireSchema):
+    """`patientCountSettings.v1`."""
+
+    hard_limit = fields.Nested(PatientCountLimitSchema)
+    soft_limit = fields.Nested(PatientCountLimitSchema)
+
+
+class MembershipRestrictionSchema(WireSchema):
+    """`membershipRestriction.v1`, from a row."""
+
+    email_domain = fields.String()
+    required_idp = fields.String()
+
+
+class MrnSettingsSchema(WireSchema):
+    """`mrnSettings.v1`, from a row or a clinic."""
+
+    required = fields.Boolean(attribute="mrn_required")
+    unique = fields.Boolean(attribute="mrn_unique")
+
+
+class EhrDestinationsSchema(_Document, WireSchema):
+    """`ehrDestinations.v1`."""
+
+    flowsheet = fields.String()
+    results = fields.String()
+    notes = fields.String()
+
+
+class EhrProceduresSchema(_Document, WireSchema):
+    """`ehrProcedures.v1`."""
+
+    enable_summary_reports = fields.String()
+    disable_summary_reports = fields.String()
+    create_account = fields.String()
+    create_account_and_enable_reports = fields.String()
+
+
+class ScheduledReportsSchema(_Document, WireSchema):
+    """`scheduledReports.v1`. The kind of note means something only while a report follows each upload."""
+
+    on_upload_enabled = fields.Boolean()
+    on_upload_note_event_type = WireEnum()
+    cadence = _TextOr("14d")
+
+
+class EhrTagsSchema(_Document, WireSchema):
+    """`ehrTagsSettings.v1`."""
+
+    codes = fields.List(fields.String())
+    separator = fields.String()
+
+
+class EhrFlowsheetsSchema(_Document, WireSchema):
+    """`ehrFlowsheetSettings.v1`."""
+
+    icode = fields.Boolean()
+
+
+class EhrNotesSchema(_Document, WireSchema):
+    """`ehrNoteSettings.v1`."""
+
+    include_gmi = fields.Boolean(data_key="includeGMI", load_default=False)
+
+
+class EhrSettingsSchema(_Document, WireSchema):
+    """`ehrSettings.v1`: reads bodies and stored settings, with what stands in for what is not there."""
+
+    enabled = fields.Boolean()
+    source_id = fields.String()
+    destination_ids = fields.Nested(EhrDestinationsSchema)
+    procedure_codes = fields.Nested(EhrProceduresSchema)
+    mrn_id_type = _TextOr("MRN")
+    provider = WireEnum()
+    scheduled_reports = fields.Nested(ScheduledReportsSchema)
+    tags = fields.Nested(EhrTagsSchema)
+    flowsheets = fields.Nested(EhrFlowsheetsSchema)
+    notes = fields.Nested(EhrNotesSchema, load_default=lambda: EhrNotesSchema().load({}))
+
+
 patient_count_schema = PatientCountSchema()
+patient_count_settings_schema = PatientCountSettingsSchema()
+membership_restriction_schema = MembershipRestrictionSchema()
+mrn_settings_schema = MrnSettingsSchema()
+ehr_settings_schema = EhrSettingsSchema()

@@ -1,0 +1,33 @@
+"""The ways in which what is asked of an invitation can fail."""
+
+from __future__ import annotations
+
+from clinic_service.errors import Conflict, Forbidden, NotFound
+
+
+class InviteNotFound(NotFound):
+    message = "The invitation was not found."
+
+
+class InvitedClinicianNotFound(NotFound):
+    message = "The invited clinician was not found."
+
+
+class InviteNotPending(Forbidden):
+    message = "The invitation cannot be answered any more."
+
+
+class NotAdmitted(Forbidden):
+    message = "The membership restrictions of the clinic do not admit the caller."
+
+
+class AlreadyMember(Conflict):
+    message = "The user is already a member of the clinic."
+
+
+class AlreadyPatient(Conflict):
+    message = "The user is already a patient of the clinic."
+
+
+class DuplicateOffer(Conflict):
+    message = "The user has offered access to the clinic already, and the offer is pending."

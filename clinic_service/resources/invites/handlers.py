@@ -1,0 +1,229 @@
+"""The operations of `spec/clinic/paths/invites.yaml`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from clinic_service.context import Context
+from clinic_service.errors import BadRequest, Finding
+from clinic_service.gateways.accounts import AccountNotFound, Profile
+from clinic_service.gateways.user_ids import is_user_id
+from clinic_service.resources.clinicians.schemas import clinician_schema
+from clinic_service.resources.invites import offers, service
+from clinic_service.resources.invites.descriptions import InviteDescription, Profiles, creator_profiles, profile_of
+from clinic_service.resources.invites.errors import InvitedClinicianNotFound, InviteNotFound
+from clinic_service.resources.invites.schemas import acceptance_schema, confirmation_schema
+from clinic_service.resources.patients.schemas import patient_schema
+
+
+class _Known(NamedTuple):
+    """A person, and the profiles of those who invited them."""
+
+    invitee: service.Invitee
+    profiles: Profiles
+
+
+def prepare_invite_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> service.Sending:
+    """Look up who has the invited address, and the name of the caller."""
+    ctx.uow.clinics.require_migrated(clinic_id)
+    return _sending(ctx, body["email"], ctx.caller.id)
+
+
+def invite_clinician(ctx: Context, clinic_id: str, body: dict[str, Any], prepared: service.Sending) -> Any:
+    """Invite a person to join a clinic."""
+    clinician = service.invite(ctx.uow, clinic_id, body["email"], body["roles"], prepared, ctx.caller.id)
+    return clinician_schema.dump(clinician)
+
+
+def prepare_get_clinician_invite(ctx: Context, clinic_id: str, invite_id: str) -> Profiles:
+    """Look up who made the invitation."""
+    return creator_profiles(ctx.services.accounts, [_pending(ctx, clinic_id, invite_id).creator_id])
+
+
+def get_clinician_invite(ctx: Context, clinic_id: str, invite_id: str, prepared: Profiles) -> Any:
+    """One invitation of a clinic that waits for an answer."""
+    row = _pending(ctx, clinic_id, invite_id)
+    return confirmation_schema.dump(InviteDescription(row, profile_of(prepared, row.creator_id), row.clinic_name))
+
+
+def prepare_resend_invite(ctx: Context, clinic_id: str, invite_id: str) -> service.Sending:
+    """Look up who has the invited address by now, and who made the invitation."""
+    ctx.uow.clinics.require(clinic_id)
+    clinician = ctx.uow.clinicians.find_invited_row(clinic_id, invite_id)
+    if clinician is None:
+        raise InviteNotFound
+    terms = ctx.uow.invites.find_terms(clinic_id, invite_id)
+    return _sending(ctx, clinician.email or "", terms.creator_id if terms else ctx.caller.id)
+
+
+def resend_invite(ctx: Context, clinic_id: str, invite_id: str, prepared: service.Sending) -> Any:
+    """Send the mail of an invitation once more."""
+    return confirmation_schema.dump(service.resend(ctx.uow, clinic_id, invite_id, prepared, ctx.caller.id))
+
+
+def delete_invite(ctx: Context, clinic_id: str, invite_id: str) -> None:
+    """Take an invitation back."""
+    service.withdraw(ctx.uow, clinic_id, invite_id)
+
+
+def get_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> Any:
+    """The pending clinician behind an invitation."""
+    row = ctx.uow.clinicians.find_invited_row(clinic_id, invite_id)
+    if row is None:
+        raise InvitedClinicianNotFound
+    return clinician_schema.dump(row)
+
+
+def prepare_associate_clinician_to_user(
+    ctx: Context,
+    clinic_id: str,
+    invite_id: str,  # noqa: ARG001
+    body: dict[str, str],
+) -> Profile:
+    """Look up the user who is to become a member."""
+    user_id = body["userId"]
+    if not is_user_id(user_id):
+        # The published schema does not say so, and a directory must not be asked for what is no id.
+        raise BadRequest(findings=[Finding("/body/userId", "pattern")])
+    ctx.uow.clinics.require_migrated(clinic_id)
+    if ctx.services.accounts.find_account(user_id) is None:
+        raise AccountNotFound
+    return ctx.services.accounts.find_profile(user_id)
+
+
+def associate_clinician_to_user(
+    ctx: Context, clinic_id: str, invite_id: str, body: dict[str, str], prepared: Profile
+) -> Any:
+    """Make a user a member in the place of a pending clinician."""
+    name = service.profile_name(prepared)
+    return clinician_schema.dump(service.associate(ctx.uow, clinic_id, invite_id, body["userId"], name))
+
+
+def delete_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> None:
+    """Remove a pending clinician."""
+    service.remove_invited(ctx.uow, clinic_id, invite_id)
+
+
+def prepare_list_clinician_invites(ctx: Context, user_id: str) -> _Known:
+    """Look up the addresses of the user, and those who invited them."""
+    invitee = service.look_up_invitee(ctx.services.accounts, user_id)
+    rows = ctx.uow.invites.list_addressed(user_id, invitee.emails)
+    return _Known(invitee, creator_profiles(ctx.services.accounts, (row.creator_id for row in rows)))
+
+
+def list_clinician_invites(ctx: Context, user_id: str, prepared: _Known) -> Any:  # noqa: ARG001
+    """The invitations to join a clinic that wait for a person's answer."""
+    provider = ctx.caller.identity_provider
+    invites = service.link_and_list(ctx.uow, prepared.invitee, provider, prepared.profiles)
+    return confirmation_schema.dump(invites, many=True)
+
+
+def prepare_accept_clinician_invite(ctx: Context, user_id: str, invite_id: str) -> service.Acceptance:
+    """Look up the addresses and the name of the user."""
+    invitee = service.look_up_invitee(ctx.services.accounts, user_id)
+    clinic_id = service.get_clinic_inviting(ctx.uow, invite_id, invitee)
+    profile = ctx.services.accounts.find_profile(user_id)
+    return service.Acceptance(invitee, clinic_id, service.profile_name(profile))
+
+
+def accept_clinician_invite(
+    ctx: Context,
+    user_id: str,  # noqa: ARG001
+    invite_id: str,
+    prepared: service.Acceptance,
+) -> Any:
+    """Join the clinic that sent an invitation."""
+    return clinician_schema.dump(service.accept(ctx.uow, invite_id, prepared, ctx.caller.identity_provider))
+
+
+def prepare_dismiss_clinician_invite(ctx: Context, user_id: str, invite_id: str) -> service.Acceptance:
+    """Look up the addresses of the user."""
+    invitee = service.look_up_invitee(ctx.services.accounts, user_id)
+    return service.Acceptance(invitee, service.get_clinic_inviting(ctx.uow, invite_id, invitee), None)
+
+
+def dismiss_clinician_invite(
+    ctx: Context,
+    user_id: str,  # noqa: ARG001
+    invite_id: str,
+    prepared: service.Acceptance,
+) -> None:
+    """Turn an invitation down."""
+    service.dismiss(ctx.uow, prepared.clinic_id, invite_id, prepared.invitee)
+
+
+def prepare_get_patient_invites(ctx: Context, clinic_id: str) -> Profiles:
+    """Look up the patients who wait."""
+    rows = ctx.uow.invites.list_offers(clinic_id)
+    return creator_profiles(ctx.services.accounts, (row.creator_id for row in rows))
+
+
+def get_patient_invites(ctx: Context, clinic_id: str, prepared: Profiles) -> Any:
+    """The offers of patients that wait for the clinic's answer."""
+    rows = ctx.uow.invites.list_offers(clinic_id)
+    return confirmation_schema.dump(
+        [InviteDescription(row, profile_of(prepared, row.creator_id)) for row in rows], many=True
+    )
+
+
+def prepare_accept_patient_invitation(
+    ctx: Context, clinic_id: str, invite_id: str, body: dict[str, Any] | None
+) -> offers.Acceptance:
+    """Look up the account and the profile of the patient who made the offer."""
+    given = acceptance_schema.load(body or {})
+    return offers.look_up_acceptance(ctx.uow, ctx.services.accounts, clinic_id, invite_id, given)
+
+
+def accept_patient_invitation(
+    ctx: Context,
+    clinic_id: str,
+    invite_id: str,
+    body: dict[str, Any] | None,  # noqa: ARG001 - read by the preparation
+    prepared: offers.Acceptance,
+) -> Any:
+    """Accept the offer of a patient."""
+    patient_id = offers.accept(ctx.uow, clinic_id, invite_id, prepared)
+    return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
+
+
+def prepare_delete_patient_invite(ctx: Context, clinic_id: str, invite_id: str) -> Profile:
+    """Look up the patient who made the offer."""
+    terms = ctx.uow.invites.find_terms(clinic_id, invite_id)
+    if terms is None:
+        raise InviteNotFound
+    return profile_of(creator_profiles(ctx.services.accounts, [terms.creator_id]), terms.creator_id)
+
+
+def delete_patient_invite(ctx: Context, clinic_id: str, invite_id: str, prepared: Profile) -> Any:
+    """Withdraw the offer of a patient, or decline it."""
+    return confirmation_schema.dump(offers.close(ctx.uow, clinic_id, invite_id, prepared, ctx.caller))
+
+
+def prepare_invite_clinic(ctx: Context, user_id: str, body: dict[str, Any]) -> offers.Offerer:
+    """Look up the account and the profile of the patient."""
+    return offers.look_up_offerer(ctx.uow, ctx.services.accounts, body["shareCode"], user_id)
+
+
+def invite_clinic(
+    ctx: Context,
+    user_id: str,  # noqa: ARG001 - read by the preparation
+    body: dict[str, Any],
+    prepared: offers.Offerer,
+) -> Any:
+    """Offer a clinic access to a patient's data."""
+    offer = offers.offer_access(ctx.uow, body["shareCode"], body["permissions"], prepared)
+    return confirmation_schema.dump(offer)
+
+
+def _pending(ctx: Context, clinic_id: str, invite_id: str) -> Any:
+    row = ctx.uow.invites.find_pending_clinician(clinic_id, invite_id)
+    if row is None:
+        raise InviteNotFound
+    return row
+
+
+def _sending(ctx: Context, email: str, creator_id: str) -> service.Sending:
+    accounts = ctx.services.accounts
+    account = accounts.find_by_email(email)
+    profiles = creator_profiles(accounts, [creator_id])
+    return service.Sending(account.user_id if account else None, profile_of(profiles, creator_id))

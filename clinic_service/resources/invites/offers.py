@@ -1,0 +1,174 @@
+"""What happens to the invitations in which patients offer a clinic access to their data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from clinic_service.auth.caller import Caller
+from clinic_service.errors import Unavailable
+from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts, Profile
+from clinic_service.models import Clinic, InviteStatus, InviteType, Permission
+from clinic_service.outbox.events import LOG_IN_PATH, AccessOffered
+from clinic_service.resources.invites.descriptions import InviteDescription
+from clinic_service.resources.invites.errors import AlreadyPatient, InviteNotFound, InviteNotPending
+from clinic_service.resources.patients.enrolment import Enrolment
+from clinic_service.unit_of_work import UnitOfWork
+
+# Custody comes from making an account, so nobody can offer it.
+OFFERED = (Permission.VIEW, Permission.UPLOAD, Permission.NOTE)
+LIFETIME = timedelta(days=7)
+_SUPPRESSED = "patientClinicInvitation"
+_UNNAMED_PATIENT = "A patient"
+_CLOSABLE = (InviteStatus.PENDING, InviteStatus.DECLINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Offerer:
+    """A person who offers access to their data, as the directory knows them."""
+
+    account: Account
+    profile: Profile
+
+    @property
+    def name(self) -> str:
+        """The name of the patient, who is not always the owner of the account."""
+        return self.profile.patient_full_name or self.profile.full_name or _UNNAMED_PATIENT
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What the clinic says about the new patient, and who that is; nobody is looked up who is its patient already."""
+
+    given: Mapping[str, Any]
+    patient: Offerer | None = None
+
+
+def look_up_offerer(uow: UnitOfWork, accounts: Accounts, share_code: str, user_id: str) -> Offerer:
+    """Raises ClinicNotFound when no clinic has the share code, then AccountNotFound."""
+    uow.clinics.get_id_by_share_code(share_code)
+    return _find(accounts, user_id)
+
+
+def look_up_acceptance(
+    uow: UnitOfWork, accounts: Accounts, clinic_id: str, key: str, given: Mapping[str, Any]
+) -> Acceptance:
+    """Raises InviteNotFound, InviteNotPending and AccountNotFound."""
+    terms = uow.invites.find_terms(clinic_id, key)
+    creator_id = _answerable(terms, uow.now)
+    if uow.patients.is_patient(clinic_id, creator_id):
+        return Acceptance(given)
+    return Acceptance(given, _find(accounts, creator_id))
+
+
+def offer_access(uow: UnitOfWork, share_code: str, permissions: Iterable[str], offerer: Offerer) -> InviteDescription:
+    """Offer the clinic with that share code access for a week, and tell its administrators.
+
+    Raises ClinicNotFound, AlreadyPatient and DuplicateOffer.
+    """
+    clinic = uow.clinics.lock(uow.clinics.get_id_by_share_code(share_code))
+    user_id = offerer.account.user_id
+    if uow.patients.is_patient(clinic.id, user_id):
+        raise AlreadyPatient
+    uow.invites.close_expired_offers(clinic.id, user_id)
+    invite = uow.invites.add(
+        clinic.id,
+        InviteType.PATIENT,
+        email=offerer.account.username,
+        creator_id=user_id,
+        context=_limited(permissions),
+        expires_at=uow.now + LIFETIME,
+    )
+    if not (clinic.suppressed_notifications or {}).get(_SUPPRESSED):
+        _tell_admins(uow, clinic, offerer.name)
+    return InviteDescription(invite, offerer.profile)
+
+
+def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) -> str:
+    """Make the person who made the offer a patient, if they are none yet; gives their user id.
+
+    Raises ClinicNotFound, InviteNotFound, InviteNotPending, MrnRequired, DuplicateMrn and UnknownSite.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    invite = uow.invites.find(clinic_id, key)
+    creator_id = _answerable(invite, uow.now)
+    # Whoever is a patient already, a custodial one as well, keeps the record they have.
+    if not uow.patients.is_patient(clinic_id, creator_id):
+        offered = (invite.context if invite else None) or {}
+        uow.patients.enrol(clinic, _enrolment(acceptance, _limited(offered)), require_sites=True)
+    uow.invites.complete_offer(clinic_id, key)
+    return creator_id
+
+
+def close(uow: UnitOfWork, clinic_id: str, key: str, profile: Profile, caller: Caller) -> InviteDescription:
+    """Withdraw the offer when the caller made it, decline it otherwise.
+
+    Raises ClinicNotFound, InviteNotFound and InviteNotPending.
+    """
+    uow.clinics.lock(clinic_id)
+    invite = uow.invites.find(clinic_id, key)
+    if invite is None:
+        raise InviteNotFound
+    if invite.type is not InviteType.PATIENT or invite.status not in _CLOSABLE:
+        raise InviteNotPending
+    end = InviteStatus.CANCELED if caller.person_id == invite.creator_id else InviteStatus.DECLINED
+    if invite.status is not end:
+        invite.status = end
+        invite.modified = max(invite.modified, uow.now)
+    return InviteDescription(invite, profile)
+
+
+def _find(accounts: Accounts, user_id: str) -> Offerer:
+    account = accounts.find_account(user_id)
+    if account is None:
+        raise AccountNotFound
+    return Offerer(account, accounts.find_profile(user_id))
+
+
+def _answerable(invite: Any, now: datetime) -> str:
+    """The creator of the invitation, if it is an offer that waits. Raises InviteNotFound and InviteNotPending.
+
+    An offer that has expired is as if it had never been.
+    """
+    if invite is None:
+        raise InviteNotFound
+    if invite.status is not InviteStatus.PENDING or invite.type is not InviteType.PATIENT:
+        raise InviteNotPending
+    if invite.expires_at is not None and invite.expires_at <= now:
+        raise InviteNotFound
+    creator_id: str = invite.creator_id
+    return creator_id
+
+
+def _limited(permissions: Iterable[str]) -> dict[str, Any]:
+    given = frozenset(permissions)
+    return {permission.value: {} for permission in OFFERED if permission in given}
+
+
+def _enrolment(acceptance: Acceptance, permissions: Iterable[str]) -> Enrolment:
+    given, patient = acceptance.given, acceptance.patient
+    if patient is None:
+        # The record has gone since the look-up found it; the next attempt will look again.
+        raise Unavailable
+    profile = patient.profile
+    if given.get("mrn") is not None and not given["mrn"].strip():
+        # The clinic says that there is no number, and that wins over the profile.
+        profile = replace(profile, mrn=None)
+    return Enrolment(patient.account, profile, permissions=tuple(permissions), **given)
+
+
+def _tell_admins(uow: UnitOfWork, clinic: Clinic, careteam_name: str) -> None:
+    uow.outbox.add(
+        *(
+            AccessOffered(
+                clinic_id=clinic.id,
+                user_id=user_id,
+                clinic_name=clinic.name or "",
+                careteam_name=careteam_name,
+                web_path=LOG_IN_PATH,
+            )
+            for user_id in uow.invites.admin_ids(clinic.id)
+        )
+    )

@@ -1,0 +1,37 @@
+"""Who is admitted to a clinic: a rule about the address a person signs in with and the provider of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Restriction(NamedTuple):
+    """One way to be admitted: an address of this domain and, if named, a session of this identity provider."""
+
+    email_domain: str
+    required_idp: str | None
+
+
+class Verdict(NamedTuple):
+    """Whether a person may accept; if not, through which provider they might, if there is one."""
+
+    can_accept: bool
+    required_idp: str | None = None
+
+
+def judge(restrictions: Iterable[Restriction], email: str, identity_provider: str | None) -> Verdict:
+    """Try every restriction: one that is met is enough. Without any, everybody is admitted."""
+    restrictions = list(restrictions)
+    domain = email.rpartition("@")[2].casefold()
+    required = [
+        (entry.required_idp or "") for entry in restrictions if domain and _folded(entry.email_domain) == domain
+    ]
+    present = _folded(identity_provider)
+    if not restrictions or any(not idp or _folded(idp) == present for idp in required):
+        return Verdict(can_accept=True)
+    return Verdict(can_accept=False, required_idp=required[0] if required else None)
+
+
+def _folded(text: str | None) -> str:
+    return (text or "").casefold()

@@ -1,0 +1,77 @@
+"""How invitations are spelled on the wire."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from marshmallow import fields
+
+from clinic_service.gateways.accounts import Profile
+from clinic_service.gateways.user_ids import is_user_id
+from clinic_service.models import InviteType
+from clinic_service.resources.invites.descriptions import InviteDescription
+from clinic_service.resources.patients.schemas import CreatePatientSchema
+from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
+
+
+def _creator_id(invite: InviteDescription) -> str:
+    # A service has a name instead of an account, and clients expect a user id.
+    creator_id: str = invite.creator_id
+    return creator_id if is_user_id(creator_id) else ""
+
+
+def _creator(invite: InviteDescription) -> dict[str, Any]:
+    by_clinic = invite.type == InviteType.CLINICIAN
+    creator: dict[str, Any] = {
+        "userid": _creator_id(invite),
+        # That an administrator is a patient, too, is nobody's business here.
+        "profile": {
+            "fullName": invite.creator.full_name or "",
+            "patient": {} if by_clinic else _patient(invite.creator),
+        },
+    }
+    if by_clinic:
+        creator |= {"clinicId": invite.clinic_id, "clinicName": invite.clinic_name or ""}
+    return creator
+
+
+def _patient(profile: Profile) -> dict[str, Any]:
+    members = {
+        "fullName": profile.patient_full_name,
+        "birthday": profile.birthday,
+        "diagnosisDate": profile.diagnosis_date,
+        "isOtherPerson": profile.is_other_person,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _restrictions(invite: InviteDescription) -> dict[str, Any] | None:
+    verdict = invite.verdict
+    if verdict is None:
+        return None
+    required = {"requiredIdp": verdict.required_idp} if verdict.required_idp else {}
+    return {"canAccept": verdict.can_accept} | required
+
+
+class ConfirmationSchema(WireSchema):
+    """`confirmation.v1`, from an `InviteDescription`."""
+
+    # Required in answers; a patient need not have an address.
+    when_none: ClassVar[dict[str, str]] = {"email": ""}
+
+    key = fields.String()
+    type = WireEnum()
+    status = WireEnum()
+    email = fields.String()
+    creator_id = Computed(_creator_id)
+    creator = Computed(_creator)
+    context = fields.Raw()
+    restrictions = Computed(_restrictions)
+    created = WireTime()
+    modified = WireTime()
+    expires_at = WireTime()
+
+
+confirmation_schema = ConfirmationSchema()
+# `AcceptPatientInvitation`: what a clinic says about somebody who becomes its patient, apart from what it is not to say.
+acceptance_schema = CreatePatientSchema(exclude=("permissions", "is_migrated", "legacy_clinician_id"))

@@ -1,0 +1,231 @@
+"""What happens to the invitations of clinics to clinicians.
+
+A pending clinician and its invitation have the same key and live and end together. One that a service recorded by itself
+has no invitation until it is sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from clinic_service.gateways.accounts import Accounts, Profile
+from clinic_service.models import Clinic, Clinician, Invite, InviteStatus, InviteType
+from clinic_service.outbox.events import LOG_IN_PATH, SIGN_UP_PATH, ClinicianInvited
+from clinic_service.resources.invites.descriptions import InviteDescription, Profiles, profile_of
+from clinic_service.resources.invites.errors import (
+    AlreadyMember,
+    InvitedClinicianNotFound,
+    InviteNotFound,
+    NotAdmitted,
+)
+from clinic_service.resources.invites.restrictions import judge
+from clinic_service.unit_of_work import UnitOfWork
+
+_KEY_LENGTH = 32
+# Longer names are no names, and clients would not take them.
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What must be known to send an invitation: whose the invited address is, if anybody's, and who invites."""
+
+    user_id: str | None
+    creator: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Invitee:
+    """A person as the directory knows them: the address they sign in with, and all addresses, in lower case."""
+
+    user_id: str
+    email: str = ""
+    emails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A person who accepts, the name in their profile, and the clinic that invited them."""
+
+    invitee: Invitee
+    clinic_id: str
+    name: str | None
+
+
+def look_up_invitee(accounts: Accounts, user_id: str) -> Invitee:
+    """The person; without an account there is no address by which an invitation could be meant for them."""
+    account = accounts.find_account(user_id)
+    if account is None:
+        return Invitee(user_id)
+    emails = dict.fromkeys(email.lower() for email in (account.username, *account.emails) if email)
+    return Invitee(user_id, account.username, tuple(emails))
+
+
+def profile_name(profile: Profile) -> str | None:
+    """The name that a member takes over from the profile."""
+    return profile.full_name[:_LONGEST_NAME] if profile.full_name else None
+
+
+def invite(
+    uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], sending: Sending, creator_id: str
+) -> Clinician:
+    """Invite the person with that address; the clinician is pending until they accept.
+
+    Raises ClinicNotFound, ClinicNotMigrated, AlreadyMember and DuplicateClinician.
+    """
+    clinic = uow.clinics.lock_migrated(clinic_id)
+    if sending.user_id is not None:
+        _refuse_member(uow, clinic_id, sending.user_id)
+    clinician = uow.clinicians.add(clinic_id, email=email, roles=roles)
+    made = uow.invites.add(
+        clinic_id,
+        InviteType.CLINICIAN,
+        key=clinician.invite_id,
+        email=email,
+        creator_id=creator_id,
+        user_id=sending.user_id,
+    )
+    _send(uow, clinic, made, sending.creator)
+    return clinician
+
+
+def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending, caller_id: str) -> InviteDescription:
+    """Send the mail of a pending invitation again; the caller makes anew an invitation that is missing.
+
+    Raises ClinicNotFound, and InviteNotFound also for a clinician whose key could be none of ours.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    clinician = uow.clinicians.find_invited_row(clinic_id, key)
+    if clinician is None or len(key) != _KEY_LENGTH:
+        raise InviteNotFound
+    found = uow.invites.find(clinic_id, key)
+    if found is None:
+        found = uow.invites.add(
+            clinic_id, InviteType.CLINICIAN, key=key, email=clinician.email or "", creator_id=caller_id
+        )
+    if found.status is not InviteStatus.PENDING:
+        raise InviteNotFound
+    found.user_id = found.user_id or sending.user_id
+    found.modified = max(found.modified, uow.now)
+    _send(uow, clinic, found, sending.creator)
+    return InviteDescription(found, sending.creator, clinic.name)
+
+
+def withdraw(uow: UnitOfWork, clinic_id: str, key: str) -> None:
+    """Take a pending invitation back. Raises ClinicNotFound, and InviteNotFound when there is none to take back."""
+    uow.clinics.lock(clinic_id)
+    removed = uow.invites.remove_invited(clinic_id, key)
+    canceled = uow.invites.end(clinic_id, key, InviteStatus.CANCELED)
+    if not removed and not canceled:
+        raise InviteNotFound
+
+
+def remove_invited(uow: UnitOfWork, clinic_id: str, key: str) -> None:
+    """Remove a pending clinician, with the invitation if there is one.
+
+    Raises ClinicNotFound, ClinicNotMigrated and InvitedClinicianNotFound.
+    """
+    uow.clinics.lock_migrated(clinic_id)
+    if not uow.invites.remove_invited(clinic_id, key):
+        raise InvitedClinicianNotFound
+    uow.invites.end(clinic_id, key, InviteStatus.CANCELED)
+
+
+def associate(uow: UnitOfWork, clinic_id: str, key: str, user_id: str, name: str | None) -> Clinician:
+    """Make the user a member in the place of a pending clinician.
+
+    Raises ClinicNotFound, ClinicNotMigrated, InvitedClinicianNotFound and AlreadyMember.
+    """
+    uow.clinics.lock_migrated(clinic_id)
+    clinician = uow.clinicians.find_invited(clinic_id, key)
+    if clinician is None:
+        raise InvitedClinicianNotFound
+    _refuse_member(uow, clinic_id, user_id)
+    return _admit(uow, clinician, key, user_id, name)
+
+
+def link_and_list(
+    uow: UnitOfWork, invitee: Invitee, identity_provider: str | None, profiles: Profiles
+) -> Sequence[InviteDescription]:
+    """The invitations that wait for the person's answer, newest first; those sent to an address are tied to them first.
+
+    Each tells whether it can be accepted in a session of that identity provider.
+    """
+    uow.invites.link(invitee.user_id, invitee.emails)
+    rows = uow.invites.list_addressed(invitee.user_id, invitee.emails)
+    restrictions = uow.invites.restrictions({row.clinic_id for row in rows})
+    return [
+        InviteDescription(
+            row,
+            profile_of(profiles, row.creator_id),
+            row.clinic_name,
+            judge(restrictions.get(row.clinic_id, ()), invitee.email, identity_provider),
+        )
+        for row in rows
+    ]
+
+
+def accept(uow: UnitOfWork, key: str, acceptance: Acceptance, identity_provider: str | None) -> Clinician:
+    """Make the person a member of the clinic that invited them.
+
+    Raises InviteNotFound, NotAdmitted, ClinicNotMigrated and AlreadyMember, in this order.
+    """
+    clinic_id, invitee = acceptance.clinic_id, acceptance.invitee
+    _lock_addressed(uow, clinic_id, key, invitee)
+    restrictions = uow.invites.restrictions([clinic_id]).get(clinic_id, ())
+    if not judge(restrictions, invitee.email, identity_provider).can_accept:
+        raise NotAdmitted
+    uow.clinics.require_migrated(clinic_id)
+    _refuse_member(uow, clinic_id, invitee.user_id)
+    clinician = uow.clinicians.find_invited(clinic_id, key)
+    if clinician is None:
+        raise InviteNotFound
+    return _admit(uow, clinician, key, invitee.user_id, acceptance.name)
+
+
+def dismiss(uow: UnitOfWork, clinic_id: str, key: str, invitee: Invitee) -> None:
+    """Turn an invitation down; the clinic may invite the address again at once. Raises InviteNotFound."""
+    _lock_addressed(uow, clinic_id, key, invitee)
+    uow.invites.remove_invited(clinic_id, key)
+    uow.invites.end(clinic_id, key, InviteStatus.DECLINED)
+
+
+def get_clinic_inviting(uow: UnitOfWork, key: str, invitee: Invitee) -> str:
+    """The clinic of a pending invitation that is addressed to the person. Raises InviteNotFound."""
+    clinic_id: str | None = uow.invites.find_clinic_inviting(key, invitee.user_id, invitee.emails)
+    if clinic_id is None:
+        raise InviteNotFound
+    return clinic_id
+
+
+def _lock_addressed(uow: UnitOfWork, clinic_id: str, key: str, invitee: Invitee) -> None:
+    """Lock the clinic, and make sure that the invitation still waits for the person's answer."""
+    uow.clinics.lock(clinic_id)
+    if get_clinic_inviting(uow, key, invitee) != clinic_id:
+        raise InviteNotFound
+
+
+def _refuse_member(uow: UnitOfWork, clinic_id: str, user_id: str) -> None:
+    if uow.clinicians.find_row(clinic_id, user_id) is not None:
+        raise AlreadyMember
+
+
+def _admit(uow: UnitOfWork, clinician: Clinician, key: str, user_id: str, name: str | None) -> Clinician:
+    uow.clinicians.admit(clinician, user_id, name)
+    uow.invites.complete(clinician.clinic_id, key, user_id)
+    return clinician
+
+
+def _send(uow: UnitOfWork, clinic: Clinic, sent: Invite, creator: Profile) -> None:
+    clinic_name = clinic.name or ""
+    uow.outbox.add(
+        ClinicianInvited(
+            clinic_id=clinic.id,
+            clinic_name=clinic_name,
+            # A service has no name of its own to show.
+            creator_name=creator.full_name or clinic_name,
+            email=sent.email or "",
+            web_path=LOG_IN_PATH if sent.user_id else SIGN_UP_PATH,
+        )
+    )

@@ -1,0 +1,13 @@
+"""The ways in which what is asked of settings can fail."""
+
+from __future__ import annotations
+
+from clinic_service.errors import BadRequest, NotFound
+
+
+class SettingsNotFound(NotFound):
+    message = "The clinic has no such settings."
+
+
+class LimitEndsBeforeStart(BadRequest):
+    message = "The start of a limit must not lie after its end."

@@ -1,0 +1,21 @@
+"""The ways in which what is asked of a site can fail."""
+
+from __future__ import annotations
+
+from clinic_service.errors import BadRequest, Conflict, ConstraintViolation, NotFound
+
+
+class SiteNotFound(NotFound):
+    message = "The site was not found."
+
+
+class DuplicateSiteName(Conflict):
+    message = "The clinic has a site of this name already."
+
+
+class SiteLimitReached(ConstraintViolation):
+    message = "The clinic has as many sites as it may have."
+
+
+class SameSite(BadRequest):
+    message = "A site cannot be merged into itself."

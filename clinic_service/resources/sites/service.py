@@ -1,0 +1,52 @@
+"""What can be done with a clinic's sites."""
+
+from __future__ import annotations
+
+from clinic_service.models import Site
+from clinic_service.resources.sites.errors import DuplicateSiteName, SameSite, SiteLimitReached
+from clinic_service.unit_of_work import UnitOfWork
+
+
+def create_site(uow: UnitOfWork, clinic_id: str, name: str) -> str:
+    """The id of a new site. Raises ClinicNotFound, DuplicateSiteName and SiteLimitReached, in this order."""
+    clinic = uow.clinics.lock(clinic_id)
+    taken = uow.sites.ids_by_key(clinic_id)
+    if Site.key_of(name) in taken:
+        raise DuplicateSiteName
+    if len(taken) >= Site.most_per_clinic:
+        raise SiteLimitReached
+    site = uow.sites.add(clinic_id, name.rstrip(" "))
+    uow.clinics.touch(clinic)
+    return site.id
+
+
+def rename_site(uow: UnitOfWork, clinic_id: str, site_id: str, name: str) -> None:
+    """Give a site another name. Raises ClinicNotFound, SiteNotFound and DuplicateSiteName, in this order."""
+    clinic = uow.clinics.lock(clinic_id)
+    site = uow.sites.get(clinic_id, site_id)
+    # Its own name, in whatever case, is never taken.
+    if uow.sites.ids_by_key(clinic_id).get(Site.key_of(name), site_id) != site_id:
+        raise DuplicateSiteName
+    if site.name != name.rstrip(" "):
+        uow.sites.rename(site, name.rstrip(" "))
+        uow.clinics.touch(clinic)
+
+
+def delete_site(uow: UnitOfWork, clinic_id: str, site_id: str) -> None:
+    """Delete a site; its patients stay patients of the clinic. Raises ClinicNotFound and SiteNotFound."""
+    clinic = uow.clinics.lock(clinic_id)
+    uow.sites.remove(clinic_id, site_id)
+    uow.clinics.touch(clinic)
+
+
+def merge_sites(uow: UnitOfWork, clinic_id: str, *, source_id: str, target_id: str) -> None:
+    """Move all patients of the source to the target and delete the source.
+
+    Raises SameSite, ClinicNotFound and, for either site, SiteNotFound.
+    """
+    if source_id == target_id:
+        raise SameSite
+    clinic = uow.clinics.lock(clinic_id)
+    target = uow.sites.get(clinic_id, target_id)
+    uow.sites.merge(uow.sites.get(clinic_id, source_id), target)
+    uow.clinics.touch(clinic)

@@ -1,0 +1,73 @@
+"""What can be done with a clinic's tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clinic_service.models import Site, Tag
+from clinic_service.resources.tags.errors import DuplicateTagName, NoRoomForSite, TagLimitReached
+from clinic_service.unit_of_work import UnitOfWork
+
+
+def create_tag(uow: UnitOfWork, clinic_id: str, name: str) -> str:
+    """The id of a new tag. Raises ClinicNotFound, TagLimitReached and DuplicateTagName, in this order."""
+    clinic = uow.clinics.lock(clinic_id)
+    taken = uow.tags.ids_by_key(clinic_id)
+    if len(taken) >= Tag.most_per_clinic:
+        raise TagLimitReached
+    if Tag.key_of(name) in taken:
+        raise DuplicateTagName
+    tag = uow.tags.add(clinic_id, name.strip())
+    uow.clinics.touch(clinic)
+    return tag.id
+
+
+def rename_tag(uow: UnitOfWork, clinic_id: str, tag_id: str, name: str) -> None:
+    """Give a tag another name. Raises ClinicNotFound, TagNotFound and DuplicateTagName, in this order."""
+    clinic = uow.clinics.lock(clinic_id)
+    tag = uow.tags.get(clinic_id, tag_id)
+    # Its own name, in whatever spelling, is never taken.
+    if uow.tags.ids_by_key(clinic_id).get(Tag.key_of(name), tag_id) != tag_id:
+        raise DuplicateTagName
+    if tag.name != name.strip():
+        uow.tags.rename(tag, name.strip())
+        uow.clinics.touch(clinic)
+
+
+def delete_tag(uow: UnitOfWork, clinic_id: str, tag_id: str) -> None:
+    """Take the tag from all patients and delete it; one that the clinic does not have is no error."""
+    clinic = uow.clinics.lock(clinic_id)
+    if uow.tags.remove(clinic_id, tag_id):
+        uow.clinics.touch(clinic)
+
+
+def convert_to_site(uow: UnitOfWork, clinic_id: str, tag_id: str) -> str:
+    """The id of a new site, with the name of the tag or one beside it, where all go who carried the tag, which is gone.
+
+    Raises ClinicNotFound, TagNotFound and NoRoomForSite, in this order.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    tag = uow.tags.get(clinic_id, tag_id)
+    taken = uow.sites.ids_by_key(clinic_id)
+    if len(taken) >= Site.most_per_clinic:
+        raise NoRoomForSite
+    site = uow.sites.add(clinic_id, Site.free_name(Site.name_of_tag(tag.name), taken))
+    uow.sites.admit_carriers(site, tag_id)
+    uow.tags.remove(clinic_id, tag_id)
+    uow.clinics.touch(clinic)
+    return site.id
+
+
+def give_tag(uow: UnitOfWork, clinic_id: str, tag_id: str, user_ids: Sequence[str] | None) -> None:
+    """Let patients, all for None, carry the tag. Raises ClinicNotFound and TagNotFound."""
+    uow.clinics.lock(clinic_id)
+    uow.tags.get(clinic_id, tag_id)
+    uow.tags.give(clinic_id, tag_id, user_ids)
+
+
+def take_tag(uow: UnitOfWork, clinic_id: str, tag_id: str, user_ids: Sequence[str] | None) -> None:
+    """Take the tag from patients, from all for None. Where there is no such tag there is nothing to take."""
+    # Looked for before the lock, because a clinic that is not there cannot be locked, and is no error either.
+    if uow.tags.exists(clinic_id, tag_id):
+        uow.clinics.lock(clinic_id)
+        uow.tags.take(clinic_id, tag_id, user_ids)
