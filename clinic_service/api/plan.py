@@ -10,7 +10,7 @@ from clinic_service.api.bodies import DEFAULT_LIMIT
 from clinic_service.api.operations import Handler
 from clinic_service.api.parameters import Parameters, PlanError, compile_parameters, snake_case
 from clinic_service.api.validation import Validator, Validators
-from clinic_service.auth.rules import Access, AccessRuleError, compile_access
+from clinic_service.auth.rules import Access, compile_access
 from clinic_service.specification.apis import Api, Operation
 
 JSON = "application/json"
@@ -41,17 +41,22 @@ class Plan:
 
 
 def compile_plan(api: Api, operation: Operation, validators: Validators, handler: Handler | None) -> Plan:
-    """The plan of `operation`. Raises PlanError when spec and handler do not fit together."""
-    definition = operation.definition
+    """The plan of `operation`. Raises PlanError when spec and handler do not fit together, or the spec makes no sense."""
     try:
-        access = compile_access(definition.get("x-access"), operation.path)
-        parameters = compile_parameters(api, definition, validators)
-    except (AccessRuleError, PlanError) as error:
+        return _compile(api, operation, validators, handler)
+    except (ValueError, KeyError, PlanError) as error:
+        # A schema or a pattern that the validator cannot compile is a ValueError, and so is an access rule.
         raise PlanError(f"{operation.operation_id}: {error}") from None
+
+
+def _compile(api: Api, operation: Operation, validators: Validators, handler: Handler | None) -> Plan:
+    definition = operation.definition
+    access = compile_access(definition.get("x-access"), operation.path)
+    parameters = compile_parameters(api, definition, validators)
     request_body = api.resolved(definition["requestBody"]) if "requestBody" in definition else None
     answers = _answers(api, definition, validators)
     if handler:
-        _require_fitting(operation, parameters, handler, has_body=request_body is not None)
+        _require_fitting(parameters, handler, has_body=request_body is not None)
     return Plan(
         operation_id=operation.operation_id,
         access=access,
@@ -75,11 +80,11 @@ def _answers(api: Api, definition: Mapping[str, Any], validators: Validators) ->
             content = api.resolved(node).get("content", {})
             answers[int(status)] = validators.response(content[JSON]["schema"]) if JSON in content else None
     if not answers:
-        raise PlanError(f"{definition['operationId']}: no success response")
+        raise PlanError("no success response")
     return answers
 
 
-def _require_fitting(operation: Operation, parameters: Parameters, handler: Handler, *, has_body: bool) -> None:
+def _require_fitting(parameters: Parameters, handler: Handler, *, has_body: bool) -> None:
     """Refuse a handler that ignores a parameter of its operation, or asks for one that the operation does not have."""
     offered = {p.argument for p in parameters.path} | {snake_case(name) for name in parameters.query}
     offered |= {"body"} if has_body else set()
@@ -89,4 +94,4 @@ def _require_fitting(operation: Operation, parameters: Parameters, handler: Hand
         wanted = (wanted - {"query"}) | {snake_case(name) for name in parameters.query}
     if offered != wanted:
         difference = ", ".join(sorted(offered ^ wanted))
-        raise PlanError(f"{operation.operation_id}: spec and handler differ in {difference}")
+        raise PlanError(f"spec and handler differ in {difference}")

@@ -95,7 +95,9 @@ class Validators:
         self._known_names = frozenset(_property_names(document))
         self._registries = {
             form: jsonschema_rs.Registry(
-                [(f"urn:{form}", {"components": {"schemas": _transformed(schemas, schemas, form)}})]
+                [(f"urn:{form}", {"components": {"schemas": _transformed(schemas, schemas, form)}})],
+                # Otherwise what is referred to would be read as of the newest draft, where 1.0 is an integer.
+                draft=jsonschema_rs.Draft4,
             )
             for form in ("request", "response")
         }

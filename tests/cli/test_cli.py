@@ -56,10 +56,10 @@ def test_spec_bundle_is_one_document(run: CliRunner) -> None:
 
 
 def test_spec_stub_prints_what_an_operation_needs(run: CliRunner) -> None:
-    text = _ok(run.invoke(main, ["spec", "stub", "MergeSite"]))
-    assert "def merge_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> Any:" in text
-    assert "tests/api/sites/test_merge_site.py" in text
-    assert "class SiteSchema(WireSchema):" in text
+    text = _ok(run.invoke(main, ["spec", "stub", "MergeClinic"]))
+    assert "def merge_clinic(ctx: Context, clinic_id: str, body: Any) -> Any:" in text
+    assert "tests/api/merges/test_merge_clinic.py" in text
+    assert "class MergeClinicSchema(WireSchema):" in text
 
 
 def test_spec_stub_refuses_what_is_built_or_unknown(run: CliRunner) -> None:

@@ -55,12 +55,13 @@ class Request(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The status, and what the handler got: parameters by their names in the spec, and the body."""
+    """The status, what the handler got (parameters by their names in the spec), and the rules that were broken."""
 
     status: int
     path: dict[str, Any]
     query: dict[str, Any]
     body: Any
+    broken: frozenset[str] = frozenset()
 
     @property
     def accepted(self) -> bool:
@@ -85,11 +86,16 @@ class _AnyBearer(BearerSecurityHandler):  # type: ignore[misc]  # Connexion is u
 class Stock:
     """`connexion.FlaskApp` as it comes, with a security map that takes any token."""
 
-    _SECRETS = ((b"x-tidepool-session-token", b"any"), (b"verification-token", b"any"), (b"authorization", b"Bearer any"))
+    _SECRETS = (
+        (b"x-tidepool-session-token", b"any"),
+        (b"verification-token", b"any"),
+        (b"authorization", b"Bearer any"),
+    )
 
     def __init__(self, apis: list[Api]) -> None:
         self._apis = {api.name: api for api in apis}
         self._heard: dict[str, Any] = {}
+        self._loop = asyncio.Runner()
         self._app = connexion.FlaskApp("stock")
         security = {"apiKey": _AnyKey, "bearer": _AnyBearer}
         for api in apis:
@@ -108,7 +114,7 @@ class Stock:
     def ask(self, request: Request) -> Outcome:
         """What becomes of `request` here."""
         self._heard = {}
-        status = asyncio.run(self._send(request))
+        status = self._loop.run(self._send(request))
         if self._heard:
             # Where several kinds of answer are described, Connexion does not know how to send ours; it did accept.
             status = ACCEPTED
@@ -118,6 +124,9 @@ class Stock:
             # The names that handlers see have lost every character that Python would not take.
             found[place] = {n: self._heard[g] for n in names if (g := re.sub(r"\W", "", n)) in self._heard}
         return Outcome(status, found["path"], found["query"], self._heard.get("body"))
+
+    def close(self) -> None:
+        self._loop.close()
 
     async def _send(self, request: Request) -> int:
         incoming = [{"type": "http.request", "body": request.body or b"", "more_body": False}]
@@ -202,8 +211,9 @@ class Ours:
         client = WsgiClient(self._app, use_cookies=False)
         headers = {"X-Tidepool-Session-Token": self._token}
         answer = client.open("/", method=request.operation.method.upper(), headers=headers, environ_overrides=environ)
-        heard = self._heard
-        return Outcome(answer.status_code, heard.get("path", {}), heard.get("query", {}), heard.get("body"))
+        heard, broken = self._heard, [finding["rule"] for finding in answer.get_json().get("errors", [])]
+        values = heard.get("path", {}), heard.get("query", {}), heard.get("body")
+        return Outcome(answer.status_code, *values, frozenset(broken))
 
 
 def _for_services(api: Api) -> Api:

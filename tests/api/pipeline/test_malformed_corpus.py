@@ -27,7 +27,15 @@ from tests.support.running import RawServer, running_server
 
 ANSWERED_WITHIN = 0.1
 CLINIC_ID = "5f0c7d1e9a3b4c6d8e2f1a0b"
-VALUES = {"clinicId": CLINIC_ID, "shareCode": "ABCD-EFGH-JKLM", "permission": "view"}
+VALUES = {
+    "clinicId": CLINIC_ID,
+    "shareCode": "ABCD-EFGH-JKLM",
+    "permission": "view",
+    "siteId": "5f0c7d1e9a3b4c6d8e2f1a0c",
+    "patientTagId": "5f0c7d1e9a3b4c6d8e2f1a0d",
+    "summaryId": "5f0c7d1e9a3b4c6d8e2f1a0e",
+    "providerId": "dexcom",
+}
 
 
 def _built() -> list[Operation]:
