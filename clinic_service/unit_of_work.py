@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Insert, PoolProxiedConnection
 from sqlalchemy.orm import Session
 
 from clinic_service import clock
 from clinic_service.db.dialects import is_retryable, is_unavailable
 from clinic_service.db.engine import Database
-from clinic_service.db.prepared import Statement, prepared
+from clinic_service.db.prepared import Question, prepared
 from clinic_service.errors import Unavailable
 from clinic_service.outbox.store import Outbox
 from clinic_service.resources.access.repository import GrantRepository
@@ -40,8 +40,13 @@ _TRIES = 5
 class UnitOfWork:
     """One transaction's connection, session, time and repositories."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, engine: Engine, raw: PoolProxiedConnection) -> None:
+        self._engine, self._raw = engine, raw
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The unit's connection, for what is not a constant statement."""
+        return Connection(self._engine, connection=self._raw)
 
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
@@ -51,16 +56,21 @@ class UnitOfWork:
         result: CursorResult[Any] = self.connection.execute(statement, parameters)
         return result
 
-    def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> list[Any]:
+    def rows(self, statement: Question, parameters: Mapping[str, Any]) -> list[Any]:
         """The rows of `statement`, which must be a module constant: it is compiled once (see `db/prepared.py`)."""
         self.flush()
-        connection = self.connection
-        return prepared(statement, connection.dialect).rows(connection, parameters)
+        return prepared(statement, self._engine.dialect).rows(self._engine, self._raw, parameters)
 
-    def first(self, statement: Statement, parameters: Mapping[str, Any]) -> Any | None:
+    def first(self, statement: Question, parameters: Mapping[str, Any]) -> Any | None:
         """The first row of `statement`, a module constant; None when there is none."""
         rows = self.rows(statement, parameters)
         return rows[0] if rows else None
+
+    def insert(self, statement: Insert, *rows: Mapping[str, Any]) -> None:
+        """Store `rows` by `statement`, a module constant that names its columns."""
+        self.flush()
+        if rows:
+            prepared(statement, self._engine.dialect).insert(self._engine, self._raw, rows)
 
     @cached_property
     def session(self) -> Session:
@@ -127,15 +137,22 @@ class UnitOfWork:
 @contextmanager
 def reading(database: Database) -> Iterator[UnitOfWork]:
     """A unit that only reads."""
-    with database.read_engine.connect() as connection:
-        yield UnitOfWork(connection)
+    try:
+        raw = database.read_engine.raw_connection()
+    except database.read_engine.dialect.loaded_dbapi.Error as error:
+        raise Unavailable from error
+    try:
+        yield UnitOfWork(database.read_engine, raw)
+    finally:
+        raw.close()
 
 
 @contextmanager
 def writing(database: Database) -> Iterator[UnitOfWork]:
     """A unit that is committed when the block ends, and rolled back when it raises."""
     with database.write_engine.connect() as connection, connection.begin():
-        unit = UnitOfWork(connection)
+        unit = UnitOfWork(database.write_engine, connection.connection)
+        unit.connection = connection
         yield unit
         unit.flush()
 

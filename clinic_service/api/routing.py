@@ -1,17 +1,16 @@
 """Connexion binds the spec to Flask: each operation becomes a URL rule whose view runs the operation's plan.
 
 Connexion loads the document, resolves references and operationIds and walks the paths; its routing hook
-(`AbstractRoutingAPI`, three methods with an underscore, hence the exact pin of 3.3) hands every operation to us. Flask
-then routes and calls the view. Sessions, signals and request hooks of Flask are left out: nothing here uses them.
+(`AbstractRoutingAPI`, three methods with an underscore, hence the exact pin of 3.3) hands every operation to us. The
+Flask application's URL map then routes, and its view functions answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import flask
-from flask.sessions import SessionInterface
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Map
 
@@ -30,51 +29,49 @@ from clinic_service.api.plan import Plan
 from clinic_service.api.problems import answer_failure
 from clinic_service.specification.apis import Api
 
-_EXCHANGE = "clinic_service.exchange"
 View = Callable[..., RawAnswer]
 
 
-class _NoSession(SessionInterface):
-    def open_session(self, app: flask.Flask, request: flask.Request) -> None:  # noqa: ARG002 - Flask's signature
-        return None
-
-
 class LeanFlask(flask.Flask):
-    """Flask's routing and request context, and one place where every answer, good or bad, passes."""
+    """Flask's URL map and views without its request context, and one place where every answer, good or bad, passes.
 
-    session_interface = _NoSession()
+    The context costs more than a look-up in the database, and nothing here reads it: what a request is, is in its
+    `Exchange`, which every view is given.
+    """
 
     def __init__(self, log: RequestLog, metrics: Metrics) -> None:
         super().__init__("clinic_service", static_folder=None)
         self._log, self._metrics = log, metrics
         # Paths match exactly: `//` is not `/`, and a slash at the end makes another address.
         self.url_map = Map(strict_slashes=True, merge_slashes=False, redirect_defaults=False)
+        # Neither host nor scheme decides where a request goes.
+        self._routes = self.url_map.bind("localhost")
 
-    def full_dispatch_request(self, *_context: Any) -> Any:
-        """Carry out the current request, whatever happens, and leave a trace of it in log and metrics."""
-        exchange = Exchange(flask.request.environ)
-        flask.request.environ[_EXCHANGE] = exchange
+    def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Carry out one request, whatever happens, and leave a trace of it in log and metrics."""
+        exchange = Exchange(environ)
         try:
-            answer = self._view()
+            answer = self._answer(exchange)
         except Exception as error:
             answer = answer_failure(error, exchange)
         answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
         seconds = exchange.seconds
         if exchange.operation_id:
-            self._metrics.count(exchange.operation_id, exchange.environ["REQUEST_METHOD"], answer.status, seconds)
+            self._metrics.count(exchange.operation_id, environ["REQUEST_METHOD"], answer.status, seconds)
         self._log.write(exchange, answer.status, seconds)
-        return answer
+        return answer(environ, start_response)
 
-    def _view(self) -> RawAnswer:
-        request = flask.request
-        if request.routing_exception is not None:
-            raise request.routing_exception
-        assert request.url_rule is not None
-        if request.environ["REQUEST_METHOD"] != request.method:
-            # Flask takes `get` for GET; to HTTP, and to the metrics, they are different.
-            raise MethodNotAllowed(request.url_rule.methods)
-        view = cast(View, self.view_functions[request.url_rule.endpoint])
-        return view(**(request.view_args or {}))
+    def _answer(self, exchange: Exchange) -> RawAnswer:
+        environ = exchange.environ
+        # WSGI hands the decoded bytes of the path over as latin-1.
+        path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+        method = environ["REQUEST_METHOD"]
+        rule, values = self._routes.match(path, method, return_rule=True)
+        if method not in (rule.methods or ()):
+            # Werkzeug takes `get` for GET; to HTTP, and to the metrics, they are different.
+            raise MethodNotAllowed(rule.methods)
+        view = cast(View, self.view_functions[rule.endpoint])
+        return view(exchange, **values)
 
 
 class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
@@ -88,8 +85,7 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
         plan = self._plans[operation.operation_id]
         dispatcher = self._dispatcher
 
-        def view(**path: str) -> RawAnswer:
-            exchange: Exchange = flask.request.environ[_EXCHANGE]
+        def view(exchange: Exchange, **path: str) -> RawAnswer:
             exchange.operation_id = plan.operation_id
             return dispatcher.run(plan, exchange, path)
 

