@@ -30,7 +30,7 @@ class WireTime(fields.Field[datetime]):
     """A point in time: UTC with milliseconds on the wire, an aware datetime in here."""
 
     def _serialize(self, value: datetime | str | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
-        return None if value is None else _to_wire(value)
+        return None if value is None else to_wire(value)
 
     def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:  # noqa: ARG002
         try:
@@ -108,7 +108,8 @@ class WireSchema(Schema):
         return {self.dump_fields[name].data_key or name: value for name, value in self.when_none.items()}
 
 
-def _to_wire(time: datetime | str) -> str:
+def to_wire(time: datetime | str) -> str:
+    """A point in time as it is sent."""
     # A row that is only passed on holds the text already (`db.types.WireTime`).
     return time if isinstance(time, str) else clock.to_wire(time)
 
@@ -116,7 +117,7 @@ def _to_wire(time: datetime | str) -> str:
 def _converter(field: fields.Field[Any]) -> Convert | None:
     """How the values of `field` are written; None when they are sent as they are."""
     if isinstance(field, WireTime):
-        return _to_wire
+        return to_wire
     if isinstance(field, WireEnum):
         return str
     if isinstance(field, fields.Nested):

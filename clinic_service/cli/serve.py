@@ -52,6 +52,7 @@ def serve(demo: bool, reload: bool, **flags: Any) -> None:
         _hand_over(config, reload=reload)
         _build(apis)
     # The server processes share it as long as nobody writes to it, and the collector would.
+    gc.collect()
     gc.freeze()
     gc.enable()
     _run(config)

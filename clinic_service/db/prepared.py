@@ -11,17 +11,25 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, Insert, PoolProxiedConnection, Select
+from sqlalchemy import Dialect, Engine, Insert, PoolProxiedConnection, Select, bindparam, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.selectable import CompoundSelect
+
+from clinic_service.db.base import Base
 
 Question = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 Convert = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
 
 
+def insert_into(model: type[Base], *columns: str) -> Insert:
+    """The constant statement that stores rows of `model` with exactly these columns."""
+    table: Any = model.__table__
+    return insert(table).values({column: bindparam(column) for column in columns})
+
+
 class Prepared:
-    """One statement for one kind of engine. Its lists of values, if any, cannot vary in length (no expanding parameters)."""
+    """One statement for one kind of engine. It has no lists of values that vary in length (no expanding parameters)."""
 
     def __init__(self, statement: Question | Insert, dialect: Dialect) -> None:
         self._dialect = dialect

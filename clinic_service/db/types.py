@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, String, Text, cast
+from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, Label, String, Text, cast, type_coerce
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from clinic_service import clock
@@ -91,6 +91,11 @@ class WireTime(UtcDateTime):
         if value is None or dialect.name == "sqlite":
             return value
         return clock.to_wire(value.astimezone(UTC))
+
+
+def wire_time(time: Any) -> Label[Any]:
+    """The time column `time`, under its own name, read as a `WireTime`."""
+    return type_coerce(time, WireTime).label(time.key)
 
 
 def to_json(value: Any) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import insert
-
 from clinic_service.db.ids import new_id
+from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import OutboxEntry
 
-_ADD = insert(OutboxEntry)
+_ADD = insert_into(
+    OutboxEntry, "id", "clinic_id", "kind", "payload", "created_time", "attempts", "next_attempt_time"
+)
 
 
 class Event(Protocol):
@@ -37,9 +38,9 @@ class Outbox(Repository):
                 "kind": event.kind,
                 "payload": dict(event.to_payload()),
                 "created_time": now,
+                "attempts": 0,
                 "next_attempt_time": now,
             }
             for event in events
         ]
-        if rows:
-            self._uow.execute(_ADD, rows)
+        self._uow.insert(_ADD, *rows)

@@ -204,8 +204,8 @@ def test_the_comparison_says_something() -> None:
     """Both must have accepted many requests and refused many, and no difference may be listed without need."""
     if not SEEN:
         pytest.skip("only with the tests before it")
-    assert SEEN["accepted"] > 500
-    assert SEEN["refused"] > 1500
+    assert SEEN["accepted"] > 300
+    assert SEEN["refused"] > 1000
     unneeded = [difference.__name__ for difference in GENERATED_DIFFERENCES if not SEEN[difference.__name__]]
     assert unneeded == []
 

@@ -13,9 +13,11 @@ import pytest
 from marshmallow import fields
 
 import clinic_service.resources
+from clinic_service.gateways.accounts import Profile
 from clinic_service.models import Tier
 from clinic_service.resources.clinicians.schemas import ClinicianSchema, MembershipSchema
 from clinic_service.resources.clinics.schemas import ClinicSchema, CountedSchema
+from clinic_service.resources.invites.schemas import ConfirmationSchema
 from clinic_service.resources.migrations.schemas import MigrationSchema
 from clinic_service.resources.patients.schemas import (
     CreatePatientSchema,
@@ -63,6 +65,7 @@ SPELLED: dict[type[WireSchema], tuple[str, ...]] = {
     DataSourceSchema: ("dataSource.v1",),
     SiteOfPatientSchema: ("site.v1",),
     CreatePatientSchema: ("createPatient.v1",),
+    ConfirmationSchema: ("confirmation.v1",),
 }
 LEFT_OUT: dict[type[WireSchema], dict[str, str]] = {
     SiteOfPatientSchema: {"numPatients": "a patient's record names the sites and counts nobody"},
@@ -134,6 +137,13 @@ def _value(field: fields.Field[Any]) -> Any:
 COMPUTED_FROM: dict[type[WireSchema], dict[str, Any]] = {
     ClinicianSchema: {"is_admin": True, "is_member": False, "is_prescriber": True},
     ClinicSchema: {"can_migrate": True},
+    ConfirmationSchema: {
+        "creator_id": "a11ce00001",
+        "creator": Profile(full_name="Alice Archer"),
+        "clinic_id": "5f0c7d1e9a3b4c6d8e2f1a0b",
+        "clinic_name": "Harbour Diabetes Centre",
+        "verdict": None,
+    },
     PatientCountSchema: {
         "by_provider": [
             SimpleNamespace(provider_name="dexcom", state=None, patients=3),
@@ -154,7 +164,6 @@ COMPUTED_FROM: dict[type[WireSchema], dict[str, Any]] = {
         "last_requested_dexcom_connect_time": TIME,
     },
 }
-NO_TIER = {ClinicSchema: {"tier": None}}
 
 
 def _row(schema: type[WireSchema], **changes: Any) -> Any:

@@ -20,7 +20,7 @@ CAROL = NewAccount(
     "ca401c0003",
     ("Carol@Mail.example", "carol@work.example"),
     ("clinician", "patient"),
-    Profile("Carol Cooper", "Cody Cooper", "1987-04-12", "MRN-20417", ("dexcom", "omnipod")),
+    Profile("Carol Cooper", "Cody Cooper", "1987-04-12", "MRN-20417", ("dexcom", "omnipod"), "2001-09-18", True),
 )
 
 
@@ -37,6 +37,15 @@ def test_account_is_found_as_it_was_added(accounts: EmbeddedAccounts) -> None:
     assert accounts.find_account("ca401c0003") == carol
     assert accounts.find_by_email("CAROL@work.example") == carol
     assert accounts.find_profile("ca401c0003") == CAROL.profile
+
+
+def test_profiles_of_several_users_are_found_by_id(accounts: EmbeddedAccounts) -> None:
+    accounts.add(CAROL)
+    assert accounts.find_profiles({"ca401c0003", "0000000000"}) == {
+        "ca401c0003": CAROL.profile,
+        "0000000000": Profile(),
+    }
+    assert accounts.find_profiles(set()) == {}
 
 
 def test_nobody_is_found_where_nobody_is(accounts: EmbeddedAccounts) -> None:

@@ -272,6 +272,20 @@ def test_profile(platform: Platform, accounts: HttpAccounts) -> None:
     assert platform.calls[-1] == f"GET /metadata/{USER_ID}/profile"
 
 
+def test_profile_of_somebody_who_acts_for_a_patient(platform: Platform, accounts: HttpAccounts) -> None:
+    patient = {"isOtherPerson": True, "diagnosisDate": "2001-09-18"}
+    platform.answer = _always(Response(200, json={"patient": patient}))
+    assert accounts.find_profile(USER_ID) == Profile(diagnosis_date="2001-09-18", is_other_person=True)
+
+
+def test_profiles_of_several_users(platform: Platform, accounts: HttpAccounts) -> None:
+    platform.answer = _always(Response(200, json={"fullName": "Carol Cooper"}))
+    ids = {USER_ID, *(f"{number:010x}" for number in range(20))}
+    assert accounts.find_profiles(ids) == dict.fromkeys(ids, Profile("Carol Cooper"))
+    assert {f"GET /metadata/{user_id}/profile" for user_id in ids} <= set(platform.calls)
+    assert accounts.find_profiles(set()) == {}
+
+
 @pytest.mark.parametrize(
     "document",
     [{}, {"fullName": " ", "patient": None}, {"patient": []}, {"patient": {"mrn": "", "birthday": ""}}],
@@ -294,6 +308,7 @@ def test_birthday_that_is_no_date_counts_as_none(platform: Platform, accounts: H
         {"patient": ["x"]},
         {"patient": "x"},
         {"patient": {"mrn": 7}},
+        {"patient": {"isOtherPerson": "yes"}},
         {"patient": {"targetDevices": "x"}},
     ],
 )

@@ -15,6 +15,9 @@ VALUES: dict[str, Any] = {
     "userId": "a11ce00001",
     "ClinicName": "Harbour & <b>Sons</b> $Content",
     "ClinicianName": 'Alice "A" Archer',
+    "CreatorName": "Alice & <i>Archer</i>",
+    "CareteamName": "Carol <u>Cooper</u>",
+    "Email": "erin@hilltop.example",
     "changed": ["roles"],
 }
 URL = "https://app.example/?a=1&b=2"
@@ -74,6 +77,50 @@ def test_nothing_is_left_to_fill_in(kind: str) -> None:
 def test_subjects() -> None:
     assert _mail("clinic_created", ClinicName="Harbour").subject == "Harbour is ready"
     assert _mail("clinician_permissions_updated", ClinicName="Harbour").subject == "Your role at Harbour has changed"
+
+
+def test_subjects_of_invitations() -> None:
+    assert _mail("clinician_invitation", ClinicName="Harbour").subject == "You are invited to join Harbour"
+    subject = _mail("patient_clinic_invitation", ClinicName="Harbour", CareteamName="Carol Cooper").subject
+    assert subject == "Carol Cooper would like to share data with Harbour"
+
+
+def test_invitation_names_who_sent_it_and_to_which_address() -> None:
+    mail = _mail("clinician_invitation", ClinicName="Harbour")
+    assert "sent by\nAlice & <i>Archer</i> and waits" in mail.text
+    assert "erin@hilltop.example" in mail.text
+    shown = " ".join(_Reader(mail.html).text.split())
+    assert "sent by Alice & <i>Archer</i> and waits for you under the address erin@hilltop.example" in shown
+    assert "<i>" not in mail.html
+
+
+def test_offer_names_the_patient() -> None:
+    mail = _mail("patient_clinic_invitation", CareteamName="Carol <u>Cooper</u>")
+    assert mail.text.startswith("Hello,\n\nCarol <u>Cooper</u> offers Harbour")
+    assert "Carol <u>Cooper</u> offers Harbour" in " ".join(_Reader(mail.html).text.split())
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "link"),
+    [
+        (URL, "login", "https://app.example/login?a=1&b=2"),
+        ("https://app.example", "signup/clinician", "https://app.example/signup/clinician"),
+        ("https://app.example/clinic/", "login", "https://app.example/clinic/login"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["clinician_invitation", "patient_clinic_invitation"])
+def test_link_leads_to_the_page_where_the_invitation_is_answered(kind: str, url: str, path: str, link: str) -> None:
+    mail = _mail(kind, url, WebPath=path)
+    assert f" at {link}\n" in mail.text
+    assert _Reader(mail.html).links == [link]
+
+
+def test_who_has_no_account_is_led_to_the_sign_up() -> None:
+    for url in (URL, None):
+        mail = _mail("clinician_invitation", url, WebPath="signup/clinician")
+        assert "Sign up" in mail.text
+        assert "Sign up" in _Reader(mail.html).text
+        assert "Sign up" not in _mail("clinician_invitation", url, WebPath="login").text
 
 
 def test_values_are_kept_on_one_line() -> None:

@@ -16,11 +16,13 @@ ALL_KINDS = {
     "clinic_created",
     "clinic_deleted",
     "clinician_added",
+    "clinician_invitation",
     "clinician_permissions_updated",
     "clinician_removed",
     "migration_requested",
     "patient_added",
     "patient_changed",
+    "patient_clinic_invitation",
     "patient_removed",
 }
 
@@ -39,6 +41,26 @@ ALL_KINDS = {
                 "userId": "b0b0000002",
                 "ClinicName": "Harbour",
                 "ClinicianName": "Alice Archer",
+            },
+        ),
+        (
+            events.ClinicianInvited(CLINIC_ID, "Harbour", "Alice Archer", "erin@hilltop.example", events.SIGN_UP_PATH),
+            {
+                "clinicId": CLINIC_ID,
+                "ClinicName": "Harbour",
+                "CreatorName": "Alice Archer",
+                "Email": "erin@hilltop.example",
+                "WebPath": "signup/clinician",
+            },
+        ),
+        (
+            events.AccessOffered(CLINIC_ID, "a11ce00001", "Harbour", "Carol Cooper", events.LOG_IN_PATH),
+            {
+                "clinicId": CLINIC_ID,
+                "userId": "a11ce00001",
+                "ClinicName": "Harbour",
+                "CareteamName": "Carol Cooper",
+                "WebPath": "login",
             },
         ),
         (

@@ -18,10 +18,14 @@ from clinic_service.gateways.accounts import Account
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
 from clinic_service.gateways.mail import Mail, Mailer, MailNotSent, SmtpMailer
 from clinic_service.outbox.events import (
+    LOG_IN_PATH,
+    SIGN_UP_PATH,
     AccessChanged,
+    AccessOffered,
     ClinicCreated,
     ClinicDeleted,
     ClinicianAdded,
+    ClinicianInvited,
     ClinicianPermissionsUpdated,
 )
 from clinic_service.outbox.queue import PATIENCE, Queue
@@ -112,6 +116,24 @@ def test_mail_reaches_the_users_address(database: Database, relay: Relay, mailer
     assert (mail.to, mail.key, mail.subject) == (BOB.email, row.id, "Your role at Harbour has changed")
     assert "Alice Archer has changed your role" in mail.text
     assert (row.delivered_time, row.attempts, row.last_error) == (NOW, 0, None)
+
+
+def test_invitation_reaches_the_invited_address_which_is_nobodys_yet(
+    database: Database, relay: Relay, mailer: RecordingMailer
+) -> None:
+    _add(database, ClinicianInvited(HARBOUR, "Harbour", "Alice Archer", "erin@hilltop.example", SIGN_UP_PATH))
+    assert relay.deliver_due() == 1
+    (mail,), (row,) = mailer.sent, _rows(database)
+    assert (mail.to, mail.key, mail.subject) == ("erin@hilltop.example", row.id, "You are invited to join Harbour")
+    assert (row.delivered_time, row.last_error) == (NOW, None)
+
+
+def test_offer_reaches_each_administrator(database: Database, relay: Relay, mailer: RecordingMailer) -> None:
+    people = (ALICE, BOB)
+    _add(database, *(AccessOffered(HARBOUR, who.id, "Harbour", "Carol Cooper", LOG_IN_PATH) for who in people))
+    assert relay.deliver_due() == 2
+    assert [mail.to for mail in mailer.sent] == [ALICE.email, BOB.email]
+    assert mailer.subjects == ["Carol Cooper would like to share data with Harbour"] * 2
 
 
 def test_mail_goes_through_a_real_server(database: Database, accounts: EmbeddedAccounts) -> None:

@@ -21,6 +21,7 @@ from clinic_service.models import (
     DataSource,
     Grant,
     Invite,
+    MembershipRestriction,
     Migration,
     Patient,
     PatientSite,
@@ -214,3 +215,13 @@ def place_patient(unit: UnitOfWork, patient: Patient, *sites: Site) -> None:
         link = PatientSite(clinic_id=patient.clinic_id, patient_id=patient.id, site_id=site.id, position=position)
         unit.session.add(link)
     unit.flush()
+
+
+def make_restriction(unit: UnitOfWork, clinic: Clinic, domain: str, idp: str | None = None) -> MembershipRestriction:
+    """The next of the clinic's conditions on new members."""
+    in_list = select(func.count()).select_from(MembershipRestriction)
+    position = unit.session.scalars(in_list.where(MembershipRestriction.clinic_id == clinic.id)).one()
+    restriction = MembershipRestriction(clinic_id=clinic.id, position=position, email_domain=domain, required_idp=idp)
+    unit.session.add(restriction)
+    unit.flush()
+    return restriction

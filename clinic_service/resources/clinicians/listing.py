@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, select, type_coerce
+from sqlalchemy import ColumnElement, Row, Select, bindparam, select
 
 from clinic_service.db.repository import Unit
-from clinic_service.db.types import WireTime
+from clinic_service.db.types import wire_time
 from clinic_service.models import Clinician, Role
 
 Listing = Select[*tuple[Any, ...]]
@@ -24,8 +24,8 @@ COLUMNS = (
     Clinician.is_admin,
     Clinician.is_member,
     Clinician.is_prescriber,
-    type_coerce(Clinician.created_time, WireTime).label("created_time"),
-    type_coerce(Clinician.updated_time, WireTime).label("updated_time"),
+    wire_time(Clinician.created_time),
+    wire_time(Clinician.updated_time),
 )
 _HOLDS = {Role.ADMIN: Clinician.is_admin, Role.MEMBER: Clinician.is_member, Role.PRESCRIBER: Clinician.is_prescriber}
 _IS_ROLE = frozenset(role.value for role in Role)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from secrets import token_urlsafe
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Row, and_, bindparam, exists, func, insert, not_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +17,7 @@ from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import constraint_name
 from clinic_service.db.ids import new_id
+from clinic_service.db.prepared import insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
 from clinic_service.models import Clinician, ClinicianDeletion, ClinicianRoleUpdate
@@ -65,6 +66,8 @@ _SET_EMAIL = (
     )
     .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
 )
+_NAMES = [column.key for column in Clinician.__mapper__.column_attrs]
+_ADD = insert_into(Clinician, *_NAMES)
 _ADD_DELETION = insert(ClinicianDeletion)
 
 
@@ -167,8 +170,10 @@ class ClinicianRepository(Repository):
             updated_time=now,
         )
         clinician.roles = roles
-        self._uow.session.add(clinician)
-        self.flush()
+        try:
+            self._uow.insert(_ADD, {name: getattr(clinician, name) for name in _NAMES})
+        except IntegrityError as error:
+            self._refuse_duplicate(error)
         if user_id:
             Outbox(self._uow).add(ClinicianAdded(clinic_id, user_id))
         return clinician
@@ -189,9 +194,12 @@ class ClinicianRepository(Repository):
         try:
             self._uow.session.flush()
         except IntegrityError as error:
-            if not _is_duplicate(error):
-                raise
-            raise DuplicateClinician from error
+            self._refuse_duplicate(error)
+
+    def _refuse_duplicate(self, error: IntegrityError) -> NoReturn:
+        if not _is_duplicate(error):
+            raise error
+        raise DuplicateClinician from error
 
     def add_role_update(self, clinician: Clinician, updated_by: str) -> None:
         """Note in the history that the roles became what they are now, and who changed them."""

@@ -28,7 +28,7 @@ def create_clinician(uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any], 
 
     Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
     """
-    uow.clinics.lock_migrated(clinic_id)
+    uow.clinics.hold_migrated(clinic_id)
     return uow.clinicians.add(clinic_id, roles=roles, **given)
 
 
@@ -56,7 +56,7 @@ def delete_clinician(uow: UnitOfWork, clinic_id: str, user_id: str, deleted_by: 
 
     Raises ClinicNotFound, ClinicNotMigrated, ClinicianNotFound and LastAdmin.
     """
-    uow.clinics.lock_migrated(clinic_id)
+    uow.clinics.hold_migrated(clinic_id)
     clinician = _get(uow, clinic_id, user_id)
     _keep_an_admin(uow, clinician)
     uow.clinicians.remove([clinician], deleted_by)

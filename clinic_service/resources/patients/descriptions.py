@@ -17,12 +17,11 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
-    type_coerce,
     union_all,
 )
 
 from clinic_service.db.repository import Unit
-from clinic_service.db.types import ExactText, WireTime
+from clinic_service.db.types import ExactText, wire_time
 from clinic_service.models import DataSource, Patient, PatientSite, PatientTag, Site
 
 _COLUMNS = (
@@ -39,14 +38,14 @@ _COLUMNS = (
     Patient.permission_view,
     Patient.permission_upload,
     Patient.permission_note,
-    type_coerce(Patient.created_time, WireTime).label("created_time"),
-    type_coerce(Patient.updated_time, WireTime).label("updated_time"),
-    Patient.last_upload_reminder_time,
+    wire_time(Patient.created_time),
+    wire_time(Patient.updated_time),
+    wire_time(Patient.last_upload_reminder_time),
     Patient.review_1_clinician_id,
-    Patient.review_1_time,
+    wire_time(Patient.review_1_time),
     Patient.review_2_clinician_id,
-    Patient.review_2_time,
-    Patient.last_requested_dexcom_connect_time,
+    wire_time(Patient.review_2_time),
+    wire_time(Patient.last_requested_dexcom_connect_time),
     Patient.glycemic_ranges,
     Patient.diagnosis_type,
     Patient.connection_requests,
@@ -110,9 +109,9 @@ def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
             DataSource.provider_name,
             DataSource.state,
             DataSource.data_source_id,
-            DataSource.modified_time,
-            DataSource.expiration_time,
-            DataSource.latest_data_time,
+            wire_time(DataSource.modified_time),
+            wire_time(DataSource.expiration_time),
+            wire_time(DataSource.latest_data_time),
         )
         .where(chosen(DataSource))
         .order_by(DataSource.patient_id, DataSource.position)

@@ -6,10 +6,9 @@ from typing import Any, ClassVar
 
 from marshmallow import fields, missing
 
-from clinic_service import clock
 from clinic_service.models import Permission
 from clinic_service.resources.patients.ranges import kept_ranges
-from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
+from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime, to_wire
 
 # Clients know it as a birth date that nobody knows.
 _UNKNOWN_BIRTH_DATE = "0001-01-01"
@@ -61,7 +60,7 @@ def _permissions(row: Any) -> dict[str, dict[str, Any]] | None:
 
 def _reviews(row: Any) -> list[dict[str, str]]:
     kept = ((row.review_1_clinician_id, row.review_1_time), (row.review_2_clinician_id, row.review_2_time))
-    return [{"clinicianId": clinician, "time": clock.to_wire(time)} for clinician, time in kept if clinician]
+    return [{"clinicianId": clinician, "time": to_wire(time)} for clinician, time in kept if clinician]
 
 
 def _connection_requests(row: Any) -> dict[str, list[dict[str, Any]]]:
@@ -70,7 +69,7 @@ def _connection_requests(row: Any) -> dict[str, list[dict[str, Any]]]:
     # Older records know only when Dexcom was last asked for.
     last = row.last_requested_dexcom_connect_time
     if last and not shown["dexcom"]:
-        shown["dexcom"] = [{"providerName": "dexcom", "createdTime": clock.to_wire(last)}]
+        shown["dexcom"] = [{"providerName": "dexcom", "createdTime": to_wire(last)}]
     return shown
 
 

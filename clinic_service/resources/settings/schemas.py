@@ -127,7 +127,7 @@ class ScheduledReportsSchema(_Document, WireSchema):
 class EhrTagsSchema(_Document, WireSchema):
     """`ehrTagsSettings.v1`."""
 
-    codes = fields.List(fields.String())
+    codes = fields.List(fields.String(), allow_none=True)
     separator = fields.String()
 
 

@@ -35,11 +35,11 @@ def set_mrn_settings(uow: UnitOfWork, clinic_id: str, *, required: bool, unique:
     """
     clinic = uow.clinics.lock(clinic_id)
     clinic.mrn_required, clinic.mrn_unique = required, unique
+    uow.clinics.touch(clinic)
     if unique:
         uow.settings.bind_mrns(clinic_id)
     else:
         uow.settings.release_mrns(clinic_id)
-    uow.clinics.touch(clinic)
 
 
 def set_patient_limits(uow: UnitOfWork, clinic_id: str, limits: SimpleNamespace) -> None:

@@ -123,9 +123,7 @@ def test_what_has_been_answered_is_not_found(api: Client, database: Database, cl
     assert accept(api, key).status == 404
 
 
-def test_what_has_expired_and_offers_of_patients_are_not_found(
-    api: Client, database: Database, clinic_id: str
-) -> None:
+def test_what_has_expired_and_offers_of_patients_are_not_found(api: Client, database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         clinic = unit.clinics.get(clinic_id)
         old = make_pending(unit, clinic, ERIN, expires_at=LONG_AGO + timedelta(days=7))
@@ -229,9 +227,7 @@ def test_one_person_cannot_accept_two_invitations_of_a_clinic_at_once(
     assert members(database).count(ERIN.id) == 1
 
 
-def test_the_statements_do_not_depend_on_clinic_and_restrictions(
-    api: Client, database: Database, clinic_id: str, key: str
-) -> None:
+def test_the_statements_do_not_depend_on_clinic_and_restrictions(api: Client, database: Database, key: str) -> None:
     few = statements_of(database, lambda: accept(api, key))
     with storing(database) as unit:
         clinic = make_clinic(unit)

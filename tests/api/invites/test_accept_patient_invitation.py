@@ -100,7 +100,11 @@ def test_dc_5_the_body_wins_and_ranges_and_diagnosis_are_kept(
 ) -> None:
     with storing(database) as unit:
         clinic = unit.clinics.get(clinic_id)
-        tag, north, south = make_tag(unit, clinic, "Pumps"), make_site(unit, clinic, "North"), make_site(unit, clinic, "S")
+        tag, north, south = (
+            make_tag(unit, clinic, "Pumps"),
+            make_site(unit, clinic, "North"),
+            make_site(unit, clinic, "S"),
+        )
     body = {
         "fullName": "Cody C. Cooper",
         "birthDate": "1987-04-13",
@@ -260,7 +264,10 @@ def test_unknown_sites_and_another_clinics_are_refused(
     api: Client, database: Database, clinic_id: str, key: str
 ) -> None:
     with storing(database) as unit:
-        own, foreign = make_site(unit, unit.clinics.get(clinic_id), "Own"), make_site(unit, make_clinic(unit), "Foreign")
+        own, foreign = (
+            make_site(unit, unit.clinics.get(clinic_id), "Own"),
+            make_site(unit, make_clinic(unit), "Foreign"),
+        )
     for unknown in ("0" * 24, foreign.id):
         body = {"sites": [{"id": own.id, "name": "Own"}, {"id": unknown, "name": "x"}]}
         assert accept(api, clinic_id, key, body).status == 422
@@ -317,25 +324,31 @@ def test_nothing_else_changes(api: Client, database: Database, clinic_id: str, k
         other = make_offer(unit, unit.clinics.get(clinic_id), DAVE)
     accept(api, clinic_id, key)
     assert status_of(database, other) == "pending"
-    assert (len(stored(database, Clinician)), len(stored(database, Account)), stored(database, PatientDeletion)) == (2, 2, [])
+    assert (len(stored(database, Clinician)), len(stored(database, Account)), stored(database, PatientDeletion)) == (
+        2,
+        2,
+        [],
+    )
 
 
 def test_of_two_acceptances_at_once_exactly_one_succeeds(
     api: Client, database: Database, clinic_id: str, key: str
 ) -> None:
-    assert at_once(database, clinic_id, *[lambda: accept_now(api, clinic_id, key)] * 2) == [200, 403]
+    with clock.frozen(NOW):
+        assert at_once(database, clinic_id, *[lambda: accept_now(api, clinic_id, key)] * 2) == [200, 403]
     assert users(database) == [CAROL.id]
     assert [entry.kind for entry in stored(database, OutboxEntry)] == ["patient_added"]
 
 
 def test_an_offer_is_either_accepted_or_withdrawn(api: Client, database: Database, clinic_id: str, key: str) -> None:
     withdrawing = lambda: api.delete(f"/v1/clinics/{clinic_id}/invites/patients/{key}", as_=CAROL)  # noqa: E731
-    assert at_once(database, clinic_id, lambda: accept_now(api, clinic_id, key), withdrawing) == [200, 403]
+    with clock.frozen(NOW):
+        assert at_once(database, clinic_id, lambda: accept_now(api, clinic_id, key), withdrawing) == [200, 403]
     assert status_of(database, key) == ("completed" if users(database) else "canceled")
 
 
 def accept_now(api: Client, clinic_id: str, key: str) -> Reply:
-    """As `accept`, at the clock's own time, which cannot be stopped by two threads."""
+    """As `accept`, at a time that the caller has stopped for all threads."""
     return api.put(f"/v1/clinics/{clinic_id}/invites/patients/{key}", as_=BOB)
 
 
@@ -349,6 +362,6 @@ def test_the_statements_do_not_depend_on_clinic_and_body(
         sites = [{"id": make_site(unit, clinic, f"Site {number}").id, "name": "any"} for number in range(9)]
     few = statements_of(database, lambda: accept(api, clinic_id, key, {"tags": tags[:1], "sites": sites[:1]}))
     many = statements_of(database, lambda: accept(api, clinic_id, other, {"tags": tags, "sites": sites}))
-    # Access, terms, patient, three of the directory; access, lock, invitation, patient, six inserts and look-ups, the
-    # end of the invitation, and two to answer.
-    assert (few, many) == (18, 18)
+    # Access, terms, patient, three of the directory; access, lock, invitation, patient; the new one, two each for tags
+    # and sites, the notice, the end of the invitation; two to answer.
+    assert (few, many) == (19, 19)

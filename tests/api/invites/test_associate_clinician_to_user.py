@@ -12,8 +12,16 @@ from clinic_service.models import Account, Clinician, ClinicianRoleUpdate, Outbo
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.invites import NOW, UNKNOWN_KEY, at_once, invite_of, make_pending, statements_of, status_of
-from tests.support.rows import LONG_AGO, make_account, make_clinic, make_clinician, make_patient, make_staffed_clinic
-from tests.support.rows import stored, storing
+from tests.support.rows import (
+    LONG_AGO,
+    make_account,
+    make_clinic,
+    make_clinician,
+    make_patient,
+    make_staffed_clinic,
+    stored,
+    storing,
+)
 
 
 @pytest.fixture
@@ -33,9 +41,7 @@ def key(database: Database, clinic_id: str) -> str:
         )
 
 
-def associate(
-    api: Client, clinic_id: str, key: str, user_id: Any = ERIN.id, as_: Somebody | None = SERVICE
-) -> Reply:
+def associate(api: Client, clinic_id: str, key: str, user_id: Any = ERIN.id, as_: Somebody | None = SERVICE) -> Reply:
     path = f"/v1/clinics/{clinic_id}/invites/clinicians/{key}/clinician"
     return api.patch(path, json={"userId": user_id}, as_=as_)
 
@@ -121,7 +127,9 @@ def test_a_repeat_is_not_found_because_the_invitation_is_used_up(api: Client, cl
 
 
 @pytest.mark.parametrize("user_id", ["not a user", "A11CE00001", "a11ce000012", "a11ce00001\n"])
-def test_the_user_id_must_have_its_form(api: Client, database: Database, clinic_id: str, key: str, user_id: str) -> None:
+def test_the_user_id_must_have_its_form(
+    api: Client, database: Database, clinic_id: str, key: str, user_id: str
+) -> None:
     reply = associate(api, clinic_id, key, user_id)
     assert (reply.status, reply.json["errors"]) == (400, [{"pointer": "/body/userId", "rule": "pattern"}])
     assert waiting(database) == 1
@@ -144,9 +152,7 @@ def test_unknown_users_are_not_found(api: Client, database: Database, clinic_id:
     assert waiting(database) == 1
 
 
-def test_unknown_invitations_and_another_clinics_are_not_found(
-    api: Client, database: Database, clinic_id: str
-) -> None:
+def test_unknown_invitations_and_another_clinics_are_not_found(api: Client, database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         elsewhere = make_pending(unit, make_clinic(unit), ERIN)
     for key in (UNKNOWN_KEY, elsewhere):
@@ -193,15 +199,15 @@ def test_one_user_cannot_take_two_invitations_at_once(
     assert waiting(database) == 1
 
 
-def test_the_statements_do_not_depend_on_the_clinic(
-    api: Client, database: Database, clinic_id: str, key: str
-) -> None:
+def test_the_statements_do_not_depend_on_the_clinic(api: Client, database: Database, clinic_id: str, key: str) -> None:
     with storing(database) as unit:
         clinic = unit.clinics.get(clinic_id)
         other = make_pending(unit, clinic, MALLORY)
     few = statements_of(database, lambda: associate(api, clinic_id, key))
     with storing(database) as unit:
         for number in range(20):
-            make_clinician(unit, unit.clinics.get(clinic_id), ERIN, user_id=f"{number:010x}", email=f"{number}@a.example")
+            make_clinician(
+                unit, unit.clinics.get(clinic_id), ERIN, user_id=f"{number:010x}", email=f"{number}@a.example"
+            )
     # The clinic, three of the directory; lock, clinician, membership, two updates, the notice.
     assert (few, statements_of(database, lambda: associate(api, clinic_id, other, MALLORY.id))) == (10, 10)

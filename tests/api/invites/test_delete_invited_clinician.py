@@ -54,9 +54,7 @@ def test_keeps_no_deletion_record(api: Client, database: Database, clinic_id: st
     assert (stored(database, ClinicianDeletion), stored(database, OutboxEntry)) == ([], [])
 
 
-def test_a_clinician_without_an_invitation_is_removed_as_well(
-    api: Client, database: Database, clinic_id: str
-) -> None:
+def test_a_clinician_without_an_invitation_is_removed_as_well(api: Client, database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         make_clinician(unit, unit.clinics.get(clinic_id), ERIN, user_id=None, invite_id="elsewhere")
     assert delete(api, clinic_id, "elsewhere").status == 200

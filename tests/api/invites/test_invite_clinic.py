@@ -117,9 +117,7 @@ def test_more_than_a_hundred_admins_are_told(api: Client, database: Database, cl
     with storing(database) as unit:
         clinic = unit.clinics.get(clinic_id)
         for number in range(120):
-            make_clinician(
-                unit, clinic, ERIN, "CLINIC_ADMIN", user_id=f"{number:010x}", email=f"{number}@mail.example"
-            )
+            make_clinician(unit, clinic, ERIN, "CLINIC_ADMIN", user_id=f"{number:010x}", email=f"{number}@mail.example")
     offer(api, clinic_id)
     assert len(mails(database)) == 121
 

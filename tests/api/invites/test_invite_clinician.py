@@ -195,9 +195,7 @@ def test_nothing_else_changes(api: Client, database: Database, clinic_id: str) -
     assert (before, stored(database, ClinicianRoleUpdate)) == (after, [])
 
 
-def test_of_two_equal_invitations_at_once_exactly_one_is_made(
-    api: Client, database: Database, clinic_id: str
-) -> None:
+def test_of_two_equal_invitations_at_once_exactly_one_is_made(api: Client, database: Database, clinic_id: str) -> None:
     calls = [lambda email=email: invite(api, clinic_id, email=email) for email in (ERIN.email, "ERIN@hilltop.example")]
     assert at_once(database, clinic_id, *calls) == [200, 409]
     assert (len(pending(database)), len(stored(database, Invite)), len(mails(database))) == (1, 1, 1)

@@ -130,14 +130,17 @@ def test_only_pending_invitations_of_clinics_to_the_person_are_shown(
     assert keys(list_invites(api, MALLORY, MALLORY)) != [key]
 
 
-def test_the_newest_comes_first(api: Client, database: Database, clinic_id: str, key: str) -> None:
+def test_the_newest_comes_first(api: Client, database: Database, key: str) -> None:
     with storing(database) as unit:
         other = make_clinic(unit, name="Hilltop Clinic")
         later = make_pending(unit, other, ERIN, created=LONG_AGO + timedelta(days=1))
         latest = make_pending(unit, make_clinic(unit), ERIN, created=LONG_AGO + timedelta(days=2))
     reply = list_invites(api)
     assert keys(reply) == [latest, later, key]
-    assert [invite["creator"]["clinicName"] for invite in reply.json][1:] == ["Hilltop Clinic", "Harbour Diabetes Centre"]
+    assert [invite["creator"]["clinicName"] for invite in reply.json][1:] == [
+        "Hilltop Clinic",
+        "Harbour Diabetes Centre",
+    ]
     assert reply.json[1]["creator"]["clinicId"] == other.id
 
 
@@ -152,7 +155,11 @@ def test_the_newest_comes_first(api: Client, database: Database, clinic_id: str,
         ([("hilltop.example", "Okta")], "azure", {"canAccept": False, "requiredIdp": "Okta"}),
         ([("hilltop.example", "Okta")], "OKTA", {"canAccept": True}),
         ([("mail.example", "okta")], "okta", {"canAccept": False}),
-        ([("hilltop.example", "okta"), ("hilltop.example", "azure")], "google", {"canAccept": False, "requiredIdp": "okta"}),
+        (
+            [("hilltop.example", "okta"), ("hilltop.example", "azure")],
+            "google",
+            {"canAccept": False, "requiredIdp": "okta"},
+        ),
     ],
 )
 def test_restrictions_are_computed_for_the_session(

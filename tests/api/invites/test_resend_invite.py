@@ -118,9 +118,7 @@ def test_an_id_that_is_no_key_of_ours_cannot_be_sent(api: Client, database: Data
 
 
 @pytest.mark.parametrize("status", ["completed", "canceled", "declined"])
-def test_an_invitation_that_has_ended_is_not_sent(
-    api: Client, database: Database, clinic_id: str, status: str
-) -> None:
+def test_an_invitation_that_has_ended_is_not_sent(api: Client, database: Database, clinic_id: str, status: str) -> None:
     with storing(database) as unit:
         key = make_pending(unit, unit.clinics.get(clinic_id), ERIN, status=status)
     assert resend(api, clinic_id, key).status == 404
@@ -153,9 +151,7 @@ def test_is_for_admins_and_services(api: Client, database: Database, clinic_id: 
     assert mails(database) == []
 
 
-def test_the_statements_do_not_depend_on_the_clinic(
-    api: Client, database: Database, clinic_id: str, key: str
-) -> None:
+def test_the_statements_do_not_depend_on_the_clinic(api: Client, database: Database, clinic_id: str, key: str) -> None:
     few = statements_of(database, lambda: resend(api, clinic_id, key))
     with storing(database) as unit:
         for number in range(10):

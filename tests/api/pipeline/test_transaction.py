@@ -447,3 +447,26 @@ class TestRetry:
         assert [reply.status for reply in replies] == [200, 200]
         with reading(small.database) as unit:
             assert unit.execute(select(func.count()).select_from(Clinician)).scalar_one() == 2
+
+
+class TestLostConnections:
+    def test_a_connection_that_is_gone_is_replaced(self, small: Small, engine_name: str) -> None:
+        """As after a restart of the database: a request may be told to try again, and the next one succeeds."""
+        if engine_name != "postgresql":
+            pytest.skip("a file has no connections to lose")
+
+        def work(ctx: Context) -> Any:
+            store(ctx.uow)
+            return {"name": "done"}
+
+        api = small.client(work)
+        assert api.post("/write", as_=ALICE).status == 200
+        with small.database.read_engine.connect() as connection:
+            others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ended = connection.execute(text(f"SELECT pg_terminate_backend(pid, 5000) {others}")).scalars().all()
+        assert all(ended)
+        assert ended
+        first = api.post("/write", as_=ALICE)
+        if first.status != 200:
+            assert_error(first, 503)
+        assert api.post("/write", as_=ALICE).status == 200

@@ -44,9 +44,7 @@ def count(api: Client, clinic: Clinic, caller: Somebody = SERVICE) -> Any:
 
 
 @pytest.mark.parametrize("caller", [ALICE, BOB, SERVICE])
-def test_counts_the_patients_of_this_clinic(
-    api: Client, database: Database, clinic: Clinic, caller: Somebody
-) -> None:
+def test_counts_the_patients_of_this_clinic(api: Client, database: Database, clinic: Clinic, caller: Somebody) -> None:
     with storing(database) as unit:
         make_patient(unit, clinic, CAROL)
         make_patient(unit, clinic, DAVE, "custodian")
