@@ -12,7 +12,6 @@ from typing import NamedTuple
 import pytest
 
 from clinic_service.api.operations import find_handlers
-from clinic_service.api.routing import LeanFlask
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
@@ -130,17 +129,6 @@ FOR_CALLERS = [row for row in ROWS if row.letters != "-----"]
 FOR_PARTNERS = [row for row in ROWS if row.letters == "-----"]
 OPERATIONS = {operation.operation_id: operation for api in spec_apis() for operation in api.operations}
 BUILT = set(find_handlers(OPERATIONS.values()))
-
-
-@pytest.fixture(scope="session")
-def application(shared_database: Database) -> LeanFlask:
-    url = shared_database.url.render_as_string(hide_password=False)
-    return create_app(Config(database_url=url, session_secret=SECRET), shared_database, apis=spec_apis())
-
-
-@pytest.fixture
-def api(database: Database, application: LeanFlask) -> Client:  # noqa: ARG001 - emptied after each test
-    return Client(application, SECRET)
 
 
 def assert_passes(reply: Reply, *, allowed: bool, who: str) -> None:

@@ -1,0 +1,151 @@
+"""Schemas as validators: the form of requests, the form of answers, and what is told about a value that does not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clinic_service.api.validation import Validators, has_more_parts, is_email
+
+SCHEMAS: dict[str, Any] = {
+    "id.v1": {"type": "string", "pattern": "^[a-f0-9]{4}$", "readOnly": True},
+    "count.v1": {"type": "integer", "minimum": 0, "maximum": 10, "exclusiveMaximum": True},
+    "note.v1": {"type": "string", "maxLength": 5, "nullable": True},
+    "thing.v1": {
+        "type": "object",
+        "required": ["id", "name", "made", "owner"],
+        "properties": {
+            "id": {"$ref": "#/components/schemas/id.v1"},
+            "name": {"type": "string", "minLength": 1, "description": "Its name."},
+            "made": {"type": "string", "format": "date-time", "readOnly": True},
+            "owner": {"allOf": [{"$ref": "#/components/schemas/id.v1"}]},
+            "count": {"$ref": "#/components/schemas/count.v1"},
+            "note": {"$ref": "#/components/schemas/note.v1"},
+            "kind": {"type": "string", "enum": ["a", "b"], "nullable": True},
+            "title": {"type": "string", "maxLength": 3},
+            "parts": {"type": "array", "maxItems": 2, "items": {"$ref": "#/components/schemas/thing.v1"}},
+        },
+    },
+    "closed.v1": {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
+    "shown.v1": {
+        "type": "object",
+        "required": ["email"],
+        "properties": {"email": {"type": "string", "format": "email", "x-answer-may-be-empty": True}},
+    },
+}
+VALIDATORS = Validators({"components": {"schemas": SCHEMAS}})
+FULL = {"id": "00ff", "name": "x", "made": "2026-03-02T09:30:00Z", "owner": "00ff"}
+
+
+def reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+REQUEST, ANSWER = VALIDATORS.request(reference("thing.v1")), VALIDATORS.response(reference("thing.v1"))
+
+
+def found(value: Any, *, answer: bool = False) -> list[tuple[str, str]]:
+    validator = ANSWER if answer else REQUEST
+    findings = [tuple(finding) for finding in validator.findings(value, "/body")]
+    assert validator.is_valid(value) == (not findings)
+    return findings  # type: ignore[return-value]
+
+
+class TestForms:
+    def test_requests_need_no_read_only_members_and_may_have_them(self) -> None:
+        assert found({"name": "x"}) == []
+        assert found(FULL) == []
+
+    def test_read_only_members_that_are_sent_have_their_form(self) -> None:
+        assert found({"name": "x", "id": "XX"}) == [("/body/id", "pattern")]
+
+    def test_answers_need_all(self) -> None:
+        assert found(FULL, answer=True) == []
+        missing = [("/body/id", "required"), ("/body/made", "required"), ("/body/owner", "required")]
+        assert found({"name": "x"}, answer=True) == missing
+
+    def test_the_forms_hold_deep_inside_and_around_themselves(self) -> None:
+        assert found({"name": "x", "parts": [{"name": "y", "parts": [{"name": "z"}]}]}) == []
+        nested = {**FULL, "parts": [{**FULL, "parts": [{"name": "z", "id": "00ff", "owner": "00ff"}]}]}
+        assert found(nested, answer=True) == [("/body/parts/0/parts/0/made", "required")]
+
+    def test_empty_text_may_stand_for_none_in_answers_that_say_so(self) -> None:
+        assert VALIDATORS.response(reference("shown.v1")).is_valid({"email": ""})
+        assert not VALIDATORS.request(reference("shown.v1")).is_valid({"email": ""})
+
+
+class TestMeaning:
+    @pytest.mark.parametrize(
+        ("member", "value", "rule"),
+        [
+            ("count", 0, None),
+            ("count", 9, None),
+            ("count", 10, "maximum"),
+            ("count", -1, "minimum"),
+            ("count", 1.0, "type"),
+            ("count", True, "type"),
+            ("count", "1", "type"),
+            ("count", None, "type"),
+            ("note", None, None),
+            ("note", "12345", None),
+            ("note", "\U0001f600" * 5, None),
+            ("note", "123456", "maxLength"),
+            ("kind", None, None),
+            ("kind", "a", None),
+            ("kind", "c", "enum"),
+            ("name", None, "type"),
+            ("title", "abcd", "maxLength"),
+            ("made", "2026-02-30T09:30:00Z", "format"),
+            ("made", "2026-03-02", "format"),
+            ("made", "2026-03-02T09:30:00Z\n", "format"),
+            ("id", "00ff\n", "pattern"),
+            ("parts", [{"name": "x"}] * 3, "maxItems"),
+            ("unknown", object, None),
+        ],
+    )
+    def test_of_keywords(self, member: str, value: Any, rule: str | None) -> None:
+        if value is object:
+            value = {"any": ["thing"]}
+        # `exclusiveMaximum` belongs to `maximum`, as the draft of OpenAPI 3.0 has it.
+        rules = [name.replace("exclusiveMaximum", "maximum") for _, name in found({"name": "x", member: value})]
+        assert rules == ([rule] if rule else [])
+
+    @pytest.mark.parametrize("text", ["a@b", "A.b+c@d.example", "é@ü.example"])
+    def test_addresses(self, text: str) -> None:
+        assert is_email(text)
+
+    @pytest.mark.parametrize("text", ["", "@", "a@", "@b", "a b@c", "a@b c", "a@b@c", "a@b,c", "a@<b>", "a@b\n", "a"])
+    def test_no_addresses(self, text: str) -> None:
+        assert not is_email(text)
+
+
+class TestFindings:
+    def test_point_at_every_place(self) -> None:
+        value = {"name": "", "count": "x", "parts": [{"name": "x"}, {"kind": "c"}]}
+        assert sorted(found(value)) == [
+            ("/body/count", "type"),
+            ("/body/name", "minLength"),
+            ("/body/parts/1/kind", "enum"),
+            ("/body/parts/1/name", "required"),
+        ]
+
+    def test_never_repeat_names_that_the_sender_made_up(self) -> None:
+        closed = VALIDATORS.request(reference("closed.v1"))
+        open_ended = VALIDATORS.request({"type": "object", "additionalProperties": {"type": "integer"}})
+        assert [tuple(f) for f in closed.findings({"canary": 1}, "/body")] == [("/body", "additionalProperties")]
+        assert [tuple(f) for f in open_ended.findings({"canary": "x"}, "/body")] == [("/body/*", "type")]
+
+    def test_are_a_hundred_at_most(self) -> None:
+        many = VALIDATORS.request({"type": "array", "items": reference("count.v1")})
+        assert len(many.findings([-1] * 500, "/body")) == 100
+
+    def test_are_one_where_listing_them_would_take_long(self) -> None:
+        many = VALIDATORS.request({"type": "array", "items": reference("count.v1")})
+        assert [tuple(f) for f in many.findings([-1] * 5000, "/body")] == [("/body/0", "minimum")]
+
+
+def test_parts_are_counted_however_deep() -> None:
+    assert not has_more_parts({"a": [1, 2, {"b": 3}]}, 5)
+    assert has_more_parts({"a": [1, 2, {"b": 3}]}, 4)
+    assert not has_more_parts("x" * 5000, 1)
