@@ -35,10 +35,12 @@ class Config:
     sqlite_synchronous: str = setting(
         "FULL", "NORMAL is faster and may lose the last commits when the power fails, never with a crash"
     )
-    database_pool_size: int = setting(2, "connections per process and kind; keep it equal to the threads of a process")
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(8080, "port to listen on")
     workers: int = setting(1, "server processes; one for each core is a good start")
+    threads: int = setting(
+        4, "requests a process works on at once, and its database connections; each slow sender occupies one"
+    )
     drain_seconds: int = setting(15, "how long a stopping server lets running requests finish")
     session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)
     session_jwks: str | None = setting(None, "file or URL with the public keys of RS256 and ES256 session tokens")
@@ -72,8 +74,8 @@ class Config:
         _require_choice("answer_check", self.answer_check, ("enforce", "report"))
         if not 0 < self.port < 1 << 16:
             raise ConfigError("CLINIC_PORT must be from 1 to 65535.")
-        if self.workers < 1 or self.database_pool_size < 1:
-            raise ConfigError("CLINIC_WORKERS and CLINIC_DATABASE_POOL_SIZE must be at least 1.")
+        if self.workers < 1 or self.threads < 1:
+            raise ConfigError("CLINIC_WORKERS and CLINIC_THREADS must be at least 1.")
         if self.accounts_url and not (self.accounts_server_name and self.accounts_server_secret and self.profiles_url):
             raise ConfigError(
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "

@@ -148,7 +148,6 @@ def _run(config: Config) -> None:
     from granian.log import LogLevels
     from granian.server import Server
 
-    is_sqlite = config.database_url.startswith("sqlite")
     Server(
         "clinic_service.server:load",
         factory=True,
@@ -156,8 +155,7 @@ def _run(config: Config) -> None:
         port=config.port,
         interface=Interfaces.WSGI,
         workers=config.workers,
-        # One thread is fastest where the database is a file; with a server, a second one works while the first waits.
-        blocking_threads=1 if is_sqlite else config.database_pool_size,
+        blocking_threads=config.threads,
         log_level=LogLevels.warning,
         log_access=False,
         respawn_failed_workers=True,

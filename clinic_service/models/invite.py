@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from secrets import token_urlsafe
 from typing import Any
 
 from sqlalchemy import Index
@@ -11,6 +12,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
+
+# Base64 makes 32 letters of them.
+_KEY_BYTES = 24
+
+
+def new_invite_key() -> str:
+    """The key of a new invitation, which nobody can guess: 32 letters that may stand in a URL."""
+    return token_urlsafe(_KEY_BYTES)
 
 
 class InviteType(StrEnum):

@@ -10,9 +10,7 @@ from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import OutboxEntry
 
-_ADD = insert_into(
-    OutboxEntry, "id", "clinic_id", "kind", "payload", "created_time", "attempts", "next_attempt_time"
-)
+_ADD = insert_into(OutboxEntry, "id", "clinic_id", "kind", "payload", "created_time", "attempts", "next_attempt_time")
 
 
 class Event(Protocol):

@@ -77,7 +77,9 @@ def standard_findings(folder: Path, name: str) -> list[SpecFinding]:
     except OpenAPIValidationError as error:
         path = "/".join(str(part) for part in getattr(error, "absolute_path", ()))
         text = str(getattr(error, "message", error))[:300]
-        return [SpecFinding(source.folder / f"{name}.yaml", 1, f"not valid OpenAPI at {path or 'the document'}: {text}")]
+        return [
+            SpecFinding(source.folder / f"{name}.yaml", 1, f"not valid OpenAPI at {path or 'the document'}: {text}")
+        ]
     return []
 
 

@@ -46,7 +46,13 @@ def test_spec_coverage_as_a_table(run: CliRunner) -> None:
 def test_spec_access_tells_who_may_call_what(run: CliRunner) -> None:
     lines = _ok(run.invoke(main, ["spec", "access"])).splitlines()
     line = next(line for line in lines if line.startswith("DeletePatient "))
-    assert line.split()[1:] == ["DELETE", "/v1/clinics/{clinicId}/patients/{patientId}", "admin", "or", "self:patientId"]
+    assert line.split()[1:] == [
+        "DELETE",
+        "/v1/clinics/{clinicId}/patients/{patientId}",
+        "admin",
+        "or",
+        "self:patientId",
+    ]
 
 
 def test_spec_bundle_is_one_document(run: CliRunner) -> None:

@@ -41,7 +41,10 @@ FAULTS = {
     "no rule": (_replace(CLINICS, "    x-access:\n      - service\n", ""), "x-access"),
     "no summary": (_replace(CLINICS, "    summary:", "    x-summary:"), "no summary"),
     "reference to nothing": (_replace(CLINICS, "clinics.v1.yaml", "klinics.v1.yaml"), "does not exist"),
-    "pattern": (_replace("clinic/schemas/scalars.yaml", "pattern: ^[a-f0-9]{24}$", "pattern: '[[:nonsense'"), "compile"),
+    "pattern": (
+        _replace("clinic/schemas/scalars.yaml", "pattern: ^[a-f0-9]{24}$", "pattern: '[[:nonsense'"),
+        "compile",
+    ),
     "example": (_replace(CLINICS, "preferredBgUnits: mg/dL", "preferredBgUnits: stone"), "preferredBgUnits (enum)"),
     "default": (_replace("clinic/parameters/paging.yaml", "default: 10", "default: 0"), "default does not fit"),
     "missing refusal": (

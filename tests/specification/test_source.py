@@ -41,7 +41,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "schemas").mkdir()
     (tmp_path / "root.yaml").write_text(ROOT)
     (tmp_path / "paths.yaml").write_text(PATHS)
-    (tmp_path / "parameters.yaml").write_text("petId:\n  name: petId\n  in: path\n  schema:\n    $ref: scalars.yaml#/id\n")
+    (tmp_path / "parameters.yaml").write_text(
+        "petId:\n  name: petId\n  in: path\n  schema:\n    $ref: scalars.yaml#/id\n"
+    )
     (tmp_path / "scalars.yaml").write_text("id:\n  type: string\n")
     (tmp_path / "security.yaml").write_text("token:\n  type: http\n")
     (tmp_path / "schemas" / "pet.v1.yaml").write_text(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from secrets import token_urlsafe
 from typing import Any, NoReturn
 
 from sqlalchemy import Row, and_, bindparam, exists, func, insert, not_, select, update
@@ -21,12 +20,11 @@ from clinic_service.db.prepared import insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
 from clinic_service.models import Clinician, ClinicianDeletion, ClinicianRoleUpdate
+from clinic_service.models.invite import new_invite_key
 from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
 from clinic_service.outbox.store import Outbox
 from clinic_service.resources.clinicians import listing
 from clinic_service.resources.clinicians.errors import DuplicateClinician, EmailTaken
-
-_INVITE_KEY_BYTES = 24
 
 _OF_USER = and_(Clinician.clinic_id == bindparam("clinic_id"), Clinician.user_id == bindparam("user_id"))
 _GUARDS = and_(Clinician.is_admin, Clinician.user_id.is_not(None), not_(Clinician.is_service_account))
@@ -69,11 +67,6 @@ _SET_EMAIL = (
 _NAMES = [column.key for column in Clinician.__mapper__.column_attrs]
 _ADD = insert_into(Clinician, *_NAMES)
 _ADD_DELETION = insert(ClinicianDeletion)
-
-
-def new_invite_key() -> str:
-    """The key of a new invitation, which nobody can guess: 32 letters that may stand in a URL."""
-    return token_urlsafe(_INVITE_KEY_BYTES)
 
 
 class ClinicianRepository(Repository):

@@ -14,7 +14,6 @@ from clinic_service.models import Clinic, InviteStatus, InviteType, Permission
 from clinic_service.outbox.events import LOG_IN_PATH, AccessOffered
 from clinic_service.resources.invites.descriptions import InviteDescription
 from clinic_service.resources.invites.errors import AlreadyPatient, InviteNotFound, InviteNotPending
-from clinic_service.resources.patients.enrolment import Enrolment
 from clinic_service.unit_of_work import UnitOfWork
 
 # Custody comes from making an account, so nobody can offer it.
@@ -97,7 +96,7 @@ def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) ->
     # Whoever is a patient already, a custodial one as well, keeps the record they have.
     if not uow.patients.is_patient(clinic_id, creator_id):
         offered = (invite.context if invite else None) or {}
-        uow.patients.enrol(clinic, _enrolment(acceptance, _limited(offered)), require_sites=True)
+        _enrol(uow, clinic, acceptance, _limited(offered))
     uow.invites.complete_offer(clinic_id, key)
     return creator_id
 
@@ -147,7 +146,7 @@ def _limited(permissions: Iterable[str]) -> dict[str, Any]:
     return {permission.value: {} for permission in OFFERED if permission in given}
 
 
-def _enrolment(acceptance: Acceptance, permissions: Iterable[str]) -> Enrolment:
+def _enrol(uow: UnitOfWork, clinic: Clinic, acceptance: Acceptance, permissions: Iterable[str]) -> None:
     given, patient = acceptance.given, acceptance.patient
     if patient is None:
         # The record has gone since the look-up found it; the next attempt will look again.
@@ -156,7 +155,8 @@ def _enrolment(acceptance: Acceptance, permissions: Iterable[str]) -> Enrolment:
     if given.get("mrn") is not None and not given["mrn"].strip():
         # The clinic says that there is no number, and that wins over the profile.
         profile = replace(profile, mrn=None)
-    return Enrolment(patient.account, profile, permissions=tuple(permissions), **given)
+    enrolment = uow.patients.enrolment(patient.account, profile, permissions=tuple(permissions), **given)
+    uow.patients.enrol(clinic, enrolment, require_sites=True)
 
 
 def _tell_admins(uow: UnitOfWork, clinic: Clinic, careteam_name: str) -> None:

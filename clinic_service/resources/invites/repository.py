@@ -14,7 +14,7 @@ from clinic_service.db.dialects import constraint_name
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime, WireTime
 from clinic_service.models import Clinic, Clinician, Invite, InviteStatus, InviteType, MembershipRestriction
-from clinic_service.resources.clinicians.repository import new_invite_key
+from clinic_service.models.invite import new_invite_key
 from clinic_service.resources.invites.errors import DuplicateOffer
 from clinic_service.resources.invites.restrictions import Restriction
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from clinic_service.db.dialects import constraint_name
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
+from clinic_service.gateways.accounts import Account, Profile
 from clinic_service.models import Clinic, Patient, PatientDeletion, PatientSite, PatientTag, Site, Tag
 from clinic_service.outbox.events import PatientAdded, PatientRemoved
 from clinic_service.outbox.store import Outbox
@@ -116,6 +117,11 @@ class PatientRepository(Repository):
         """
         parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}
         return self._uow.execute(counts.COUNT_BY_PROVIDER, parameters).all()
+
+    @staticmethod
+    def enrolment(account: Account, profile: Profile, **given: Any) -> Enrolment:
+        """How the user becomes a patient: `given` are members of `Enrolment`, which win over the profile."""
+        return Enrolment(account, profile, **given)
 
     def enrol(
         self, clinic: Clinic, enrolment: Enrolment, *, limit_reached: bool = False, require_sites: bool = False

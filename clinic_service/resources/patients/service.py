@@ -62,7 +62,7 @@ def create_from_user(
         # The record has gone since the look-up found it; the next attempt will look again.
         raise Unavailable
     else:
-        enrolment = Enrolment(newcomer.account, newcomer.profile, **newcomer.given)
+        enrolment = uow.patients.enrolment(newcomer.account, newcomer.profile, **newcomer.given)
         limit_reached = user_id != demo_user_id and _is_limit_reached(uow, clinic, enrolment, demo_user_id)
         uow.patients.enrol(clinic, enrolment, limit_reached=limit_reached)
 

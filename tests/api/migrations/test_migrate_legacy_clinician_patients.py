@@ -95,9 +95,7 @@ def test_of_two_requests_for_two_clinics_at_once_the_later_conflicts(database: D
 
 
 @pytest.mark.parametrize("user_id", [CAROL.id, PETE.id, "no user id", "x" * 255])
-def test_users_who_are_no_members_are_not_found(
-    api: Client, database: Database, clinic: Clinic, user_id: str
-) -> None:
+def test_users_who_are_no_members_are_not_found(api: Client, database: Database, clinic: Clinic, user_id: str) -> None:
     with storing(database) as unit:
         make_clinician(unit, clinic, PETE, "PRESCRIBER")
         make_clinician(unit, make_clinic(unit), CAROL)
