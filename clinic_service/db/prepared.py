@@ -73,7 +73,7 @@ class Prepared:
             (cursor.executemany if many else cursor.execute)(self._text, values)
             return cursor.fetchall() if answers else None
         except Exception as error:
-            raise self._wrapped(error, raw) from error
+            raise self._wrapped(error, engine, raw) from error
         finally:
             cursor.close()
 
@@ -83,14 +83,15 @@ class Prepared:
             given = {name: self._binds[name](value) if name in self._binds else value for name, value in given.items()}
         return given if self._names is None else [given[name] for name in self._names]
 
-    def _wrapped(self, error: Exception, raw: PoolProxiedConnection) -> Exception:
-        """`error` as SQLAlchemy would raise it; a connection that is gone is taken out of the pool."""
+    def _wrapped(self, error: Exception, engine: Engine, raw: PoolProxiedConnection) -> Exception:
+        """`error` as SQLAlchemy would raise it; when the connection is gone, so are those that wait in the pool."""
         driver_error = self._dialect.loaded_dbapi.Error
         if not isinstance(error, driver_error):
             return error
         is_gone = self._dialect.is_disconnect(error, raw, None)
         if is_gone:
             raw.invalidate(error)
+            engine.dispose()
         return DBAPIError.instance(
             self._text,
             None,

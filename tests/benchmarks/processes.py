@@ -111,7 +111,17 @@ def _command(name: str, port: int, database_url: str) -> list[str]:
     uvicorn = ["-m", "uvicorn", "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     granian = ["-m", "granian", "--port", str(port), "--interface", "wsgi", "--blocking-threads", threads]
     return {
-        OURS: ["-m", "clinic_service", "serve", "--port", str(port), "--database-url", database_url],
+        OURS: [
+            "-m",
+            "clinic_service",
+            "serve",
+            "--port",
+            str(port),
+            "--threads",
+            threads,
+            "--database-url",
+            database_url,
+        ],
         IDIOMATIC: [*uvicorn, f"{_PEERS}.idiomatic:app"],
         TUNED: [*uvicorn, f"{_PEERS}.tuned:app"],
         FLOOR: [*granian, f"{_PEERS}.floor:app"],
