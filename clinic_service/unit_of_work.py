@@ -160,13 +160,16 @@ def writing(database: Database) -> Iterator[UnitOfWork]:
 def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) -> T:
     """Do `work` in a unit, again when the database gave the transaction up in favour of another.
 
-    Raises Unavailable when the database cannot be reached.
+    A reading unit is also done again when its connection turns out to be gone, as after a restart of the database; of a
+    writing one nobody can know how far it came. Raises Unavailable when the database cannot be reached.
     """
     for tries_left in reversed(range(_TRIES)):
         try:
             with (writing if writes else reading)(database) as unit:
                 return work(unit)
         except Exception as error:
+            if not writes and tries_left and getattr(error, "connection_invalidated", False):
+                continue
             if is_unavailable(error) or (is_retryable(error) and not tries_left):
                 raise Unavailable from error
             if not is_retryable(error):
