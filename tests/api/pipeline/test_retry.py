@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 
 from clinic_service.context import Context
-from clinic_service.models import Clinician
+from clinic_service.models import Clinic, Clinician
 from clinic_service.unit_of_work import UnitOfWork, reading, run
 from tests.support.cast import ALICE, BOB
 from tests.support.client import Reply
@@ -20,7 +20,7 @@ from tests.support.errors import assert_error
 from tests.support.rows import make_clinic, make_clinician, storing
 from tests.support.small_work import Small, store, stored, transactions
 
-ALL_CLINICIANS = select(Clinician.id)
+ALL_CLINICS = select(Clinic.id)
 
 
 def lose_to_another_transaction(uow: UnitOfWork) -> None:
@@ -121,7 +121,7 @@ class TestLostConnections:
         api = small.client(work)
         assert api.post("/write", as_=ALICE).status == 200
         with reading(small.database) as unit:
-            rows = unit.rows(ALL_CLINICIANS, {})
+            rows = unit.rows(ALL_CLINICS, {})
         with small.database.read_engine.connect() as connection:
             others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             ended = connection.execute(text(f"SELECT pg_terminate_backend(pid, 5000) {others}")).scalars().all()
@@ -132,4 +132,4 @@ class TestLostConnections:
             assert_error(first, 503)
         assert api.post("/write", as_=ALICE).status == 200
         # Reading goes on as if nothing had happened.
-        assert set(rows) < set(run(small.database, lambda unit: unit.rows(ALL_CLINICIANS, {}), writes=False))
+        assert set(rows) < set(run(small.database, lambda unit: unit.rows(ALL_CLINICS, {}), writes=False))
