@@ -7,6 +7,7 @@ parts. Nothing but the result goes to standard output; exit status 0 is success,
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -25,6 +26,12 @@ _COMMANDS = {
 
 
 class _LazyGroup(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            raise _readable(error) from None
+
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -38,6 +45,19 @@ class _LazyGroup(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+
+def _readable(error: Exception) -> Exception:
+    """What the operator is told of `error`: one line for everything that they can mend, else the error itself."""
+    from clinic_service.config import ConfigError
+    from clinic_service.db.dialects import is_unavailable
+    from clinic_service.errors import ServiceError
+
+    if isinstance(error, ConfigError):
+        return click.UsageError(error.message)
+    if isinstance(error, ServiceError):
+        return click.ClickException(error.message)
+    return click.ClickException("The database cannot be reached.") if is_unavailable(error) else error
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

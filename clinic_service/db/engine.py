@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import orjson
@@ -66,8 +67,14 @@ def normal_url(url: str) -> URL:
     if parsed.get_backend_name() == "sqlite":
         return _file_url(parsed)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
+        _require_driver()
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigError(f"{parsed.get_backend_name()} is not supported; write sqlite:///FILE or postgresql://…")
+
+
+def _require_driver() -> None:
+    if find_spec("psycopg") is None:
+        raise ConfigError("The driver for PostgreSQL is not installed: pip install 'clinic-service[postgresql]'")
 
 
 def _file_url(url: URL) -> URL:

@@ -107,3 +107,20 @@ def test_settings_that_make_no_sense_are_refused(environ: dict[str, str], words:
 def test_flags_win_over_the_environment() -> None:
     assert Config.load({"CLINIC_PORT": "9000", "CLINIC_HOST": "0.0.0.0"}, port=9100, host=None).port == 9100
     assert Config.load({"CLINIC_PORT": "9000"}, port=None).port == 9000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["db", "upgrade", "--database-url", "mysql://x"], 2, "mysql is not supported"),
+        (["db", "check", "--database-url", "postgresql://x:hidden@127.0.0.1:1/x"], 1, "cannot be reached"),
+    ],
+)
+def test_what_an_operator_can_mend_is_told_in_one_line(
+    run: CliRunner, arguments: list[str], status: int, words: str
+) -> None:
+    result = run.invoke(main, arguments)
+    assert result.exit_code == status
+    assert words in result.stderr
+    assert "hidden" not in result.output
+    assert "Traceback" not in result.output
