@@ -15,6 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 from clinic_service.errors import ServiceError
 
 PREFIX = "CLINIC_"
+# How `serve --reload` tells the server processes; no setting, since nobody else is to use it.
+RELOAD_VARIABLE = "_CLINIC_SERVICE_RELOAD"
 
 
 class ConfigError(ServiceError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from clinic_service.api.parameters import PlanError
 from clinic_service.app import create_app
-from clinic_service.config import Config
+from clinic_service.config import RELOAD_VARIABLE, Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.mail import chosen_mailer
@@ -23,7 +23,6 @@ from clinic_service.packaged import spec_folder
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
 
-RELOAD_VARIABLE = "_CLINIC_SERVICE_RELOAD"
 _POLL_SECONDS = 0.3
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

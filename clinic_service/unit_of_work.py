@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -78,7 +79,7 @@ class UnitOfWork:
         return Session(self.connection, autoflush=True, expire_on_commit=False, join_transaction_mode="control_fully")
 
     @cached_property
-    def now(self) -> Any:
+    def now(self) -> datetime:
         """The one time of this unit, UTC."""
         return clock.now()
 

@@ -15,12 +15,11 @@ from typing import Any
 import click
 
 from clinic_service.cli.common import load_config
-from clinic_service.config import Config, flag, is_number, variable
+from clinic_service.config import RELOAD_VARIABLE, Config, flag, is_number, variable
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
 
 _DEMO_DATABASE = "sqlite:///clinic-service-demo.db"
-_RELOAD_VARIABLE = "_CLINIC_SERVICE_RELOAD"
 
 
 def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -127,7 +126,7 @@ def _hand_over(config: Config, *, reload: bool) -> None:
         if value is not None:
             os.environ[variable(setting.name)] = str(value)
     if reload:
-        os.environ[_RELOAD_VARIABLE] = "1"
+        os.environ[RELOAD_VARIABLE] = "1"
     if config.workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="clinic-service-metrics-")
 

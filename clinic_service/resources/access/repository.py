@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, cast, delete, false, null, or_, select, text, union_all
+from sqlalchemy import Row, and_, bindparam, cast, delete, false, null, or_, select, union_all
 
+from clinic_service.db.dialects import insert_or_update
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import Json
 from clinic_service.models import Clinician, Grant, Patient, Permission
@@ -49,11 +50,8 @@ _OF_GRANTEE = (
     .where(Grant.grantee_id == bindparam("user_id"), _OF_OTHERS)
     .order_by(Grant.sharer_id)
 )
-# Of two writers the later one wins as a whole, also when neither has seen a row. Both engines spell it alike.
-_PUT = text(
-    "INSERT INTO grants (sharer_id, grantee_id, permissions) VALUES (:sharer_id, :grantee_id, :permissions)"
-    " ON CONFLICT (sharer_id, grantee_id) DO UPDATE SET permissions = excluded.permissions"
-).bindparams(bindparam("permissions", type_=Json()))
+# Of two writers the later one wins as a whole, also when neither has seen a row.
+_PUT = insert_or_update(Grant, "permissions")
 _REMOVE = delete(Grant).where(_OF_PAIR).returning(Grant.sharer_id)
 _REMOVE_ALL_OF = (
     delete(Grant)
