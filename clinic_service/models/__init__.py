@@ -25,9 +25,12 @@ from clinic_service.models.migration import Migration, MigrationStatus
 from clinic_service.models.outbox import OutboxEntry
 from clinic_service.models.patient import DataSource, DataSourceState, DiagnosisType, Patient, Permission, Review
 from clinic_service.models.site import PatientSite, Site
+from clinic_service.models.statistics import STATISTICS
+from clinic_service.models.summary import Summary, SummaryDocument
 from clinic_service.models.tag import PatientTag, Tag
 
 __all__ = [
+    "STATISTICS",
     "Account",
     "AccountEmail",
     "Base",
@@ -60,6 +63,8 @@ __all__ = [
     "Role",
     "ShareCode",
     "Site",
+    "Summary",
+    "SummaryDocument",
     "Tag",
     "Tier",
 ]

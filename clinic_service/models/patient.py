@@ -7,12 +7,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base, Timestamps, partial_index
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
 from clinic_service.models.clinic import Clinic
+from clinic_service.models.keys import name_key, search_text
+
+_STANDARD_PRESET = "adaStandard"
 
 
 class Permission(StrEnum):
@@ -89,6 +92,10 @@ class Patient(Timestamps, Base):
     connection_requests: Mapped[dict[str, list[dict[str, Any]]] | None] = mapped_column(Json)
     # False: no list was ever given, which is shown differently from an empty one.
     data_sources_set: Mapped[bool] = mapped_column(default=False)
+    # What the record is sorted, searched and filtered by; follows from the members above whenever it is written.
+    name_key: Mapped[bytes] = mapped_column(default=b"", server_default=text("''"))
+    search_text: Mapped[str] = mapped_column(default="", server_default=text("''"))
+    has_standard_ranges: Mapped[bool] = mapped_column(default=True, server_default=true())
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
@@ -96,6 +103,10 @@ class Patient(Timestamps, Base):
         UniqueConstraint("clinic_id", "user_id"),
         Index(None, "user_id"),
         Index(None, "clinic_id", "mrn_key"),
+        Index(None, "clinic_id", "name_key", "id"),
+        Index(None, "clinic_id", "birth_date", "id"),
+        Index(None, "clinic_id", "review_1_time", "id"),
+        Index(None, "clinic_id", "has_standard_ranges", "id"),
         partial_index(
             "ix_patients_unique_mrn",
             "clinic_id",
@@ -148,6 +159,15 @@ class Patient(Timestamps, Base):
         first, second = [*reviews, None, None][:2]
         self.review_1_clinician_id, self.review_1_time = first or (None, None)
         self.review_2_clinician_id, self.review_2_time = second or (None, None)
+
+
+@event.listens_for(Patient, "before_insert")
+@event.listens_for(Patient, "before_update")
+def _set_keys(_mapper: object, _connection: object, patient: Patient) -> None:
+    patient.name_key = name_key(patient.full_name)
+    patient.search_text = search_text(patient.full_name, patient.email, patient.mrn, patient.birth_date)
+    ranges = patient.glycemic_ranges
+    patient.has_standard_ranges = ranges is None or ranges.get("preset") == _STANDARD_PRESET
 
 
 class DataSource(Base):

@@ -199,12 +199,12 @@ def test_a_new_revision_made_from_the_template_is_complete(tmp_path: Path) -> No
 
 
 def assignments(file: Path) -> dict[str, Any]:
-    """The names that a revision sets at its top level."""
+    """The constants that a revision sets at its top level."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     return {
         target.id: ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
         for target in node.targets
         if isinstance(target, ast.Name)
     }

@@ -1,0 +1,142 @@
+"""Figures of patients' summaries, copied into columns so that lists can filter and sort by them.
+
+`FIELDS` is the one table that says which figures there are. Columns, indexes, filters, sort keys and their tests follow
+from it; what is sent and stored as a summary is said by the spec.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import Boolean, Column, Double, ForeignKeyConstraint, Index, Table
+
+from clinic_service.db.base import Base
+from clinic_service.db.types import ExactText, ObjectId
+
+CGM, BGM = "cgm", "bgm"
+TYPES = (CGM, BGM)
+# Summaries may have periods of other lengths as well, which are only kept and returned.
+PERIODS = ("1d", "7d", "14d", "30d")
+DELTA = "Delta"
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One figure of a period, by its name in summaries. Whatever is said of it holds for its `Delta` too, but `is_hot`.
+
+    `types` have it, `flagged` types say by a `has…` flag whether it means something, lists filter it for the types
+    `filterable` and sort by it for the types `sortable`. `is_hot`: has an index of its own.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    flagged: tuple[str, ...]
+    filterable: tuple[str, ...]
+    sortable: tuple[str, ...]
+    is_hot: bool = False
+
+    @property
+    def flag(self) -> str:
+        """The name of the flag."""
+        return f"has{self.name[0].upper()}{self.name[1:]}"
+
+
+def _figure(
+    name: str,
+    types: tuple[str, ...] = TYPES,
+    *,
+    flagged: bool = True,
+    filterable: tuple[str, ...] | None = None,
+    sortable: tuple[str, ...] | None = None,
+) -> Field:
+    return Field(
+        name,
+        types,
+        flagged=types if flagged else (),
+        filterable=types if filterable is None else filterable,
+        sortable=types if sortable is None else sortable,
+        is_hot=name in _HOT,
+    )
+
+
+# What start pages sort and filter by.
+_HOT = {
+    "averageGlucoseMmol",
+    "glucoseManagementIndicator",
+    "timeCGMUsePercent",
+    "timeInVeryLowPercent",
+    "timeInAnyLowPercent",
+    "timeInTargetPercent",
+    "timeInAnyHighPercent",
+    "timeInVeryHighPercent",
+    "timeInExtremeHighPercent",
+    "timeInVeryLowRecords",
+    "timeInVeryHighRecords",
+}
+HOT_DELTAS = {"timeInTargetPercent"}
+_RANGES = ("VeryLow", "Low", "AnyLow", "Target", "High", "VeryHigh", "ExtremeHigh", "AnyHigh")
+
+# The names, and what can be asked of each, are those of the published Clinics API.
+FIELDS = (
+    _figure("averageGlucoseMmol"),
+    _figure("averageDailyRecords"),
+    _figure("glucoseManagementIndicator", (CGM,)),
+    _figure("timeCGMUsePercent", (CGM,)),
+    _figure("timeCGMUseMinutes", (CGM,), sortable=()),
+    _figure("timeCGMUseRecords", (CGM,), sortable=()),
+    *(_figure(f"timeIn{name}Percent") for name in _RANGES),
+    *(_figure(f"timeIn{name}Records", filterable=() if name == "ExtremeHigh" else TYPES) for name in _RANGES),
+    *(_figure(f"timeIn{name}Minutes", (CGM,)) for name in _RANGES),
+    _figure("totalRecords"),
+    _figure("min", flagged=False),
+    _figure("max", flagged=False),
+    _figure("standardDeviation", flagged=False, filterable=(CGM,)),
+    _figure("coefficientOfVariation", flagged=False, filterable=(CGM,)),
+    _figure("daysWithData", flagged=False, filterable=(CGM,), sortable=(CGM,)),
+    _figure("hoursWithData", (CGM,), flagged=False),
+)
+
+
+def column_name(name: str) -> str:
+    """`timeCGMUsePercent` as `time_cgm_use_percent`."""
+    return _WORD.sub(lambda word: f"_{word[0].lower()}", name)
+
+
+def scope(kind: str, period: str) -> str:
+    """The rows of one type and one period."""
+    return f"{kind}{period}"
+
+
+def _columns() -> list[Column[float] | Column[bool]]:
+    columns: list[Column[float] | Column[bool]] = []
+    for field in FIELDS:
+        columns += [Column(column_name(name), Double) for name in (field.name, field.name + DELTA)]
+        if field.flagged:
+            columns.append(Column(column_name(field.flag), Boolean))
+    return columns
+
+
+def _index(field: Field, *, delta: bool = False) -> Index:
+    """Serves a filter, and a sort in both directions: figures that mean something first, then the others."""
+    name = column_name(field.name + DELTA if delta else field.name)
+    flag = [] if delta or not field.flagged else [column_name(field.flag)]
+    return Index(f"ix_statistics_{name}", "clinic_id", "scope", *flag, name, "patient_id")
+
+
+# One row for each patient, type and period there are figures of.
+STATISTICS = Table(
+    "statistics",
+    Base.metadata,
+    Column("clinic_id", ObjectId(), primary_key=True),
+    Column("scope", ExactText(6), primary_key=True),
+    Column("patient_id", ObjectId(), primary_key=True),
+    *_columns(),
+    ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
+    Index(None, "clinic_id", "patient_id"),
+    *(_index(field) for field in FIELDS if field.is_hot),
+    *(_index(field, delta=True) for field in FIELDS if field.name in HOT_DELTAS),
+    # One clinic's rows of one scope then lie side by side, for questions that no index answers.
+    sqlite_with_rowid=False,
+)

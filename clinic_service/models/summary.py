@@ -1,0 +1,68 @@
+"""Summaries of patients' glucose data, computed elsewhere: kept as sent, with what lists need to know of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKeyConstraint, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_service.db.base import Base
+from clinic_service.db.types import ExactText, JsonText, ObjectId
+from clinic_service.models.patient import Patient
+
+
+class Summary(Base):
+    """What is asked about the summary of one type (`cgm` or `bgm`) of one patient: its id and its dates.
+
+    The flags say whether the dates mean something; they are None for a summary without dates.
+    """
+
+    __tablename__ = "summaries"
+
+    clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    type: Mapped[str] = mapped_column(ExactText(3), primary_key=True)
+    # The id that its sender knows it by; the same in all clinics of the user.
+    summary_id: Mapped[str | None] = mapped_column(ExactText(24))
+    # Of the document, so that an update that changes nothing is known without reading it.
+    digest: Mapped[bytes]
+    last_updated_date: Mapped[datetime | None]
+    has_first_data: Mapped[bool | None]
+    first_data: Mapped[datetime | None]
+    has_last_data: Mapped[bool | None]
+    last_data: Mapped[datetime | None]
+    has_last_upload_date: Mapped[bool | None]
+    last_upload_date: Mapped[datetime | None]
+    has_outdated_since: Mapped[bool | None]
+    outdated_since: Mapped[datetime | None]
+
+    patient: Mapped[Patient] = relationship(lazy="raise")
+
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
+        Index(None, "summary_id"),
+        Index("ix_summaries_last_data", "clinic_id", "type", "has_last_data", "last_data", "patient_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class SummaryDocument(Base):
+    """The summary itself, as the text that is sent; apart, because everything else about it is a hundred times smaller."""
+
+    __tablename__ = "summary_documents"
+
+    clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    type: Mapped[str] = mapped_column(ExactText(3), primary_key=True)
+    document: Mapped[str] = mapped_column(JsonText)
+
+    summary: Mapped[Summary] = relationship(lazy="raise")
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["clinic_id", "patient_id", "type"],
+            ["summaries.clinic_id", "summaries.patient_id", "summaries.type"],
+            ondelete="CASCADE",
+        ),
+    )
