@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
+import orjson
 from marshmallow import EXCLUDE, Schema, fields
 
 from clinic_service import clock
@@ -106,6 +107,28 @@ class WireSchema(Schema):
     @cached_property
     def _when_none(self) -> dict[str, Any]:
         return {self.dump_fields[name].data_key or name: value for name, value in self.when_none.items()}
+
+
+class StoredJson(dict[str, Any]):
+    """A JSON document whose text is sent as it was stored.
+
+    To the check of answers it is an empty object, because it was checked when it was stored.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+def to_json(answer: Any) -> bytes:
+    """The text of an answer, documents as they were stored."""
+    return orjson.dumps(answer, default=_spliced, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+
+
+def _spliced(value: object) -> orjson.Fragment:
+    if isinstance(value, StoredJson):
+        return orjson.Fragment(value.text)
+    raise TypeError(f"{type(value).__name__} has no JSON form.")
 
 
 def to_wire(time: datetime | str) -> str:

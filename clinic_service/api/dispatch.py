@@ -12,8 +12,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from clinic_service.api.bodies import ABSENT, decode_json, read_body, require_json
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.plan import Plan
@@ -23,6 +21,7 @@ from clinic_service.context import Answer, Context, Services
 from clinic_service.db.engine import Database
 from clinic_service.errors import BadRequest, Finding, NotImplementedYet, ServiceError, Unauthenticated
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.serialization import to_json
 from clinic_service.unit_of_work import UnitOfWork, run
 
 _log = logging.getLogger("clinic_service.dispatch")
@@ -124,7 +123,7 @@ class Dispatcher:
             self._report_broken(plan, answer)
         if plan.answers.get(answer.status) is None:
             return RawAnswer(answer.status)
-        return json_answer(answer.status, orjson.dumps(answer.body))
+        return json_answer(answer.status, to_json(answer.body))
 
     def _report_broken(self, plan: Plan, answer: Answer) -> None:
         validator = plan.answers.get(answer.status)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     CompoundSelect,
     Row,
     Select,
+    Text,
     and_,
     bindparam,
     cast,
@@ -21,8 +23,8 @@ from sqlalchemy import (
 )
 
 from clinic_service.db.repository import Unit
-from clinic_service.db.types import ExactText, wire_time
-from clinic_service.models import DataSource, Patient, PatientSite, PatientTag, Site
+from clinic_service.db.types import wire_time
+from clinic_service.models import DataSource, Patient, PatientSite, PatientTag, Site, SummaryDocument
 
 _COLUMNS = (
     Patient.clinic_id,
@@ -53,19 +55,18 @@ _COLUMNS = (
 )
 
 ONE = select(*_COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
-# The name as bytes, which is the one order that both engines agree on.
 PAGE_OF_USER = (
     select(*_COLUMNS)
     .where(Patient.user_id == bindparam("user_id"))
-    .order_by(cast(Patient.full_name, ExactText()).nulls_first(), Patient.id)
+    .order_by(Patient.name_key, Patient.id)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
 
-_TAG, _SITE = "tag", "site"
+_TAG, _SITE, _SUMMARY = "tag", "site", "summary"
 
 
-Link = type[PatientTag] | type[PatientSite] | type[DataSource]
+Link = type[PatientTag] | type[PatientSite] | type[SummaryDocument] | type[DataSource]
 
 
 def _of_one(link: Link) -> Any:
@@ -80,14 +81,14 @@ def _of_many(link: Link) -> Any:
     )
 
 
-def _tags_and_sites_of(chosen: Callable[[Link], Any]) -> CompoundSelect[*tuple[Any, ...]]:
-    """Tags in order of their creation, sites as they were given."""
+def _links_of(chosen: Callable[[Link], Any]) -> CompoundSelect[*tuple[Any, ...]]:
+    """What every patient can have, in one statement; `text` is the name of a site, or the document of a summary."""
     return union_all(
         select(
             literal_column(f"'{_TAG}'").label("kind"),
             PatientTag.patient_id.label("patient_id"),
             PatientTag.tag_id.label("id"),
-            cast(null(), Site.name.type).label("name"),
+            cast(null(), Text).label("text"),
             literal_column("0").label("position"),
         ).where(chosen(PatientTag)),
         select(
@@ -99,7 +100,14 @@ def _tags_and_sites_of(chosen: Callable[[Link], Any]) -> CompoundSelect[*tuple[A
         )
         .join(Site, and_(Site.clinic_id == PatientSite.clinic_id, Site.id == PatientSite.site_id))
         .where(chosen(PatientSite)),
-    ).order_by("position", "id")
+        select(
+            literal_column(f"'{_SUMMARY}'"),
+            SummaryDocument.patient_id,
+            SummaryDocument.type,
+            cast(SummaryDocument.document, Text),
+            literal_column("0"),
+        ).where(chosen(SummaryDocument)),
+    )
 
 
 def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
@@ -118,7 +126,7 @@ def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
     )
 
 
-_TAGS_AND_SITES_OF_ONE, _TAGS_AND_SITES_OF_MANY = _tags_and_sites_of(_of_one), _tags_and_sites_of(_of_many)
+_LINKS_OF_ONE, _LINKS_OF_MANY = _links_of(_of_one), _links_of(_of_many)
 _DATA_SOURCES_OF_ONE, _DATA_SOURCES_OF_MANY = _data_sources_of(_of_one), _data_sources_of(_of_many)
 
 
@@ -134,12 +142,14 @@ class SiteOfPatient:
 class PatientDescription:
     """A patient's row and what belongs to it; no `data_sources` at all when none were ever given.
 
-    The columns of the row are attributes as well.
+    Tags are in order of their creation, sites as they were given; `summaries` are JSON texts by type. The columns of the
+    row are attributes as well.
     """
 
     row: Any
     tags: list[str]
     sites: list[SiteOfPatient]
+    summaries: dict[str, str]
     data_sources: list[Row[Any]] | None
 
     def __getattr__(self, name: str) -> Any:
@@ -151,6 +161,7 @@ class PatientDescription:
         return {
             "tags": self.tags,
             "sites": [{"id": site.id, "name": site.name} for site in self.sites],
+            "summaries": {kind: orjson.loads(text) for kind, text in self.summaries.items()},
             "data_sources": None if sources is None else [_source_document(source) for source in sources],
         }
 
@@ -166,42 +177,33 @@ def describe(unit: Unit, patients: Sequence[Any]) -> list[PatientDescription]:
         return []
     # Most patients of most clinics have no source, and then there is nothing to look for.
     has_sources = any(p.data_sources_set for p in patients)
-    tag_and_site_rows, source_rows = _children(unit, patients, has_sources)
-    tags, sites = _tags_and_sites(tag_and_site_rows)
-    sources = _data_sources(source_rows)
-    return [
-        PatientDescription(
-            row=p,
-            tags=tags.get(p.id, []),
-            sites=sites.get(p.id, []),
-            data_sources=sources.get(p.id, []) if p.data_sources_set else None,
-        )
-        for p in patients
-    ]
+    link_rows, source_rows = _children(unit, patients, has_sources)
+    links, sources = _by_patient(link_rows), _by_patient(source_rows)
+    return [_description(p, links.get(p.id, []), sources.get(p.id, [])) for p in patients]
 
 
 def _children(unit: Unit, patients: Sequence[Any], has_sources: bool) -> tuple[Sequence[Any], Sequence[Any]]:
     if len(patients) == 1:
         one = {"clinic_id": patients[0].clinic_id, "patient_id": patients[0].id}
-        return unit.rows(_TAGS_AND_SITES_OF_ONE, one), unit.rows(_DATA_SOURCES_OF_ONE, one) if has_sources else []
+        return unit.rows(_LINKS_OF_ONE, one), unit.rows(_DATA_SOURCES_OF_ONE, one) if has_sources else []
     ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
     sources = unit.execute(_DATA_SOURCES_OF_MANY, ids).all() if has_sources else []
-    return unit.execute(_TAGS_AND_SITES_OF_MANY, ids).all(), sources
+    return unit.execute(_LINKS_OF_MANY, ids).all(), sources
 
 
-def _tags_and_sites(rows: Iterable[Row[Any]]) -> tuple[dict[str, list[str]], dict[str, list[SiteOfPatient]]]:
-    tags: dict[str, list[str]] = defaultdict(list)
-    sites: dict[str, list[SiteOfPatient]] = defaultdict(list)
+def _by_patient(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        if row.kind == _TAG:
-            tags[row.patient_id].append(row.id)
-        else:
-            sites[row.patient_id].append(SiteOfPatient(row.id, row.name))
-    return tags, sites
+        found[row.patient_id].append(row)
+    return found
 
 
-def _data_sources(rows: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
-    sources: dict[str, list[Row[Any]]] = defaultdict(list)
-    for row in rows:
-        sources[row.patient_id].append(row)
-    return sources
+def _description(patient: Any, links: list[Any], sources: list[Any]) -> PatientDescription:
+    sites = sorted((link for link in links if link.kind == _SITE), key=lambda link: link.position)
+    return PatientDescription(
+        row=patient,
+        tags=sorted(link.id for link in links if link.kind == _TAG),
+        sites=[SiteOfPatient(site.id, site.text) for site in sites],
+        summaries={link.id: link.text for link in links if link.kind == _SUMMARY},
+        data_sources=sources if patient.data_sources_set else None,
+    )

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from marshmallow import fields, missing
 
 from clinic_service.models import Permission
+from clinic_service.models.statistics import TYPES
 from clinic_service.resources.patients.ranges import kept_ranges
-from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime, to_wire
+from clinic_service.serialization import Computed, StoredJson, WireEnum, WireSchema, WireTime, to_wire
 
 # Clients know it as a birth date that nobody knows.
 _UNKNOWN_BIRTH_DATE = "0001-01-01"
@@ -73,6 +74,11 @@ def _connection_requests(row: Any) -> dict[str, list[dict[str, Any]]]:
     return shown
 
 
+def _summary(row: Any) -> dict[str, StoredJson] | None:
+    stats = {f"{kind}Stats": StoredJson(row.summaries[kind]) for kind in TYPES if kind in row.summaries}
+    return stats or None
+
+
 class DataSourceSchema(WireSchema):
     """`dataSource.v1`."""
 
@@ -110,6 +116,7 @@ class PatientSchema(WireSchema):
     last_upload_reminder_time = WireTime(dump_only=True)
     reviews = Computed(_reviews)
     connection_requests = Computed(_connection_requests)
+    summary = Computed(_summary)
     sites = fields.List(fields.Nested(SiteOfPatientSchema))
     glycemic_ranges = GlycemicRanges()
     diagnosis_type = WireEnum()
@@ -132,3 +139,4 @@ class CreatePatientSchema(WireSchema):
 
 patient_schema = PatientSchema()
 create_patient_schema = CreatePatientSchema()
+data_source_schema = DataSourceSchema()
