@@ -18,6 +18,9 @@ NAMING_CONVENTION = {
     "ck": "ck_%(table_name)s_%(constraint_name)s",
 }
 
+# Marks a column that is computed from others of its row.
+DERIVED = {"derived": True}
+
 
 class Base(DeclarativeBase):
     """The base of all models. Relationships are `lazy="raise"`: the repository that promises one loads it."""

@@ -24,6 +24,7 @@ from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.migration import Migration, MigrationStatus
 from clinic_service.models.outbox import OutboxEntry
 from clinic_service.models.patient import DataSource, DataSourceState, DiagnosisType, Patient, Permission, Review
+from clinic_service.models.reservation import Reservation
 from clinic_service.models.site import PatientSite, Site
 from clinic_service.models.statistics import STATISTICS
 from clinic_service.models.summary import Summary, SummaryDocument
@@ -59,6 +60,7 @@ __all__ = [
     "PatientSite",
     "PatientTag",
     "Permission",
+    "Reservation",
     "Review",
     "Role",
     "ShareCode",

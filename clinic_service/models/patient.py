@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from clinic_service.db.base import Base, Timestamps, partial_index
+from clinic_service.db.base import DERIVED, Base, Timestamps, partial_index
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
 from clinic_service.models.clinic import Clinic
 from clinic_service.models.keys import name_key, search_text
@@ -93,9 +93,9 @@ class Patient(Timestamps, Base):
     # False: no list was ever given, which is shown differently from an empty one.
     data_sources_set: Mapped[bool] = mapped_column(default=False)
     # What the record is sorted, searched and filtered by; follows from the members above whenever it is written.
-    name_key: Mapped[bytes] = mapped_column(default=b"", server_default=text("''"))
-    search_text: Mapped[str] = mapped_column(default="", server_default=text("''"))
-    has_standard_ranges: Mapped[bool] = mapped_column(default=True, server_default=true())
+    name_key: Mapped[bytes] = mapped_column(default=b"", info=DERIVED, server_default=text("''"))
+    search_text: Mapped[str] = mapped_column(default="", info=DERIVED, server_default=text("''"))
+    has_standard_ranges: Mapped[bool] = mapped_column(default=True, info=DERIVED, server_default=true())
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
