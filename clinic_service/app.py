@@ -14,6 +14,7 @@ from clinic_service.config import Config
 from clinic_service.context import Services
 from clinic_service.db.engine import Database, open_database
 from clinic_service.gateways.accounts.choice import chosen_accounts
+from clinic_service.gateways.openid import chosen_openid
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.specification.apis import Api, load_apis
 
@@ -31,7 +32,7 @@ def create_app(
     """
     database = database or open_database(config)
     apis = apis if apis is not None else load_apis()
-    services = Services(config, chosen_accounts(config, database))
+    services = Services(config, chosen_accounts(config, database), chosen_openid(config))
     dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services)
     app = LeanFlask(log or RequestLog(), Metrics())
     plans = compile_plans(apis)

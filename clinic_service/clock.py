@@ -26,6 +26,17 @@ def to_wire(time: datetime) -> str:
     return f"{time.isoformat(timespec='milliseconds')[:23]}Z"
 
 
+def from_wire(text: str) -> datetime:
+    """The point in time that `text`, an RFC 3339 date-time, names: UTC, cut to milliseconds.
+
+    Raises ValueError for what RFC 3339 admits and no calendar library holds, such as leap seconds.
+    """
+    try:
+        return truncate(datetime.fromisoformat(text.upper()).astimezone(UTC))
+    except OverflowError:
+        raise ValueError("The time is beyond the calendar.") from None
+
+
 @contextmanager
 def frozen(time: datetime) -> Iterator[None]:
     """Stop the clock at `time` while the block runs."""

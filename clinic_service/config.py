@@ -54,6 +54,11 @@ class Config:
     profiles_url: str | None = setting(None, "base URL of the profiles service (seagull)")
     accounts_server_name: str | None = setting(None, "name this server logs in to the accounts service with")
     accounts_server_secret: str | None = setting(None, "secret for that log-in", secret=True)
+    auth_service_token_endpoint: str | None = setting(
+        None, "OpenID token endpoint that credentials of service accounts are tried at; unset: none can be added"
+    )
+    auth_service_jwks: str | None = setting(None, "file or URL with the public keys of the id tokens it answers with")
+    auth_service_issuer: str | None = setting(None, "issuer that those id tokens must name")
     demo_patient_user_id: str | None = setting(None, "user whose record every new clinic gets as its demo patient")
     smtp_url: str | None = setting(
         None, "smtp://user:password@host:port to send mail; unset: mail stays in the outbox", secret=True
@@ -82,6 +87,10 @@ class Config:
             raise ConfigError(
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
                 "CLINIC_ACCOUNTS_SERVER_SECRET as well."
+            )
+        if self.auth_service_token_endpoint and not (self.auth_service_jwks and self.auth_service_issuer):
+            raise ConfigError(
+                "CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT needs CLINIC_AUTH_SERVICE_JWKS and CLINIC_AUTH_SERVICE_ISSUER as well."
             )
 
     @classmethod

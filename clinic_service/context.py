@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from clinic_service.auth.caller import Caller
 from clinic_service.config import Config
+from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
-from clinic_service.unit_of_work import UnitOfWork
+from clinic_service.gateways.openid import OpenId, UnconfiguredOpenId
+from clinic_service.unit_of_work import UnitOfWork, run
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +22,14 @@ class Services:
 
     config: Config
     accounts: Accounts
+    openid: OpenId = field(default_factory=UnconfiguredOpenId)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """One request as the domain sees it: who calls, the transaction, and the outside world.
 
-    `services.accounts` may be slow or fail, so it is for `prepare_…` functions, which run while no transaction is open.
+    What `services` holds may be slow or fail, so it is for `prepare_…` functions, which run while no transaction is open.
     """
 
     caller: Caller
@@ -32,6 +39,20 @@ class Context:
     @property
     def config(self) -> Config:
         return self.services.config
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation(Context):
+    """What a `prepare_…` function receives. Its `uow` only reads, and no transaction is open."""
+
+    database: Database
+
+    def in_transaction(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Do `work` in a short transaction of its own, which is committed when this returns.
+
+        It may be done again when the database asks for it, so it must have no effect outside the unit it gets.
+        """
+        return run(self.database, work, writes=True)
 
 
 @dataclass(frozen=True, slots=True)

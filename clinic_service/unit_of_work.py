@@ -8,16 +8,16 @@ database asks for it, so the work must have no effect outside the unit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Insert, PoolProxiedConnection
+from sqlalchemy import Connection, CursorResult, Delete, Engine, Executable, Insert, PoolProxiedConnection, Update
 from sqlalchemy.orm import Session
 
 from clinic_service import clock
-from clinic_service.db.dialects import is_retryable, is_unavailable
+from clinic_service.db.dialects import is_retryable, is_unavailable, snapshot
 from clinic_service.db.engine import Database
 from clinic_service.db.prepared import Question, prepared
 from clinic_service.errors import Unavailable
@@ -30,6 +30,7 @@ from clinic_service.resources.migrations.repository import MigrationRepository
 from clinic_service.resources.patients.repository import PatientRepository
 from clinic_service.resources.settings.repository import SettingsRepository
 from clinic_service.resources.sites.repository import SiteRepository
+from clinic_service.resources.summaries.repository import SummaryRepository
 from clinic_service.resources.tags.repository import TagRepository
 from clinic_service.resources.users.repository import UserRepository
 
@@ -71,7 +72,17 @@ class UnitOfWork:
         """Store `rows` by `statement`, a module constant that names its columns."""
         self.flush()
         if rows:
-            prepared(statement, self._engine.dialect).insert(self._engine, self._raw, rows)
+            prepared(statement, self._engine.dialect).write(self._engine, self._raw, rows)
+
+    def change(self, statement: Update | Delete, *rows: Mapping[str, Any]) -> None:
+        """Update or delete by `statement`, a module constant, with the parameters of each of `rows`."""
+        self.flush()
+        if rows:
+            prepared(statement, self._engine.dialect).write(self._engine, self._raw, rows)
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """What is asked in the block is answered as of one moment; for units that read."""
+        return snapshot(self.connection)
 
     @cached_property
     def session(self) -> Session:
@@ -118,6 +129,10 @@ class UnitOfWork:
     @cached_property
     def sites(self) -> SiteRepository:
         return SiteRepository(self)
+
+    @cached_property
+    def summaries(self) -> SummaryRepository:
+        return SummaryRepository(self)
 
     @cached_property
     def settings(self) -> SettingsRepository:

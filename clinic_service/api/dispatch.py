@@ -4,6 +4,7 @@ token (401) → access (403) → parameters and body (400) → handler → answe
 
 Access is decided inside the transaction that the handler works in. An operation that asks other services first has a
 `prepare_…` function: it is authorized and read beforehand, prepared while no transaction is open, and authorized again.
+When nothing is committed after that, its `abandon_…` function, if it has one, undoes what was prepared.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.plan import Plan
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.rules import Attempt, partner_caller
-from clinic_service.context import Answer, Context, Services
+from clinic_service.context import Answer, Context, Preparation, Services
 from clinic_service.db.engine import Database
 from clinic_service.errors import BadRequest, Finding, NotImplementedYet, ServiceError, Unauthenticated
 from clinic_service.gateways.tokens import TokenVerifier
@@ -68,7 +69,11 @@ class Dispatcher:
             plan.access.authorize(Attempt(caller, path, uow))
             return self._handle(plan, caller, uow, arguments.get())
 
-        return run(self._database, work, writes=plan.writes)
+        try:
+            return run(self._database, work, writes=plan.writes)
+        except Exception:
+            self._abandon(plan, caller, arguments)
+            raise
 
     def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
         if plan.access.partner:
@@ -90,8 +95,26 @@ class Dispatcher:
         assert plan.handler.prepare is not None
         prepare = plan.handler.prepare
         given["prepared"] = run(
-            self._database, lambda uow: prepare(Context(caller, uow, self._services), **given), writes=False
+            self._database,
+            lambda uow: prepare(Preparation(caller, uow, self._services, self._database), **given),
+            writes=False,
         )
+
+    def _abandon(self, plan: Plan, caller: Caller, arguments: Arguments) -> None:
+        """Undo what was prepared, in a transaction of its own.
+
+        The transaction that failed may have been committed all the same, when only the confirmation was lost.
+        """
+        assert plan.handler is not None
+        abandon = plan.handler.abandon
+        if abandon is None:
+            return
+        prepared = arguments.values["prepared"]
+        try:
+            run(self._database, lambda uow: abandon(Context(caller, uow, self._services), prepared), writes=True)
+        except Exception as error:
+            # The caller is told why the request failed, and not that this did as well.
+            _log.warning("%s: could not be abandoned: %s", plan.operation_id, type(error).__name__)
 
     def _authorize(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
         run(self._database, lambda uow: plan.access.authorize(Attempt(caller, path, uow)), writes=False)

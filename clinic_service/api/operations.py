@@ -2,7 +2,8 @@
 
 A module `resources/patients/handlers.py` with a public function `get_patient` handles `GetPatient` of
 `spec/clinic/paths/patients.yaml`. A function `prepare_get_patient` beside it, if there is one, runs first, while no
-transaction is open, and is where other services are asked.
+transaction is open, and is where other services are asked. What it does there may have to be undone when the handler's
+own transaction is not committed: that is for a function `abandon_get_patient`, which gets what was prepared.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from clinic_service.api.parameters import PlanError, snake_case
 from clinic_service.specification.apis import Operation
 
 _PREPARE = "prepare_"
+_ABANDON = "abandon_"
 
 
 @dataclass(frozen=True)
 class Handler:
-    """The function that does an operation, and the one that prepares it outside the transaction."""
+    """The function that does an operation, the one that prepares it outside the transaction, and the one that undoes
+    what was prepared."""
 
     function: Callable[..., Any]
     prepare: Callable[..., Any] | None
     accepts: frozenset[str]
+    abandon: Callable[..., Any] | None = None
 
 
 def find_handlers(operations: Iterable[Operation]) -> dict[str, Handler]:
@@ -60,7 +64,8 @@ def _handler(module: ModuleType | None, operation: Operation) -> Handler | None:
     if function is None:
         return None
     parameters = [p for p in inspect.signature(function).parameters if p != "ctx"]
-    return Handler(function, getattr(module, _PREPARE + name, None), frozenset(parameters))
+    prepare, abandon = getattr(module, _PREPARE + name, None), getattr(module, _ABANDON + name, None)
+    return Handler(function, prepare, frozenset(parameters), abandon)
 
 
 def _refuse_strays(modules: Iterable[ModuleType | None], operations: Iterable[Operation]) -> None:
@@ -68,5 +73,7 @@ def _refuse_strays(modules: Iterable[ModuleType | None], operations: Iterable[Op
     for module in modules:
         for name, function in inspect.getmembers(module, inspect.isfunction):
             is_ours = module is not None and function.__module__ == module.__name__ and not name.startswith("_")
-            if is_ours and name.removeprefix(_PREPARE) not in names:
+            if is_ours and name.removeprefix(_PREPARE).removeprefix(_ABANDON) not in names:
                 raise PlanError(f"{function.__module__}.{name} handles no operation of the spec")
+            if is_ours and name.startswith(_ABANDON) and not hasattr(module, _PREPARE + name.removeprefix(_ABANDON)):
+                raise PlanError(f"{function.__module__}.{name} abandons what nothing prepares")

@@ -1,16 +1,18 @@
-"""`clinic-service db`: the schema of the database."""
+"""`clinic-service db`: the schema of the database, and the copies of facts that lists are read from."""
 
 from __future__ import annotations
 
 import click
 
 from clinic_service.cli.common import load_config
+from clinic_service.cli.opening import opened_database
 from clinic_service.db import schema
+from clinic_service.resources.summaries.rebuilding import compare
 
 
 @click.group()
 def db() -> None:
-    """Bring the database schema up, or look at it."""
+    """Bring the database schema up, or look at it; check and mend what is stored twice."""
 
 
 _url = click.option("--database-url", help="Instead of CLINIC_DATABASE_URL.")
@@ -41,3 +43,33 @@ def check(database_url: str | None) -> None:
 def current(database_url: str | None) -> None:
     """Print the revision of the schema, nothing for an empty database."""
     click.echo(schema.current(load_config(database_url=database_url).database_url) or "")
+
+
+@db.command()
+@_url
+def verify(database_url: str | None) -> None:
+    """Compare what lists are read from with the patients and summaries it is copied from.
+
+    Prints each difference: the clinic, the patient, and what differs. Status 0 when there is none, else 1. The service
+    may go on meanwhile.
+    """
+    found = 0
+    with opened_database(load_config(database_url=database_url)) as database:
+        for difference in compare(database):
+            click.echo(" ".join(difference))
+            found += 1
+    if found:
+        raise click.ClickException(f"{found} differ; `clinic-service db rebuild` makes them again.")
+    click.echo("Nothing differs.")
+
+
+@db.command()
+@_url
+def rebuild(database_url: str | None) -> None:
+    """Make what lists are read from again, wherever `db verify` would find a difference.
+
+    In many small transactions, so the service may go on meanwhile, and the command may be stopped and run again.
+    """
+    with opened_database(load_config(database_url=database_url)) as database:
+        made = sum(1 for _ in compare(database, repair=True))
+    click.echo(f"{made} made again")

@@ -100,7 +100,7 @@ def _introduce(config: Config, *, demo: bool) -> None:
 
 def _introduce_demo(config: Config, secret: str, address: str) -> None:
     from clinic_service.db.engine import open_database
-    from clinic_service.demo import ADMIN, MEMBER, PATIENT, fill
+    from clinic_service.demo.clinic import ADMIN, MEMBER, PATIENT, fill
     from clinic_service.gateways.tokens import mint
 
     database = open_database(config)

@@ -9,7 +9,17 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Table, UniqueConstraint, bindparam, case, text
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    case,
+    text,
+)
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -104,9 +114,13 @@ def _unique_columns(table: Table) -> Iterator[tuple[str, list[str]]]:
             yield str(index.name), index.columns.keys()
 
 
-def insert_or_update(model: type[Base], *changed: str) -> Insert:
-    """An insert that, where a row with the same primary key exists, sets its columns `changed` instead."""
-    table = model.metadata.tables[model.__tablename__]
+def insert_or_update(target: type[Base] | Table, *changed: str) -> Insert:
+    """An insert that, where a row with the same primary key exists, sets its columns `changed` instead.
+
+    All columns but the key when none are named.
+    """
+    table = target if isinstance(target, Table) else target.metadata.tables[target.__tablename__]
+    changed = changed or tuple(column.name for column in table.columns if not column.primary_key)
     # Both engines take the same words, which the library offers for each of them separately.
     statement = insert(table)
     return statement.on_conflict_do_update(
@@ -146,6 +160,34 @@ def moved_on(column: Any) -> ColumnElement[datetime]:
     """The parameter `now`, or a millisecond after the time in `column` where that is later: it always grows."""
     now: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
     return case((column < now, now), else_=_MillisecondAfter(column))
+
+
+class contains(FunctionElement[bool]):  # noqa: N801 - used as a function
+    """Whether the text of the first argument has the second one in it, every character meaning itself."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(contains, "postgresql")
+def _contains_on_postgresql(element: contains, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(strpos({compiler.process(element.clauses, **options)}) > 0)"
+
+
+@compiles(contains, "sqlite")
+def _contains_on_sqlite(element: contains, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(instr({compiler.process(element.clauses, **options)}) > 0)"
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Answer all questions asked in the block as of one moment, on a connection that is in no transaction."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    connection.exec_driver_sql("BEGIN" if is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("COMMIT")
 
 
 @contextmanager

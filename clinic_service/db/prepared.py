@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Dialect, Engine, Insert, PoolProxiedConnection, Select, bindparam, insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from clinic_service.db.base import Base
@@ -31,14 +32,14 @@ def insert_into(model: type[Base], *columns: str) -> Insert:
 class Prepared:
     """One statement for one kind of engine. It has no lists of values that vary in length (no expanding parameters)."""
 
-    def __init__(self, statement: Question | Insert, dialect: Dialect) -> None:
+    def __init__(self, statement: Question | UpdateBase, dialect: Dialect) -> None:
         self._dialect = dialect
         compiled: Any = statement.compile(dialect=dialect)
         self._text: str = compiled.string
         self._names: list[str] | None = compiled.positiontup
         self._constants: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
         self._binds: dict[str, Convert] = dict(compiled._bind_processors)
-        columns = [] if isinstance(statement, Insert) else list(statement.selected_columns)
+        columns = [] if isinstance(statement, UpdateBase) else list(statement.selected_columns)
         self._row: Any = namedtuple("Row", [str(column.key) for column in columns])  # type: ignore[misc]
         self._converts = [
             (index, convert)
@@ -56,8 +57,8 @@ class Prepared:
             made.append(make(values))
         return made
 
-    def insert(self, engine: Engine, raw: PoolProxiedConnection, rows: Sequence[Parameters]) -> None:
-        """Store `rows`. Raises DBAPIError as `Connection.execute` would."""
+    def write(self, engine: Engine, raw: PoolProxiedConnection, rows: Sequence[Parameters]) -> None:
+        """Insert, update or delete by each of `rows`. Raises DBAPIError as `Connection.execute` would."""
         values = [self._values(row) for row in rows]
         many = len(values) > 1
         self._run(engine, raw, values if many else values[0], many=many, answers=False)
@@ -103,10 +104,10 @@ class Prepared:
         )
 
 
-_prepared: dict[tuple[str, Question | Insert], Prepared] = {}
+_prepared: dict[tuple[str, Question | UpdateBase], Prepared] = {}
 
 
-def prepared(statement: Question | Insert, dialect: Dialect) -> Prepared:
+def prepared(statement: Question | UpdateBase, dialect: Dialect) -> Prepared:
     """What `statement`, which must be a constant, is for engines of that kind."""
     key = (dialect.name, statement)
     found = _prepared.get(key)

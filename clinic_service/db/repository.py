@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import CursorResult, Executable, Insert
+from sqlalchemy import CursorResult, Delete, Executable, Insert, Update
 from sqlalchemy.orm import Session
 
 from clinic_service.db.prepared import Question
@@ -25,6 +25,7 @@ class Unit(Protocol):
     def rows(self, statement: Question, parameters: Mapping[str, Any]) -> list[Any]: ...
     def first(self, statement: Question, parameters: Mapping[str, Any]) -> Any | None: ...
     def insert(self, statement: Insert, *rows: Mapping[str, Any]) -> None: ...
+    def change(self, statement: Update | Delete, *rows: Mapping[str, Any]) -> None: ...
     def flush(self) -> None: ...
 
 

@@ -1,9 +1,10 @@
-"""The outside world: who is who (accounts), whose token this is (tokens), mail.
+"""The outside world: who is who (accounts), whose token this is (tokens), whose credentials these are (openid), mail.
 
 Each gateway has a form that needs nothing but this program, and one that talks to another system; the configuration
 chooses. A call to another system has five seconds, one repetition at most when repeating is harmless, follows no
 redirect and reads at most 1 MiB; an answer is checked before anything in it is believed. Failures are BadGateway
-(nonsense, or a refusal) and Unavailable (no answer), so that a caller never mistakes an outage for a "no".
+(nonsense, or a refusal) and Unavailable (no answer), so that a caller never mistakes an outage for a "no"; where the
+spec promises otherwise for an operation, the gateway says so.
 
 Gateways never run inside an open transaction. Only the embedded directory of accounts touches the database.
 """

@@ -92,7 +92,9 @@ def _target(url: str) -> str:
 
 
 def _read(response: http.client.HTTPResponse) -> Reply:
-    body = response.read(MAX_ANSWER_BYTES + 1)
+    # The connection may have left the socket to the answer, so that is closed as well, however much of it was read.
+    with response:
+        body = response.read(MAX_ANSWER_BYTES + 1)
     if len(body) > MAX_ANSWER_BYTES:
         raise BadGateway
     if response.length:

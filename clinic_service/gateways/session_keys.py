@@ -1,4 +1,4 @@
-"""The keys that session tokens are checked with: the shared secret, and the public keys of an identity provider.
+"""The keys that tokens are checked with: the shared secret, and the public keys of an identity provider.
 
 Each key has one algorithm. A token that names another one is refused, so nobody can use a public key as a secret.
 """
@@ -83,12 +83,16 @@ class Jwks:
     """The public keys in the file or at the URL `source`.
 
     A file is read at once, a URL at the first token. Both are read again, at most once a minute, when a token names a
-    key that is not there: keys change while the server runs. Raises ConfigError for a source that cannot be used.
+    key that is not there: keys change while the server runs. Raises ConfigError for a source that cannot be used, with
+    `setting` as the variable that names it.
     """
 
-    def __init__(self, source: str, *, seconds: float = http.DEFAULT_SECONDS) -> None:
+    def __init__(
+        self, source: str, *, setting: str = "CLINIC_SESSION_JWKS", seconds: float = http.DEFAULT_SECONDS
+    ) -> None:
         self.keys: tuple[SessionKey, ...] = ()
         self._source = source
+        self._setting = setting
         self._seconds = seconds
         self._lock = threading.Lock()
         self._tried: datetime | None = None
@@ -96,7 +100,7 @@ class Jwks:
         if "://" not in source:
             self._read_first_time()
         elif not http.is_http_url(source):
-            raise ConfigError("CLINIC_SESSION_JWKS must be a file or an http(s) URL.")
+            raise ConfigError(f"{setting} must be a file or an http(s) URL.")
 
     def refresh(self) -> None:
         """Read the source again, unless that was done just now. Raises KeysUnreachable when the last try failed."""
@@ -123,9 +127,7 @@ class Jwks:
     def _read_first_time(self) -> None:
         self._try_to_load()
         if self._failed:
-            raise ConfigError(
-                "CLINIC_SESSION_JWKS names a file that cannot be read or holds no key for RS256 or ES256."
-            )
+            raise ConfigError(f"{self._setting} names a file that cannot be read or holds no key for RS256 or ES256.")
 
     def _load(self) -> tuple[SessionKey, ...]:
         """Raises OSError or ServiceError when there is no usable key to be had."""

@@ -6,8 +6,6 @@ never beyond its own end.
 
 from __future__ import annotations
 
-import math
-import re
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -22,19 +20,15 @@ from clinic_service.config import Config
 from clinic_service.errors import Unauthenticated
 from clinic_service.gateways.secret_file import session_secret
 from clinic_service.gateways.session_keys import Jwks, KeyRing
+from clinic_service.gateways.signed_tokens import require_audience, require_issuer, require_time_between, signed_claims
 from clinic_service.gateways.user_ids import is_user_id
 
 __all__ = ["TokenVerifier", "mint", "session_secret"]
 
-MAX_TOKEN_BYTES = 8 * 1024
 MAX_CACHED = 4096
 BELIEVED_FOR = timedelta(seconds=60)
-_LEEWAY_SECONDS = 30
 _SERVICE_ROLE = "backend_service"
 _COMPOUND_PREFIX = "kc:"
-_THREE_PARTS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-# The signature is the library's work; the claims are checked here, by this program's clock.
-_SIGNATURE_ONLY: Any = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
 
 
 class _Verified(NamedTuple):
@@ -76,30 +70,16 @@ class TokenVerifier:
         return self._verify(token, now)
 
     def _verify(self, token: str, now: datetime) -> Caller:
-        claims = self._signed_claims(token)
-        expiry = _require_time_between(claims, now)
-        self._require_issuer_and_audience(claims)
+        claims = signed_claims(token, self._keys)
+        expiry = require_time_between(claims, now)
+        if self._issuer is not None:
+            require_issuer(claims, self._issuer)
+        if self._audience is not None:
+            require_audience(claims, self._audience)
         caller = _caller(claims)
         believed_until = min(now.timestamp() + BELIEVED_FOR.total_seconds(), expiry)
         self._remember(token, _Verified(caller, now, datetime.fromtimestamp(believed_until, now.tzinfo)))
         return caller
-
-    def _signed_claims(self, token: str) -> dict[str, Any]:
-        if len(token) > MAX_TOKEN_BYTES or not _THREE_PARTS.fullmatch(token):
-            raise Unauthenticated
-        try:
-            key = self._keys.find(jwt.get_unverified_header(token).get("kid"))
-            return jwt.decode(token, key.material, algorithms=[key.algorithm], options=_SIGNATURE_ONLY)
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            raise Unauthenticated from None
-
-    def _require_issuer_and_audience(self, claims: Mapping[str, Any]) -> None:
-        if self._issuer is not None and claims.get("iss") != self._issuer:
-            raise Unauthenticated
-        audience = claims.get("aud")
-        audiences = audience if isinstance(audience, list) else [audience]
-        if self._audience is not None and self._audience not in audiences:
-            raise Unauthenticated
 
     def _remember(self, token: str, verified: _Verified) -> None:
         with self._lock:
@@ -140,26 +120,6 @@ def _access_part(compound: str) -> str:
     if len(parts) != 3 or not (parts[1] and parts[2]):
         raise Unauthenticated
     return parts[1]
-
-
-def _require_time_between(claims: Mapping[str, Any], now: datetime) -> float:
-    """The token's end in seconds since 1970. Raises Unauthenticated outside its time, 30 seconds of leeway given."""
-    expiry = _seconds(claims.get("exp"))
-    begin = _seconds(claims.get("nbf", 0))
-    present = now.timestamp()
-    if not begin - _LEEWAY_SECONDS <= present < expiry + _LEEWAY_SECONDS:
-        raise Unauthenticated
-    return expiry
-
-
-def _seconds(claim: Any) -> float:
-    if isinstance(claim, bool) or not isinstance(claim, int | float):
-        raise Unauthenticated
-    # Beyond any date, and small enough for arithmetic.
-    seconds = float(max(min(claim, 1e12), -1e12))
-    if math.isnan(seconds):
-        raise Unauthenticated
-    return seconds
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, text, true
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import DERIVED, Base, Timestamps, partial_index
@@ -93,8 +93,8 @@ class Patient(Timestamps, Base):
     # False: no list was ever given, which is shown differently from an empty one.
     data_sources_set: Mapped[bool] = mapped_column(default=False)
     # What the record is sorted, searched and filtered by; follows from the members above whenever it is written.
-    name_key: Mapped[bytes] = mapped_column(default=b"", info=DERIVED, server_default=text("''"))
-    search_text: Mapped[str] = mapped_column(default="", info=DERIVED, server_default=text("''"))
+    name_key: Mapped[bytes] = mapped_column(default=b"", info=DERIVED, server_default="")
+    search_text: Mapped[str] = mapped_column(default="", info=DERIVED, server_default="")
     has_standard_ranges: Mapped[bool] = mapped_column(default=True, info=DERIVED, server_default=true())
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
@@ -161,13 +161,21 @@ class Patient(Timestamps, Base):
         self.review_2_clinician_id, self.review_2_time = second or (None, None)
 
 
+def keys_of(patient: Any) -> dict[str, Any]:
+    """The columns that follow from the others of `patient`, a record or a row."""
+    ranges = patient.glycemic_ranges
+    return {
+        "name_key": name_key(patient.full_name),
+        "search_text": search_text(patient.full_name, patient.email, patient.mrn, patient.birth_date),
+        "has_standard_ranges": ranges is None or ranges.get("preset") == _STANDARD_PRESET,
+    }
+
+
 @event.listens_for(Patient, "before_insert")
 @event.listens_for(Patient, "before_update")
 def _set_keys(_mapper: object, _connection: object, patient: Patient) -> None:
-    patient.name_key = name_key(patient.full_name)
-    patient.search_text = search_text(patient.full_name, patient.email, patient.mrn, patient.birth_date)
-    ranges = patient.glycemic_ranges
-    patient.has_standard_ranges = ranges is None or ranges.get("preset") == _STANDARD_PRESET
+    for name, value in keys_of(patient).items():
+        setattr(patient, name, value)
 
 
 class DataSource(Base):

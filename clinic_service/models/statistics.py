@@ -24,10 +24,10 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One figure of a period, by its name in summaries. Whatever is said of it holds for its `Delta` too, but `is_hot`.
+    """One figure of a period, by its name in summaries. Whatever is said of it holds for its `Delta` too.
 
-    `types` have it, `flagged` types say by a `has…` flag whether it means something, lists filter it for the types
-    `filterable` and sort by it for the types `sortable`. `is_hot`: has an index of its own.
+    `types` have it, `flagged` types say by a `has…` flag whether it means something (only of the figure, not of its
+    `Delta`), lists filter it for the types `filterable` and sort by it for the types `sortable`.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Field:
     flagged: tuple[str, ...]
     filterable: tuple[str, ...]
     sortable: tuple[str, ...]
-    is_hot: bool = False
 
     @property
     def flag(self) -> str:
@@ -57,11 +56,9 @@ def _figure(
         flagged=types if flagged else (),
         filterable=types if filterable is None else filterable,
         sortable=types if sortable is None else sortable,
-        is_hot=name in _HOT,
     )
 
 
-# What start pages sort and filter by.
 _HOT = {
     "averageGlucoseMmol",
     "glucoseManagementIndicator",
@@ -69,13 +66,13 @@ _HOT = {
     "timeInVeryLowPercent",
     "timeInAnyLowPercent",
     "timeInTargetPercent",
+    "timeInTargetPercentDelta",
     "timeInAnyHighPercent",
     "timeInVeryHighPercent",
     "timeInExtremeHighPercent",
     "timeInVeryLowRecords",
     "timeInVeryHighRecords",
 }
-HOT_DELTAS = {"timeInTargetPercent"}
 _RANGES = ("VeryLow", "Low", "AnyLow", "Target", "High", "VeryHigh", "ExtremeHigh", "AnyHigh")
 
 # The names, and what can be asked of each, are those of the published Clinics API.
@@ -104,6 +101,11 @@ def column_name(name: str) -> str:
     return _WORD.sub(lambda word: f"_{word[0].lower()}", name)
 
 
+def is_hot(name: str) -> bool:
+    """Whether the figure or `Delta` of that name has an index of its own, because start pages and reports need it."""
+    return name in _HOT
+
+
 def scope(kind: str, period: str) -> str:
     """The rows of one type and one period."""
     return f"{kind}{period}"
@@ -118,11 +120,15 @@ def _columns() -> list[Column[float] | Column[bool]]:
     return columns
 
 
-def _index(field: Field, *, delta: bool = False) -> Index:
-    """Serves a filter, and a sort in both directions: figures that mean something first, then the others."""
-    name = column_name(field.name + DELTA if delta else field.name)
-    flag = [] if delta or not field.flagged else [column_name(field.flag)]
-    return Index(f"ix_statistics_{name}", "clinic_id", "scope", *flag, name, "patient_id")
+def _indexes() -> list[Index]:
+    """Each serves filters, and sorts in both directions: figures that mean something first, then the others."""
+    return [_index(field, name) for field in FIELDS for name in (field.name, field.name + DELTA) if is_hot(name)]
+
+
+def _index(field: Field, name: str) -> Index:
+    column = column_name(name)
+    flag = [column_name(field.flag)] if field.flagged and name == field.name else []
+    return Index(f"ix_statistics_{column}", "clinic_id", "scope", *flag, column, "patient_id")
 
 
 # One row for each patient, type and period there are figures of.
@@ -135,8 +141,7 @@ STATISTICS = Table(
     *_columns(),
     ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
     Index(None, "clinic_id", "patient_id"),
-    *(_index(field) for field in FIELDS if field.is_hot),
-    *(_index(field, delta=True) for field in FIELDS if field.name in HOT_DELTAS),
+    *_indexes(),
     # One clinic's rows of one scope then lie side by side, for questions that no index answers.
     sqlite_with_rowid=False,
 )

@@ -1,4 +1,4 @@
-"""What follows from an event: a mail for the kinds named here, a notice for all others."""
+"""What follows from an event: a mail or a change of an account for the kinds named here, a notice for all others."""
 
 from __future__ import annotations
 
@@ -12,15 +12,30 @@ from urllib.parse import urlsplit
 
 from clinic_service.gateways.mail import Mail
 from clinic_service.outbox.events import (
+    PROVIDER_NAMES,
     SIGN_UP_PATH,
     AccessOffered,
+    AccountLeftOver,
+    AddressUnsettled,
     ClinicCreated,
     ClinicianInvited,
     ClinicianPermissionsUpdated,
+    ConnectionAction,
+    ConnectionRequested,
+    UploadReminded,
 )
 
-# Each has templates of its name. The mail goes to the user that the payload's `userId` names, or to its `Email`.
-MAILS = frozenset({ClinicCreated.kind, ClinicianInvited.kind, ClinicianPermissionsUpdated.kind, AccessOffered.kind})
+_OF_THEIR_NAME = (ClinicCreated, ClinicianInvited, ClinicianPermissionsUpdated, AccessOffered, UploadReminded)
+# The templates of each kind of mail. Those on behalf of different providers say the same about each.
+_TEMPLATE_OF = {event.kind: event.kind for event in _OF_THEIR_NAME} | {
+    ConnectionRequested.kind_of(provider_id, action): f"request_{action}"
+    for provider_id in PROVIDER_NAMES
+    for action in ConnectionAction
+}
+# Each goes to the user that the payload's `userId` names, or to its `Email`.
+MAILS = frozenset(_TEMPLATE_OF)
+# Each changes an account at the directory.
+ACCOUNT_CHANGES = frozenset({AccountLeftOver.kind, AddressUnsettled.kind})
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -29,13 +44,19 @@ def is_mail(kind: str) -> bool:
     return kind in MAILS
 
 
+def is_notice(kind: str) -> bool:
+    """Whether nothing follows from an event of this kind but that it is there to be read."""
+    return kind not in MAILS and kind not in ACCOUNT_CHANGES
+
+
 def compose(kind: str, payload: Mapping[str, Any], *, to: str, key: str, application_url: str | None) -> Mail:
     """The mail that tells `to` of the event; the payload's members are the variables of its templates."""
     values = {name: " ".join(value.split()) for name, value in payload.items() if isinstance(value, str)}
     escaped = {name: html.escape(value) for name, value in values.items()}
-    subject, _, text = _template(f"{kind}.txt").partition("\n")
+    template = _TEMPLATE_OF[kind]
+    subject, _, text = _template(f"{template}.txt").partition("\n")
     link = _link(application_url, values.get("WebPath", ""))
-    content = Template(_template(f"{kind}.html")).substitute(escaped, SignIn=link.html)
+    content = Template(_template(f"{template}.html")).substitute(escaped, SignIn=link.html)
     return Mail(
         to=to,
         subject=Template(subject).substitute(values),

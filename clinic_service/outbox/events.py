@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any, ClassVar
 
 # How a mail speaks of someone who changed a role and has no name: a service, or a person without a profile.
 UNNAMED_ADMINISTRATOR = "Clinic administrator"
+# How mails speak of a clinic and of a patient without a name, in the middle of a sentence.
+UNNAMED_CLINIC = "your clinic"
+UNNAMED_PATIENT = "the patient"
+# The providers of data that patients can be asked to connect, and how mails speak of them.
+PROVIDER_NAMES = {"abbott": "Abbott", "dexcom": "Dexcom", "twiist": "twiist"}
 # Pages of the application that mails lead to.
 LOG_IN_PATH = "login"
 SIGN_UP_PATH = "signup/clinician"
@@ -157,6 +163,72 @@ class PatientRemoved(_Payload):
     clinic_id: str
     user_id: str
     custodial: bool = False
+
+
+@dataclass(frozen=True)
+class UploadReminded(_Payload):
+    """A clinic reminds a patient to upload data. Mail to the patient."""
+
+    kind: ClassVar[str] = "patient_upload_reminder"
+    clinic_id: str
+    user_id: str
+    clinic_name: str = _variable("ClinicName")
+    patient_name: str = _variable("PatientName")
+
+
+class ConnectionAction(StrEnum):
+    """What a patient is asked to do about a provider of data."""
+
+    CONNECT = "connect"
+    # As the former, by someone whose account the clinic manages.
+    CONNECT_CUSTODIAL = "connect_custodial"
+    RECONNECT = "reconnect"
+
+
+@dataclass(frozen=True)
+class ConnectionRequested(_Payload):
+    """A clinic asks a patient to connect an account with a provider of data. Mail to the patient.
+
+    The kind of the event tells the provider and the action: `request_dexcom_reconnect`.
+    """
+
+    clinic_id: str
+    user_id: str
+    provider_id: str
+    action: ConnectionAction
+    clinic_name: str = _variable("ClinicName")
+    patient_name: str = _variable("PatientName")
+    provider_name: str = _variable("ProviderName")
+
+    @property
+    def kind(self) -> str:
+        return self.kind_of(self.provider_id, self.action)
+
+    @staticmethod
+    def kind_of(provider_id: str, action: ConnectionAction) -> str:
+        """The kind of the requests to do that about the provider."""
+        return f"request_{provider_id}_{action}"
+
+
+@dataclass(frozen=True)
+class AccountLeftOver(_Payload):
+    """An account was made for a patient who was not recorded after all. It is to be removed."""
+
+    kind: ClassVar[str] = "account_left_over"
+    # Not a matter of any clinic, hence in no order with other events.
+    clinic_id: ClassVar[None] = None
+    user_id: str
+
+
+@dataclass(frozen=True)
+class AddressUnsettled(_Payload):
+    """A patient's account may have another address than the record of the clinic in charge. It is to get that one."""
+
+    kind: ClassVar[str] = "address_unsettled"
+    # In no order with other events of the clinic, which need not wait for it.
+    clinic_id: ClassVar[None] = None
+    custodian_id: str
+    user_id: str
 
 
 @dataclass(frozen=True)

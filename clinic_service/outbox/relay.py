@@ -13,8 +13,9 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.mail import Mailer, MailNotSent
-from clinic_service.outbox.deliveries import MAILS, compose, is_mail
+from clinic_service.outbox.deliveries import MAILS, compose, is_mail, is_notice
 from clinic_service.outbox.queue import PATIENCE, Entry, Queue
+from clinic_service.outbox.settling import Settlement
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class Relay:
         self._application_url = config.application_url
         self._mailer = mailer
         self._accounts = accounts
+        self._settlement = Settlement(database, accounts)
         self._poll_seconds = poll_seconds
         self._parked = MAILS if mailer is None else frozenset[str]()
 
@@ -68,10 +70,10 @@ class Relay:
         for entry in entries:
             if entry.clinic_id in held:
                 continue
-            if not is_mail(entry.kind):
+            if is_notice(entry.kind):
                 notices.append(entry.id)
                 continue
-            # What stands before the mail comes before it.
+            # What stands before it comes before it.
             delivered += self._mark_delivered(notices)
             notices = []
             if self._deliver(entry):
@@ -84,12 +86,16 @@ class Relay:
         if not self._in_unit(lambda queue: queue.claim(entry, clock.now() + CLAIMED_FOR), writes=True):
             return False
         try:
-            remark = self._send(entry)
+            remark = self._carry_out(entry)
         except Exception as error:
             self._put_off(entry, failure_of(error))
             return False
         self._mark_delivered([entry.id], remark)
         return True
+
+    def _carry_out(self, entry: Entry) -> str | None:
+        """Do what follows from the event; tells why there was nothing to do, if so."""
+        return self._send(entry) if is_mail(entry.kind) else self._settlement.settle(entry.kind, entry.payload)
 
     def _send(self, entry: Entry) -> str | None:
         """Send the mail; tells why there was none to send, if so."""

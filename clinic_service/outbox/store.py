@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import and_, bindparam, delete, update
 
 from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import insert_into
@@ -11,16 +14,32 @@ from clinic_service.db.repository import Repository
 from clinic_service.models import OutboxEntry
 
 _ADD = insert_into(OutboxEntry, "id", "clinic_id", "kind", "payload", "created_time", "attempts", "next_attempt_time")
+# As long as nobody has begun to deliver it: a relay that claims a row moves its time.
+_UNTOUCHED = and_(
+    OutboxEntry.id == bindparam("entry"),
+    OutboxEntry.next_attempt_time == bindparam("due", type_=OutboxEntry.next_attempt_time.type),
+    OutboxEntry.attempts == 0,
+    OutboxEntry.delivered_time.is_(None),
+)
+_WITHDRAW = delete(OutboxEntry).where(_UNTOUCHED)
+_HASTEN = update(OutboxEntry).where(_UNTOUCHED).values(next_attempt_time=bindparam("now"))
 
 
 class Event(Protocol):
     """Something that happened; see `events.py`."""
 
-    kind: ClassVar[str]
-
+    @property
+    def kind(self) -> str: ...
     @property
     def clinic_id(self) -> str | None: ...
     def to_payload(self) -> Mapping[str, Any]: ...
+
+
+class Promise(NamedTuple):
+    """An event that is delivered at the time `due`, unless it is withdrawn before."""
+
+    id: str
+    due: datetime
 
 
 class Outbox(Repository):
@@ -28,17 +47,29 @@ class Outbox(Repository):
 
     def add(self, *events: Event) -> None:
         """Store `events`; the relay delivers them after the commit, at least once, in order for each clinic."""
-        now = self._uow.now
-        rows = [
-            {
-                "id": new_id(),
-                "clinic_id": event.clinic_id,
-                "kind": event.kind,
-                "payload": dict(event.to_payload()),
-                "created_time": now,
-                "attempts": 0,
-                "next_attempt_time": now,
-            }
-            for event in events
-        ]
-        self._uow.insert(_ADD, *rows)
+        self._uow.insert(_ADD, *(self._row(event, self._uow.now) for event in events))
+
+    def promise(self, event: Event, due: datetime) -> Promise:
+        """Store `event` for later; it must be in no order with other events, which would wait for it."""
+        row = self._row(event, due)
+        self._uow.insert(_ADD, row)
+        return Promise(row["id"], due)
+
+    def withdraw(self, promise: Promise) -> bool:
+        """Take the promised event back. False when its delivery has begun, so that it is too late."""
+        return self._uow.execute(_WITHDRAW, {"entry": promise.id, "due": promise.due}).rowcount == 1
+
+    def hasten(self, promise: Promise) -> None:
+        """Let the promised event be delivered now. One that is withdrawn or under way stays as it is."""
+        self._uow.execute(_HASTEN, {"entry": promise.id, "due": promise.due, "now": self._uow.now})
+
+    def _row(self, event: Event, due: datetime) -> dict[str, Any]:
+        return {
+            "id": new_id(),
+            "clinic_id": event.clinic_id,
+            "kind": event.kind,
+            "payload": dict(event.to_payload()),
+            "created_time": self._uow.now,
+            "attempts": 0,
+            "next_attempt_time": due,
+        }

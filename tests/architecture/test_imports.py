@@ -225,7 +225,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("outbox",),
     ("resources below the unit of work",),
     ("unit_of_work",),
-    ("auth", "context", "gateways.accounts.embedded", "gateways.accounts.choice", "outbox.relay"),
+    ("auth", "context", "gateways.accounts.embedded", "gateways.accounts.choice", "outbox.relay", "outbox.settling"),
     ("resources",),
     ("api",),
     ("app", "specification.check", "specification.stub", "specification.tables"),

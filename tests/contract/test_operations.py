@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -88,9 +89,11 @@ def test_every_built_operation_has_a_test_file() -> None:
 
 
 def test_every_test_file_of_a_group_has_an_operation() -> None:
-    groups = {_test_file(operation).parent for operation in OPERATIONS}
-    files = {file for group in groups for file in group.glob("test_*.py")}
-    assert files - {_test_file(operation) for operation in OPERATIONS} == set()
+    """A large operation has further files, whose names go on after its own."""
+    expected = {_test_file(operation) for operation in OPERATIONS}
+    files = {file for group in {file.parent for file in expected} for file in group.glob("test_*.py")}
+    further = {file for file in files for one in expected if str(file).startswith(f"{one.with_suffix('')}_")}
+    assert files - expected - further == set()
 
 
 def test_routes_are_the_operations_and_the_pages_and_nothing_else(tmp_path: Path) -> None:
@@ -183,6 +186,15 @@ class TestRefusedAtTheStart:
         described = operation("Look", responses={"400": {"description": "Never good."}})
         with pytest.raises(PlanError, match="no success response"):
             small_plans(small_api({"/look": {"get": described}}))
+
+    def test_an_undoing_of_what_nothing_prepares(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def abandon_get_patient(ctx: Context, prepared: Any) -> None: ...
+
+        handlers = importlib.import_module("clinic_service.resources.patients.handlers")
+        abandon_get_patient.__module__ = handlers.__name__
+        monkeypatch.setattr(handlers, "abandon_get_patient", abandon_get_patient, raising=False)
+        with pytest.raises(PlanError, match=r"abandon_get_patient abandons what nothing prepares"):
+            find_handlers(OPERATIONS)
 
     def test_a_handler_without_an_operation(self) -> None:
         missing = [operation for operation in OPERATIONS if operation.operation_id != "GetClinic"]

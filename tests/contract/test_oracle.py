@@ -268,9 +268,9 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "an empty list": Difference(
         _query("sites=", "ListPatients"),
-        {"limit": 10, "sites": []},
+        400,
         {"limit": 10, "sites": [""]},
-        "a list of nothing has no items",
+        "a list of nothing has no items, and here it needs one",
     ),
     "NUL in a parameter": Difference(_query("shareCode=%00"), 400, {"limit": 10, "shareCode": "\0"}, NOT_STORABLE),
     "bytes that are no UTF-8": Difference(

@@ -22,8 +22,10 @@ from clinic_service.resources.migrations.schemas import MigrationSchema
 from clinic_service.resources.patients.schemas import (
     CreatePatientSchema,
     DataSourceSchema,
+    PatientRecordSchema,
     PatientSchema,
     SiteOfPatientSchema,
+    TidePatientSchema,
 )
 from clinic_service.resources.settings.schemas import (
     EhrDestinationsSchema,
@@ -65,16 +67,26 @@ SPELLED: dict[type[WireSchema], tuple[str, ...]] = {
     DataSourceSchema: ("dataSource.v1",),
     SiteOfPatientSchema: ("site.v1",),
     CreatePatientSchema: ("createPatient.v1",),
+    PatientRecordSchema: ("patient.v1",),
+    TidePatientSchema: ("tidePatient.v1",),
     ConfirmationSchema: ("confirmation.v1",),
 }
 LEFT_OUT: dict[type[WireSchema], dict[str, str]] = {
     SiteOfPatientSchema: {"numPatients": "a patient's record names the sites and counts nobody"},
     ClinicSchema: {"lastDeletedPatientTag": "published, and never sent"},
-    PatientSchema: {
-        "summary": "statistics are stored as finished JSON, and no operation that stores them is built yet",
-        "attestationSubmitted": "taken and ignored in requests, never sent",
-    },
+    PatientSchema: {"attestationSubmitted": "taken and ignored in requests, never sent"},
     CreatePatientSchema: {"attestationSubmitted": "taken and ignored"},
+    PatientRecordSchema: {
+        "id": "set by the directory of accounts",
+        "permissions": "the patient's affair",
+        "createdTime": "set by the server",
+        "updatedTime": "set by the server",
+        "lastUploadReminderTime": "set by the operation that sends one",
+        "reviews": "set by the operations for them",
+        "connectionRequests": "set by the operation that makes one",
+        "summary": "set by the operation for it",
+        "attestationSubmitted": "taken and ignored",
+    },
 }
 
 
@@ -162,6 +174,13 @@ COMPUTED_FROM: dict[type[WireSchema], dict[str, Any]] = {
         "review_2_time": None,
         "connection_requests": None,
         "last_requested_dexcom_connect_time": TIME,
+        "summaries": {"cgm": '{"periods": {}}'},
+    },
+    TidePatientSchema: {
+        "review_1_clinician_id": "a11ce00001",
+        "review_1_time": TIME,
+        "review_2_clinician_id": None,
+        "review_2_time": None,
     },
 }
 

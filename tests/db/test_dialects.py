@@ -115,6 +115,14 @@ def test_insert_or_update_of_a_key_of_several_columns(database: Database) -> Non
     assert found == [("b", {"note": {}}), ("c", {})]
 
 
+def test_insert_or_update_sets_all_columns_of_a_table_when_none_are_named(database: Database) -> None:
+    statement = insert_or_update(ShareCode.metadata.tables["share_codes"])
+    with database.write_engine.begin() as connection:
+        connection.execute(statement, {"code": "A", "clinic_id": "first", "canonical": True})
+        connection.execute(statement, {"code": "A", "clinic_id": "second", "canonical": False})
+        assert connection.execute(select(ShareCode.clinic_id, ShareCode.canonical)).all() == [("second", False)]
+
+
 def test_a_lock_that_sqlite_does_not_get_is_worth_another_try(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'a.db'}"
     holder, waiter = Database(url), Database(url)

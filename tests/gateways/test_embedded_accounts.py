@@ -93,6 +93,15 @@ def test_custodial_account_with_and_without_address(accounts: EmbeddedAccounts) 
     assert len({named.user_id, *(account.user_id for account in unnamed)}) == 3
 
 
+def test_custodial_account_has_the_id_that_was_chosen(accounts: EmbeddedAccounts) -> None:
+    user_id = accounts.choose_user_id()
+    assert is_user_id(user_id)
+    assert accounts.choose_user_id() != user_id
+    assert accounts.create_custodial(CLINIC_ID, None, user_id) == Account(user_id)
+    with pytest.raises(UserIdTaken):
+        accounts.create_custodial(CLINIC_ID, None, user_id)
+
+
 def test_custodial_account_needs_a_free_address(accounts: EmbeddedAccounts) -> None:
     accounts.add(CAROL)
     with pytest.raises(EmailTaken):

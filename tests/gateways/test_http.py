@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,21 @@ def test_largest_answer_is_read_and_a_larger_one_refused() -> None:
         assert len(_get(f"{server.url}/{http.MAX_ANSWER_BYTES}").body) == http.MAX_ANSWER_BYTES
         with pytest.raises(BadGateway):
             _get(f"{server.url}/{http.MAX_ANSWER_BYTES + 1}")
+
+
+def test_answer_that_is_not_read_to_its_end_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[socket.socket] = []
+    connect = socket.create_connection
+
+    def note(*args: Any, **options: Any) -> socket.socket:
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(socket, "create_connection", note)
+    with http_server(_sized) as server, pytest.raises(BadGateway) as _failure:
+        _get(f"{server.url}/{http.MAX_ANSWER_BYTES * 2}")
+    # The error is kept, and with it all that the failed call had in its hands.
+    assert [connection.fileno() for connection in opened] == [-1]
 
 
 def _sized(received: Received) -> Response:

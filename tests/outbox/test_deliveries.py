@@ -9,6 +9,7 @@ import pytest
 
 from clinic_service.gateways.mail import Mail
 from clinic_service.outbox.deliveries import MAILS, compose
+from clinic_service.outbox.events import ConnectionAction
 
 VALUES: dict[str, Any] = {
     "clinicId": "65f1c0de0a1b2c3d4e5f6a7b",
@@ -17,6 +18,8 @@ VALUES: dict[str, Any] = {
     "ClinicianName": 'Alice "A" Archer',
     "CreatorName": "Alice & <i>Archer</i>",
     "CareteamName": "Carol <u>Cooper</u>",
+    "PatientName": "Carol <u>Cooper</u>",
+    "ProviderName": "Dexcom <Clarity>",
     "Email": "erin@hilltop.example",
     "changed": ["roles"],
 }
@@ -133,3 +136,37 @@ def test_plain_text_starts_with_the_greeting() -> None:
     mail = _mail("clinician_permissions_updated")
     assert mail.text.startswith("Hello,\n")
     assert 'Alice "A" Archer has changed your role' in mail.text
+
+
+def test_reminder_names_the_clinic_and_the_patient() -> None:
+    mail = _mail("patient_upload_reminder", ClinicName="Harbour")
+    assert mail.subject == "A reminder from Harbour to upload data"
+    assert "please upload the latest diabetes\ndata of Carol <u>Cooper</u>" in mail.text
+    shown = " ".join(_Reader(mail.html).text.split())
+    assert "reminder from Harbour: please upload the latest diabetes data of Carol <u>Cooper</u>" in shown
+
+
+REQUESTS = [
+    f"request_{provider}_{action}" for provider in ("abbott", "dexcom", "twiist") for action in ConnectionAction
+]
+
+
+def test_there_is_a_mail_for_each_request_to_a_patient() -> None:
+    assert len(REQUESTS) == 9
+    assert set(REQUESTS) < MAILS
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_requests_name_the_provider_the_clinic_and_the_patient(kind: str) -> None:
+    mail = _mail(kind, ClinicName="Harbour")
+    assert mail.subject == (
+        "Please connect Dexcom <Clarity> again: a request from Harbour"
+        if kind.endswith("_reconnect")
+        else "Please connect Dexcom <Clarity>: a request from Harbour"
+    )
+    for text in (" ".join(mail.text.split()), " ".join(_Reader(mail.html).text.split())):
+        assert "the Dexcom <Clarity> account of Carol <u>Cooper</u>" in text
+        assert "at Harbour" in text or "from Harbour" in text
+        assert "open for 30 days" in text
+        # Only who has not made the account alone has to take it over.
+        assert ("has set up an account for Carol <u>Cooper</u>" in text) == kind.endswith("_custodial")

@@ -13,6 +13,8 @@ from clinic_service.outbox.store import Event
 CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
 ALL_KINDS = {
     "access_changed",
+    "account_left_over",
+    "address_unsettled",
     "clinic_created",
     "clinic_deleted",
     "clinician_added",
@@ -24,6 +26,12 @@ ALL_KINDS = {
     "patient_changed",
     "patient_clinic_invitation",
     "patient_removed",
+    "patient_upload_reminder",
+    *(
+        f"request_{provider}_{action}"
+        for provider in ("abbott", "dexcom", "twiist")
+        for action in ("connect", "connect_custodial", "reconnect")
+    ),
 }
 
 
@@ -78,6 +86,29 @@ ALL_KINDS = {
             {"clinicId": CLINIC_ID, "userId": "ca401c0003", "changed": ("email", "mrn"), "custodial": False},
         ),
         (
+            events.UploadReminded(CLINIC_ID, "ca401c0003", "Harbour", "Carol Cooper"),
+            {
+                "clinicId": CLINIC_ID,
+                "userId": "ca401c0003",
+                "ClinicName": "Harbour",
+                "PatientName": "Carol Cooper",
+            },
+        ),
+        (
+            events.ConnectionRequested(
+                CLINIC_ID, "ca401c0003", "twiist", events.ConnectionAction.CONNECT, "Harbour", "Carol Cooper", "twiist"
+            ),
+            {
+                "clinicId": CLINIC_ID,
+                "userId": "ca401c0003",
+                "providerId": "twiist",
+                "action": "connect",
+                "ClinicName": "Harbour",
+                "PatientName": "Carol Cooper",
+                "ProviderName": "twiist",
+            },
+        ),
+        (
             events.AccessChanged("ca401c0003", "b0b0000002"),
             {"sharerId": "ca401c0003", "granteeId": "b0b0000002"},
         ),
@@ -94,5 +125,12 @@ def test_change_of_nothing_is_no_event() -> None:
 
 def test_every_event_has_a_kind_of_its_own() -> None:
     classes = [kind for _, kind in inspect.getmembers(events, inspect.isclass) if hasattr(kind, "kind")]
-    assert sorted(event.kind for event in classes) == sorted(ALL_KINDS)
+    # Requests have one for each provider and action, which only the event itself tells.
+    kinds = [event.kind for event in classes if event is not events.ConnectionRequested]
+    requests = [
+        events.ConnectionRequested(CLINIC_ID, "ca401c0003", provider, action, "Harbour", "Carol", name).kind
+        for provider, name in events.PROVIDER_NAMES.items()
+        for action in events.ConnectionAction
+    ]
+    assert sorted([*kinds, *requests]) == sorted(ALL_KINDS)
     assert ALL_KINDS > MAILS

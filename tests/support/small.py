@@ -69,7 +69,8 @@ def _handler(operation: Operation, by_name: Mapping[str, Callable[..., Any]]) ->
     if function is None:
         return None
     arguments = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-    return Handler(function, by_name.get(f"prepare_{name}"), frozenset(arguments))
+    prepare, abandon = by_name.get(f"prepare_{name}"), by_name.get(f"abandon_{name}")
+    return Handler(function, prepare, frozenset(arguments), abandon)
 
 
 def small_app(

@@ -57,7 +57,7 @@ class Small:
     def __init__(self, database: Database, config: Config) -> None:
         self.database, self.config = database, config
 
-    def client(self, work: Work, prepare: Work | None = None, **settings: Any) -> Client:
+    def client(self, work: Work, prepare: Work | None = None, abandon: Work | None = None, **settings: Any) -> Client:
         def write(ctx: Context) -> Any:
             return work(ctx)
 
@@ -78,9 +78,14 @@ class Small:
             return prepare(ctx)
 
         changes: list[Work] = [change]
+
+        def abandon_change(ctx: Context, prepared: Any) -> Any:
+            assert abandon is not None
+            return abandon(ctx, prepared)
+
         if prepare:
             change_prepared.__name__ = "change"
-            changes = [change_prepared, prepare_change]
+            changes = [change_prepared, prepare_change, *([abandon_change] if abandon else [])]
         config = replace(self.config, **settings)
         return Client(small_app(self.database, config, PATHS, write, write_silently, look, *changes), SECRET)
 

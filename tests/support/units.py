@@ -49,33 +49,58 @@ def everything(database: Database) -> dict[str, list[Any]]:
         }
 
 
+def _difference(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> dict[str, set[Any]]:
+    """By table, the rows that are only in one of the two."""
+    return {table: rows for table in before if (rows := set(before[table]) ^ set(after[table]))}
+
+
 @contextmanager
-def _failing_at(database: Database, number: int) -> Iterator[None]:
-    """Raises RuntimeError instead of sending statement `number` of a transaction."""
-    sent = count()
+def _failing_at(database: Database, number: int) -> Iterator[list[str]]:
+    """Raises RuntimeError instead of sending statement `number` of a transaction, the COMMIT included.
+
+    Gives a list that is empty unless it came to that.
+    """
+    sent, failed = count(), list[str]()
 
     def note(*_: Any) -> None:
         if next(sent) == number:
-            raise RuntimeError("the database failed here, as the test asked for")
+            failed.append("the database failed here, as the test asked for")
+            raise RuntimeError(*failed)
 
-    event.listen(database.write_engine, "before_cursor_execute", note)
+    events = ("before_cursor_execute", "commit")
+    for name in events:
+        event.listen(database.write_engine, name, note)
     try:
-        yield
+        yield failed
     finally:
-        event.remove(database.write_engine, "before_cursor_execute", note)
+        for name in events:
+            event.remove(database.write_engine, name, note)
 
 
-def assert_all_or_nothing(database: Database, call: Callable[[], Reply], statements: int) -> None:
-    """A failure at each statement of `call` leaves no trace; without one it succeeds and sends so many `statements`.
+def assert_all_or_nothing(
+    database: Database,
+    call: Callable[[], Reply],
+    statements: int | None = None,
+    settle: Callable[[], None] = lambda: None,
+) -> None:
+    """A failure at each statement of `call` in turn leaves no trace; without one it succeeds and changes something.
 
-    SQLite's BEGIN is not counted.
+    `statements`: how many there must be, SQLite's BEGIN and the COMMIT not counted. `settle` does what happens by itself
+    after a failure, for calls that are more than one transaction.
     """
+    settle()
     before = everything(database)
-    first = 1 if database.url.get_backend_name() == "sqlite" else 0
-    for number in range(first, first + statements):
-        with _failing_at(database, number):
-            assert call().status == 500
-        assert everything(database) == before
-    with _failing_at(database, first + statements):
-        assert call().status in (200, 204)
+    for number in count():
+        with _failing_at(database, number) as failed:
+            reply = call()
+        if not failed:
+            break
+        assert reply.status == 500, f"the failure of statement {number} was not noticed"
+        settle()
+        left = _difference(before, everything(database))
+        assert not left, f"statement {number} failed, and this was left behind or is missing: {left}"
+    assert 200 <= reply.status < 300, reply.json
     assert everything(database) != before
+    if statements is not None:
+        begins = database.url.get_backend_name() == "sqlite"
+        assert number - 1 - begins == statements

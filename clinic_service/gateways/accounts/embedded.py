@@ -100,8 +100,12 @@ class EmbeddedAccounts:
         """Add an account. Raises EmailTaken and UserIdTaken."""
         return self._write(lambda unit: _add(unit, account))
 
-    def create_custodial(self, clinic_id: str, email: str | None) -> Account:
-        return self.add(NewAccount(emails=(email,) if email else (), custodial_clinic_id=clinic_id))
+    def choose_user_id(self) -> str:
+        return new_user_id()
+
+    def create_custodial(self, clinic_id: str, email: str | None, user_id: str | None = None) -> Account:
+        emails = (email,) if email else ()
+        return self.add(NewAccount(user_id or new_user_id(), emails, custodial_clinic_id=clinic_id))
 
     def update_custodial_email(self, user_id: str, email: str | None) -> None:
         self._write(lambda unit: _set_email(unit, user_id, email.lower() if email else None))

@@ -57,7 +57,10 @@ class HttpAccounts:
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             return dict(zip(user_ids, pool.map(self.find_profile, user_ids), strict=True))
 
-    def create_custodial(self, clinic_id: str, email: str | None) -> Account:
+    def choose_user_id(self) -> None:
+        return None
+
+    def create_custodial(self, clinic_id: str, email: str | None, user_id: str | None = None) -> Account:  # noqa: ARG002
         url = f"{self._accounts}/v1/clinics/{quote(clinic_id, safe='')}/users"
         reply = self._call("POST", url, {"username": email.lower(), "emails": [email.lower()]} if email else {})
         if reply.status == 409:

@@ -68,8 +68,14 @@ class Accounts(Protocol):
     def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
         """As `find_profile`, for all of the users, by id."""
 
-    def create_custodial(self, clinic_id: str, email: str | None) -> Account:
-        """Make an account that the clinic manages for a patient. Raises EmailTaken."""
+    def choose_user_id(self) -> str | None:
+        """An id for an account that is still to be made; None when the directory only tells it afterwards."""
+
+    def create_custodial(self, clinic_id: str, email: str | None, user_id: str | None = None) -> Account:
+        """Make an account that the clinic manages for a patient. Raises EmailTaken.
+
+        `user_id` is what `choose_user_id` gave.
+        """
 
     def update_custodial_email(self, user_id: str, email: str | None) -> None:
         """Give the account this one address, or none. Raises EmailTaken and AccountNotFound."""

@@ -76,6 +76,17 @@ def delete_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> None:
     service.delete_clinician(ctx.uow, clinic_id, clinician_id, ctx.caller.person_id)
 
 
+def prepare_add_service_account(ctx: Context, clinic_id: str, body: dict[str, str]) -> str:
+    """The user id of the account that the credentials belong to; nothing else looks at them."""
+    ctx.uow.clinics.require_migrated(clinic_id)
+    return ctx.services.openid.find_subject(body["client_id"], body["client_secret"])
+
+
+def add_service_account(ctx: Context, clinic_id: str, body: dict[str, str], prepared: str) -> Any:
+    """Make a member of the account of a partner's client."""
+    return clinician_schema.dump(service.add_service_account(ctx.uow, clinic_id, prepared, body["name"]))
+
+
 def _with_clinics(uow: UnitOfWork, rows: Sequence[Row[Any]]) -> Any:
     clinics = uow.clinics.describe(list({row.clinic_id for row in rows}))
     # A clinic may have been deleted since the rows were read, and its clinicians with it.

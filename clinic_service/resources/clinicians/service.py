@@ -32,6 +32,15 @@ def create_clinician(uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any], 
     return uow.clinicians.add(clinic_id, roles=roles, **given)
 
 
+def add_service_account(uow: UnitOfWork, clinic_id: str, user_id: str, name: str) -> Clinician:
+    """Make a member of the account `user_id` of a partner's client. It has no address, and is never an administrator.
+
+    Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
+    """
+    uow.clinics.hold_migrated(clinic_id)
+    return uow.clinicians.add(clinic_id, roles=[Role.MEMBER], user_id=user_id, name=name, is_service_account=True)
+
+
 def update_clinician(uow: UnitOfWork, clinic_id: str, user_id: str, changes: Changes, caller: Caller) -> Clinician:
     """Apply the changes; new roles are noted in the history and told to the member.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import (
@@ -22,11 +22,12 @@ from sqlalchemy import (
     union_all,
 )
 
+from clinic_service.db.prepared import Question
 from clinic_service.db.repository import Unit
 from clinic_service.db.types import wire_time
 from clinic_service.models import DataSource, Patient, PatientSite, PatientTag, Site, SummaryDocument
 
-_COLUMNS = (
+COLUMNS = (
     Patient.clinic_id,
     Patient.id,
     Patient.user_id,
@@ -54,9 +55,12 @@ _COLUMNS = (
     Patient.data_sources_set,
 )
 
-ONE = select(*_COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
+ONE = select(*COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
+BY_IDS = select(*COLUMNS).where(
+    Patient.clinic_id == bindparam("clinic_id"), Patient.id.in_(bindparam("ids", expanding=True))
+)
 PAGE_OF_USER = (
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .where(Patient.user_id == bindparam("user_id"))
     .order_by(Patient.name_key, Patient.id)
     .limit(bindparam("limit"))
@@ -81,16 +85,16 @@ def _of_many(link: Link) -> Any:
     )
 
 
-def _links_of(chosen: Callable[[Link], Any]) -> CompoundSelect[*tuple[Any, ...]]:
+def _links_of(chosen: Callable[[Link], Any], *, with_summaries: bool = True) -> CompoundSelect[*tuple[Any, ...]]:
     """What every patient can have, in one statement; `text` is the name of a site, or the document of a summary."""
-    return union_all(
-        select(
-            literal_column(f"'{_TAG}'").label("kind"),
-            PatientTag.patient_id.label("patient_id"),
-            PatientTag.tag_id.label("id"),
-            cast(null(), Text).label("text"),
-            literal_column("0").label("position"),
-        ).where(chosen(PatientTag)),
+    tags: Select[*tuple[Any, ...]] = select(
+        literal_column(f"'{_TAG}'").label("kind"),
+        PatientTag.patient_id.label("patient_id"),
+        PatientTag.tag_id.label("id"),
+        cast(null(), Text).label("text"),
+        literal_column("0").label("position"),
+    ).where(chosen(PatientTag))
+    sites: Select[*tuple[Any, ...]] = (
         select(
             literal_column(f"'{_SITE}'"),
             PatientSite.patient_id,
@@ -99,15 +103,16 @@ def _links_of(chosen: Callable[[Link], Any]) -> CompoundSelect[*tuple[Any, ...]]
             PatientSite.position,
         )
         .join(Site, and_(Site.clinic_id == PatientSite.clinic_id, Site.id == PatientSite.site_id))
-        .where(chosen(PatientSite)),
-        select(
-            literal_column(f"'{_SUMMARY}'"),
-            SummaryDocument.patient_id,
-            SummaryDocument.type,
-            cast(SummaryDocument.document, Text),
-            literal_column("0"),
-        ).where(chosen(SummaryDocument)),
+        .where(chosen(PatientSite))
     )
+    summaries: Select[*tuple[Any, ...]] = select(
+        literal_column(f"'{_SUMMARY}'"),
+        SummaryDocument.patient_id,
+        SummaryDocument.type,
+        cast(SummaryDocument.document, Text),
+        literal_column("0"),
+    ).where(chosen(SummaryDocument))
+    return union_all(tags, sites, summaries) if with_summaries else union_all(tags, sites)
 
 
 def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
@@ -126,8 +131,16 @@ def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
     )
 
 
-_LINKS_OF_ONE, _LINKS_OF_MANY = _links_of(_of_one), _links_of(_of_many)
-_DATA_SOURCES_OF_ONE, _DATA_SOURCES_OF_MANY = _data_sources_of(_of_one), _data_sources_of(_of_many)
+class _Question(NamedTuple):
+    """The same asked about one patient, which is the cheaper, and about many."""
+
+    of_one: Question
+    of_many: Question
+
+
+_LINKS = _Question(_links_of(_of_one), _links_of(_of_many))
+_TAGS_AND_SITES = _Question(_links_of(_of_one, with_summaries=False), _links_of(_of_many, with_summaries=False))
+_DATA_SOURCES = _Question(_data_sources_of(_of_one), _data_sources_of(_of_many))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,24 +184,22 @@ def _source_document(source: Any) -> dict[str, Any]:
     return {name: value for name, value in source._asdict().items() if name != "patient_id"}
 
 
-def describe(unit: Unit, patients: Sequence[Any]) -> list[PatientDescription]:
+def describe(unit: Unit, patients: Sequence[Any], *, with_summaries: bool = True) -> list[PatientDescription]:
     """The patients, given as rows or models, with what belongs to them, in at most two statements."""
     if not patients:
         return []
+    links = _by_patient(_asked(unit, _LINKS if with_summaries else _TAGS_AND_SITES, patients))
     # Most patients of most clinics have no source, and then there is nothing to look for.
     has_sources = any(p.data_sources_set for p in patients)
-    link_rows, source_rows = _children(unit, patients, has_sources)
-    links, sources = _by_patient(link_rows), _by_patient(source_rows)
+    sources = _by_patient(_asked(unit, _DATA_SOURCES, patients) if has_sources else [])
     return [_description(p, links.get(p.id, []), sources.get(p.id, [])) for p in patients]
 
 
-def _children(unit: Unit, patients: Sequence[Any], has_sources: bool) -> tuple[Sequence[Any], Sequence[Any]]:
+def _asked(unit: Unit, question: _Question, patients: Sequence[Any]) -> Sequence[Any]:
     if len(patients) == 1:
-        one = {"clinic_id": patients[0].clinic_id, "patient_id": patients[0].id}
-        return unit.rows(_LINKS_OF_ONE, one), unit.rows(_DATA_SOURCES_OF_ONE, one) if has_sources else []
+        return unit.rows(question.of_one, {"clinic_id": patients[0].clinic_id, "patient_id": patients[0].id})
     ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
-    sources = unit.execute(_DATA_SOURCES_OF_MANY, ids).all() if has_sources else []
-    return unit.execute(_LINKS_OF_MANY, ids).all(), sources
+    return unit.execute(question.of_many, ids).all()
 
 
 def _by_patient(rows: Iterable[Any]) -> dict[str, list[Any]]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadRequest, Conflict, ConstraintViolation, NotFound, PaymentRequired
+from clinic_service.errors import BadRequest, Conflict, ConstraintViolation, NotFound, PaymentRequired, Unavailable
 
 
 class PatientNotFound(NotFound):
     message = "The patient was not found."
+
+
+class PermissionNotGranted(NotFound):
+    message = "The patient has not granted this permission."
+
+
+class NoReview(NotFound):
+    message = "The patient has no review."
+
+
+class NotTheReviewer(Conflict):
+    message = "The latest review is somebody else's."
 
 
 class DuplicatePatient(Conflict):
@@ -29,5 +41,19 @@ class PatientLimitReached(PaymentRequired):
     message = "The clinic's plan allows no further patient."
 
 
+class AccountIsChanging(Unavailable):
+    """Of two changes of one account at a time, the earlier one could be the one that stays."""
+
+    message = "The patient's account is being changed just now."
+
+
 class UnknownSite(ConstraintViolation):
     message = "A site is not one of the clinic's."
+
+
+class DataSourceNotFound(NotFound):
+    message = "The patient has no data source of this provider."
+
+
+class WorkspaceTypeMissing(BadRequest):
+    message = "What kind of id the workspace has must be said with the id."

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from clinic_service.context import Context
+from clinic_service.context import Answer, Context, Preparation
+from clinic_service.errors import BadRequest, Finding
 from clinic_service.resources.clinics.schemas import clinic_schema
-from clinic_service.resources.patients import service
-from clinic_service.resources.patients.schemas import create_patient_schema, patient_schema
+from clinic_service.resources.patients import (
+    care,
+    custodial,
+    data_sources,
+    finding,
+    permissions,
+    reviews,
+    service,
+    updating,
+)
+from clinic_service.resources.patients.descriptions import PatientDescription
+from clinic_service.resources.patients.errors import WorkspaceTypeMissing
+from clinic_service.resources.patients.list_query import read_query
+from clinic_service.resources.patients.listing import find_page
+from clinic_service.resources.patients.schemas import (
+    create_patient_schema,
+    load_data_sources,
+    patient_record_schema,
+    patient_schema,
+    permissions_on_wire,
+    reviews_on_wire,
+)
+from clinic_service.resources.patients.tide import DEFAULT_CATEGORIES, TideQuery, find_tide_patients
+from clinic_service.resources.patients.tide_answer import figures_of, report
 
 
 def get_patient(ctx: Context, clinic_id: str, patient_id: str) -> Any:
@@ -15,16 +40,56 @@ def get_patient(ctx: Context, clinic_id: str, patient_id: str) -> Any:
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
+def list_patients(ctx: Context, clinic_id: str, query: Mapping[str, Any]) -> Any:
+    """One page of a clinic's patients, filtered and sorted."""
+    wanted = read_query(query)
+    with ctx.uow.snapshot():
+        page = find_page(ctx.uow, clinic_id, wanted)
+        patients = ctx.uow.patients.describe_all(clinic_id, page.patient_ids)
+    meta = {"count": page.matching, "totalCount": page.total}
+    return {"data": patient_schema.dump(patients, many=True), "meta": meta}
+
+
+def tide_report(
+    ctx: Context,
+    clinic_id: str,
+    period: str,
+    tags: list[str],
+    last_data_cutoff: datetime,
+    categories: list[str] | None,
+    exclude_no_data: bool | None,
+) -> Any:
+    """Which patients of a clinic need attention."""
+    if last_data_cutoff.year == 1:
+        raise BadRequest(findings=[Finding("/query/lastDataCutoff", "minimum")])
+    query = TideQuery(period, tags, last_data_cutoff, categories or DEFAULT_CATEGORIES, not exclude_no_data)
+    with ctx.uow.snapshot():
+        found = find_tide_patients(ctx.uow, clinic_id, query, ctx.uow.now)
+        ids = dict.fromkeys(patient_id for members in found.values() for patient_id in members)
+        patients = ctx.uow.patients.describe_all(clinic_id, ids, with_summaries=False)
+        figures = figures_of(ctx.uow, clinic_id, period, ids)
+    return report(clinic_id, query, found, patients, figures)
+
+
 def list_clinics_for_patient(ctx: Context, user_id: str, limit: int, offset: int | None) -> Any:
     """The records that all clinics have of one user, each with its clinic."""
-    patients = ctx.uow.patients.list_for_user(user_id, limit, offset or 0)
-    clinics = ctx.uow.clinics.describe([patient.clinic_id for patient in patients])
-    return [
-        {"patient": patient_schema.dump(patient), "clinic": clinic_schema.dump(clinics[patient.clinic_id])}
-        for patient in patients
-        # A clinic that has been deleted since its patients were read is not shown any more.
-        if patient.clinic_id in clinics
-    ]
+    return _with_clinics(ctx, ctx.uow.patients.list_for_user(user_id, limit, offset or 0))
+
+
+def find_patients(
+    ctx: Context,
+    mrn: str | None,
+    birth_date: str | None,
+    workspace_id: str | None,
+    workspace_id_type: str | None,
+    offset: int | None,
+    limit: int,
+) -> Any:
+    """Patients of all clinics of the caller, each with its clinic."""
+    if workspace_id is not None and workspace_id_type is None:
+        raise WorkspaceTypeMissing(findings=[Finding("/query/workspaceIdType", "required")])
+    search = finding.Search(mrn, birth_date, workspace_id, workspace_id_type)
+    return _with_clinics(ctx, finding.find(ctx.uow, ctx.caller.id, search, limit, offset or 0))
 
 
 def prepare_create_patient_from_user(ctx: Context, clinic_id: str, patient_id: str, body: Any) -> service.Newcomer:
@@ -43,3 +108,103 @@ def create_patient_from_user(
     """Make a user who has an account a patient of the clinic."""
     service.create_from_user(ctx.uow, clinic_id, patient_id, prepared, ctx.config.demo_patient_user_id)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
+
+
+def delete_patient(ctx: Context, clinic_id: str, patient_id: str) -> None:
+    """Remove a patient from one clinic."""
+    permissions.remove_patient(ctx.uow, clinic_id, patient_id, ctx.caller.person_id)
+
+
+def update_patient_permissions(ctx: Context, clinic_id: str, patient_id: str, body: dict[str, Any]) -> Answer:
+    """Replace what the patient lets the clinic do; who lets it do nothing is no longer its patient."""
+    patient = permissions.replace_permissions(ctx.uow, clinic_id, patient_id, body)
+    return Answer(200, permissions_on_wire(patient)) if patient else Answer(204)
+
+
+def prepare_delete_patient_permission(ctx: Context, clinic_id: str, patient_id: str, permission: str) -> bool:
+    """Whether there is something to withdraw as the request arrives."""
+    return permissions.is_granted(ctx.uow, clinic_id, patient_id, permission)
+
+
+def delete_patient_permission(ctx: Context, clinic_id: str, patient_id: str, permission: str, prepared: bool) -> None:
+    """Withdraw one permission; with the last one the patient leaves the clinic."""
+    permissions.withdraw_permission(ctx.uow, clinic_id, patient_id, permission, was_granted=prepared)
+
+
+def prepare_create_patient_account(ctx: Preparation, clinic_id: str, body: Any) -> custodial.Custody:
+    """Make the account, for which nobody but the clinic cares so far."""
+    return custodial.make_account(ctx, clinic_id, patient_record_schema.load(body))
+
+
+def create_patient_account(
+    ctx: Context,
+    clinic_id: str,
+    body: Any,  # noqa: ARG001 - read by the preparation
+    prepared: custodial.Custody,
+) -> Any:
+    """Make a patient with a new account."""
+    custodial.enrol(ctx.uow, clinic_id, prepared, ctx.caller.person_id, ctx.config.demo_patient_user_id)
+    return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, prepared.user_id))
+
+
+def abandon_create_patient_account(ctx: Context, prepared: custodial.Custody) -> None:
+    """Have the account removed."""
+    ctx.uow.patients.errands.abandon(prepared.errand)
+
+
+def prepare_update_patient(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> updating.Update:
+    """Change the address of an account that the clinic manages."""
+    return updating.prepare(ctx, clinic_id, patient_id, patient_record_schema.load(body))
+
+
+def update_patient(
+    ctx: Context,
+    clinic_id: str,
+    patient_id: str,
+    body: Any,  # noqa: ARG001 - read by the preparation
+    prepared: updating.Update,
+) -> Any:
+    """Replace what the clinic has recorded of a patient."""
+    updating.replace(ctx.uow, clinic_id, patient_id, prepared, ctx.caller.person_id)
+    return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
+
+
+def abandon_update_patient(ctx: Context, prepared: updating.Update) -> None:
+    """Have the address of the account changed back."""
+    updating.abandon(ctx.uow, prepared)
+
+
+def update_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> Any:
+    """Note that the caller has looked at the patient's data now."""
+    return reviews_on_wire(reviews.record(ctx.uow, clinic_id, patient_id, ctx.caller.id))
+
+
+def delete_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> Any:
+    """Take back the latest review, which is the caller's own."""
+    return reviews_on_wire(reviews.take_back(ctx.uow, clinic_id, patient_id, ctx.caller.id))
+
+
+def send_upload_reminder(ctx: Context, clinic_id: str, patient_id: str) -> Any:
+    """Remind a patient by mail to upload data."""
+    care.remind_to_upload(ctx.uow, clinic_id, patient_id)
+    return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
+
+
+def connect_provider(ctx: Context, clinic_id: str, patient_id: str, provider_id: str) -> None:
+    """Ask a patient by mail to connect a provider of data."""
+    care.request_connection(ctx.uow, clinic_id, patient_id, provider_id)
+
+
+def update_patient_data_sources(ctx: Context, user_id: str, body: list[Any]) -> None:
+    """Replace the data sources of a user in all clinics."""
+    data_sources.update_everywhere(ctx.uow, user_id, load_data_sources(body))
+
+
+def _with_clinics(ctx: Context, patients: Sequence[PatientDescription]) -> Any:
+    """The records, each with its clinic. One whose clinic has been deleted meanwhile is not shown any more."""
+    clinics = ctx.uow.clinics.describe(list({patient.clinic_id for patient in patients}))
+    return [
+        {"patient": patient_schema.dump(patient), "clinic": clinic_schema.dump(clinics[patient.clinic_id])}
+        for patient in patients
+        if patient.clinic_id in clinics
+    ]

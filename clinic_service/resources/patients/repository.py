@@ -17,8 +17,9 @@ from clinic_service.models import Clinic, Patient, PatientDeletion, PatientSite,
 from clinic_service.outbox.events import PatientAdded, PatientRemoved
 from clinic_service.outbox.store import Outbox
 from clinic_service.resources.patients import counts
-from clinic_service.resources.patients.descriptions import ONE, PAGE_OF_USER, PatientDescription, describe
+from clinic_service.resources.patients.descriptions import BY_IDS, ONE, PAGE_OF_USER, PatientDescription, describe
 from clinic_service.resources.patients.enrolment import Enrolment
+from clinic_service.resources.patients.errands import Errands
 from clinic_service.resources.patients.errors import (
     DuplicateMrn,
     DuplicatePatient,
@@ -38,6 +39,8 @@ _OF_USER = and_(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == 
 _FIND = select(Patient).where(_OF_USER)
 _IS_PATIENT = select(Patient.id).where(_OF_USER)
 _ALL_OF_USER = select(Patient).where(Patient.user_id == bindparam("user_id")).order_by(Patient.clinic_id, Patient.id)
+_LOCK = _FIND.with_for_update().execution_options(populate_existing=True)
+_LOCK_ALL_OF_USER = _ALL_OF_USER.with_for_update().execution_options(populate_existing=True)
 _OTHER_WITH_MRN = select(Patient.id).where(
     Patient.clinic_id == bindparam("clinic_id"),
     Patient.mrn_key == bindparam("mrn_key"),
@@ -63,6 +66,11 @@ class PatientRepository(Repository):
     Enrolled and removed patients are told to the outbox here, because several groups enrol and remove them.
     """
 
+    @property
+    def errands(self) -> Errands:
+        """Changes of patients' accounts that are under way."""
+        return Errands(self._uow)
+
     def find(self, clinic_id: str, user_id: str) -> Patient | None:
         """The clinic's record of the user, to be changed."""
         return self._uow.session.scalars(_FIND, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
@@ -70,6 +78,14 @@ class PatientRepository(Repository):
     def get(self, clinic_id: str, user_id: str) -> Patient:
         """As `find`. Raises PatientNotFound."""
         patient = self.find(clinic_id, user_id)
+        if patient is None:
+            raise PatientNotFound
+        return patient
+
+    def lock(self, clinic_id: str, user_id: str) -> Patient:
+        """As `get`, for a record that nobody else can change until this unit ends. Raises PatientNotFound."""
+        found = self._uow.session.scalars(_LOCK, {"clinic_id": clinic_id, "user_id": user_id})
+        patient = found.one_or_none()
         if patient is None:
             raise PatientNotFound
         return patient
@@ -90,6 +106,15 @@ class PatientRepository(Repository):
         """What is shown of the patients, in their order, in at most two statements."""
         return describe(self._uow, patients)
 
+    def describe_all(
+        self, clinic_id: str, ids: Collection[str], *, with_summaries: bool = True
+    ) -> list[PatientDescription]:
+        """What is shown of the clinic's patients with these ids, in the order of `ids`, in at most three statements."""
+        if not ids:
+            return []
+        rows = {row.id: row for row in self._uow.execute(BY_IDS, {"clinic_id": clinic_id, "ids": list(ids)})}
+        return describe(self._uow, [rows[one] for one in ids], with_summaries=with_summaries)
+
     def list_for_user(self, user_id: str, limit: int, offset: int) -> list[PatientDescription]:
         """A page of what clinics show of the user, by the name they know, then the oldest record first."""
         parameters = {"user_id": user_id, "limit": limit, "offset": offset}
@@ -98,6 +123,10 @@ class PatientRepository(Repository):
     def all_of_user(self, user_id: str) -> Sequence[Patient]:
         """The records of the user in all clinics, to be changed or removed, by clinic id."""
         return self._uow.session.scalars(_ALL_OF_USER, {"user_id": user_id}).all()
+
+    def lock_all_of_user(self, user_id: str) -> Sequence[Patient]:
+        """As `all_of_user`, for records that nobody else can change until this unit ends."""
+        return self._uow.session.scalars(_LOCK_ALL_OF_USER, {"user_id": user_id}).all()
 
     def count(self, clinic_id: str, demo_user_id: str | None) -> counts.PatientCounts:
         """The clinic's numbers of patients; all are zero for an unknown clinic."""
@@ -109,6 +138,12 @@ class PatientRepository(Repository):
         parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}
         counted: int = self._uow.execute(counts.COUNT_PLAN, parameters).scalar_one()
         return counted
+
+    def is_plan_full(self, clinic_id: str, limit: int | None, demo_user_id: str | None) -> bool:
+        """Whether the clinic, whose row is locked, has no place left for a custodial patient. Reserved ones are taken."""
+        if limit is None:
+            return False
+        return self.count_plan(clinic_id, demo_user_id) + self.errands.count_places(clinic_id) >= limit
 
     def count_by_provider(self, clinic_id: str, demo_user_id: str | None) -> Sequence[Row[Any]]:
         """Rows of `provider_name`, `state` and how many `patients` have such a source, without the demo patient.
@@ -137,25 +172,40 @@ class PatientRepository(Repository):
         if limit_reached:
             raise PatientLimitReached
         self.add(patient, enrolment.tag_ids, enrolment.site_ids, require_sites=require_sites)
-        event = PatientAdded(patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated)
-        Outbox(self._uow).add(event)
+        self.announce(patient)
         return patient
 
-    def settle_mrn(self, clinic: Clinic, patient: Patient) -> None:
-        """Hold the patient's medical record number against the settings of the clinic.
+    def announce(self, patient: Patient) -> None:
+        """Tell the outbox of a new patient."""
+        event = PatientAdded(
+            patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated, patient.invited_by
+        )
+        Outbox(self._uow).add(event)
 
-        Raises MrnRequired, and DuplicateMrn when another patient has the number.
-        """
-        key = mrn_key(patient.mrn)
-        if clinic.mrn_required and key is None:
-            raise MrnRequired
-        if clinic.mrn_unique and key is not None and self._is_taken(key, patient):
-            raise DuplicateMrn
-        patient.mrn_key = key
+    def settle_mrn(self, clinic: Clinic, patient: Patient) -> None:
+        """As `check_mrn`, of a record with its new number, which then is held against those of others as well."""
+        self.check_mrn(clinic, patient.mrn, patient.id)
+        self.hold_mrn(clinic, patient)
+
+    def hold_mrn(self, clinic: Clinic, patient: Patient) -> None:
+        """Hold the patient's number, which was checked before, against those of others from now on."""
+        patient.mrn_key = mrn_key(patient.mrn)
         patient.require_unique_mrn = bool(clinic.mrn_unique)
 
-    def _is_taken(self, key: str, patient: Patient) -> bool:
-        parameters = {"clinic_id": patient.clinic_id, "mrn_key": key, "id": patient.id}
+    def check_mrn(self, clinic: Clinic, mrn: str | None, patient_id: str | None = None) -> None:
+        """Hold a medical record number against the settings of the clinic.
+
+        `patient_id` is the record's own id; the record itself is no other patient. Raises MrnRequired, and DuplicateMrn
+        when another patient has the number.
+        """
+        key = mrn_key(mrn)
+        if clinic.mrn_required and key is None:
+            raise MrnRequired
+        if clinic.mrn_unique and key is not None and self._is_taken(clinic.id, key, patient_id or ""):
+            raise DuplicateMrn
+
+    def _is_taken(self, clinic_id: str, key: str, patient_id: str) -> bool:
+        parameters = {"clinic_id": clinic_id, "mrn_key": key, "id": patient_id}
         return self._uow.execute(_OTHER_WITH_MRN, parameters).first() is not None
 
     def add(
@@ -175,15 +225,24 @@ class PatientRepository(Repository):
         self._uow.session.add(patient)
         self.flush()
         key = {"clinic_id": patient.clinic_id, "patient_id": patient.id}
-        tags = self._known(_KNOWN_TAGS, patient.clinic_id, tag_ids)
+        tags = self.known_tags(patient.clinic_id, tag_ids)
         if tags:
             self._uow.execute(_ADD_TAGS, [key | {"tag_id": tag_id} for tag_id in tags])
-        sites = self._known(_KNOWN_SITES, patient.clinic_id, site_ids)
-        if require_sites and len(sites) < len(set(site_ids)):
-            raise UnknownSite
+        sites = self.known_sites(patient.clinic_id, site_ids, require_all=require_sites)
         if sites:
             rows = [key | {"site_id": site_id, "position": position} for position, site_id in enumerate(sites)]
             self._uow.execute(_ADD_SITES, rows)
+
+    def known_tags(self, clinic_id: str, ids: Iterable[str]) -> list[str]:
+        """Those of `ids` that are tags of the clinic, each once, in the order given."""
+        return self._known(_KNOWN_TAGS, clinic_id, ids)
+
+    def known_sites(self, clinic_id: str, ids: Collection[str], *, require_all: bool) -> list[str]:
+        """As `known_tags`, for sites. With `require_all`, raises UnknownSite when there is another one among `ids`."""
+        known = self._known(_KNOWN_SITES, clinic_id, ids)
+        if require_all and len(known) < len(set(ids)):
+            raise UnknownSite
+        return known
 
     def _known(self, statement: Any, clinic_id: str, ids: Iterable[str]) -> list[str]:
         """Those of `ids` that the clinic has, each once, in the order given."""
@@ -207,23 +266,25 @@ class PatientRepository(Repository):
         """Record that the patient changed now. The time always moves on, even when the clock does not."""
         patient.updated_time = max(self._uow.now, patient.updated_time + _MILLISECOND)
 
-    def remove(self, patients: Iterable[Patient], deleted_by: str | None) -> None:
+    def remove(self, patients: Iterable[Patient], deleted_by: str | None, *, ends_custody: bool = False) -> None:
         """Delete the patients and all that belongs to them, and keep a record of each.
 
-        `deleted_by` is the person who acts, None when a service does.
+        `deleted_by` is the person who acts, None when a service does. `ends_custody`: the accounts are the patients'
+        own from now on, whoever managed them, so that nobody who is told of the removals may touch them.
         """
         gone = list(patients)
         for start in range(0, len(gone), _BATCH):
-            self._remove(gone[start : start + _BATCH], deleted_by)
+            self._remove(gone[start : start + _BATCH], deleted_by, ends_custody)
 
-    def _remove(self, patients: Sequence[Patient], deleted_by: str | None) -> None:
+    def _remove(self, patients: Sequence[Patient], deleted_by: str | None, ends_custody: bool) -> None:
         records = [self._deletion(description, deleted_by) for description in self.describe(patients)]
         self._uow.execute(_ADD_DELETIONS, records)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(_REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
         for patient in patients:
             self._uow.session.expunge(patient)
-        Outbox(self._uow).add(*(PatientRemoved(p.clinic_id, p.user_id, p.is_custodial) for p in patients))
+        removed = (PatientRemoved(p.clinic_id, p.user_id, p.is_custodial and not ends_custody) for p in patients)
+        Outbox(self._uow).add(*removed)
 
     def _deletion(self, description: PatientDescription, deleted_by: str | None) -> dict[str, Any]:
         patient = description.row

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from marshmallow import fields, missing
 
+from clinic_service.errors import BadRequest, Finding
 from clinic_service.models import Permission
 from clinic_service.models.statistics import TYPES
 from clinic_service.resources.patients.ranges import kept_ranges
@@ -52,14 +54,16 @@ class TagIds(fields.Raw):
         return tuple(value)
 
 
-def _permissions(row: Any) -> dict[str, dict[str, Any]] | None:
+def permissions_on_wire(row: Any) -> dict[str, dict[str, Any]] | None:
+    """`patientPermissions.v1`; None when permissions were never given."""
     if not row.has_permissions:
         return None
     granted = (row.permission_custodian, row.permission_view, row.permission_upload, row.permission_note)
     return {permission.value: {} for permission, held in zip(Permission, granted, strict=True) if held}
 
 
-def _reviews(row: Any) -> list[dict[str, str]]:
+def reviews_on_wire(row: Any) -> list[dict[str, str]]:
+    """`patientReviews.v1`."""
     kept = ((row.review_1_clinician_id, row.review_1_time), (row.review_2_clinician_id, row.review_2_time))
     return [{"clinicianId": clinician, "time": to_wire(time)} for clinician, time in kept if clinician]
 
@@ -79,6 +83,20 @@ def _summary(row: Any) -> dict[str, StoredJson] | None:
     return stats or None
 
 
+class EmailAddress(fields.Raw):
+    """An address in lower case; the empty one is none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
+        return value.lower() or None
+
+
+class RecordNumber(fields.Raw):
+    """A medical record number; a blank one is none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
+        return None if value.isspace() else str(value)
+
+
 class DataSourceSchema(WireSchema):
     """`dataSource.v1`."""
 
@@ -88,6 +106,33 @@ class DataSourceSchema(WireSchema):
     modified_time = WireTime()
     expiration_time = WireTime()
     latest_data_time = WireTime()
+
+
+def load_data_sources(given: Iterable[Any], place: str = "/body") -> list[dict[str, Any]]:
+    """The members of each source in the list that stands at `place` of a body.
+
+    Raises BadRequest, which says where, for a time that the spec admits and no calendar has.
+    """
+    return [_load_data_source(source, f"{place}/{position}") for position, source in enumerate(given)]
+
+
+def _load_data_source(given: Any, place: str) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = _data_source_schema.load(given)
+    except BadRequest as error:
+        findings = [Finding(place + finding.pointer.removeprefix("/body"), finding.rule) for finding in error.findings]
+        raise BadRequest(findings=findings) from None
+    return loaded
+
+
+_data_source_schema = DataSourceSchema()
+
+
+class DataSources(fields.Raw):
+    """A list of sources in a body; null stands for none given."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[dict[str, Any]]:  # noqa: ARG002
+        return load_data_sources(value, f"/body/{attr}")
 
 
 class SiteOfPatientSchema(WireSchema):
@@ -109,12 +154,12 @@ class PatientSchema(WireSchema):
     mrn = fields.String()
     tags = fields.List(fields.String())
     target_devices = fields.List(fields.String())
-    permissions = Computed(_permissions)
+    permissions = Computed(permissions_on_wire)
     created_time = WireTime(dump_only=True)
     updated_time = WireTime(dump_only=True)
     data_sources = fields.List(fields.Nested(DataSourceSchema))
     last_upload_reminder_time = WireTime(dump_only=True)
-    reviews = Computed(_reviews)
+    reviews = Computed(reviews_on_wire)
     connection_requests = Computed(_connection_requests)
     summary = Computed(_summary)
     sites = fields.List(fields.Nested(SiteOfPatientSchema))
@@ -137,6 +182,39 @@ class CreatePatientSchema(WireSchema):
     diagnosis_type = WireEnum()
 
 
+class PatientRecordSchema(WireSchema):
+    """`patient.v1` as clinics send it: only what they may say, and each member only if it is there.
+
+    None stands for a member that is null where null is the same as absent (`tag_ids`, `data_sources`), and otherwise for
+    a value that says nothing.
+    """
+
+    full_name = fields.String()
+    birth_date = BirthDate()
+    email = EmailAddress()
+    mrn = RecordNumber()
+    target_devices = fields.List(fields.String())
+    tag_ids = TagIds(data_key="tags", allow_none=True)
+    site_ids = SiteIds(data_key="sites")
+    data_sources = DataSources(allow_none=True)
+    glycemic_ranges = GlycemicRanges()
+    diagnosis_type = WireEnum()
+
+
+class TidePatientSchema(WireSchema):
+    """`tidePatient.v1`, from a `PatientDescription`."""
+
+    when_none: ClassVar[dict[str, Any]] = {"data_sources": None}
+
+    id = fields.String(attribute="user_id")
+    full_name = fields.String()
+    email = fields.String()
+    tags = fields.List(fields.String())
+    reviews = Computed(reviews_on_wire)
+    data_sources = fields.List(fields.Nested(DataSourceSchema))
+
+
 patient_schema = PatientSchema()
+patient_record_schema = PatientRecordSchema()
 create_patient_schema = CreatePatientSchema()
-data_source_schema = DataSourceSchema()
+tide_patient_schema = TidePatientSchema()

@@ -70,7 +70,7 @@ def create_from_user(
 def _is_limit_reached(uow: UnitOfWork, clinic: Clinic, enrolment: Enrolment, demo_user_id: str | None) -> bool:
     # Patients who manage their accounts themselves are never refused, so nobody is counted for them.
     limit = uow.clinics.patient_limit(clinic) if enrolment.is_custodial else None
-    return limit is not None and uow.patients.count_plan(clinic.id, demo_user_id) >= limit
+    return uow.patients.is_plan_full(clinic.id, limit, demo_user_id)
 
 
 def _add_legacy_clinician(uow: UnitOfWork, patient: Patient, legacy_clinician_id: str | None) -> None:

@@ -58,11 +58,20 @@ def address(operation: Operation, **bad: str) -> str:
     return re.sub(r"{(\w+)}", lambda found: bad.get(found[1]) or VALUES.get(found[1], ALICE.id), operation.path)
 
 
-def takes_any_text(operation: Operation, name: str) -> bool:
-    """Whether the spec says nothing about the form of a path parameter, so that odd text is just unknown."""
+def is_allowed_text(operation: Operation, name: str, text: str) -> bool:
+    """Whether the spec lets `text` through as this path parameter, so that it is just unknown."""
     api = next(api for api in spec_apis() if api.name == operation.api)
     declared = [api.resolved(node) for node in operation.definition["parameters"]]
-    return [node["schema"] for node in declared if node["name"] == name] == [{"type": "string"}]
+    schema = next(api.resolved(node["schema"]) for node in declared if node["name"] == name)
+    return re.search(schema.get("pattern", ""), text) is not None and text in schema.get("enum", [text])
+
+
+def takes_lists(operation: Operation) -> bool:
+    """Whether a list of nothing is a body that the operation takes."""
+    api = next(api for api in spec_apis() if api.name == operation.api)
+    content = api.resolved(operation.definition["requestBody"])["content"]
+    schema = api.resolved(content["application/json"]["schema"])
+    return bool(schema.get("type") == "array" and not schema.get("minItems"))
 
 
 def allowed(operation: Operation) -> Somebody:
@@ -103,6 +112,8 @@ class TestInProcess:
     def test_bodies(self, api: Client, case: str) -> None:
         body = BODIES[case]
         for operation in WITH_BODY:
+            if body.raw == b"[]" and takes_lists(operation):
+                continue
             reply = quick(lambda operation=operation: self._send(api, operation, body))  # type: ignore[misc]
             assert_error(reply, body.status)
 
@@ -126,7 +137,7 @@ class TestInProcess:
                     method, "/", as_=allowed(operation), environ_overrides={"PATH_INFO": path}
                 )
             )
-            if reply.status == 200 and takes_any_text(operation, name):
+            if reply.status in (200, 204) and is_allowed_text(operation, name, IDS[case]):
                 continue
             # 403 where the bad id is that of a clinic or person that the caller would need a relation to.
             assert reply.status in (400, 403, 404), (operation.operation_id, name)

@@ -16,7 +16,7 @@ from tests.support.client import Client, Reply
 from tests.support.errors import assert_error, assert_findings
 from tests.support.rows import LONG_AGO, make_clinic, make_staffed_clinic, stored, storing
 from tests.support.tags_and_sites import clinic_time
-from tests.support.units import assert_all_or_nothing, number_of_statements
+from tests.support.units import number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -262,11 +262,6 @@ def test_is_for_services(api: Client, database: Database, clinic_id: str, caller
 
 def test_unknown_clinics_are_not_found(api: Client) -> None:
     assert_error(put(api, "0" * 24, SETTINGS), 404)
-
-
-def test_all_or_nothing(api: Client, database: Database, clinic_id: str) -> None:
-    # Lock, update, clinics of the same source, what is shown.
-    assert_all_or_nothing(database, lambda: put(api, clinic_id, SETTINGS), statements=4)
 
 
 def test_the_number_of_statements_is_fixed(api: Client, database: Database, clinic_id: str) -> None:

@@ -17,7 +17,7 @@ from tests.support.client import Client, Reply
 from tests.support.errors import assert_error, assert_findings
 from tests.support.rows import LONG_AGO, make_clinic, make_restriction, make_staffed_clinic, stored, storing
 from tests.support.tags_and_sites import clinic_time
-from tests.support.units import assert_all_or_nothing, meanwhile, number_of_statements
+from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -123,13 +123,6 @@ def test_of_two_at_once_the_later_one_is_whole(api: Client, database: Database, 
     )
     assert reply.status == 200
     assert domains(database, clinic_id) == ["later.example"]
-
-
-def test_all_or_nothing(api: Client, database: Database, clinic_id: str) -> None:
-    replace(api, clinic_id, LAKESIDE)
-    with clock.frozen(NOW + timedelta(seconds=1)):
-        # Lock, delete, insert, the clinic's time, what is shown.
-        assert_all_or_nothing(database, lambda: put(api, clinic_id, {"restrictions": [HARBOUR]}), statements=5)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tests.support.rows import (
     storing,
 )
 from tests.support.tags_and_sites import clinic_time, names, patient_times, sites_of
-from tests.support.units import assert_all_or_nothing, meanwhile, number_of_statements
+from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -104,11 +104,6 @@ def test_of_two_at_once_one_succeeds(api: Client, database: Database, place: Pla
         lambda: delete(api, place),
     )
     assert_error(reply, 404)
-
-
-def test_all_or_nothing(api: Client, database: Database, place: Place) -> None:
-    # Lock, the patients' time, delete, the clinic's time.
-    assert_all_or_nothing(database, lambda: delete(api, place, SERVICE), statements=4)
 
 
 def test_malformed_ids_are_refused(api: Client, place: Place) -> None:

@@ -26,7 +26,7 @@ from tests.support.rows import (
     storing,
 )
 from tests.support.tags_and_sites import clinic_time, names, patient_times, sites_of
-from tests.support.units import assert_all_or_nothing, meanwhile, number_of_statements
+from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -168,11 +168,6 @@ def test_of_two_who_merge_each_into_the_other_one_succeeds(api: Client, database
     assert_error(reply, 404)
     assert names(database, Site, place.clinic_id) == ["Source", "Third"]
     assert sites_of(database, CAROL) == [place.source_id]
-
-
-def test_all_or_nothing(api: Client, database: Database, place: Place) -> None:
-    # Lock, both sites, the patients' time, links, delete, the clinic's time, what is shown.
-    assert_all_or_nothing(database, lambda: merge(api, place), statements=8)
 
 
 def test_the_number_of_statements_is_fixed(api: Client, database: Database, place: Place) -> None:

@@ -28,7 +28,7 @@ from tests.support.rows import (
     storing,
 )
 from tests.support.tags_and_sites import clinic_time, make_sites, names, patient_times
-from tests.support.units import assert_all_or_nothing, meanwhile, number_of_statements
+from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -139,11 +139,6 @@ def test_of_two_who_take_a_name_at_once_one_succeeds(api: Client, database: Data
     )
     assert_error(reply, 409)
     assert names(database, Site, place.clinic_id) == ["City Clinic", "Harbour"]
-
-
-def test_all_or_nothing(api: Client, database: Database, place: Place) -> None:
-    # Lock, site, names, update, the patients' time, the clinic's time, what is shown.
-    assert_all_or_nothing(database, lambda: rename(api, place, "North Wing", SERVICE), statements=7)
 
 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 201}, {"name": " a"}, {"name": 1}, [], "Pump", None])

@@ -27,7 +27,7 @@ from tests.support.rows import (
     tag_patient,
 )
 from tests.support.tags_and_sites import carriers, clinic_time, patient_times
-from tests.support.units import assert_all_or_nothing, meanwhile, number_of_statements
+from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -178,11 +178,6 @@ def test_two_at_once_both_succeed(api: Client, database: Database, place: Place)
     assert carriers(database, place.tag_id) == {CAROL.id, DAVE.id, ERIN.id}
     # Carol was changed once: the second found her carrying the tag.
     assert patient_times(database)[CAROL.id] == NOW
-
-
-def test_all_or_nothing(api: Client, database: Database, place: Place) -> None:
-    # Lock, tag, the patients' time, insert.
-    assert_all_or_nothing(database, lambda: assign(api, place, as_=SERVICE), statements=4)
 
 
 @pytest.mark.parametrize("some", [True, False])

@@ -29,7 +29,7 @@ from tests.support.rows import (
     tag_patient,
 )
 from tests.support.tags_and_sites import carriers, clinic_time, make_sites, names, patient_times, sites_of
-from tests.support.units import assert_all_or_nothing, meanwhile, number_of_statements
+from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -205,11 +205,6 @@ def test_of_two_at_once_one_succeeds(api: Client, database: Database, place: Pla
     )
     assert_error(reply, 404)
     assert names(database, Site, place.clinic_id) == ["Centre", "Pump"]
-
-
-def test_all_or_nothing(api: Client, database: Database, place: Place) -> None:
-    # Lock, tag, names, site, its patients, the patients' time, delete, the clinic's time, what is shown.
-    assert_all_or_nothing(database, lambda: convert(api, place), statements=9)
 
 
 def test_malformed_ids_are_refused(api: Client, place: Place) -> None:

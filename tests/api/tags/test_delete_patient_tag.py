@@ -27,7 +27,7 @@ from tests.support.rows import (
     tag_patient,
 )
 from tests.support.tags_and_sites import carriers, clinic_time, names, patient_times
-from tests.support.units import assert_all_or_nothing, meanwhile, number_of_statements
+from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -120,11 +120,6 @@ def test_makes_room_for_another(api: Client, place: Place) -> None:
     delete(api, place)
     path = f"/v1/clinics/{place.clinic_id}/patient_tags"
     assert api.post(path, as_=ALICE, json={"name": "pump"}).status == 200
-
-
-def test_all_or_nothing(api: Client, database: Database, place: Place) -> None:
-    # Lock, the patients' time, delete, the clinic's time.
-    assert_all_or_nothing(database, lambda: delete(api, place, SERVICE), statements=4)
 
 
 def test_who_gives_the_tag_meanwhile_finds_it_gone(api: Client, database: Database, place: Place) -> None:

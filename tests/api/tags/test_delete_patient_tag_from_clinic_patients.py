@@ -27,7 +27,7 @@ from tests.support.rows import (
     tag_patient,
 )
 from tests.support.tags_and_sites import carriers, clinic_time, names, patient_times
-from tests.support.units import assert_all_or_nothing, meanwhile, number_of_statements
+from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -166,11 +166,6 @@ def test_who_takes_it_while_it_is_given_comes_after(api: Client, database: Datab
     assert carriers(database, place.tag_id) == set()
     # Changed twice at one moment.
     assert patient_times(database)[ERIN.id] == NOW + timedelta(milliseconds=1)
-
-
-def test_all_or_nothing(api: Client, database: Database, place: Place) -> None:
-    # Tag, lock, the patients' time, delete.
-    assert_all_or_nothing(database, lambda: take(api, place, as_=SERVICE), statements=4)
 
 
 @pytest.mark.parametrize("some", [True, False])

@@ -1,0 +1,67 @@
+"""What every signed token has to fulfil, whoever it is for: a signature by a known key, a time, an issuer, an audience."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import jwt
+
+from clinic_service.errors import Unauthenticated
+from clinic_service.gateways.session_keys import KeyRing
+
+MAX_TOKEN_BYTES = 8 * 1024
+_LEEWAY_SECONDS = 30
+_THREE_PARTS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+# The signature is the library's work; the claims are checked here, by this program's clock.
+_SIGNATURE_ONLY: Any = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+
+
+def signed_claims(token: str, keys: KeyRing) -> dict[str, Any]:
+    """What `token` says, which is signed by one of `keys` with that key's algorithm; nothing of it is checked yet.
+
+    Raises Unauthenticated when it is not, Unavailable when the keys cannot be had.
+    """
+    if len(token) > MAX_TOKEN_BYTES or not _THREE_PARTS.fullmatch(token):
+        raise Unauthenticated
+    try:
+        key = keys.find(jwt.get_unverified_header(token).get("kid"))
+        return jwt.decode(token, key.material, algorithms=[key.algorithm], options=_SIGNATURE_ONLY)
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        raise Unauthenticated from None
+
+
+def require_time_between(claims: Mapping[str, Any], now: datetime) -> float:
+    """The token's end in seconds since 1970. Raises Unauthenticated outside its time, 30 seconds of leeway given."""
+    expiry = _seconds(claims.get("exp"))
+    begin = _seconds(claims.get("nbf", 0))
+    present = now.timestamp()
+    if not begin - _LEEWAY_SECONDS <= present < expiry + _LEEWAY_SECONDS:
+        raise Unauthenticated
+    return expiry
+
+
+def require_issuer(claims: Mapping[str, Any], issuer: str) -> None:
+    """Raise Unauthenticated unless `issuer` made the token."""
+    if claims.get("iss") != issuer:
+        raise Unauthenticated
+
+
+def require_audience(claims: Mapping[str, Any], audience: str) -> None:
+    """Raise Unauthenticated unless the token is for `audience`, alone or among others."""
+    named = claims.get("aud")
+    if audience not in (named if isinstance(named, list) else [named]):
+        raise Unauthenticated
+
+
+def _seconds(claim: Any) -> float:
+    if isinstance(claim, bool) or not isinstance(claim, int | float):
+        raise Unauthenticated
+    # Beyond any date, and small enough for arithmetic.
+    seconds = float(max(min(claim, 1e12), -1e12))
+    if math.isnan(seconds):
+        raise Unauthenticated
+    return seconds

@@ -1,0 +1,103 @@
+"""What a clinic asks of its patients by mail: to upload data, and to connect a provider of data."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import bindparam, select
+
+from clinic_service.clock import to_wire
+from clinic_service.models import DataSource, DataSourceState, Patient
+from clinic_service.outbox.events import (
+    PROVIDER_NAMES,
+    UNNAMED_CLINIC,
+    UNNAMED_PATIENT,
+    ConnectionAction,
+    ConnectionRequested,
+    UploadReminded,
+)
+from clinic_service.resources.patients.errors import DataSourceNotFound
+from clinic_service.unit_of_work import UnitOfWork
+
+# How long a patient may take to answer a request to connect, and how many requests are remembered for each provider.
+_OPEN_FOR = timedelta(days=30)
+_MOST_REQUESTS = 100
+
+_FIRST_OF_PROVIDER = (
+    select(DataSource)
+    .where(
+        DataSource.clinic_id == bindparam("clinic_id"),
+        DataSource.patient_id == bindparam("patient_id"),
+        DataSource.provider_name == bindparam("provider_id"),
+    )
+    .order_by(DataSource.position)
+    .limit(1)
+)
+
+
+def remind_to_upload(uow: UnitOfWork, clinic_id: str, user_id: str) -> None:
+    """Ask the patient to upload data. Every call sends one more mail. Raises PatientNotFound."""
+    patient = uow.patients.lock(clinic_id, user_id)
+    patient.last_upload_reminder_time = uow.now
+    uow.patients.touch(patient)
+    clinic_name, patient_name = _names(uow, patient)
+    uow.outbox.add(UploadReminded(clinic_id, user_id, clinic_name, patient_name))
+
+
+def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_id: str) -> None:
+    """Ask the patient to connect the provider, of which there must be a source. Every call sends one more mail.
+
+    The state of the source is judged and changed while nobody else can. Raises PatientNotFound and DataSourceNotFound.
+    """
+    patient = uow.patients.lock(clinic_id, user_id)
+    source = _first_source(uow, patient, provider_id)
+    if source is None:
+        raise DataSourceNotFound
+    _reopen(source, uow)
+    _remember_request(patient, provider_id, to_wire(uow.now))
+    uow.patients.touch(patient)
+    clinic_name, patient_name = _names(uow, patient)
+    uow.outbox.add(
+        ConnectionRequested(
+            clinic_id,
+            user_id,
+            provider_id,
+            _action(patient, source),
+            clinic_name,
+            patient_name,
+            PROVIDER_NAMES[provider_id],
+        )
+    )
+
+
+def _first_source(uow: UnitOfWork, patient: Patient, provider_id: str) -> DataSource | None:
+    key = {"clinic_id": patient.clinic_id, "patient_id": patient.id, "provider_id": provider_id}
+    return uow.session.scalars(_FIRST_OF_PROVIDER, key).one_or_none()
+
+
+def _reopen(source: DataSource, uow: UnitOfWork) -> None:
+    """A source that never was connected waits for its first time, any other one for being connected again."""
+    source.expiration_time = uow.now + _OPEN_FOR
+    if source.modified_time is None:
+        source.state = DataSourceState.PENDING
+    else:
+        source.state = DataSourceState.PENDING_RECONNECT
+        source.modified_time = uow.now
+
+
+def _remember_request(patient: Patient, provider_id: str, time: str) -> None:
+    requests = patient.connection_requests or {}
+    newest = {"providerName": provider_id, "createdTime": time}
+    kept = [newest, *requests.get(provider_id, [])][:_MOST_REQUESTS]
+    patient.connection_requests = {**requests, provider_id: kept}
+
+
+def _action(patient: Patient, source: DataSource) -> ConnectionAction:
+    if source.state is DataSourceState.PENDING_RECONNECT:
+        return ConnectionAction.RECONNECT
+    return ConnectionAction.CONNECT_CUSTODIAL if patient.is_custodial else ConnectionAction.CONNECT
+
+
+def _names(uow: UnitOfWork, patient: Patient) -> tuple[str, str]:
+    """How the clinic and the patient are called in a mail."""
+    return uow.clinics.get(patient.clinic_id).name or UNNAMED_CLINIC, patient.full_name or UNNAMED_PATIENT

@@ -1,0 +1,142 @@
+"""How a clinic makes a patient, account and all.
+
+First everything is checked here and a place of the clinic's plan reserved; then the account is made, while no transaction
+is open; then the record is stored. An account without a record would block its address for good, so the removal of the
+account is promised (see `errands`) before anything can fail: beforehand where the id of the account can be chosen, as in
+the embedded directory, and otherwise as soon as the directory has told it. What remains is the moment between the
+account's creation in another system and that promise: only a process that ends in it, or an answer that never
+arrives, leaves an account that nobody here knows of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from clinic_service.context import Preparation
+from clinic_service.db.ids import new_id
+from clinic_service.errors import ServiceError
+from clinic_service.gateways.accounts import AccountNotFound, EmailTaken
+from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
+from clinic_service.outbox.events import AccountLeftOver
+from clinic_service.resources.patients.data_sources import replace_data_sources
+from clinic_service.resources.patients.errands import Errand
+from clinic_service.resources.patients.errors import PatientLimitReached
+from clinic_service.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """An account that was made for a patient of a clinic, and what the clinic says of the patient.
+
+    `given` are the members of a `PatientRecordSchema`.
+    """
+
+    user_id: str
+    given: Mapping[str, Any]
+    errand: Errand
+
+
+def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> Custody:
+    """Check all that can be checked here, and make the account.
+
+    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and UnknownSite, then EmailTaken, BadGateway
+    and Unavailable, in this order.
+    """
+    accounts = ctx.services.accounts
+    chosen = accounts.choose_user_id()
+    undoing = AccountLeftOver(chosen) if chosen else None
+    demo_user_id = ctx.config.demo_patient_user_id
+
+    def reserve(uow: UnitOfWork) -> Errand:
+        _check(uow, uow.clinics.lock(clinic_id), given, demo_user_id)
+        return uow.patients.errands.start(clinic_id, undoing)
+
+    errand = ctx.in_transaction(reserve)
+    with ended_unless_made(ctx, errand):
+        user_id = accounts.create_custodial(clinic_id, given.get("email"), chosen).user_id
+        if not errand.undoing:
+            errand = _promise_removal(ctx, errand, user_id)
+    return Custody(user_id, given, errand)
+
+
+def enrol(uow: UnitOfWork, clinic_id: str, custody: Custody, invited_by: str | None, demo_user_id: str | None) -> None:
+    """Store the record of the patient. `invited_by` is None unless a person acts.
+
+    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached, UnknownSite and DuplicatePatient where
+    something has changed since the account was made; and Unavailable when the account is being removed already.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    has_place = uow.patients.errands.complete(custody.errand)
+    given = custody.given
+    patient = _record(uow, clinic, custody)
+    patient.invited_by = invited_by
+    uow.patients.settle_mrn(clinic, patient)
+    if not has_place:
+        _require_place(uow, clinic, demo_user_id)
+    uow.patients.add(patient, given.get("tag_ids") or (), given.get("site_ids", ()), require_sites=True)
+    if given.get("data_sources") is not None:
+        replace_data_sources(uow, [patient], given["data_sources"])
+    uow.patients.announce(patient)
+
+
+@contextmanager
+def ended_unless_made(ctx: Preparation, errand: Errand) -> Iterator[None]:
+    """Ends the errand when the change of the account, made in this block, fails.
+
+    A refusal says that nothing has changed at the directory. After any other failure nobody knows.
+    """
+    try:
+        yield
+    except (EmailTaken, AccountNotFound):
+        ctx.in_transaction(lambda uow: uow.patients.errands.cancel(errand))
+        raise
+    except Exception:
+        ctx.in_transaction(lambda uow: uow.patients.errands.abandon(errand))
+        raise
+
+
+def _check(uow: UnitOfWork, clinic: Clinic, given: Mapping[str, Any], demo_user_id: str | None) -> None:
+    uow.patients.check_mrn(clinic, given.get("mrn"))
+    _require_place(uow, clinic, demo_user_id)
+    uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
+
+
+def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) -> None:
+    if uow.patients.is_plan_full(clinic.id, uow.clinics.patient_limit(clinic), demo_user_id):
+        raise PatientLimitReached
+
+
+def _promise_removal(ctx: Preparation, errand: Errand, user_id: str) -> Errand:
+    undoing = AccountLeftOver(user_id)
+    try:
+        return ctx.in_transaction(lambda uow: uow.patients.errands.promise(errand, undoing))
+    except Exception:
+        # There will be no second chance to remove it.
+        with suppress(ServiceError):
+            ctx.services.accounts.remove(user_id)
+        raise
+
+
+def _record(uow: UnitOfWork, clinic: Clinic, custody: Custody) -> Patient:
+    given = custody.given
+    diagnosis_type = given.get("diagnosis_type")
+    patient = Patient(
+        clinic_id=clinic.id,
+        id=new_id(),
+        user_id=custody.user_id,
+        full_name=given["full_name"],
+        birth_date=given["birth_date"],
+        email=given.get("email"),
+        mrn=given.get("mrn"),
+        target_devices=given.get("target_devices"),
+        glycemic_ranges=given.get("glycemic_ranges"),
+        # The empty text stands for none.
+        diagnosis_type=DiagnosisType(diagnosis_type) if diagnosis_type else None,
+        created_time=uow.now,
+        updated_time=uow.now,
+    )
+    patient.permissions = tuple(Permission)
+    return patient

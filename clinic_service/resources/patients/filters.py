@@ -1,0 +1,232 @@
+"""What a clinic's patients can be narrowed by.
+
+Each filter can be put in three ways, because which one is fast depends on how many patients it leaves: `indexed`, found
+by an index at the cost of what that index finds; `matches`, the best way when there are many; and `holds`, asked of one
+patient at a time. The planner (`listing.py`) chooses. Every statement has the parameter `clinic_id`.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, bindparam, column, exists, not_, select
+from sqlalchemy import table as sql_table
+
+from clinic_service.db.base import Base
+from clinic_service.db.dialects import contains
+from clinic_service.models import STATISTICS, Patient, PatientSite, PatientTag, Summary
+from clinic_service.models.keys import folded
+
+CLINIC_ID: ColumnElement[str] = bindparam("clinic_id")
+PATIENTS = Base.metadata.tables[Patient.__tablename__]
+SUMMARIES = Base.metadata.tables[Summary.__tablename__]
+_TAGS = Base.metadata.tables[PatientTag.__tablename__]
+_SITES = Base.metadata.tables[PatientSite.__tablename__]
+
+Ids = Select[str]
+Condition = ColumnElement[bool]
+
+
+class Place(NamedTuple):
+    """A column of the rows of one scope, which an order and a filter may have in common; `part` is type or scope."""
+
+    table: Table
+    part: str | None
+    column: str
+
+    def rows(self, table: FromClause) -> list[Condition]:
+        """Those rows of the clinic, in `table` or an alias of it, that the place is about."""
+        of_clinic = table.c.clinic_id == CLINIC_ID
+        if self.part is None:
+            return [of_clinic]
+        return [of_clinic, (table.c.scope if self.table is STATISTICS else table.c.type) == self.part]
+
+    def another(self, *columns: str) -> FromClause:
+        """A second look at the table, for a subquery, that knows its key and these columns.
+
+        An alias of the whole table would know its hundred others as well, and take a millisecond to make.
+        """
+        names = {*self.table.primary_key.columns.keys(), *columns}
+        return sql_table(self.table.name, *(column(name, self.table.c[name].type) for name in names)).alias()
+
+    def patient_id(self, table: FromClause) -> ColumnElement[str]:
+        """The patient that a row of `table` belongs to."""
+        return table.c.id if self.table is PATIENTS else table.c.patient_id
+
+
+class Filter(ABC):
+    """Something that is true of a patient or not."""
+
+    # Where an order that goes by the same column can test it in passing.
+    place: Place | None = None
+
+    @property
+    def indexed(self) -> Sequence[Ids]:
+        """The ids of the matches, each by another index."""
+        return ()
+
+    @property
+    def matches(self) -> Ids:
+        """The ids of the matches, however many there are."""
+        return self.indexed[0]
+
+    @abstractmethod
+    def holds(self, patient_id: ColumnElement[str]) -> Condition:
+        """Whether it is true of the patient."""
+
+    def tests(self, table: FromClause) -> list[Condition]:  # noqa: ARG002 - for filters with a place
+        """The same, asked of a row of `place`."""
+        return []
+
+
+class Comparison(NamedTuple):
+    """A column compared with a value; `flag` leads the index over the column, if it has both."""
+
+    column: str
+    compare: Callable[[Any, Any], Any]
+    value: Any
+    flag: str | None = None
+    is_hot: bool = False
+
+
+class RowFilter(Filter):
+    """Comparisons that all have to be true of one row that the patient may have, and without which nothing matches."""
+
+    def __init__(self, table: Table, part: str | None, comparisons: Sequence[Comparison]) -> None:
+        self._table, self._comparisons = table, comparisons
+        self._rows = Place(table, part, comparisons[0].column)
+        columns = {comparison.column for comparison in comparisons}
+        self.place = self._rows if len(columns) == 1 else None
+
+    @cached_property
+    def indexed(self) -> Sequence[Ids]:
+        return [self._found_by(comparison) for comparison in self._comparisons if comparison.is_hot]
+
+    def _found_by(self, comparison: Comparison) -> Ids:
+        # The flag plays no part in a filter. All its values are named, because it stands before the value in the index.
+        flag = [] if comparison.flag is None else [self._table.c[comparison.flag].in_((True, False))]
+        return self._scanned.where(*flag)
+
+    @cached_property
+    def matches(self) -> Ids:
+        # With several comparisons the rows have to be read anyway, and one pass over them beats many look-ups.
+        return self.indexed[0] if self.indexed and self.place else self._scanned
+
+    @cached_property
+    def _scanned(self) -> Ids:
+        table = self._table
+        return select(self._rows.patient_id(table)).where(*self._rows.rows(table), *self.tests(table))
+
+    def holds(self, patient_id: ColumnElement[str]) -> Condition:
+        row = self._rows.another(*(comparison.column for comparison in self._comparisons))
+        own = self._rows.patient_id(row) == patient_id
+        return exists().where(*self._rows.rows(row), own, *self.tests(row))
+
+    def tests(self, table: FromClause) -> list[Condition]:
+        return [compared.compare(table.c[compared.column], compared.value) for compared in self._comparisons]
+
+
+class Figures(RowFilter):
+    """Comparisons with figures of one scope. A patient without a figure matches nothing that is said of it."""
+
+    def __init__(self, scope: str, comparisons: Sequence[Comparison]) -> None:
+        super().__init__(STATISTICS, scope, comparisons)
+
+
+class LastData(RowFilter):
+    """The time of the newest reading of one type is not before `start`, and before `end`."""
+
+    def __init__(self, kind: str, start: datetime | None, end: datetime | None) -> None:
+        bounds = ((operator.ge, start), (operator.lt, end))
+        given = [
+            Comparison("last_data", compare, time, flag="has_last_data", is_hot=True)
+            for compare, time in bounds
+            if time is not None
+        ]
+        super().__init__(SUMMARIES, kind, given)
+
+    @cached_property
+    def indexed(self) -> Sequence[Ids]:
+        # Both bounds are found by the same index.
+        return super().indexed[:1]
+
+
+class LastReviewed(RowFilter):
+    """The newest review is not after `time`; who was never reviewed does not match."""
+
+    def __init__(self, time: datetime) -> None:
+        super().__init__(PATIENTS, None, [Comparison("review_1_time", operator.le, time, is_hot=True)])
+
+
+class StandardRanges(RowFilter):
+    """The patient has no glycemic ranges of another kind than the usual ones."""
+
+    def __init__(self) -> None:
+        super().__init__(PATIENTS, None, [Comparison("has_standard_ranges", operator.eq, True, is_hot=True)])
+
+
+class Search(RowFilter):
+    """One of the fields that are searched has `text` in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(PATIENTS, None, [Comparison("search_text", contains, folded(text))])
+
+
+@dataclass(frozen=True)
+class Tagged(Filter):
+    """The patient carries the tag."""
+
+    tag_id: str
+
+    @property
+    def indexed(self) -> Sequence[Ids]:
+        return [select(_TAGS.c.patient_id).where(_TAGS.c.clinic_id == CLINIC_ID, _TAGS.c.tag_id == self.tag_id)]
+
+    def holds(self, patient_id: ColumnElement[str]) -> Condition:
+        link = _TAGS.alias()
+        return exists().where(
+            link.c.clinic_id == CLINIC_ID, link.c.patient_id == patient_id, link.c.tag_id == self.tag_id
+        )
+
+
+@dataclass(frozen=True)
+class AtAnySite(Filter):
+    """The patient belongs to one of the sites at least."""
+
+    site_ids: tuple[str, ...]
+
+    @property
+    def indexed(self) -> Sequence[Ids]:
+        at = and_(_SITES.c.clinic_id == CLINIC_ID, _SITES.c.site_id.in_(self.site_ids))
+        return [select(_SITES.c.patient_id).where(at).distinct()]
+
+    def holds(self, patient_id: ColumnElement[str]) -> Condition:
+        link = _SITES.alias()
+        return exists().where(
+            link.c.clinic_id == CLINIC_ID, link.c.patient_id == patient_id, link.c.site_id.in_(self.site_ids)
+        )
+
+
+class WithoutLinks(Filter):
+    """The patient has no tag at all, or no site at all."""
+
+    def __init__(self, links: FromClause) -> None:
+        self._links = links
+
+    @property
+    def matches(self) -> Ids:
+        return select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID, self.holds(PATIENTS.c.id))
+
+    def holds(self, patient_id: ColumnElement[str]) -> Condition:
+        link = self._links.alias()
+        return not_(exists().where(link.c.clinic_id == CLINIC_ID, link.c.patient_id == patient_id))
+
+
+UNTAGGED = WithoutLinks(_TAGS)
+WITHOUT_SITE = WithoutLinks(_SITES)

@@ -1,0 +1,159 @@
+"""Finding patients in all clinics that one person works for, in order of their names.
+
+The cost grows with the number of clinics and the size of a page, never with the number of patients: with a criterion
+there is one probe of an index for each clinic, and without one the clinics' indexes of names are merged, each read no
+further than the page needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, and_, bindparam, or_, select, union_all
+
+from clinic_service.db.repository import Unit
+from clinic_service.models import Clinic, Clinician, Patient
+from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, describe
+from clinic_service.resources.patients.mrn import mrn_key
+
+# What stands for a date of birth that nobody knows is nobody's date of birth.
+_UNKNOWN_BIRTH_DATE = "0001-01-01"
+# So many clinics are merged in one statement. The engines take 500 parts, but compiling as many takes half a second.
+_MOST_MERGED = 64
+
+# Prescribers who are nothing else may not see patients.
+_WORKS_FOR = and_(Clinician.user_id == bindparam("person_id"), or_(Clinician.is_member, Clinician.is_admin))
+_WORKSPACES: dict[str, ColumnElement[bool]] = {
+    "clinicId": Clinician.clinic_id == bindparam("workspace_id"),
+    "ehrSourceId": Clinician.clinic_id.in_(select(Clinic.id).where(Clinic.ehr_source_id == bindparam("workspace_id"))),
+}
+_CRITERIA: dict[str, ColumnElement[bool]] = {
+    "mrn_key": Patient.mrn_key == bindparam("mrn_key"),
+    "birth_date": Patient.birth_date == bindparam("birth_date"),
+}
+_BY_NAME = (Patient.name_key, Patient.id)
+_BY_KEY = select(*COLUMNS).where(
+    Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
+)
+
+
+class Search(NamedTuple):
+    """Whom to look for; None asks for nothing, and what is given must hold together.
+
+    `workspace_id` is of the kind that `workspace_id_type` names: `clinicId` or `ehrSourceId`.
+    """
+
+    mrn: str | None = None
+    birth_date: str | None = None
+    workspace_id: str | None = None
+    workspace_id_type: str | None = None
+
+    @property
+    def finds_nobody(self) -> bool:
+        """Whether something is asked for that no record can fulfil, whatever it holds."""
+        has_no_number = self.mrn is not None and mrn_key(self.mrn) is None
+        # A clinic without a source has the empty one.
+        return has_no_number or self.birth_date in ("", _UNKNOWN_BIRTH_DATE) or self.workspace_id == ""
+
+    @property
+    def criteria(self) -> dict[str, str]:
+        """What a record must hold, by the name of the column."""
+        wanted = {"mrn_key": mrn_key(self.mrn), "birth_date": self.birth_date}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    @property
+    def workspace(self) -> str | None:
+        """How the clinics are narrowed down; None when they are not."""
+        return None if self.workspace_id is None else self.workspace_id_type
+
+
+def find(unit: Unit, person_id: str, search: Search, limit: int, offset: int) -> list[PatientDescription]:
+    """A page of the patients of the clinics in which the person is a member or an admin: by name, then the oldest."""
+    if search.finds_nobody:
+        return []
+    person = {"person_id": person_id, "workspace_id": search.workspace_id}
+    criteria = search.criteria
+    if criteria:
+        statement = _matching(search.workspace, frozenset(criteria))
+        return describe(unit, unit.rows(statement, {**person, **criteria, "limit": limit, "offset": offset}))
+    clinic_ids = [row.clinic_id for row in unit.rows(_clinics(search.workspace), person)]
+    return describe(unit, _rows(unit, _merged_page(unit, clinic_ids, limit, offset)))
+
+
+@cache
+def _clinics(workspace: str | None) -> Select[*tuple[Any, ...]]:
+    """The ids of the clinics to look in."""
+    return select(Clinician.clinic_id).where(*_narrowed(workspace))
+
+
+@cache
+def _matching(workspace: str | None, criteria: frozenset[str]) -> Select[*tuple[Any, ...]]:
+    matching = (
+        select(*COLUMNS, Patient.name_key)
+        .join(Clinician, Clinician.clinic_id == Patient.clinic_id)
+        .where(*_narrowed(workspace), *(_CRITERIA[name] for name in sorted(criteria)))
+        .cte("matching")
+        # Otherwise a planner may go through all names of a clinic, so as not to have to sort the few that match.
+        .prefix_with("MATERIALIZED")
+    )
+    return (
+        select(*matching.columns)
+        .order_by(matching.columns.name_key, matching.columns.id)
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+    )
+
+
+def _narrowed(workspace: str | None) -> Iterable[ColumnElement[bool]]:
+    return (_WORKS_FOR,) if workspace is None else (_WORKS_FOR, _WORKSPACES[workspace])
+
+
+def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int) -> Sequence[Any]:
+    """The keys of the patients on the page."""
+    reach = offset + limit
+    if len(clinic_ids) <= _MOST_MERGED:
+        return _merge(unit, clinic_ids, reach, limit, offset) if clinic_ids else []
+    chunks = (clinic_ids[start : start + _MOST_MERGED] for start in range(0, len(clinic_ids), _MOST_MERGED))
+    rows = [row for chunk in chunks for row in _merge(unit, chunk, reach, reach, 0)]
+    return sorted(rows, key=lambda row: (row.name_key, row.id))[offset:reach]
+
+
+def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset: int) -> Sequence[Any]:
+    # Few sizes make few statements to compile; the places that are left over are nobody's.
+    size = 1 << (len(clinic_ids) - 1).bit_length()
+    places: dict[str, Any] = {f"clinic_{number}": "" for number in range(size)}
+    places.update((f"clinic_{number}", clinic_id) for number, clinic_id in enumerate(clinic_ids))
+    return unit.rows(_merging(size), {**places, "reach": reach, "limit": limit, "offset": offset})
+
+
+@cache
+def _merging(size: int) -> CompoundSelect[*tuple[Any, ...]]:
+    """The keys of the patients of so many clinics in order of names, of each clinic only the first ones (`reach`)."""
+    return (
+        union_all(*(_first_ones(f"clinic_{number}") for number in range(size)))
+        .order_by("name_key", "id")
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+    )
+
+
+def _first_ones(clinic: str) -> Select[*tuple[Any, ...]]:
+    first_ones = (
+        select(Patient.clinic_id, Patient.id, Patient.name_key)
+        .where(Patient.clinic_id == bindparam(clinic))
+        .order_by(*_BY_NAME)
+        .limit(bindparam("reach"))
+        .subquery()
+    )
+    return select(first_ones)
+
+
+def _rows(unit: Unit, page: Sequence[Any]) -> list[Row[Any]]:
+    """The records with these keys, in this order; one that has been deleted meanwhile is left out."""
+    if not page:
+        return []
+    keys = {"clinic_ids": list({key.clinic_id for key in page}), "ids": [key.id for key in page]}
+    found = {row.id: row for row in unit.execute(_BY_KEY, keys)}
+    return [found[key.id] for key in page if key.id in found]

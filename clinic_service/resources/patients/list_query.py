@@ -1,0 +1,141 @@
+"""What a request for a patient list asks for: its parameters read into filters and an order."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from clinic_service.errors import BadRequest, Finding
+from clinic_service.models import STATISTICS
+from clinic_service.models.statistics import BGM, CGM, DELTA, FIELDS, TYPES, Field, column_name, is_hot, scope
+from clinic_service.resources.patients import filters
+from clinic_service.resources.patients.filters import PATIENTS, SUMMARIES, Comparison, Filter, Place
+from clinic_service.resources.patients.orders import Order
+
+_DEFAULT_PERIOD = "14d"
+_ID = re.compile(r"[a-f0-9]{24}")
+_COMPARISON = re.compile(r"([<>]=?)(.+)")
+_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+# The names of sorts that no statistics have, and the columns they go by.
+_PATIENT_SORTS = {"fullName": "name_key", "birthDate": "birth_date", "lastReviewed": "review_1_time"}
+_DATE_SORTS = ("lastUploadDate", "lastData", "firstData", "outdatedSince")
+_HOT_DATES = ("lastData",)
+
+
+class ListQuery(NamedTuple):
+    """All of `filters` must hold; the page is so many patients of the order after so many that are left out."""
+
+    filters: list[Filter]
+    order: Order
+    limit: int
+    offset: int
+
+
+class _Figure(NamedTuple):
+    """A figure as parameters and sorts name it: with or without its `Delta`."""
+
+    field: Field
+    name: str
+
+    @property
+    def flag(self) -> str | None:
+        # A change has no flag of its own.
+        return column_name(self.field.flag) if self.field.flagged and self.name == self.field.name else None
+
+
+_FIGURES = {name: _Figure(field, name) for field in FIELDS for name in (field.name, field.name + DELTA)}
+FILTERABLE = {(kind, f.name): f for f in _FIGURES.values() for kind in f.field.filterable}
+SORTABLE = {(kind, f.name): f for f in _FIGURES.values() for kind in f.field.sortable}
+
+
+def read_query(query: Mapping[str, Any]) -> ListQuery:
+    """The list that valid parameters, by their names in the spec, ask for. Raises BadRequest for an unknown sort."""
+    period = query.get("period", _DEFAULT_PERIOD)
+    return ListQuery(
+        filters=[*_patient_filters(query), *_figure_filters(query, period)],
+        order=_order(query, period),
+        limit=query["limit"],
+        offset=query.get("offset", 0),
+    )
+
+
+def _patient_filters(query: Mapping[str, Any]) -> Iterator[Filter]:
+    if "tags" in query:
+        tag_ids = _ids(query["tags"])
+        yield from map(filters.Tagged, tag_ids) if tag_ids else [filters.UNTAGGED]
+    if "sites" in query:
+        site_ids = _ids(query["sites"])
+        yield filters.AtAnySite(site_ids) if site_ids else filters.WITHOUT_SITE
+    for kind in TYPES:
+        start, end = query.get(f"{kind}.lastDataFrom"), query.get(f"{kind}.lastDataTo")
+        if start or end:
+            yield filters.LastData(kind, start, end)
+    if "lastReviewed" in query:
+        yield filters.LastReviewed(query["lastReviewed"])
+    if query.get("omitNonStandardRanges"):
+        yield filters.StandardRanges()
+    if query.get("search"):
+        yield filters.Search(query["search"])
+
+
+def _ids(items: list[str]) -> tuple[str, ...]:
+    """Those items that are ids, each once; what else stands beside them is passed over."""
+    return tuple(dict.fromkeys(item for item in items if _ID.fullmatch(item)))
+
+
+def _figure_filters(query: Mapping[str, Any], period: str) -> Iterator[Filter]:
+    comparisons: dict[str, list[Comparison]] = defaultdict(list)
+    for parameter, text in query.items():
+        kind, _, name = parameter.partition(".")
+        figure = FILTERABLE.get((kind, name))
+        if figure:
+            comparisons[kind].append(_comparison(figure, text))
+    for kind, wanted in comparisons.items():
+        yield filters.Figures(scope(kind, period), wanted)
+
+
+def _comparison(figure: _Figure, text: str) -> Comparison:
+    found = _COMPARISON.fullmatch(text)
+    assert found, "the spec's pattern lets nothing else through"
+    symbol, number = found.groups()
+    return Comparison(column_name(figure.name), _OPERATORS[symbol], float(number), figure.flag, is_hot(figure.name))
+
+
+def _order(query: Mapping[str, Any], period: str) -> Order:
+    text = query.get("sort")
+    if text is None:
+        return _order_by("fullName", CGM, period, descending=False)
+    kind = query.get("sortType")
+    if kind is None:
+        raise BadRequest(findings=[Finding("/query/sortType", "required")])
+    # The pattern of the spec is not anchored, so anything may stand around what it asks for.
+    if text[0] not in "+-":
+        raise _unknown_sort()
+    return _order_by(text[1:], kind, period, descending=text[0] == "-")
+
+
+def _order_by(name: str, kind: str, period: str, *, descending: bool) -> Order:
+    if name in _PATIENT_SORTS:
+        place = Place(PATIENTS, None, _PATIENT_SORTS[name])
+        return Order(place, descending, is_hot=True, nullable=name != "fullName")
+    if name in _DATE_SORTS:
+        place = Place(SUMMARIES, kind, column_name(name))
+        return Order(place, descending, flag=f"has_{place.column}", is_hot=name in _HOT_DATES)
+    figure = SORTABLE.get((kind, name))
+    if figure is None:
+        raise _unknown_sort()
+    place = Place(STATISTICS, scope(kind, period), column_name(name))
+    return Order(place, descending, flag=figure.flag, is_hot=is_hot(name))
+
+
+def _unknown_sort() -> BadRequest:
+    return BadRequest(findings=[Finding("/query/sort", "enum")])
+
+
+SORTS = {
+    kind: [*_PATIENT_SORTS, *_DATE_SORTS, *(name for of_kind, name in SORTABLE if of_kind == kind)]
+    for kind in (CGM, BGM)
+}

@@ -1,0 +1,136 @@
+"""One page of a clinic's patients, found at a cost that does not grow with the clinic.
+
+A page can be found in two ways. *Order first*: walk the index of the order and test each patient until the page is full;
+with n patients of whom m match, that takes about k·n/m steps to the k-th match. *Matches first*: find all matches by
+an index of one filter, look up what they are sorted by, and keep the best; that takes m steps. The number of matches
+is counted in any case, because it is part of the answer, so the cheaper way is known: matches first where m² < k·n.
+This is not left to the database, which estimates, and chooses the slow way just where the difference is greatest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
+
+from clinic_service.db.repository import Unit
+from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Condition, Figures, Filter, Ids
+from clinic_service.resources.patients.list_query import ListQuery
+
+# A filter with more matches than this is no help for finding the few that fulfil all.
+FEW = 2000
+
+
+class Page(NamedTuple):
+    """The ids of the patients on a page, how many there are on all pages, and in the clinic."""
+
+    patient_ids: list[str]
+    matching: int
+    total: int
+
+
+def find_page(unit: Unit, clinic_id: str, query: ListQuery) -> Page:
+    """The page that `query` asks for. Its questions belong into one snapshot."""
+    return _Search(unit, clinic_id, query).page()
+
+
+def fewest(unit: Unit, clinic_id: str, wanted: Sequence[Filter], few: int = FEW) -> tuple[Filter, Ids] | None:
+    """The filter with the fewest matches and the index that finds them; None where no index finds less than `few`."""
+    candidates = [(one, ids) for one in wanted for ids in one.indexed]
+    if not candidates:
+        return None
+    sizes = [select(func.count()).select_from(ids.limit(few).subquery()).scalar_subquery() for _, ids in candidates]
+    counted = unit.execute(select(*sizes), {"clinic_id": clinic_id}).one()
+    size, best = min(zip(counted, candidates, strict=True), key=lambda pair: pair[0])
+    return best if size < few else None
+
+
+def narrowed(ids: Ids, wanted: Sequence[Filter]) -> Ids:
+    """Those of `ids` for whom all that is wanted holds."""
+    if not wanted:
+        return ids
+    found = ids.subquery()
+    return select(found.c[0]).where(*(one.holds(found.c[0]) for one in wanted))
+
+
+class _Search:
+    """The questions for one page."""
+
+    def __init__(self, unit: Unit, clinic_id: str, query: ListQuery) -> None:
+        self._unit, self._clinic_id = unit, clinic_id
+        self._filters, self._order, self._limit, self._offset = query
+        # A filter on the very column of the order only cuts a stretch out of the order's own index.
+        passed = [one for one in self._filters if self._order.is_hot and one.place == self._order.place]
+        self._probed = [one for one in self._filters if one not in passed]
+        self._tests = [test for one in passed for test in one.tests(self._order.place.table)]
+
+    def page(self) -> Page:
+        matches = self._matches() if self._filters else None
+        total, count = self._sizes(matches)
+        if self._offset >= count:
+            ids = []
+        elif matches is not None and self._is_matches_first(count, total):
+            ids = self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
+        else:
+            ids = self._in_order(count)
+        return Page(ids, count, total)
+
+    def _matches(self) -> Ids:
+        one, ids = self._driver()
+        return narrowed(ids, [other for other in self._filters if other is not one])
+
+    def _driver(self) -> tuple[Filter, Ids]:
+        """The filter to begin with, and how its matches are found."""
+        is_obvious = len(self._filters) == 1 and len(self._filters[0].indexed) <= 1
+        found = None if is_obvious else fewest(self._unit, self._clinic_id, self._filters)
+        if found:
+            return found
+        # Figures of one scope are tested in one pass; whatever else there is costs a look-up for each patient.
+        first = next((one for one in self._filters if isinstance(one, Figures)), self._filters[0])
+        return first, first.matches
+
+    def _sizes(self, matches: Ids | None) -> tuple[int, int]:
+        """How many patients the clinic has, and how many of them match."""
+        counts = [_TOTAL] if matches is None else [_TOTAL, _count(matches)]
+        sizes = self._unit.execute(select(*counts), self._parameters).one()
+        return sizes[0], sizes[-1]
+
+    def _is_matches_first(self, count: int, total: int) -> bool:
+        if not self._probed:
+            return False
+        reached = min(self._offset + self._limit, count)
+        # Without an index, the whole clinic is gone through in any case.
+        return count * count < reached * total or (not self._order.is_hot and 2 * count < total)
+
+    def _in_order(self, count: int) -> list[str]:
+        wanted, offset = min(self._limit, count - self._offset), self._offset
+        ids: list[str] = []
+        for piece in self._order.pieces(self._holds, self._tests):
+            found = self._ids(piece.limit(wanted - len(ids)).offset(offset))
+            ids += found
+            if len(ids) == wanted:
+                break
+            # All of the piece stands before the page, or the page goes on behind it.
+            offset -= self._size(piece.order_by(None)) if offset and not found else offset
+        return ids
+
+    def _size(self, ids: Ids) -> int:
+        return int(self._unit.execute(select(_count(ids)), self._parameters).scalar_one())
+
+    def _holds(self, patient_id: ColumnElement[str]) -> list[Condition]:
+        return [one.holds(patient_id) for one in self._probed]
+
+    def _ids(self, statement: Ids) -> list[str]:
+        return list(self._unit.execute(statement, self._parameters).scalars())
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {"clinic_id": self._clinic_id}
+
+
+def _count(ids: Ids) -> ScalarSelect[int]:
+    return select(func.count()).select_from(ids.subquery()).scalar_subquery()
+
+
+_TOTAL = _count(select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID))

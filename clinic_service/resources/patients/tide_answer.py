@@ -1,0 +1,110 @@
+"""How a TIDE report is spelled on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import and_, bindparam, select
+
+from clinic_service.db.repository import Unit
+from clinic_service.db.types import wire_time
+from clinic_service.models import STATISTICS
+from clinic_service.models.statistics import CGM, column_name, scope
+from clinic_service.resources.patients.descriptions import PatientDescription
+from clinic_service.resources.patients.filters import CLINIC_ID, SUMMARIES
+from clinic_service.resources.patients.schemas import tide_patient_schema
+from clinic_service.resources.patients.tide import TideQuery
+from clinic_service.serialization import to_wire
+
+# The figures that are shown of each patient.
+_NAMES = (
+    "averageGlucoseMmol",
+    "glucoseManagementIndicator",
+    "timeCGMUseMinutes",
+    "timeCGMUsePercent",
+    "timeInVeryLowPercent",
+    "timeInAnyLowPercent",
+    "timeInLowPercent",
+    "timeInTargetPercent",
+    "timeInHighPercent",
+    "timeInVeryHighPercent",
+    "timeInExtremeHighPercent",
+    "timeInAnyHighPercent",
+    "timeInTargetPercentDelta",
+)
+# What every report says of itself; levels of glucose in mmol/L.
+_CONFIG = {
+    "schemaVersion": 2,
+    "veryLowGlucoseThreshold": 3.0,
+    "lowGlucoseThreshold": 3.9,
+    "highGlucoseThreshold": 10.0,
+    "veryHighGlucoseThreshold": 13.9,
+    "extremeHighGlucoseThreshold": 19.4,
+    "filters": {
+        "timeInVeryLowPercent": ">0.01",
+        "timeInAnyLowPercent": ">0.04",
+        "dropInTimeInTargetPercent": "<-0.15",
+        "timeInTargetPercent": "<0.7",
+        "timeCGMUsePercent": "<0.7",
+    },
+}
+_FIGURES = (
+    select(
+        SUMMARIES.c.patient_id,
+        wire_time(SUMMARIES.c.last_data),
+        *(STATISTICS.c[column_name(name)].label(name) for name in _NAMES),
+    )
+    .select_from(
+        SUMMARIES.outerjoin(
+            STATISTICS,
+            and_(
+                STATISTICS.c.clinic_id == SUMMARIES.c.clinic_id,
+                STATISTICS.c.scope == bindparam("scope"),
+                STATISTICS.c.patient_id == SUMMARIES.c.patient_id,
+            ),
+        )
+    )
+    .where(
+        SUMMARIES.c.clinic_id == CLINIC_ID,
+        SUMMARIES.c.type == CGM,
+        SUMMARIES.c.patient_id.in_(bindparam("ids", expanding=True)),
+    )
+)
+
+
+def figures_of(unit: Unit, clinic_id: str, period: str, ids: Collection[str]) -> dict[str, Any]:
+    """Rows of `last_data` and the figures that are shown, by patient; who has no summary is left out."""
+    if not ids:
+        return {}
+    parameters = {"clinic_id": clinic_id, "scope": scope(CGM, period), "ids": list(ids)}
+    return {row.patient_id: row for row in unit.execute(_FIGURES, parameters)}
+
+
+def report(
+    clinic_id: str,
+    query: TideQuery,
+    found: Mapping[str, Iterable[str]],
+    patients: Iterable[PatientDescription],
+    figures: Mapping[str, Any],
+) -> dict[str, Any]:
+    """`tideResponse.v1`: what was asked, and what is shown of the patients `found` in each category."""
+    entries = {patient.id: _entry(patient, figures.get(patient.id)) for patient in patients}
+    asked = {
+        "clinicId": clinic_id,
+        "period": query.period,
+        "tags": list(dict.fromkeys(query.tag_ids)),
+        "lastDataCutoff": to_wire(query.cutoff),
+    }
+    results = {category: [entries[patient_id] for patient_id in ids] for category, ids in found.items()}
+    return {"config": _CONFIG | asked, "results": results}
+
+
+def _entry(patient: PatientDescription, figures: Any | None) -> dict[str, Any]:
+    known = (
+        {} if figures is None else {name: getattr(figures, name) for name in _NAMES} | {"lastData": figures.last_data}
+    )
+    return {
+        "patient": tide_patient_schema.dump(patient),
+        **{n: value for n, value in known.items() if value is not None},
+    }

@@ -1,0 +1,160 @@
+"""How a clinic replaces what it has recorded of a patient.
+
+The address of an account that the clinic manages follows the record. No transaction spans both, so it is an errand (see
+`errands`): the account is changed before the record, after everything has been checked here, and should the record not
+follow, the account gets the address back that the record has. The address of a claimed account is the patient's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from clinic_service.context import Preparation
+from clinic_service.errors import Unavailable
+from clinic_service.models import Clinic, DiagnosisType, Patient
+from clinic_service.outbox.events import AddressUnsettled, PatientChanged
+from clinic_service.resources.patients.custodial import ended_unless_made
+from clinic_service.resources.patients.data_sources import replace_data_sources
+from clinic_service.resources.patients.errands import Errand
+from clinic_service.resources.patients.links import replace_sites, replace_tags
+from clinic_service.serialization import camel_case
+from clinic_service.unit_of_work import UnitOfWork
+
+_ADDRESS = select(Patient.email, Patient.permission_custodian).where(
+    Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressChange:
+    """The account has the address `new` now, while the record still has `old`."""
+
+    old: str | None
+    new: str | None
+    errand: Errand
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What the clinic says of the patient (members of a `PatientRecordSchema`), and what it changed of the account."""
+
+    given: Mapping[str, Any]
+    address: AddressChange | None = None
+
+
+def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any]) -> Update:
+    """Change the address of the account, if the clinic manages it and the address is another one.
+
+    Raises then ClinicNotFound, PatientNotFound, MrnRequired, DuplicateMrn, UnknownSite and AccountIsChanging before
+    anything has changed; and EmailTaken, AccountNotFound, BadGateway and Unavailable.
+    """
+    row = ctx.uow.first(_ADDRESS, {"clinic_id": clinic_id, "user_id": user_id})
+    if row is None or not _is_new(row, given):
+        return Update(given)
+    return Update(given, _change_account(ctx, clinic_id, user_id, given))
+
+
+def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, person_id: str | None) -> None:
+    """Store the record; what is not named is cleared, or kept, member by member. What stands already changes nothing.
+
+    Raises ClinicNotFound, PatientNotFound, MrnRequired, DuplicateMrn and UnknownSite; and Unavailable when the address
+    has changed since `prepare` compared it.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    patient = uow.patients.lock(clinic_id, user_id)
+    _check(uow, clinic, patient, update.given)
+    # What belongs to the patient comes first, so that the row itself is written once.
+    changed = (
+        *_replace_children(uow, patient, update.given),
+        *_replace_address(uow, patient, update, person_id),
+        *_replace_columns(patient, update.given),
+    )
+    uow.patients.hold_mrn(clinic, patient)
+    if changed:
+        uow.patients.touch(patient)
+    uow.patients.flush()
+    if changed:
+        names = tuple(map(camel_case, changed))
+        uow.outbox.add(PatientChanged(clinic_id, user_id, names, patient.is_custodial))
+
+
+def abandon(uow: UnitOfWork, update: Update) -> None:
+    """Let the account have the address of the record again."""
+    if update.address:
+        uow.patients.errands.abandon(update.address.errand)
+
+
+def _is_new(row: Any, given: Mapping[str, Any]) -> bool:
+    """Whether an account that the clinic manages is to have another address than the record `row`."""
+    return bool(row.permission_custodian) and row.email != given.get("email")
+
+
+def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any]) -> AddressChange | None:
+    def reserve(uow: UnitOfWork) -> AddressChange | None:
+        clinic = uow.clinics.lock(clinic_id)
+        patient = uow.patients.get(clinic_id, user_id)
+        _check(uow, clinic, patient, given)
+        if not _is_new(patient, given):
+            return None
+        errand = uow.patients.errands.start(clinic_id, AddressUnsettled(clinic_id, user_id), user_id=user_id)
+        return AddressChange(patient.email, given.get("email"), errand)
+
+    change = ctx.in_transaction(reserve)
+    if change:
+        with ended_unless_made(ctx, change.errand):
+            ctx.services.accounts.update_custodial_email(user_id, change.new)
+    return change
+
+
+def _check(uow: UnitOfWork, clinic: Clinic, patient: Patient, given: Mapping[str, Any]) -> None:
+    uow.patients.check_mrn(clinic, given.get("mrn"), patient.id)
+    uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
+
+
+def _replace_children(uow: UnitOfWork, patient: Patient, given: Mapping[str, Any]) -> Iterator[str]:
+    """Absent or null keeps them, an empty list removes them."""
+    if given.get("tag_ids") is not None and replace_tags(uow, patient, given["tag_ids"]):
+        yield "tags"
+    if given.get("site_ids") is not None and replace_sites(uow, patient, given["site_ids"]):
+        yield "sites"
+    if given.get("data_sources") is not None and replace_data_sources(uow, [patient], given["data_sources"]):
+        yield "data_sources"
+
+
+def _replace_address(uow: UnitOfWork, patient: Patient, update: Update, person_id: str | None) -> Iterator[str]:
+    change = update.address
+    if change is None:
+        if _is_new(patient, update.given):
+            raise Unavailable
+        return
+    if not uow.patients.errands.complete(change.errand) or patient.email != change.old:
+        raise Unavailable
+    patient.email = change.new
+    # Whoever gave the address invites its owner to claim the account.
+    if change.new is None:
+        patient.invited_by = None
+    elif person_id is not None:
+        patient.invited_by = person_id
+    yield "email"
+
+
+def _replace_columns(patient: Patient, given: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in _columns(given).items():
+        if getattr(patient, name) != value:
+            setattr(patient, name, value)
+            yield name
+
+
+def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The row's new values. Number and devices are cleared when they are absent, the others then stay as they are."""
+    columns = {name: given.get(name) for name in ("full_name", "birth_date", "mrn", "target_devices")}
+    if "glycemic_ranges" in given:
+        columns["glycemic_ranges"] = given["glycemic_ranges"]
+    if "diagnosis_type" in given:
+        # The empty text stands for none.
+        columns["diagnosis_type"] = DiagnosisType(given["diagnosis_type"]) if given["diagnosis_type"] else None
+    return columns

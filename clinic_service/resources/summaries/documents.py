@@ -1,0 +1,101 @@
+"""What is stored of a summary: the text that will be sent, and what lists need to know of it, copied into columns.
+
+One rule for all: those who write summaries and those who make the copies again from the stored texts use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from clinic_service import clock
+from clinic_service.errors import BadRequest, Finding
+from clinic_service.models import STATISTICS
+from clinic_service.models.statistics import DELTA, FIELDS, PERIODS, TYPES, column_name, scope
+
+_FLAGS = ("hasFirstData", "hasLastData", "hasLastUploadDate", "hasOutdatedSince")
+_KEPT_TIMES = ("lastUpdatedDate", "firstData", "lastData", "lastUploadDate", "outdatedSince")
+_TIMES = (*_KEPT_TIMES, "outdatedSinceLimit")
+# Senders that know no time send this year's first moment.
+_NO_YEAR = 1
+# A row of statistics without figures; its key is not part of it.
+_NO_FIGURES: dict[str, Any] = {column.name: None for column in STATISTICS.columns if not column.primary_key}
+# The figures and flags of each type, by column. A type may have members of the other's names, which mean nothing.
+_FIGURES = {
+    kind: [(column_name(n), n) for f in FIELDS if kind in f.types for n in (f.name, f.name + DELTA)] for kind in TYPES
+}
+_FIGURE_FLAGS = {kind: [(column_name(f.flag), f.flag) for f in FIELDS if kind in f.flagged] for kind in TYPES}
+SCOPES = {kind: tuple(scope(kind, period) for period in PERIODS) for kind in TYPES}
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What is stored of one summary, apart from the keys.
+
+    `summary` are the columns of its row in `summaries`, `statistics` those of its rows in `statistics` by their scope.
+    """
+
+    kind: str
+    text: str
+    summary: Mapping[str, Any]
+    statistics: Mapping[str, Mapping[str, Any]]
+
+
+def given_summaries(body: Mapping[str, Any] | None) -> dict[str, Copies | None]:
+    """The summaries of a `patientSummary.v1` by type, in one order always; without a body, None for each type.
+
+    Raises BadRequest for a time that is in no calendar.
+    """
+    if body is None:
+        return dict.fromkeys(sorted(TYPES))
+    return {kind: _written(kind, stats) for kind in sorted(TYPES) if (stats := body.get(f"{kind}Stats")) is not None}
+
+
+def _written(kind: str, stats: Mapping[str, Any]) -> Copies:
+    return copies_of(kind, stats, orjson.dumps(stats).decode())
+
+
+def copies_of(kind: str, stats: Mapping[str, Any], text: str) -> Copies:
+    """All that is stored of the summary `stats`, which fits the spec and is spelled `text`."""
+    return Copies(kind, text, _summary(kind, stats, text), _statistics(kind, stats.get("periods", {})))
+
+
+def _summary(kind: str, stats: Mapping[str, Any], text: str) -> dict[str, Any]:
+    dates = stats.get("dates", {})
+    times = {name: _time(kind, name, dates[name]) for name in _TIMES if name in dates}
+    return {
+        # An empty id names nothing.
+        "summary_id": stats.get("id") or None,
+        "digest": sha256(text.encode()).digest(),
+        **{column_name(name): times.get(name) for name in _KEPT_TIMES},
+        # As sent, even where a flag contradicts its time.
+        **{column_name(flag): dates.get(flag) for flag in _FLAGS},
+    }
+
+
+def _time(kind: str, name: str, text: str) -> datetime | None:
+    try:
+        time = clock.from_wire(text)
+    except ValueError:
+        raise BadRequest(findings=[Finding(f"/body/{kind}Stats/dates/{name}", "format")]) from None
+    return None if time.year == _NO_YEAR else time
+
+
+def _statistics(kind: str, periods: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {scope(kind, period): _row(kind, periods[period]) for period in PERIODS if period in periods}
+
+
+def _row(kind: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    row = dict(_NO_FIGURES)
+    for column, name in _FIGURES[kind]:
+        value = figures.get(name)
+        # Always of one type, because the driver tells statements apart by the types of their parameters.
+        row[column] = None if value is None else float(value)
+    for column, name in _FIGURE_FLAGS[kind]:
+        row[column] = figures.get(name)
+    return row

@@ -1,0 +1,207 @@
+"""What is stored twice so that lists are fast, compared with what it was copied from, and copied again.
+
+These are the keys of patients, the rows of summaries and their statistics. Patients are gone through in batches, each
+looked at without a lock first; only one with differences is looked at again, and repaired, in a transaction of its own
+that holds the locks of those who write summaries.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Select, Table, and_, bindparam, inspect, select, tuple_, update
+
+from clinic_service.db.engine import Database
+from clinic_service.db.repository import Repository
+from clinic_service.db.types import ObjectId
+from clinic_service.models import STATISTICS, Patient, Summary, SummaryDocument
+from clinic_service.models.patient import keys_of
+from clinic_service.models.statistics import TYPES
+from clinic_service.resources.summaries.documents import Copies, copies_of
+from clinic_service.resources.summaries.repository import REMOVE_STATISTICS, Change, SummaryRepository
+from clinic_service.unit_of_work import UnitOfWork, run
+
+# Their documents take some two megabytes.
+_BATCH = 100
+# Comes before every key.
+_START = ("", "")
+
+_KEYS = ("name_key", "search_text", "has_standard_ranges")
+_PATIENTS = (
+    select(
+        Patient.clinic_id,
+        Patient.id,
+        Patient.full_name,
+        Patient.email,
+        Patient.mrn,
+        Patient.birth_date,
+        Patient.glycemic_ranges,
+        Patient.name_key,
+        Patient.search_text,
+        Patient.has_standard_ranges,
+    )
+    .where(
+        tuple_(Patient.clinic_id, Patient.id)
+        > tuple_(bindparam("clinic_id", type_=ObjectId()), bindparam("patient_id", type_=ObjectId()))
+    )
+    .order_by(Patient.clinic_id, Patient.id)
+    .limit(_BATCH)
+)
+_LOCK_PATIENTS = _PATIENTS.with_for_update()
+
+
+def _of_patients(table: Table) -> Select[*tuple[Any, ...]]:
+    return select(table).where(
+        table.c.clinic_id.in_(bindparam("clinic_ids", expanding=True)),
+        table.c.patient_id.in_(bindparam("patient_ids", expanding=True)),
+    )
+
+
+_SUMMARIES = _of_patients(inspect(Summary).local_table)  # type: ignore[arg-type]
+_DOCUMENTS = _of_patients(inspect(SummaryDocument).local_table)  # type: ignore[arg-type]
+_STATISTICS = _of_patients(STATISTICS)
+_SET_KEYS = (
+    update(Patient)
+    .where(and_(Patient.clinic_id == bindparam("of_clinic"), Patient.id == bindparam("of_patient")))
+    .values({name: bindparam(name) for name in _KEYS})
+)
+
+
+class Difference(NamedTuple):
+    """What is not as it should be: a column of `patients`, a row of `summaries` or a row of `statistics`."""
+
+    clinic_id: str
+    patient_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """One patient: the row, and by type or scope what is stored and, in `copies`, what should be."""
+
+    row: Any
+    summaries: Mapping[str, Mapping[str, Any]]
+    statistics: Mapping[str, Mapping[str, Any]]
+    copies: Mapping[str, Copies]
+
+    @property
+    def where(self) -> dict[str, str]:
+        return {"of_clinic": self.row.clinic_id, "of_patient": self.row.id}
+
+    @property
+    def wrong_keys(self) -> list[str]:
+        keys = keys_of(self.row)
+        return [name for name in _KEYS if getattr(self.row, name) != keys[name]]
+
+    @property
+    def wrong_types(self) -> list[str]:
+        return _different(self.summaries, {kind: copies.summary for kind, copies in self.copies.items()})
+
+    @property
+    def wrong_scopes(self) -> list[str]:
+        wanted = {scope: row for copies in self.copies.values() for scope, row in copies.statistics.items()}
+        return _different(self.statistics, wanted)
+
+    def differences(self) -> Iterator[Difference]:
+        for table, names in (
+            ("patients", self.wrong_keys),
+            ("summaries", self.wrong_types),
+            ("statistics", self.wrong_scopes),
+        ):
+            yield from (Difference(self.row.clinic_id, self.row.id, f"{table}.{name}") for name in names)
+
+
+def _different(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    return [name for name in sorted({*stored, *wanted}) if stored.get(name) != wanted.get(name)]
+
+
+class _Batch(NamedTuple):
+    differences: list[Difference]
+    last: tuple[str, str] | None
+
+
+class _Rebuilding(Repository):
+    """One batch of patients at a time."""
+
+    def look(self, after: tuple[str, str]) -> _Batch:
+        """The differences of the next patients after that key."""
+        return _batch(self._subjects(_PATIENTS, after))
+
+    def lock(self, after: tuple[str, str], *, repair: bool) -> _Batch:
+        """As `look`, while nobody else can change the patients; afterwards they are as they should be if `repair`."""
+        subjects = self._subjects(_LOCK_PATIENTS, after)
+        if repair:
+            self._repair(subjects)
+        return _batch(subjects)
+
+    def _subjects(self, statement: Select[*tuple[Any, ...]], after: tuple[str, str]) -> list[_Subject]:
+        clinic_id, patient_id = after
+        patients = self._uow.rows(statement, {"clinic_id": clinic_id, "patient_id": patient_id})
+        if not patients:
+            return []
+        keys = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
+        summaries = _by_patient(self._uow.execute(_SUMMARIES, keys), "type")
+        statistics = _by_patient(self._uow.execute(_STATISTICS, keys), "scope")
+        documents = _by_patient(self._uow.execute(_DOCUMENTS, keys), "type")
+        return [_Subject(p, summaries[p.id], statistics[p.id], _copies(documents[p.id])) for p in patients]
+
+    def _repair(self, subjects: Iterable[_Subject]) -> None:
+        wrong = [subject for subject in subjects if any(subject.differences())]
+        self._uow.change(_SET_KEYS, *({**s.where, **keys_of(s.row)} for s in wrong if s.wrong_keys))
+        # Some may belong to no type and no period that there is.
+        strays = ({**s.where, "of_scope": scope} for s in wrong for scope in s.wrong_scopes)
+        self._uow.change(REMOVE_STATISTICS, *strays)
+        SummaryRepository(self._uow).apply([change for s in wrong for change in _changes(s)])
+
+
+def _changes(subject: _Subject) -> Iterator[Change]:
+    for kind in sorted({*subject.wrong_types, *(kind for kind in TYPES if _has(subject.wrong_scopes, kind))}):
+        yield Change(subject.row.clinic_id, subject.row.id, kind, subject.copies.get(kind))
+
+
+def _has(scopes: Iterable[str], kind: str) -> bool:
+    return any(scope.startswith(kind) for scope in scopes)
+
+
+def _by_patient(rows: Iterable[Any], name: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """The rows without their keys, by patient and by the rest of the key, which is the column `name`."""
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        columns = row._asdict()
+        del columns["clinic_id"]
+        found[columns.pop("patient_id")][columns.pop(name)] = columns
+    return found
+
+
+def _copies(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Copies]:
+    return {kind: copies_of(kind, orjson.loads(row["document"]), row["document"]) for kind, row in documents.items()}
+
+
+def _batch(subjects: Sequence[_Subject]) -> _Batch:
+    last = (subjects[-1].row.clinic_id, subjects[-1].row.id) if subjects else None
+    return _Batch([difference for subject in subjects for difference in subject.differences()], last)
+
+
+def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]:
+    """All differences, in order of clinics and patients; each has been repaired when it is told, if `repair`."""
+    after: tuple[str, str] | None = _START
+    while after:
+        batch = _compare_batch(database, after, repair)
+        yield from batch.differences
+        after = batch.last
+
+
+def _compare_batch(database: Database, after: tuple[str, str], repair: bool) -> _Batch:
+    def look(uow: UnitOfWork) -> _Batch:
+        return _Rebuilding(uow).look(after)
+
+    def lock(uow: UnitOfWork) -> _Batch:
+        return _Rebuilding(uow).lock(after, repair=repair)
+
+    batch = run(database, look, writes=False)
+    # What was read by several statements may have changed between them.
+    return run(database, lock, writes=True) if batch.differences else batch

@@ -1,0 +1,138 @@
+"""What is asked about the summaries of patients, and how they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, bindparam, delete, select, update
+
+from clinic_service.db.dialects import insert_or_update, moved_on
+from clinic_service.db.repository import Repository
+from clinic_service.models import STATISTICS, Patient, Summary, SummaryDocument
+from clinic_service.resources.summaries.documents import SCOPES, Copies
+
+# So many changes at a time keep the rows of a user who is a patient of very many clinics from filling the memory.
+_BATCH = 200
+
+_PATIENTS_OF_USER = Patient.user_id == bindparam("user_id")
+_OF_PATIENT = and_(Summary.clinic_id == Patient.clinic_id, Summary.patient_id == Patient.id)
+# In order of the clinics, as everybody locks the records of one user, so that nobody waits for each other.
+_LOCK_PATIENTS = (
+    select(Patient.clinic_id, Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
+    .where(_PATIENTS_OF_USER)
+    .order_by(Patient.clinic_id)
+    .with_for_update()
+)
+_OF_USER = (
+    select(Summary.patient_id, Summary.type, Summary.summary_id, Summary.digest, Summary.last_updated_date)
+    .join(Patient, _OF_PATIENT)
+    .where(_PATIENTS_OF_USER)
+)
+_LOCK_BY_ID = (
+    select(
+        Summary.clinic_id,
+        Summary.patient_id,
+        Summary.type,
+        Patient.user_id,
+        Patient.permission_custodian.label("is_custodial"),
+    )
+    .join(Patient, _OF_PATIENT)
+    .where(Summary.summary_id == bindparam("summary_id"))
+    .order_by(Summary.clinic_id, Summary.patient_id, Summary.type)
+    .with_for_update(of=Summary)
+)
+_PUT_SUMMARY = insert_or_update(Summary)
+_PUT_DOCUMENT = insert_or_update(SummaryDocument)
+_PUT_STATISTICS = insert_or_update(STATISTICS)
+# The document goes with it.
+_REMOVE_SUMMARY = delete(Summary).where(
+    Summary.clinic_id == bindparam("of_clinic"),
+    Summary.patient_id == bindparam("of_patient"),
+    Summary.type == bindparam("of_type"),
+)
+REMOVE_STATISTICS = delete(STATISTICS).where(
+    STATISTICS.c.clinic_id == bindparam("of_clinic"),
+    STATISTICS.c.patient_id == bindparam("of_patient"),
+    STATISTICS.c.scope == bindparam("of_scope"),
+)
+_MOVE_ON = (
+    update(Patient)
+    .where(Patient.clinic_id == bindparam("of_clinic"), Patient.id == bindparam("of_patient"))
+    .values(updated_time=moved_on(Patient.updated_time))
+)
+
+
+class Change(NamedTuple):
+    """What a patient's summary of one type is to be; None: there is to be none."""
+
+    clinic_id: str
+    patient_id: str
+    kind: str
+    copies: Copies | None
+
+    @property
+    def key(self) -> dict[str, str]:
+        return {"clinic_id": self.clinic_id, "patient_id": self.patient_id}
+
+    @property
+    def where(self) -> dict[str, str]:
+        return {"of_clinic": self.clinic_id, "of_patient": self.patient_id}
+
+
+class SummaryRepository(Repository):
+    """Summaries: their rows, their documents and their statistics, which are never changed but together."""
+
+    def lock_patients(self, user_id: str) -> Sequence[Any]:
+        """The user's records in all clinics, which nobody else can change until this unit ends, by clinic id.
+
+        Each has `clinic_id`, `id`, `user_id` and `is_custodial`.
+        """
+        return self._uow.rows(_LOCK_PATIENTS, {"user_id": user_id})
+
+    def of_user(self, user_id: str) -> Mapping[tuple[str, str], Any]:
+        """What is known of the user's summaries in all clinics, by the id of the patient and the type.
+
+        Each has `summary_id`, `digest` and `last_updated_date`.
+        """
+        return {(row.patient_id, row.type): row for row in self._uow.rows(_OF_USER, {"user_id": user_id})}
+
+    def lock_by_id(self, summary_id: str) -> Sequence[Any]:
+        """The summaries with that id, which nobody else can change until this unit ends, in order of their keys.
+
+        Each has `clinic_id`, `patient_id`, `type`, `user_id` and `is_custodial`.
+        """
+        return self._uow.rows(_LOCK_BY_ID, {"summary_id": summary_id})
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Store or remove summaries, in at most five statements for each 200 of them.
+
+        They come in order of their keys, as everybody changes several, so that nobody waits for each other.
+        """
+        for start in range(0, len(changes), _BATCH):
+            self._apply(changes[start : start + _BATCH])
+
+    def _apply(self, changes: Sequence[Change]) -> None:
+        put = [(change, change.copies) for change in changes if change.copies]
+        keys = [{**change.key, "type": change.kind} for change, _ in put]
+        self._uow.insert(_PUT_SUMMARY, *({**key, **c.summary} for key, (_, c) in zip(keys, put, strict=True)))
+        self._uow.insert(_PUT_DOCUMENT, *({**key, "document": c.text} for key, (_, c) in zip(keys, put, strict=True)))
+        self._uow.insert(_PUT_STATISTICS, *(row for change, c in put for row in _statistics(change, c)))
+        self._uow.change(REMOVE_STATISTICS, *(row for change in changes for row in _vanished(change)))
+        gone = [change for change in changes if not change.copies]
+        self._uow.change(_REMOVE_SUMMARY, *({**change.where, "of_type": change.kind} for change in gone))
+
+    def move_on(self, patients: Iterable[Any]) -> None:
+        """Record that the patients changed now. The time always moves on, even when the clock does not."""
+        now = self._uow.now
+        self._uow.change(_MOVE_ON, *({"of_clinic": p.clinic_id, "of_patient": p.id, "now": now} for p in patients))
+
+
+def _statistics(change: Change, copies: Copies) -> Iterable[dict[str, Any]]:
+    return ({**change.key, "scope": scope, **figures} for scope, figures in copies.statistics.items())
+
+
+def _vanished(change: Change) -> Iterable[dict[str, str]]:
+    """The statistics that there are none of any more, for all that is known."""
+    kept = change.copies.statistics if change.copies else {}
+    return ({**change.where, "of_scope": scope} for scope in SCOPES[change.kind] if scope not in kept)

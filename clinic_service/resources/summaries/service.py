@@ -1,0 +1,67 @@
+"""What changes summaries, and the rules it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clinic_service.outbox.events import PatientChanged
+from clinic_service.resources.summaries.documents import Copies
+from clinic_service.resources.summaries.repository import Change
+from clinic_service.unit_of_work import UnitOfWork
+
+
+def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Copies | None]) -> bool:
+    """Store or remove (None) the user's summaries of the types `given`, in all clinics. False for nobody's patient.
+
+    Summaries that stand as given already are not written, and neither are the records that hold them touched. An update
+    that names no type at all touches every record.
+    """
+    patients = uow.summaries.lock_patients(user_id)
+    if not patients:
+        return False
+    if not given:
+        uow.summaries.move_on(patients)
+        return True
+    stored = uow.summaries.of_user(user_id)
+    changes = [
+        Change(patient.clinic_id, patient.id, kind, copies)
+        for patient in patients
+        for kind, copies in given.items()
+        if _is_change(stored.get((patient.id, kind)), copies)
+    ]
+    uow.summaries.apply(changes)
+    ids = {change.patient_id for change in changes}
+    changed = [patient for patient in patients if patient.id in ids]
+    uow.summaries.move_on(changed)
+    _tell(uow, changed)
+    return True
+
+
+def remove_summary(uow: UnitOfWork, summary_id: str) -> bool:
+    """Remove the summaries with that id, of either type, from all clinics. False when there are none.
+
+    The times of the records stay as they are.
+    """
+    found = uow.summaries.lock_by_id(summary_id)
+    uow.summaries.apply([Change(row.clinic_id, row.patient_id, row.type, None) for row in found])
+    _tell(uow, {row.patient_id: row for row in found}.values())
+    return bool(found)
+
+
+def _is_change(stored: Any | None, copies: Copies | None) -> bool:
+    if stored is None or copies is None:
+        return stored is not copies
+    return stored.digest != copies.summary["digest"] and not _is_late(stored, copies.summary)
+
+
+def _is_late(stored: Any, given: Mapping[str, Any]) -> bool:
+    """Whether `given` is an earlier state of the stored summary: messages arrive twice, and in any order."""
+    if stored.summary_id is None or stored.summary_id != given["summary_id"]:
+        return False
+    before, after = stored.last_updated_date, given["last_updated_date"]
+    return before is not None and after is not None and after < before
+
+
+def _tell(uow: UnitOfWork, patients: Iterable[Any]) -> None:
+    uow.outbox.add(*(PatientChanged(p.clinic_id, p.user_id, ("summary",), p.is_custodial) for p in patients))

@@ -1,0 +1,127 @@
+"""What an operation has done before its transaction, and what becomes of it when nothing is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clinic_service.context import Context, Preparation
+from clinic_service.errors import NotFound
+from clinic_service.models import Clinician
+from tests.support.cast import ALICE
+from tests.support.client import Reply
+from tests.support.errors import assert_error
+from tests.support.failing import Defect, given_up
+from tests.support.rows import storing
+from tests.support.small_work import Small, store, stored, transactions
+
+
+class Missing(NotFound):
+    message = "It was not found."
+
+
+def change(small: Small, clinic_id: str, work: Callable[..., Any], prepare: Any, abandon: Any) -> Reply:
+    return small.client(work, prepare, abandon).put(f"/clinics/{clinic_id}", as_=ALICE, json={"name": "x"})
+
+
+def reserve(_ctx: Preparation) -> str:
+    return "what was prepared"
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def work(*_anything: Any) -> Any:
+        raise error
+
+    return work
+
+
+class TestTransactionsOfPreparations:
+    def test_are_committed_before_the_handler_runs(self, small: Small, clinic_id: str) -> None:
+        seen: list[Any] = []
+
+        def prepare(ctx: Preparation) -> Any:
+            ctx.in_transaction(store)
+            seen.append(stored(small.database))
+            seen.append(small.database.write_engine.pool.checkedout())  # type: ignore[attr-defined]
+
+        with transactions(small.database) as ends:
+            assert change(small, clinic_id, lambda *_: {}, prepare, None).status == 200
+        assert seen == [(2, 1), 0]
+        assert ends == ["begin", "commit", "begin", "commit"]
+
+    def test_are_rolled_back_when_they_fail(self, small: Small, clinic_id: str) -> None:
+        def fail(uow: Any) -> None:
+            store(uow)
+            raise Missing
+
+        def prepare(ctx: Preparation) -> Any:
+            ctx.in_transaction(fail)
+
+        assert_error(change(small, clinic_id, raising(AssertionError()), prepare, raising(AssertionError())), 404)
+        assert stored(small.database) == (0, 0)
+
+    def test_run_again_like_any_other(self, small: Small, clinic_id: str) -> None:
+        tries: list[int] = []
+
+        def lose_once(uow: Any) -> str:
+            tries.append(1)
+            store(uow)
+            if len(tries) == 1:
+                raise given_up()
+            return "done"
+
+        def prepare(ctx: Preparation) -> Any:
+            assert ctx.in_transaction(lose_once) == "done"
+
+        assert change(small, clinic_id, lambda *_: {}, prepare, None).status == 200
+        assert (stored(small.database), len(tries)) == ((2, 1), 2)
+
+
+class TestAbandoning:
+    @pytest.mark.parametrize(("error", "status"), [(Missing(), 404), (Defect(), 500), (given_up(), 503)])
+    def test_follows_a_failure_in_a_transaction_of_its_own(
+        self, small: Small, clinic_id: str, error: Exception, status: int
+    ) -> None:
+        seen: list[Any] = []
+
+        def abandon(ctx: Context, prepared: Any) -> None:
+            seen.append((prepared, ctx.caller.id))
+            store(ctx.uow)
+
+        with transactions(small.database) as ends:
+            assert_error(change(small, clinic_id, raising(error), reserve, abandon), status)
+        assert seen == [("what was prepared", ALICE.id)]
+        assert stored(small.database) == (2, 1)
+        assert ends[-3:] == ["rollback", "begin", "commit"]
+
+    def test_does_not_follow_a_success(self, small: Small, clinic_id: str) -> None:
+        assert change(small, clinic_id, lambda *_: {}, reserve, raising(AssertionError())).status == 200
+
+    def test_does_not_follow_a_preparation_that_failed(self, small: Small, clinic_id: str) -> None:
+        """It has nothing to hand over, and looks after itself."""
+        abandoned: list[Any] = []
+        assert_error(change(small, clinic_id, raising(AssertionError()), raising(Missing()), abandoned.append), 404)
+        assert abandoned == []
+
+    def test_follows_when_access_is_lost_meanwhile(self, small: Small, clinic_id: str) -> None:
+        abandoned: list[Any] = []
+
+        def prepare(_ctx: Preparation) -> str:
+            with storing(small.database) as unit:
+                unit.execute(Clinician.__table__.delete())  # type: ignore[attr-defined]
+            return "what was prepared"
+
+        def abandon(_ctx: Context, prepared: Any) -> None:
+            abandoned.append(prepared)
+
+        assert_error(change(small, clinic_id, raising(AssertionError()), prepare, abandon), 403)
+        assert abandoned == ["what was prepared"]
+
+    def test_that_fails_leaves_the_refusal_as_it_is(
+        self, small: Small, clinic_id: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert_error(change(small, clinic_id, raising(Missing()), reserve, raising(Defect("Carol"))), 404)
+        assert "Change: could not be abandoned: Defect" in caplog.text
+        assert "Carol" not in caplog.text

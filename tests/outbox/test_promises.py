@@ -1,0 +1,135 @@
+"""Events that are delivered later, unless they are withdrawn before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from clinic_service import clock
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
+from clinic_service.models import Account, OutboxEntry
+from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS, is_notice
+from clinic_service.outbox.events import AccountLeftOver, AddressUnsettled, ClinicianAdded, PatientAdded
+from clinic_service.outbox.queue import Queue
+from clinic_service.outbox.relay import Relay
+from clinic_service.outbox.store import Promise
+from clinic_service.unit_of_work import reading, writing
+from tests.support.cast import ALICE, BOB, CAROL
+from tests.support.rows import make_account, stored, storing
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+DUE = NOW + timedelta(minutes=1)
+CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
+
+
+@pytest.fixture(autouse=True)
+def _present() -> Iterator[None]:
+    with clock.frozen(NOW):
+        yield
+
+
+@pytest.fixture
+def promise(database: Database) -> Promise:
+    """Carol's account is to be removed in a minute."""
+    with storing(database) as unit:
+        make_account(unit, CAROL)
+        return unit.outbox.promise(AccountLeftOver(CAROL.id), DUE)
+
+
+def deliver(database: Database) -> int:
+    return Relay(database, Config(), None, EmbeddedAccounts(database)).deliver_due()
+
+
+def withdraw(database: Database, promise: Promise) -> bool:
+    with writing(database) as unit:
+        return unit.outbox.withdraw(promise)
+
+
+def hasten(database: Database, promise: Promise) -> None:
+    with writing(database) as unit:
+        unit.outbox.hasten(promise)
+
+
+def test_it_is_delivered_when_it_is_due(database: Database, promise: Promise) -> None:
+    assert promise.due == DUE
+    with clock.frozen(DUE - timedelta(milliseconds=1)):
+        assert deliver(database) == 0
+    assert len(stored(database, Account)) == 1
+    with clock.frozen(DUE):
+        assert deliver(database) == 1
+        assert deliver(database) == 0
+    assert stored(database, Account) == []
+    [entry] = stored(database, OutboxEntry)
+    assert (entry.delivered_time, entry.attempts, entry.last_error) == (DUE, 0, None)
+
+
+def test_it_can_be_withdrawn_once(database: Database, promise: Promise) -> None:
+    assert withdraw(database, promise)
+    assert not withdraw(database, promise)
+    assert stored(database, OutboxEntry) == []
+
+
+def test_it_can_be_hastened(database: Database, promise: Promise) -> None:
+    hasten(database, promise)
+    assert deliver(database) == 1
+    assert stored(database, Account) == []
+
+
+def test_withdrawing_comes_too_late_once_it_is_hastened_under_way_or_done(database: Database, promise: Promise) -> None:
+    with writing(database) as unit, clock.frozen(DUE):
+        queue = Queue(unit)
+        [entry] = queue.list_due(9, ())
+        assert queue.claim(entry, DUE + timedelta(minutes=5))
+    assert not withdraw(database, promise)
+    hasten(database, promise)
+    with clock.frozen(DUE + timedelta(minutes=4)):
+        # Whoever claimed it is at it.
+        assert deliver(database) == 0
+    with clock.frozen(DUE + timedelta(minutes=5)):
+        assert deliver(database) == 1
+        assert not withdraw(database, promise)
+
+
+def test_withdrawing_comes_too_late_once_it_has_failed(database: Database, promise: Promise) -> None:
+    with writing(database) as unit, clock.frozen(DUE):
+        queue = Queue(unit)
+        queue.put_off(queue.list_due(9, ())[0], DUE, "BadGateway")
+    assert not withdraw(database, promise)
+
+
+def test_hastening_what_is_withdrawn_does_nothing(database: Database, promise: Promise) -> None:
+    withdraw(database, promise)
+    hasten(database, promise)
+    assert deliver(database) == 0
+    assert len(stored(database, Account)) == 1
+
+
+def test_no_event_of_a_clinic_waits_for_it(database: Database, promise: Promise) -> None:
+    with storing(database) as unit:
+        unit.outbox.promise(AddressUnsettled(CLINIC_ID, CAROL.id), promise.due)
+        unit.outbox.add(ClinicianAdded(CLINIC_ID, BOB.id))
+    assert deliver(database) == 1
+
+
+def test_account_changes_are_neither_mails_nor_notices() -> None:
+    assert not ACCOUNT_CHANGES & MAILS
+    assert not any(map(is_notice, ACCOUNT_CHANGES | MAILS))
+    assert is_notice(PatientAdded.kind)
+
+
+def test_without_a_mail_server_accounts_are_settled_all_the_same(database: Database, promise: Promise) -> None:
+    hasten(database, promise)
+    assert deliver(database) == 1
+
+
+def test_an_account_that_is_gone_is_no_failure(database: Database) -> None:
+    with storing(database) as unit:
+        unit.outbox.add(AccountLeftOver(ALICE.id), AddressUnsettled(CLINIC_ID, ALICE.id))
+    assert deliver(database) == 2
+    with reading(database) as unit:
+        rows = list(Queue(unit).list_rows(delivered_too=True))
+    assert [row.attempts for row in rows] == [0, 0]

@@ -1,0 +1,73 @@
+"""Two server processes on one database, and requests that reach both at the same moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clinic_service.db.engine import Database
+from clinic_service.db.schema import upgrade
+from clinic_service.gateways.tokens import mint
+from tests.conftest import SECRET
+from tests.support.cast import Somebody
+from tests.support.processes import Answer, ServerProcess, serving
+
+
+class Call(NamedTuple):
+    """A request in somebody's name; without a body when there is no `json`."""
+
+    as_: Somebody
+    method: str
+    path: str
+    json: Any = ...
+
+
+class TwoServers(NamedTuple):
+    """Two server processes, and the database that they share."""
+
+    servers: tuple[ServerProcess, ServerProcess]
+    database: Database
+
+    def race(self, calls: Sequence[Call]) -> list[Answer]:
+        """The answers, in the order of the calls, which are sent together and by turns to the two servers.
+
+        None of them may be a failure of the server.
+        """
+        start = threading.Barrier(len(calls))
+
+        def send(server: ServerProcess, call: Call) -> Answer:
+            token = _token(call.as_)
+            start.wait(timeout=30)
+            return server.request(call.method, call.path, token, call.json)
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            running = [pool.submit(send, self.servers[number % 2], call) for number, call in enumerate(calls)]
+            answers = [one.result(timeout=60) for one in running]
+        failures = [answer for answer in answers if answer.status >= 500]
+        assert failures == [], "".join(server.errors.read_text()[-4000:] for server in self.servers)
+        return answers
+
+
+@contextmanager
+def two_servers(folder: Path, url: str) -> Iterator[TwoServers]:
+    """Two servers on the empty database at `url`, which is brought to the newest revision."""
+    upgrade(url)
+    settings = {"CLINIC_DATABASE_URL": url, "CLINIC_SESSION_SECRET": SECRET}
+    folders = folder / "first", folder / "second"
+    for one in folders:
+        one.mkdir()
+    database = Database(url)
+    with serving(folders[0], **settings) as first, serving(folders[1], **settings) as second:
+        yield TwoServers((first, second), database)
+    database.dispose()
+
+
+@cache
+def _token(somebody: Somebody) -> str:
+    return mint(SECRET, somebody.id, service=somebody.is_service, lifetime=timedelta(hours=1))
