@@ -205,7 +205,7 @@ def test_the_records_of_a_user_are_found_by_the_user(large: Database) -> None:
 
     def lock() -> None:
         with writing(large) as unit:
-            assert len(unit.patients.lock_all_of_user(user_id(7))) == CLINICS
+            assert len(unit.patients.all_of_user(user_id(7))) == CLINICS
 
     for call in (ask, lock):
         found = [step for plan in plans(large, call) for step in plan if step.table == "patients"]

@@ -61,7 +61,7 @@ def replace_data_sources(
 
 def update_everywhere(uow: UnitOfWork, user_id: str, sources: Sequence[Mapping[str, Any]]) -> None:
     """Store the list in the records that all clinics have of the user; those that hold it already stay untouched."""
-    for patient in replace_data_sources(uow, uow.patients.lock_all_of_user(user_id), sources):
+    for patient in replace_data_sources(uow, uow.patients.all_of_user(user_id), sources):
         uow.patients.touch(patient)
 
 

@@ -38,9 +38,14 @@ _VIOLATIONS = {"uq_patients_clinic_id_user_id": DuplicatePatient, "ix_patients_u
 _OF_USER = and_(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
 _FIND = select(Patient).where(_OF_USER)
 _IS_PATIENT = select(Patient.id).where(_OF_USER)
-_ALL_OF_USER = select(Patient).where(Patient.user_id == bindparam("user_id")).order_by(Patient.clinic_id, Patient.id)
 _LOCK = _FIND.with_for_update().execution_options(populate_existing=True)
-_LOCK_ALL_OF_USER = _ALL_OF_USER.with_for_update().execution_options(populate_existing=True)
+_ALL_OF_USER = (
+    select(Patient)
+    .where(Patient.user_id == bindparam("user_id"))
+    .order_by(Patient.clinic_id, Patient.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 _OTHER_WITH_MRN = select(Patient.id).where(
     Patient.clinic_id == bindparam("clinic_id"),
     Patient.mrn_key == bindparam("mrn_key"),
@@ -121,12 +126,8 @@ class PatientRepository(Repository):
         return self.describe(self._uow.execute(PAGE_OF_USER, parameters).all())
 
     def all_of_user(self, user_id: str) -> Sequence[Patient]:
-        """The records of the user in all clinics, to be changed or removed, by clinic id."""
+        """The records of the user in all clinics, which nobody else can change until this unit ends, by clinic id."""
         return self._uow.session.scalars(_ALL_OF_USER, {"user_id": user_id}).all()
-
-    def lock_all_of_user(self, user_id: str) -> Sequence[Patient]:
-        """As `all_of_user`, for records that nobody else can change until this unit ends."""
-        return self._uow.session.scalars(_LOCK_ALL_OF_USER, {"user_id": user_id}).all()
 
     def count(self, clinic_id: str, demo_user_id: str | None) -> counts.PatientCounts:
         """The clinic's numbers of patients; all are zero for an unknown clinic."""
