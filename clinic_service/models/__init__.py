@@ -20,6 +20,7 @@ from clinic_service.models.clinic import (
 )
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
+from clinic_service.models.ehr_subscription import EhrSubscription
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.migration import Migration, MigrationStatus
 from clinic_service.models.outbox import OutboxEntry
@@ -47,6 +48,7 @@ __all__ = [
     "DataSourceState",
     "DiagnosisType",
     "EhrProvider",
+    "EhrSubscription",
     "Grant",
     "Invite",
     "InviteStatus",

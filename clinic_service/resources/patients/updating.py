@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from clinic_service.context import Preparation
 from clinic_service.errors import Unavailable
-from clinic_service.models import Clinic, DiagnosisType, Patient
+from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, Patient
 from clinic_service.outbox.events import AddressUnsettled, PatientChanged
 from clinic_service.resources.patients.custodial import ended_unless_made
 from clinic_service.resources.patients.data_sources import replace_data_sources
@@ -26,6 +26,17 @@ from clinic_service.unit_of_work import UnitOfWork
 
 _ADDRESS = select(Patient.email, Patient.permission_custodian).where(
     Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id")
+)
+
+
+_END_SUBSCRIPTIONS = (
+    update(EhrSubscription)
+    .where(
+        EhrSubscription.clinic_id == bindparam("of_clinic"),
+        EhrSubscription.patient_id == bindparam("of_patient"),
+        EhrSubscription.active,
+    )
+    .values(active=False, updated_time=bindparam("now"))
 )
 
 
@@ -74,6 +85,9 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, perso
         *_replace_columns(patient, update.given),
     )
     uow.patients.hold_mrn(clinic, patient)
+    if "mrn" in changed:
+        # The number is how a health record names the patient, so under another number the orders were not for this one.
+        uow.execute(_END_SUBSCRIPTIONS, {"of_clinic": clinic_id, "of_patient": patient.id, "now": uow.now})
     if changed:
         uow.patients.touch(patient)
     uow.patients.flush()

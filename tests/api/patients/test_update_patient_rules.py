@@ -11,11 +11,11 @@ import pytest
 
 from clinic_service import clock
 from clinic_service.db.engine import Database
-from clinic_service.models import Account, AccountEmail, OutboxEntry, Patient, Reservation
+from clinic_service.models import Account, AccountEmail, EhrSubscription, OutboxEntry, Patient, Reservation
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_error
-from tests.support.rows import make_account, make_patient, make_staffed_clinic, stored, storing
+from tests.support.rows import LONG_AGO, make_account, make_patient, make_staffed_clinic, stored, storing
 from tests.support.units import everything
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -65,6 +65,43 @@ def addresses(database: Database) -> dict[str, str]:
     emails = {row.user_id: row.email for row in stored(database, AccountEmail)}
     assert emails == {row.user_id: row.username for row in stored(database, Account) if row.username}
     return emails
+
+
+class TestSubscriptions:
+    """A health record knows the patient by the number, so its subscriptions end when the number is another one."""
+
+    @pytest.fixture
+    def clinic_id(self, database: Database, clinic_id: str) -> str:
+        with storing(database) as unit:
+            for patient in unit.patients.all_of_user(CAROL.id), unit.patients.all_of_user(DAVE.id):
+                unit.session.add(make_subscription(patient[0], "summaryAndReports", active=True))
+                unit.session.add(make_subscription(patient[0], "xealthReports", active=False))
+        return clinic_id
+
+    def _states(self, database: Database, patient_id: str) -> dict[str, tuple[bool, datetime]]:
+        rows = stored(database, EhrSubscription)
+        return {row.name: (row.active, row.updated_time) for row in rows if row.patient_id == patient_id}
+
+    @pytest.mark.parametrize("mrn", ["C-2", "c-1", ...])
+    def test_end_with_any_other_text_and_with_none(
+        self, api: Client, database: Database, clinic_id: str, mrn: Any
+    ) -> None:
+        others = {row.patient_id for row in stored(database, EhrSubscription)} - {carol(database).id}
+        assert change(api, clinic_id, mrn=mrn).status == 200
+        assert self._states(database, carol(database).id) == {
+            "summaryAndReports": (False, NOW),
+            "xealthReports": (False, LONG_AGO),
+        }
+        assert self._states(database, others.pop())["summaryAndReports"] == (True, LONG_AGO)
+
+    def test_stay_when_the_number_does(self, api: Client, database: Database, clinic_id: str) -> None:
+        assert change(api, clinic_id, fullName="Carol Archer").status == 200
+        assert self._states(database, carol(database).id)["summaryAndReports"] == (True, LONG_AGO)
+
+
+def make_subscription(patient: Patient, name: str, *, active: bool) -> EhrSubscription:
+    key = {"clinic_id": patient.clinic_id, "patient_id": patient.id, "name": name}
+    return EhrSubscription(**key, provider="redox", active=active, created_time=LONG_AGO, updated_time=LONG_AGO)
 
 
 class TestNumbers:
