@@ -8,14 +8,8 @@ from sqlalchemy import bindparam, select
 
 from clinic_service.clock import to_wire
 from clinic_service.models import DataSource, DataSourceState, Patient
-from clinic_service.outbox.events import (
-    PROVIDER_NAMES,
-    UNNAMED_CLINIC,
-    UNNAMED_PATIENT,
-    ConnectionAction,
-    ConnectionRequested,
-    UploadReminded,
-)
+from clinic_service.outbox.events import UNNAMED_CLINIC, UNNAMED_PATIENT, UploadReminded
+from clinic_service.resources.patients.connections import request
 from clinic_service.resources.patients.errors import DataSourceNotFound
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -40,8 +34,8 @@ def remind_to_upload(uow: UnitOfWork, clinic_id: str, user_id: str) -> None:
     patient = uow.patients.lock(clinic_id, user_id)
     patient.last_upload_reminder_time = uow.now
     uow.patients.touch(patient)
-    clinic_name, patient_name = _names(uow, patient)
-    uow.outbox.add(UploadReminded(clinic_id, user_id, clinic_name, patient_name))
+    clinic_name = uow.clinics.get(clinic_id).name or UNNAMED_CLINIC
+    uow.outbox.add(UploadReminded(clinic_id, user_id, clinic_name, patient.full_name or UNNAMED_PATIENT))
 
 
 def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_id: str) -> None:
@@ -56,18 +50,7 @@ def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_i
     _reopen(source, uow)
     _remember_request(patient, provider_id, to_wire(uow.now))
     uow.patients.touch(patient)
-    clinic_name, patient_name = _names(uow, patient)
-    uow.outbox.add(
-        ConnectionRequested(
-            clinic_id,
-            user_id,
-            provider_id,
-            _action(patient, source),
-            clinic_name,
-            patient_name,
-            PROVIDER_NAMES[provider_id],
-        )
-    )
+    uow.outbox.add(request(patient, provider_id, source.state, uow.clinics.get(clinic_id).name))
 
 
 def _first_source(uow: UnitOfWork, patient: Patient, provider_id: str) -> DataSource | None:
@@ -90,14 +73,3 @@ def _remember_request(patient: Patient, provider_id: str, time: str) -> None:
     newest = {"providerName": provider_id, "createdTime": time}
     kept = [newest, *requests.get(provider_id, [])][:_MOST_REQUESTS]
     patient.connection_requests = {**requests, provider_id: kept}
-
-
-def _action(patient: Patient, source: DataSource) -> ConnectionAction:
-    if source.state is DataSourceState.PENDING_RECONNECT:
-        return ConnectionAction.RECONNECT
-    return ConnectionAction.CONNECT_CUSTODIAL if patient.is_custodial else ConnectionAction.CONNECT
-
-
-def _names(uow: UnitOfWork, patient: Patient) -> tuple[str, str]:
-    """How the clinic and the patient are called in a mail."""
-    return uow.clinics.get(patient.clinic_id).name or UNNAMED_CLINIC, patient.full_name or UNNAMED_PATIENT

@@ -17,6 +17,7 @@ from clinic_service.models import Clinic, Patient, PatientDeletion, PatientSite,
 from clinic_service.outbox.events import PatientAdded, PatientRemoved
 from clinic_service.outbox.store import Outbox
 from clinic_service.resources.patients import counts
+from clinic_service.resources.patients.connections import repeated_requests
 from clinic_service.resources.patients.descriptions import BY_IDS, ONE, PAGE_OF_USER, PatientDescription, describe
 from clinic_service.resources.patients.enrolment import Enrolment
 from clinic_service.resources.patients.errands import Errands
@@ -105,11 +106,7 @@ class PatientRepository(Repository):
         row = self._uow.first(ONE, {"clinic_id": clinic_id, "user_id": user_id})
         if row is None:
             raise PatientNotFound
-        return self.describe([row])[0]
-
-    def describe(self, patients: Sequence[Row[Any] | Patient]) -> list[PatientDescription]:
-        """What is shown of the patients, in their order, in at most two statements."""
-        return describe(self._uow, patients)
+        return describe(self._uow, [row])[0]
 
     def describe_all(
         self, clinic_id: str, ids: Collection[str], *, with_summaries: bool = True
@@ -123,7 +120,7 @@ class PatientRepository(Repository):
     def list_for_user(self, user_id: str, limit: int, offset: int) -> list[PatientDescription]:
         """A page of what clinics show of the user, by the name they know, then the oldest record first."""
         parameters = {"user_id": user_id, "limit": limit, "offset": offset}
-        return self.describe(self._uow.execute(PAGE_OF_USER, parameters).all())
+        return describe(self._uow, self._uow.execute(PAGE_OF_USER, parameters).all())
 
     def all_of_user(self, user_id: str) -> Sequence[Patient]:
         """The records of the user in all clinics, which nobody else can change until this unit ends, by clinic id."""
@@ -267,6 +264,10 @@ class PatientRepository(Repository):
         """Record that the patient changed now. The time always moves on, even when the clock does not."""
         patient.updated_time = max(self._uow.now, patient.updated_time + _MILLISECOND)
 
+    def repeat_requests(self, patients: Sequence[Patient]) -> None:
+        """Mail what the patients were asked to connect once more, because they have another address now."""
+        Outbox(self._uow).add(*repeated_requests(self._uow, patients))
+
     def remove(self, patients: Iterable[Patient], deleted_by: str | None, *, ends_custody: bool = False) -> None:
         """Delete the patients and all that belongs to them, and keep a record of each.
 
@@ -278,7 +279,7 @@ class PatientRepository(Repository):
             self._remove(gone[start : start + _BATCH], deleted_by, ends_custody)
 
     def _remove(self, patients: Sequence[Patient], deleted_by: str | None, ends_custody: bool) -> None:
-        records = [self._deletion(description, deleted_by) for description in self.describe(patients)]
+        records = [self._deletion(description, deleted_by) for description in describe(self._uow, patients)]
         self._uow.execute(_ADD_DELETIONS, records)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(_REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})

@@ -94,6 +94,8 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, perso
     if changed:
         names = tuple(map(camel_case, changed))
         uow.outbox.add(PatientChanged(clinic_id, user_id, names, patient.is_custodial))
+    if "email" in changed:
+        uow.patients.repeat_requests([patient])
 
 
 def abandon(uow: UnitOfWork, update: Update) -> None:

@@ -42,3 +42,4 @@ def _change_patients_email(uow: UnitOfWork, user_id: str, email: str) -> None:
         uow.patients.touch(patient)
     uow.patients.flush()
     uow.outbox.add(*(PatientChanged(p.clinic_id, p.user_id, ("email",), p.is_custodial) for p in changed))
+    uow.patients.repeat_requests(changed)

@@ -174,6 +174,18 @@ class TestAddresses:
         }
         assert stored(database, Reservation) == []
 
+    @pytest.mark.parametrize(("email", "mails"), [(NEW, ["request_dexcom_connect_custodial"]), ("", [])])
+    def test_rule_the_new_one_gets_the_requests_that_it_never_got(
+        self, api: Client, database: Database, clinic_id: str, email: str, mails: list[str]
+    ) -> None:
+        with storing(database) as unit:
+            request = {"providerName": "dexcom", "createdTime": "2026-01-05T08:30:00.000Z"}
+            unit.patients.get(clinic_id, CAROL.id).connection_requests = {"dexcom": [request]}
+        change(api, clinic_id, fullName="Other")
+        change(api, clinic_id, email=email)
+        kinds = [entry.kind for entry in stored(database, OutboxEntry)]
+        assert kinds == ["patient_changed", "patient_changed", *mails]
+
     @pytest.mark.parametrize("nothing", [..., ""])
     def test_it_is_taken_away_when_none_is_given(
         self, api: Client, database: Database, clinic_id: str, nothing: Any

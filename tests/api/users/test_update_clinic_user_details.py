@@ -16,6 +16,7 @@ from tests.support.rows import (
     LONG_AGO,
     make_clinic,
     make_clinician,
+    make_data_source,
     make_invite,
     make_patient,
     make_staffed_clinic,
@@ -90,6 +91,28 @@ def test_tells_which_patient_records_changed(api: Client, database: Database, cl
     assert [(entry.payload["changed"], entry.payload["custodial"]) for entry in entries] == [
         (["email"], True),
         (["email"], False),
+    ]
+
+
+def test_rule_what_patients_were_asked_to_connect_is_asked_again(
+    api: Client, database: Database, clinics: Known
+) -> None:
+    """The address that they have now never got the mails. Of several requests about one provider the newest counts."""
+    asked = {"dexcom": [{"providerName": "dexcom", "createdTime": "2026-01-05T08:30:00.000Z"}] * 2, "twiist": []}
+    with storing(database) as unit:
+        for patient in unit.patients.all_of_user(BOB.id):
+            patient.connection_requests = asked | {"abbott": asked["dexcom"]}
+            if patient.clinic_id == clinics.second:
+                make_data_source(unit, patient, "abbott", state="pendingReconnect")
+    update(api, BOB, {"email": NEW})
+    mails = [
+        (entry.kind, entry.clinic_id) for entry in stored(database, OutboxEntry) if entry.kind != "patient_changed"
+    ]
+    assert mails == [
+        ("request_dexcom_connect_custodial", clinics.first),
+        ("request_abbott_connect_custodial", clinics.first),
+        ("request_dexcom_connect", clinics.second),
+        ("request_abbott_reconnect", clinics.second),
     ]
 
 
