@@ -19,6 +19,7 @@ _COMMANDS = {
     "db": ("db", "db", "Bring the database schema up, or look at it."),
     "users": ("users", "users", "Manage the embedded directory of accounts."),
     "token": ("token", "token", "Print a session token."),
+    "demo": ("demo", "demo", "Fill the database with made-up data."),
     "outbox": ("outbox", "outbox", "Deliver or list what others must learn."),
     "spec": ("spec", "spec", "Check, bundle and look at the spec."),
     "config": ("config", "config_command", "Print the effective settings."),

@@ -17,6 +17,7 @@ from clinic_service.db.engine import Database
 from tests.benchmarks import report
 from tests.benchmarks.measure import measure_rounds, warm_up
 from tests.benchmarks.operations import operations, require_alike
+from tests.benchmarks.patients.command import patients
 from tests.benchmarks.processes import OURS, SERVERS, Server, running, wait_until_listening
 from tests.benchmarks.seed import Scene, fill
 from tests.benchmarks.settle import wait_for_deliveries
@@ -26,14 +27,19 @@ from tests.benchmarks.startup import start_up
 _LAST_ROUND_SECONDS = 180
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--seconds", default=1.0, show_default=True, help="How long one window is.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds of two windows for each server and operation.")
 @click.option("--starts", default=5, show_default=True, help="How often the start-up is timed.")
 @click.option("--postgresql", is_flag=True, help="On a PostgreSQL server that is started for it.")
 @click.option("--database-url", help="On a new database of this PostgreSQL server; it is dropped afterwards.")
-def main(seconds: float, rounds: int, starts: int, postgresql: bool, database_url: str | None) -> None:
+@click.pass_context
+def main(
+    context: click.Context, seconds: float, rounds: int, starts: int, postgresql: bool, database_url: str | None
+) -> None:
     """What a request costs clinic-service and three other servers that do the same."""
+    if context.invoked_subcommand:
+        return
     until = time.monotonic() + _LAST_ROUND_SECONDS
     with tempfile.TemporaryDirectory(prefix="clinic-service-benchmark-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -73,4 +79,5 @@ def _start(url: str, folder: Path, scene: Scene, stack: ExitStack) -> dict[str, 
     return servers
 
 
+main.add_command(patients)
 main()

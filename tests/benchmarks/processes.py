@@ -55,7 +55,11 @@ class Server(NamedTuple):
 
     def resident_bytes(self) -> int:
         """What the largest of its processes has in memory."""
-        return max(int(_read(pid, "statm").split()[1]) * _PAGE for pid in _family(self.process.pid))
+        return max(int(_read(pid, "statm").split()[1]) * _PAGE for pid in self.processes())
+
+    def processes(self) -> list[int]:
+        """The ids of all its processes."""
+        return list(_family(self.process.pid))
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -15,7 +15,19 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, bindparam, column, exists, not_, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    column,
+    exists,
+    literal_column,
+    not_,
+    select,
+)
 from sqlalchemy import table as sql_table
 
 from clinic_service.db.base import Base
@@ -77,8 +89,17 @@ class Filter(ABC):
         return self.indexed[0]
 
     @abstractmethod
-    def holds(self, patient_id: ColumnElement[str]) -> Condition:
-        """Whether it is true of the patient."""
+    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
+        """A row that is there if it is true of the patient."""
+
+    def holds(self, patient_id: ColumnElement[str], *, one_by_one: bool = False) -> Condition:
+        """Whether it is true of the patient.
+
+        `one_by_one`: to be asked of one patient after the other. PostgreSQL would rather join all of the clinic, which is
+        right only where most of the clinic is asked for.
+        """
+        proof = self.proof(patient_id)
+        return exists(proof.offset(0)) if one_by_one else exists(proof)
 
     def tests(self, table: FromClause) -> list[Condition]:  # noqa: ARG002 - for filters with a place
         """The same, asked of a row of `place`."""
@@ -123,10 +144,10 @@ class RowFilter(Filter):
         table = self._table
         return select(self._rows.patient_id(table)).where(*self._rows.rows(table), *self.tests(table))
 
-    def holds(self, patient_id: ColumnElement[str]) -> Condition:
+    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
         row = self._rows.another(*(comparison.column for comparison in self._comparisons))
         own = self._rows.patient_id(row) == patient_id
-        return exists().where(*self._rows.rows(row), own, *self.tests(row))
+        return select(literal_column("1")).where(*self._rows.rows(row), own, *self.tests(row))
 
     def tests(self, table: FromClause) -> list[Condition]:
         return [compared.compare(table.c[compared.column], compared.value) for compared in self._comparisons]
@@ -178,6 +199,11 @@ class Search(RowFilter):
         super().__init__(PATIENTS, None, [Comparison("search_text", contains, folded(text))])
 
 
+def _of_patient(link: FromClause, patient_id: ColumnElement[str]) -> Select[Any]:
+    of_patient = (link.c.clinic_id == CLINIC_ID, link.c.patient_id == patient_id)
+    return select(literal_column("1")).select_from(link).where(*of_patient)
+
+
 @dataclass(frozen=True)
 class Tagged(Filter):
     """The patient carries the tag."""
@@ -188,11 +214,9 @@ class Tagged(Filter):
     def indexed(self) -> Sequence[Ids]:
         return [select(_TAGS.c.patient_id).where(_TAGS.c.clinic_id == CLINIC_ID, _TAGS.c.tag_id == self.tag_id)]
 
-    def holds(self, patient_id: ColumnElement[str]) -> Condition:
+    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
         link = _TAGS.alias()
-        return exists().where(
-            link.c.clinic_id == CLINIC_ID, link.c.patient_id == patient_id, link.c.tag_id == self.tag_id
-        )
+        return _of_patient(link, patient_id).where(link.c.tag_id == self.tag_id)
 
 
 @dataclass(frozen=True)
@@ -206,11 +230,9 @@ class AtAnySite(Filter):
         at = and_(_SITES.c.clinic_id == CLINIC_ID, _SITES.c.site_id.in_(self.site_ids))
         return [select(_SITES.c.patient_id).where(at).distinct()]
 
-    def holds(self, patient_id: ColumnElement[str]) -> Condition:
+    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
         link = _SITES.alias()
-        return exists().where(
-            link.c.clinic_id == CLINIC_ID, link.c.patient_id == patient_id, link.c.site_id.in_(self.site_ids)
-        )
+        return _of_patient(link, patient_id).where(link.c.site_id.in_(self.site_ids))
 
 
 class WithoutLinks(Filter):
@@ -223,9 +245,12 @@ class WithoutLinks(Filter):
     def matches(self) -> Ids:
         return select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID, self.holds(PATIENTS.c.id))
 
-    def holds(self, patient_id: ColumnElement[str]) -> Condition:
-        link = self._links.alias()
-        return not_(exists().where(link.c.clinic_id == CLINIC_ID, link.c.patient_id == patient_id))
+    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
+        """A link, which proves the contrary."""
+        return _of_patient(self._links.alias(), patient_id)
+
+    def holds(self, patient_id: ColumnElement[str], *, one_by_one: bool = False) -> Condition:
+        return not_(super().holds(patient_id, one_by_one=one_by_one))
 
 
 UNTAGGED = WithoutLinks(_TAGS)

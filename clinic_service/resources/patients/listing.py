@@ -119,7 +119,8 @@ class _Search:
         return int(self._unit.execute(select(_count(ids)), self._parameters).scalar_one())
 
     def _holds(self, patient_id: ColumnElement[str]) -> list[Condition]:
-        return [one.holds(patient_id) for one in self._probed]
+        # Along an index only so many are asked as the page needs.
+        return [one.holds(patient_id, one_by_one=self._order.is_hot) for one in self._probed]
 
     def _ids(self, statement: Ids) -> list[str]:
         return list(self._unit.execute(statement, self._parameters).scalars())

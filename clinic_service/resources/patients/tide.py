@@ -165,7 +165,7 @@ class _Report:
         members = select(patient_id, value.label("value")).where(
             *self._rows.rows(STATISTICS),
             *category.conditions(),
-            *(_one_by_one(one.holds(patient_id)) for one in self._filters),
+            *(one.holds(patient_id, one_by_one=True) for one in self._filters),
         )
         # In an index with a flag the values are in order only as long as the flag is the same.
         flag = category.needs[0].flag
@@ -196,11 +196,6 @@ class _Report:
 
     def _execute(self, statement: Any) -> Sequence[Any]:
         return self._unit.execute(statement, {"clinic_id": self._clinic_id}).all()
-
-
-def _one_by_one(holds: Any) -> Condition:
-    """The same EXISTS, asked of one row after the other: PostgreSQL makes a join of a plain one, of all of the clinic."""
-    return exists(holds.element.element.offset(0))
 
 
 def _has_broken_source(patient_id: Any) -> Condition:

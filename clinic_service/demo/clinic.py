@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import select
 
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
+from clinic_service.demo.people import Somebody, name
 from clinic_service.models import (
     Account,
     AccountEmail,
@@ -26,15 +27,6 @@ from clinic_service.models import (
 )
 from clinic_service.unit_of_work import UnitOfWork, writing
 
-
-class Somebody(NamedTuple):
-    """A person of the demo, the same in every demo."""
-
-    id: str
-    name: str
-    email: str
-
-
 ADMIN = Somebody("ada0000001", "Ada Archer", "ada@harbour.example")
 MEMBER = Somebody("b0b0000002", "Bob Baker", "bob@harbour.example")
 PATIENT = Somebody("ca40100003", "Carol Cooper", "carol@mail.example")
@@ -44,34 +36,6 @@ CLINIC_NAME = "Harbour Diabetes Centre"
 _SHARE_CODE = "HRBR-2Q7K-M9XD"
 _TAGS = ("Pump", "Pregnant", "Newly diagnosed", "Study A", "Needs call")
 _SITES = ("North Wing", "City Clinic", "School programme")
-_FIRST_NAMES = (
-    "Amara",
-    "Ben",
-    "Chloe",
-    "Diego",
-    "Elif",
-    "Finn",
-    "Grace",
-    "Hiro",
-    "Ines",
-    "Jonas",
-    "Kavya",
-    "Liam",
-    "Mei",
-)
-_LAST_NAMES = (
-    "Adeyemi",
-    "Brown",
-    "Chen",
-    "Duarte",
-    "Evans",
-    "Fischer",
-    "García",
-    "Haddad",
-    "Ito",
-    "Jensen",
-    "Kowalska",
-)
 _DIAGNOSES = ("type1", "type1", "type2", "type2", "gestational", "lada")
 _SOURCES = ((), (("dexcom", "connected"),), (("abbott", "pending"),), (("dexcom", "error"), ("abbott", "connected")))
 
@@ -160,8 +124,7 @@ def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
 
 
 def _invented(number: int) -> Somebody:
-    first, last = _FIRST_NAMES[number % len(_FIRST_NAMES)], _LAST_NAMES[number % len(_LAST_NAMES)]
-    return Somebody(f"de30{number:06x}", f"{first} {last}", f"{first}.{last}@mail.example".lower())
+    return Somebody(f"de30{number:06x}", name(number), f"patient.{number}@mail.example")
 
 
 def _patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, number: int, chance: random.Random) -> Patient:

@@ -1,0 +1,299 @@
+"""The patient list finds its pages through the indexes that are meant for it, and scans nothing, on both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+from sqlalchemy import bindparam, insert, literal, select, update
+
+from clinic_service.db.base import Base
+from clinic_service.db.engine import Database
+from clinic_service.db.upkeep import after_loading
+from clinic_service.models import Clinic, PatientSite, Summary
+from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_hot, scope
+from clinic_service.resources.patients.filters import PATIENTS
+from clinic_service.resources.patients.list_query import read_query
+from clinic_service.resources.patients.listing import FEW, Page, find_page
+from clinic_service.unit_of_work import UnitOfWork, reading
+from tests.support.crowds import make_crowd, measure_crowd, tag_crowd
+from tests.support.databases import clear
+from tests.support.plans import Step, plans
+from tests.support.rows import LONG_AGO, make_clinic, make_site, make_tag, storing
+
+SIZE, OTHERS, LIMIT = 2400, 7, 50
+# One patient in so many has the rare tag, is at the rare site, or has an extreme value.
+RARE = 100
+KINDS = ("cgm", "bgm")
+_HOT = [(kind, f, n) for f in FIELDS for n in (f.name, f.name + DELTA) if is_hot(n) for kind in KINDS]
+HOT_SORTS = [(kind, name) for kind, field, name in _HOT if kind in field.sortable]
+HOT_FILTERS = [(kind, name) for kind, field, name in _HOT if kind in field.filterable]
+ON_PATIENTS = {
+    "fullName": "ix_patients_clinic_id_name_key_id",
+    "birthDate": "ix_patients_clinic_id_birth_date_id",
+    "lastReviewed": "ix_patients_clinic_id_review_1_time_id",
+}
+LAST_DATA = "ix_summaries_last_data"
+BY_TAG = "ix_patient_tags_clinic_id_tag_id_patient_id"
+BY_SITE = "ix_patient_sites_clinic_id_site_id_patient_id"
+BY_PATIENT = "ix_statistics_clinic_id_patient_id"
+# What a table is probed by for one patient; SQLite has no name for the first of them where the table is its key.
+PROBES = (None, "pk_patients", "sqlite_autoindex_patients_1", "pk_statistics", "pk_summaries", BY_PATIENT)
+OF_CLINIC = frozenset({"clinic_id"})
+TABLES = tuple(Base.metadata.tables)
+
+
+class Large(NamedTuple):
+    """A clinic of many patients, among others like it."""
+
+    database: Database
+    clinic_id: str
+    tags: tuple[str, str]
+    sites: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def large(shared_database: Database) -> Iterator[Large]:
+    """Nothing in here changes anything."""
+    with storing(shared_database) as unit:
+        clinic = make_clinic(unit)
+        large = _filled(shared_database, unit, clinic)
+        for _ in range(OTHERS):
+            _copy(unit, clinic, make_clinic(unit))
+    after_loading(shared_database.url.render_as_string(hide_password=False))
+    yield large
+    clear(shared_database)
+
+
+def _filled(database: Database, unit: UnitOfWork, clinic: Clinic) -> Large:
+    ids = make_crowd(unit, clinic, SIZE)
+    changed = update(PATIENTS).where(PATIENTS.c.clinic_id == clinic.id, PATIENTS.c.id == bindparam("patient"))
+    unit.connection.execute(changed, [{"patient": one, **_record(number)} for number, one in enumerate(ids)])
+    with_data = [one for number, one in enumerate(ids) if number % 5]
+    random = Random(1)
+    for kind in KINDS:
+        rows = [_summary(clinic, one, kind, number) for number, one in enumerate(with_data)]
+        unit.execute(insert(Summary), rows)
+        measure_crowd(unit, clinic, scope(kind, "14d"), {one: _figures(random) for one in with_data})
+    rare_tag, tag = (make_tag(unit, clinic, name) for name in "ab")
+    rare_site, site = (make_site(unit, clinic, name) for name in "ab")
+    rare, most = ids[1::RARE], [one for number, one in enumerate(ids) if number % 10]
+    for of_tag, at_site, chosen in ((rare_tag, rare_site, rare), (tag, site, most)):
+        tag_crowd(unit, of_tag, chosen)
+        keys = [{"clinic_id": clinic.id, "patient_id": one, "site_id": at_site.id} for one in chosen]
+        unit.execute(insert(PatientSite), [{**key, "position": 0} for key in keys])
+    return Large(database, clinic.id, (rare_tag.id, tag.id), (rare_site.id, site.id))
+
+
+def _record(number: int) -> dict[str, Any]:
+    return {
+        "birth_date": f"{1950 + number % 60}-{number % 12 + 1:02}-01" if number % 9 else None,
+        "review_1_time": LONG_AGO + timedelta(minutes=number) if number % 3 else None,
+        "has_standard_ranges": bool(number % RARE),
+    }
+
+
+def _summary(clinic: Clinic, patient_id: str, kind: str, number: int) -> dict[str, Any]:
+    key = {"clinic_id": clinic.id, "patient_id": patient_id, "type": kind, "digest": b""}
+    return {**key, "has_last_data": number % 10 != 0, "last_data": LONG_AGO + timedelta(minutes=number)}
+
+
+def _figures(random: Random) -> dict[str, Any]:
+    made: dict[str, Any] = {"min": random.random()}
+    for _, field, name in _HOT:
+        made[column_name(name)] = random.random()
+        if field.flagged and name == field.name:
+            made[column_name(field.flag)] = random.random() < 0.9
+    return made
+
+
+def _copy(unit: UnitOfWork, clinic: Clinic, other: Clinic) -> None:
+    """Give the other clinic the same of everything."""
+    for name in ("tags", "sites", "patients", "summaries", "statistics", "patient_tags", "patient_sites"):
+        table = Base.metadata.tables[name]
+        columns = [literal(other.id) if column.name == "clinic_id" else column for column in table.c]
+        same = select(*columns).where(table.c.clinic_id == clinic.id)
+        unit.execute(insert(table).from_select(table.c.keys(), same))
+
+
+def find(large: Large, query: Mapping[str, Any], offset: int = 0) -> Page:
+    with reading(large.database) as unit:
+        return find_page(unit, large.clinic_id, read_query({"limit": LIMIT, "offset": offset, **query}))
+
+
+def explained(large: Large, query: Mapping[str, Any]) -> list[list[Step]]:
+    """How the tables are gone about by each statement of the first page; none of them scans one.
+
+    The first of all, or the one behind the search for the best filter, counts; the others look for the page.
+    """
+    found = [
+        [step for step in plan if step.table in TABLES] for plan in plans(large.database, lambda: find(large, query))
+    ]
+    for step in (step for plan in found for step in plan):
+        # Whatever is read is of this clinic alone.
+        assert "clinic_id" in step.columns or "patient_id" in step.columns, found
+        assert not step.whole, found
+    return found
+
+
+def of_count(plan: list[Step]) -> list[Step]:
+    """The steps that count the matches; the patients of the clinic are counted first, in an index alone."""
+    [total, *matching] = sorted(plan, key=lambda step: (step.table != "patients", step.columns != OF_CLINIC))
+    assert (total.table, total.columns) == ("patients", OF_CLINIC)
+    assert total.by is not None
+    return matching
+
+
+def on(name: str) -> str:
+    """The index that is meant for a sort, and for a filter of the same name."""
+    return ON_PATIENTS.get(name) or (LAST_DATA if name == "lastData" else f"ix_statistics_{column_name(name)}")
+
+
+def by(sort: str, kind: str = "cgm") -> dict[str, str]:
+    return {"sort": sort, "sortType": kind}
+
+
+@pytest.mark.parametrize("direction", "+-")
+@pytest.mark.parametrize(
+    ("kind", "name"), [*HOT_SORTS, *((kind, name) for kind in KINDS for name in ("lastData", *ON_PATIENTS))]
+)
+def test_each_hot_sort_walks_its_index(large: Large, kind: str, name: str, direction: str) -> None:
+    [sizes, *pages] = explained(large, by(direction + name, kind))
+    assert of_count(sizes) == []
+    assert [step.by for page in pages for step in page] == [on(name)] * len(pages)
+    # Missing values come first when ascending, and have a statement of their own.
+    assert len(pages) <= 2
+    # PostgreSQL sorts those who have equal values, of whom it reads one more group: that of one birth date.
+    assert sum(step.rows or 0 for page in pages for step in page) <= 2 * LIMIT + SIZE // 9 + 1
+    if direction + name == "+fullName":
+        assert explained(large, {}) == [sizes, *pages]
+
+
+@pytest.mark.parametrize(("kind", "name"), HOT_FILTERS)
+def test_each_hot_filter_is_counted_by_its_index(large: Large, kind: str, name: str) -> None:
+    condition = f"{kind}.{name}"
+    for rare, most in ((">0.99", ">0.1"), ("<0.01", "<0.9")):
+        assert find(large, {condition: rare}).matching < 60 < 1000 < find(large, {condition: most}).matching
+        for text in (rare, most):
+            sizes = explained(large, {condition: text})[0]
+            [step] = of_count(sizes)
+            assert step.by == on(name), step
+            # Through the flag to the value, not along the whole scope.
+            assert column_name(name) in step.columns, step
+
+
+@pytest.mark.parametrize(("kind", "name"), [each for each in HOT_FILTERS if each[1] != "timeInTargetPercent"])
+@pytest.mark.parametrize("sort", ["-lastData", "+fullName", "-timeInTargetPercent"])
+def test_few_matches_are_found_first_and_then_sorted(large: Large, kind: str, name: str, sort: str) -> None:
+    page = explained(large, {f"{kind}.{name}": ">0.99", **by(sort, "bgm" if kind == "cgm" else "cgm")})[-1]
+    [matches, probe] = page
+    assert matches.by == on(name)
+    assert column_name(name) in matches.columns
+    assert (matches.rows or 0) <= 60
+    # What they are sorted by is looked up for each; PostgreSQL may find it cheaper to read one scope of the index.
+    assert probe.by in (*PROBES, on(sort[1:])), probe
+    assert probe.columns & {"patient_id", "id", "scope", "type"}
+
+
+@pytest.mark.parametrize("sort", ["-lastData", "+fullName", "-timeInTargetPercent", "+birthDate", "-lastReviewed"])
+def test_many_matches_are_met_along_the_order(large: Large, sort: str) -> None:
+    [sizes, *pages] = explained(large, {"bgm.timeInVeryLowPercent": ">0.1", **by(sort)})
+    [step] = of_count(sizes)
+    assert step.by == on("timeInVeryLowPercent")
+    for page in pages:
+        assert on(sort[1:]) in {step.by for step in page}
+        assert {step.table for step in page} >= {"statistics"}
+
+
+@pytest.mark.parametrize("direction", "+-")
+@pytest.mark.parametrize("name", ["timeInVeryLowPercent", "lastData", "lastReviewed"])
+def test_one_index_serves_a_filter_and_a_sort_of_one_column(large: Large, name: str, direction: str) -> None:
+    noon = LONG_AGO + timedelta(minutes=SIZE // 2)
+    on_column = {"lastData": {"cgm.lastDataTo": noon}, "lastReviewed": {"lastReviewed": noon}}
+    query: dict[str, Any] = {**on_column.get(name, {f"cgm.{name}": ">0.2"}), **by(direction + name)}
+    for page in explained(large, query)[1:]:
+        assert [step.by for step in page] == [on(name)]
+        assert sum(step.rows or 0 for step in page) <= LIMIT + 1
+
+
+@pytest.mark.parametrize("start", [LONG_AGO + timedelta(minutes=1900), LONG_AGO + timedelta(minutes=300)])
+def test_a_window_of_last_data_is_found_by_its_index(large: Large, start: datetime) -> None:
+    query = {"cgm.lastDataFrom": start, "cgm.lastDataTo": datetime(2027, 1, 1, tzinfo=UTC)}
+    [sizes, *pages] = explained(large, {**query, **by("-timeInTargetPercent")})
+    [step] = of_count(sizes)
+    assert step.by == LAST_DATA
+    assert "last_data" in step.columns
+    is_rare = find(large, query).matching < RARE
+    assert pages[0][0].by == (LAST_DATA if is_rare else on("timeInTargetPercent"))
+
+
+def test_reviews_are_found_by_their_index(large: Large) -> None:
+    query = {"lastReviewed": LONG_AGO + timedelta(minutes=30)}
+    [sizes, page] = explained(large, query)
+    assert [step.by for step in of_count(sizes)] == [on("lastReviewed")]
+    assert page[0].by == on("lastReviewed")
+    assert sum(step.rows or 0 for step in page) <= 30 * 3
+
+
+@pytest.mark.parametrize(("parameter", "index"), [("tags", BY_TAG), ("sites", BY_SITE)])
+@pytest.mark.parametrize("sort", ["+fullName", "-timeInTargetPercent"])
+def test_a_rare_tag_or_site_leads_to_its_patients(large: Large, parameter: str, index: str, sort: str) -> None:
+    ids = large.tags if parameter == "tags" else large.sites
+    [sizes, page] = explained(large, {parameter: [ids[0]], **by(sort)})
+    assert [step.by for step in of_count(sizes)] == [index]
+    assert page[0].by == index
+    assert (page[0].rows or 0) <= SIZE // RARE
+
+
+@pytest.mark.parametrize(("parameter", "index"), [("tags", BY_TAG), ("sites", BY_SITE)])
+@pytest.mark.parametrize("sort", ["+fullName", "-timeInTargetPercent"])
+def test_a_common_tag_or_site_is_met_along_the_order(large: Large, parameter: str, index: str, sort: str) -> None:
+    ids = large.tags if parameter == "tags" else large.sites
+    [sizes, page] = explained(large, {parameter: [ids[1]], **by(sort)})[-2:]
+    assert [step.by for step in of_count(sizes)] == [index]
+    assert on(sort[1:]) in {step.by for step in page}
+
+
+def test_of_several_filters_the_one_with_the_fewest_matches_leads(large: Large) -> None:
+    common = {"tags": [large.tags[1]], "bgm.timeInTargetPercent": ">0.1", "lastReviewed": LONG_AGO + timedelta(days=9)}
+    rare: list[tuple[dict[str, Any], str]] = [
+        ({"sites": [large.sites[0]]}, BY_SITE),
+        ({"cgm.timeInVeryLowPercent": ">0.99"}, on("timeInVeryLowPercent")),
+        ({"cgm.lastDataFrom": LONG_AGO + timedelta(minutes=1900)}, LAST_DATA),
+    ]
+    for query, index in rare:
+        [_, sizes, page] = explained(large, {**common, **query, **by("-birthDate")})
+        assert index in {step.by for step in page}, page
+        assert on("birthDate") not in {step.by for step in page}, page
+        assert index in {step.by for step in of_count(sizes)}
+
+
+def test_a_filter_that_nearly_everybody_fulfils_does_not_lead(large: Large) -> None:
+    query = {"tags": [large.tags[1]], "sites": [large.sites[1]]}
+    found = find(large, query)
+    assert FEW <= found.matching < found.total == SIZE
+    assert len(found.patient_ids) == LIMIT
+    page = explained(large, query)[-1]
+    assert on("fullName") in {step.by for step in page}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"search": "00001"},
+        {"search": "patient", **by("-lastData")},
+        {"cgm.min": ">0.999"},
+        {"cgm.min": ">0.1", **by("-min")},
+        {"omitNonStandardRanges": True, **by("-timeInTargetPercent")},
+        {"cgm.timeInVeryLowPercent": ">0.5", "cgm.timeInAnyHighPercent": "<0.5", "bgm.min": ">0.5"},
+        {**by("+min", "bgm")},
+        {**by("-outdatedSince")},
+    ],
+)
+def test_what_has_no_index_reads_no_more_than_the_clinic(large: Large, query: dict[str, Any]) -> None:
+    for plan in explained(large, query):
+        for step in plan:
+            assert (step.rows or 0) <= 4 * SIZE, plan
