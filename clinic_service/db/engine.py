@@ -159,7 +159,17 @@ def _begin_immediate(engine: Engine) -> None:
 
 
 def _postgresql_options(url: URL, timeout: int, read_only: bool) -> str:
-    ours = f"-c statement_timeout={timeout}s -c timezone=UTC -c default_transaction_read_only={_switch(read_only)}"
+    settings = {
+        "statement_timeout": f"{timeout}s",
+        "timezone": "UTC",
+        "default_transaction_read_only": _switch(read_only),
+        # Every question is a few look-ups: compiling it, or sharing it out among processes, takes longer than answering.
+        "jit": "off",
+        "max_parallel_workers_per_gather": 0,
+        # The default is for disks that have to move an arm.
+        "random_page_cost": 1.1,
+    }
+    ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
     theirs = url.query.get("options", "")
     # What the URL says comes last, so it wins.
     return f"{ours} {theirs if isinstance(theirs, str) else ' '.join(theirs)}".strip()

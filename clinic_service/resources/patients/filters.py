@@ -59,6 +59,10 @@ class Place(NamedTuple):
             return [of_clinic]
         return [of_clinic, (table.c.scope if self.table is STATISTICS else table.c.type) == self.part]
 
+    def is_beside(self, other: Place | None) -> bool:
+        """Whether `other` is a column of the same rows."""
+        return other is not None and (self.table, self.part) == (other.table, other.part)
+
     def another(self, *columns: str) -> FromClause:
         """A second look at the table, for a subquery, that knows its key and these columns.
 
@@ -72,21 +76,30 @@ class Place(NamedTuple):
         return table.c.id if self.table is PATIENTS else table.c.patient_id
 
 
+class Indexed(NamedTuple):
+    """The ids of the matches, found by an index; `candidates` are all that the index itself finds, cheap to count."""
+
+    matches: Ids
+    candidates: Ids
+
+
 class Filter(ABC):
     """Something that is true of a patient or not."""
 
-    # Where an order that goes by the same column can test it in passing.
+    # The rows it looks at, if they are of one kind: an order that goes by such rows can test it in passing.
+    rows: Place | None = None
+    # The column it looks at, if it is just one.
     place: Place | None = None
 
     @property
-    def indexed(self) -> Sequence[Ids]:
-        """The ids of the matches, each by another index."""
+    def indexed(self) -> Sequence[Indexed]:
+        """The ways to find the matches by an index."""
         return ()
 
     @property
     def matches(self) -> Ids:
         """The ids of the matches, however many there are."""
-        return self.indexed[0]
+        return self.indexed[0].matches
 
     @abstractmethod
     def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
@@ -115,34 +128,47 @@ class Comparison(NamedTuple):
     flag: str | None = None
     is_hot: bool = False
 
+    def test(self, table: FromClause) -> Condition:
+        """Whether it is true of a row of `table`."""
+        tested: Condition = self.compare(table.c[self.column], self.value)
+        return tested
+
 
 class RowFilter(Filter):
     """Comparisons that all have to be true of one row that the patient may have, and without which nothing matches."""
 
     def __init__(self, table: Table, part: str | None, comparisons: Sequence[Comparison]) -> None:
         self._table, self._comparisons = table, comparisons
-        self._rows = Place(table, part, comparisons[0].column)
+        self.rows = self._rows = Place(table, part, comparisons[0].column)
         columns = {comparison.column for comparison in comparisons}
         self.place = self._rows if len(columns) == 1 else None
 
     @cached_property
-    def indexed(self) -> Sequence[Ids]:
+    def indexed(self) -> Sequence[Indexed]:
         return [self._found_by(comparison) for comparison in self._comparisons if comparison.is_hot]
 
-    def _found_by(self, comparison: Comparison) -> Ids:
+    def _found_by(self, comparison: Comparison) -> Indexed:
         # The flag plays no part in a filter. All its values are named, because it stands before the value in the index.
         flag = [] if comparison.flag is None else [self._table.c[comparison.flag].in_((True, False))]
-        return self._scanned.where(*flag)
+        alone = comparison.test(self._table)
+        return Indexed(self._scanned.where(*flag), select(self._patient_id).where(*self._here, *flag, alone))
 
     @cached_property
     def matches(self) -> Ids:
         # With several comparisons the rows have to be read anyway, and one pass over them beats many look-ups.
-        return self.indexed[0] if self.indexed and self.place else self._scanned
+        return self.indexed[0].matches if self.indexed and self.place else self._scanned
 
     @cached_property
     def _scanned(self) -> Ids:
-        table = self._table
-        return select(self._rows.patient_id(table)).where(*self._rows.rows(table), *self.tests(table))
+        return select(self._patient_id).where(*self._here, *self.tests(self._table))
+
+    @property
+    def _patient_id(self) -> ColumnElement[str]:
+        return self._rows.patient_id(self._table)
+
+    @property
+    def _here(self) -> list[Condition]:
+        return self._rows.rows(self._table)
 
     def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
         row = self._rows.another(*(comparison.column for comparison in self._comparisons))
@@ -150,7 +176,7 @@ class RowFilter(Filter):
         return select(literal_column("1")).where(*self._rows.rows(row), own, *self.tests(row))
 
     def tests(self, table: FromClause) -> list[Condition]:
-        return [compared.compare(table.c[compared.column], compared.value) for compared in self._comparisons]
+        return [comparison.test(table) for comparison in self._comparisons]
 
 
 class Figures(RowFilter):
@@ -173,9 +199,10 @@ class LastData(RowFilter):
         super().__init__(SUMMARIES, kind, given)
 
     @cached_property
-    def indexed(self) -> Sequence[Ids]:
+    def indexed(self) -> Sequence[Indexed]:
         # Both bounds are found by the same index.
-        return super().indexed[:1]
+        first = super().indexed[0]
+        return [Indexed(first.matches, first.matches)]
 
 
 class LastReviewed(RowFilter):
@@ -211,8 +238,9 @@ class Tagged(Filter):
     tag_id: str
 
     @property
-    def indexed(self) -> Sequence[Ids]:
-        return [select(_TAGS.c.patient_id).where(_TAGS.c.clinic_id == CLINIC_ID, _TAGS.c.tag_id == self.tag_id)]
+    def indexed(self) -> Sequence[Indexed]:
+        ids = select(_TAGS.c.patient_id).where(_TAGS.c.clinic_id == CLINIC_ID, _TAGS.c.tag_id == self.tag_id)
+        return [Indexed(ids, ids)]
 
     def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
         link = _TAGS.alias()
@@ -226,9 +254,10 @@ class AtAnySite(Filter):
     site_ids: tuple[str, ...]
 
     @property
-    def indexed(self) -> Sequence[Ids]:
+    def indexed(self) -> Sequence[Indexed]:
         at = and_(_SITES.c.clinic_id == CLINIC_ID, _SITES.c.site_id.in_(self.site_ids))
-        return [select(_SITES.c.patient_id).where(at).distinct()]
+        ids = select(_SITES.c.patient_id).where(at).distinct()
+        return [Indexed(ids, ids)]
 
     def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
         link = _SITES.alias()

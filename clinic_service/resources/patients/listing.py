@@ -4,7 +4,8 @@ A page can be found in two ways. *Order first*: walk the index of the order and 
 with n patients of whom m match, that takes about k·n/m steps to the k-th match. *Matches first*: find all matches by
 an index of one filter, look up what they are sorted by, and keep the best; that takes m steps. The number of matches
 is counted in any case, because it is part of the answer, so the cheaper way is known: matches first where m² < k·n.
-This is not left to the database, which estimates, and chooses the slow way just where the difference is greatest.
+This is not left to the database, which estimates, and chooses the slow way just where the difference is greatest. A
+walk that finds less than can be expected is given up.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
 
 from clinic_service.db.repository import Unit
 from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Condition, Figures, Filter, Ids
 from clinic_service.resources.patients.list_query import ListQuery
 
+# So many times as many patients may be passed over as when matches are spread evenly.
+_PATIENCE = 4
 # A filter with more matches than this is no help for finding the few that fulfil all.
 FEW = 2000
 
@@ -37,13 +40,13 @@ def find_page(unit: Unit, clinic_id: str, query: ListQuery) -> Page:
 
 def fewest(unit: Unit, clinic_id: str, wanted: Sequence[Filter], few: int = FEW) -> tuple[Filter, Ids] | None:
     """The filter with the fewest matches and the index that finds them; None where no index finds less than `few`."""
-    candidates = [(one, ids) for one in wanted for ids in one.indexed]
-    if not candidates:
+    ways = [(one, way) for one in wanted for way in one.indexed]
+    if not ways:
         return None
-    sizes = [select(func.count()).select_from(ids.limit(few).subquery()).scalar_subquery() for _, ids in candidates]
+    sizes = [_count(way.candidates.limit(few)) for _, way in ways]
     counted = unit.execute(select(*sizes), {"clinic_id": clinic_id}).one()
-    size, best = min(zip(counted, candidates, strict=True), key=lambda pair: pair[0])
-    return best if size < few else None
+    size, (one, way) = min(zip(counted, ways, strict=True), key=lambda pair: pair[0])
+    return (one, way.matches) if size < few else None
 
 
 def narrowed(ids: Ids, wanted: Sequence[Filter]) -> Ids:
@@ -60,20 +63,28 @@ class _Search:
     def __init__(self, unit: Unit, clinic_id: str, query: ListQuery) -> None:
         self._unit, self._clinic_id = unit, clinic_id
         self._filters, self._order, self._limit, self._offset = query
-        # A filter on the very column of the order only cuts a stretch out of the order's own index.
-        passed = [one for one in self._filters if self._order.is_hot and one.place == self._order.place]
+        passed = [one for one in self._filters if self._is_met_in_passing(one)]
         self._probed = [one for one in self._filters if one not in passed]
         self._tests = [test for one in passed for test in one.tests(self._order.place.table)]
+
+    def _is_met_in_passing(self, one: Filter) -> bool:
+        """Whether the rows that the order goes by tell it without any look-up."""
+        if self._order.is_hot:
+            # A filter on the very column only cuts a stretch out of the index.
+            return one.place == self._order.place
+        return self._order.place.is_beside(one.rows)
 
     def page(self) -> Page:
         matches = self._matches() if self._filters else None
         total, count = self._sizes(matches)
+        ids: list[str] | None = None
         if self._offset >= count:
             ids = []
-        elif matches is not None and self._is_matches_first(count, total):
+        elif matches is None or not self._is_matches_first(count, total):
+            ids = self._in_order(count, total)
+        if ids is None:
+            assert matches is not None, "without a filter nobody is passed over"
             ids = self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
-        else:
-            ids = self._in_order(count)
         return Page(ids, count, total)
 
     def _matches(self) -> Ids:
@@ -97,30 +108,44 @@ class _Search:
         return sizes[0], sizes[-1]
 
     def _is_matches_first(self, count: int, total: int) -> bool:
-        if not self._probed:
-            return False
-        reached = min(self._offset + self._limit, count)
-        # Without an index, the whole clinic is gone through in any case.
-        return count * count < reached * total or (not self._order.is_hot and 2 * count < total)
+        if not self._order.is_hot:
+            # In order, all of the clinic is gone through, and so it is to find what no index does.
+            return 2 * count < total and (bool(self._probed) or any(one.indexed for one in self._filters))
+        return bool(self._probed) and count * count < self._reached(count) * total
 
-    def _in_order(self, count: int) -> list[str]:
+    def _reached(self, count: int) -> int:
+        """How many matches stand before the end of the page."""
+        return min(self._offset + self._limit, count)
+
+    def _in_order(self, count: int, total: int) -> list[str] | None:
+        """The page along the order; None when more patients had to be passed over than there is reason to.
+
+        Matches can be rare just where the order begins: who spends much time in range has few highs.
+        """
+        is_bounded = self._order.is_hot and bool(self._probed)
+        most = _PATIENCE * self._reached(count) * total // count + self._limit
         wanted, offset = min(self._limit, count - self._offset), self._offset
         ids: list[str] = []
-        for piece in self._order.pieces(self._holds, self._tests):
-            found = self._ids(piece.limit(wanted - len(ids)).offset(offset))
+        for piece in self._order.pieces(self._tests):
+            holds = self._hold(piece.patient_id)
+            edge = self._scalar(piece.edge(most)) if is_bounded else None
+            near = holds if edge is None else [*holds, piece.until(edge)]
+            found = self._ids(piece.ids(near).limit(wanted - len(ids)).offset(offset))
             ids += found
             if len(ids) == wanted:
-                break
+                return ids
+            if edge is not None:
+                return None
             # All of the piece stands before the page, or the page goes on behind it.
-            offset -= self._size(piece.order_by(None)) if offset and not found else offset
+            offset -= self._scalar(select(_count(piece.ids(holds).order_by(None)))) if offset and not found else offset
         return ids
 
-    def _size(self, ids: Ids) -> int:
-        return int(self._unit.execute(select(_count(ids)), self._parameters).scalar_one())
-
-    def _holds(self, patient_id: ColumnElement[str]) -> list[Condition]:
+    def _hold(self, patient_id: ColumnElement[str]) -> list[Condition]:
         # Along an index only so many are asked as the page needs.
         return [one.holds(patient_id, one_by_one=self._order.is_hot) for one in self._probed]
+
+    def _scalar(self, statement: Select[Any]) -> Any:
+        return self._unit.execute(statement, self._parameters).scalar()
 
     def _ids(self, statement: Ids) -> list[str]:
         return list(self._unit.execute(statement, self._parameters).scalars())

@@ -8,15 +8,41 @@ one for each rank with values and without; the first page is nearly always found
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, exists, not_, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, false, not_, select, true
 
 from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Condition, Ids, Place
 
-Conditions = Callable[[ColumnElement[str]], Sequence[Condition]]
+
+@dataclass(frozen=True)
+class Piece:
+    """Patients who stand together in an order: those `where` all is true, by `keys` and then by their creation.
+
+    Along the piece `edge_key` never falls, or never rises if `descending`.
+    """
+
+    patient_id: ColumnElement[str]
+    where: Sequence[Condition]
+    keys: Sequence[ColumnElement[Any]]
+    edge_key: ColumnElement[Any]
+    descending: bool = False
+
+    def ids(self, conditions: Sequence[Condition] = ()) -> Ids:
+        """Those for whom `conditions` hold."""
+        return select(self.patient_id).where(*self.where, *conditions).order_by(*self.keys, self.patient_id)
+
+    def edge(self, distance: int) -> Select[Any]:
+        """What the key is so many patients further on."""
+        at = select(self.edge_key).where(*self.where).order_by(*self.keys, self.patient_id)
+        return at.limit(1).offset(distance)
+
+    def until(self, edge: Any) -> Condition:
+        """Whether a patient stands before that edge, or on it."""
+        condition: Condition = self.edge_key >= edge if self.descending else self.edge_key <= edge
+        return condition
 
 
 @dataclass(frozen=True)
@@ -32,23 +58,19 @@ class Order:
     is_hot: bool = False
     nullable: bool = True
 
-    def pieces(self, conditions: Conditions, tests: Sequence[Condition]) -> Iterator[Ids]:
-        """All patients in this order, one piece after the other.
-
-        `conditions` are asked of their ids, `tests` of the rows they are sorted by.
-        """
+    def pieces(self, tests: Sequence[Condition]) -> Iterator[Piece]:
+        """All patients in this order for whom `tests` hold, which are asked of the rows they are sorted by."""
         table = self.place.table
-        patient_id, value = self.place.patient_id(table), table.c[self.place.column]
-        ranked = select(patient_id).where(*self.place.rows(table), *tests, *conditions(patient_id))
+        patient_id = self.place.patient_id(table)
+        rows = [*self.place.rows(table), *tests]
         if self.is_hot:
-            by_value = value.desc() if self.descending else value.asc()
-            for piece in self._stretches():
-                yield ranked.where(*piece).order_by(by_value, patient_id)
+            yield from self._stretches(rows)
         else:
-            yield ranked.where(self._is_ranked(table)).order_by(*self._keys(table), patient_id)
-        # Whoever passes a test has a value, and is ranked.
-        if not self._covers_all and not tests:
-            yield self._rest(conditions)
+            yield Piece(patient_id, [*rows, self._is_ranked(table)], self._keys(table), patient_id)
+        if self._covers_all:
+            return
+        # Whoever passes a test has a row, though perhaps no value in it.
+        yield Piece(patient_id, [*rows, not_(self._is_ranked(table))], [], patient_id) if tests else self._rest()
 
     def sorted(self, matches: Ids) -> Ids:
         """Those of `matches`, who are few enough to be looked up one by one, in this order."""
@@ -68,6 +90,8 @@ class Order:
         return self.place.another(self.place.column, *filter(None, [self.flag]))
 
     def _is_ranked(self, table: FromClause) -> Condition:
+        if self._covers_all:
+            return true()
         return table.c[self.flag or self.place.column].is_not(None)
 
     def _keys(self, table: FromClause) -> list[ColumnElement[Any]]:
@@ -81,27 +105,33 @@ class Order:
             return case((self._is_ranked(table), 0), else_=1)
         return case((table.c[self.flag] == true(), 0), (self._is_ranked(table), 1), else_=2)
 
-    def _stretches(self) -> list[list[Condition]]:
-        """Conditions that cut the index into pieces in which the value alone decides, in their order."""
-        if not self.nullable:
-            return [[]]
-        value = self.place.table.c[self.place.column]
-        present: list[Condition] = [value.is_not(None)]
-        missing: list[Condition] = [value.is_(None)]
-        if self.flag is None and not self._covers_all:
-            return [present]
-        values = [present, missing] if self.descending else [missing, present]
-        if self.flag is None:
-            return values
-        flag = self.place.table.c[self.flag]
-        return [[flag == means_something, *piece] for means_something in (True, False) for piece in values]
+    def _stretches(self, rows: Sequence[Condition]) -> Iterator[Piece]:
+        """The stretches of the index in which the value alone decides, in their order."""
+        table = self.place.table
+        patient_id, value = self.place.patient_id(table), table.c[self.place.column]
+        by_value = value.desc() if self.descending else value.asc()
+        for rank in self._ranks():
+            where = [*rows, *rank]
+            if not self.nullable:
+                yield Piece(patient_id, where, [by_value], value, self.descending)
+                continue
+            present = Piece(patient_id, [*where, value.is_not(None)], [by_value], value, self.descending)
+            missing = Piece(patient_id, [*where, value.is_(None)], [by_value], patient_id)
+            if self.flag is None and not self._covers_all:
+                yield present
+            else:
+                yield from (present, missing) if self.descending else (missing, present)
 
-    def _rest(self, conditions: Conditions) -> Ids:
+    def _ranks(self) -> list[list[Condition]]:
+        """What is true of the rows of each rank."""
+        if self.flag is None:
+            return [[]]
+        flag = self.place.table.c[self.flag]
+        return [[flag == true()], [flag == false()]]
+
+    def _rest(self) -> Piece:
         """Those who have no value, and no row that says so."""
         row = self._another_row()
         own = row.c.patient_id == PATIENTS.c.id
         is_ranked = exists().where(*self.place.rows(row), own, self._is_ranked(row))
-        of_clinic = PATIENTS.c.clinic_id == CLINIC_ID
-        return (
-            select(PATIENTS.c.id).where(of_clinic, not_(is_ranked), *conditions(PATIENTS.c.id)).order_by(PATIENTS.c.id)
-        )
+        return Piece(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, not_(is_ranked)], [], PATIENTS.c.id)

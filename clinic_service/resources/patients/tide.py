@@ -203,7 +203,8 @@ def _has_broken_source(patient_id: Any) -> Condition:
         DataSource.clinic_id == CLINIC_ID,
         DataSource.patient_id == patient_id,
         DataSource.provider_name == _DEXCOM,
-        DataSource.state != DataSourceState.CONNECTED,
+        # Each by its name, because an index finds what is, and not what is not.
+        DataSource.state.in_([state for state in DataSourceState if state is not DataSourceState.CONNECTED]),
     )
 
 

@@ -16,9 +16,10 @@ from sqlalchemy import select
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Patient, Review
-from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS
+from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Filter
 from clinic_service.resources.patients.list_query import read_query
 from clinic_service.resources.patients.listing import narrowed
+from clinic_service.resources.patients.orders import Order
 from clinic_service.unit_of_work import reading
 from tests.support.cast import BOB
 from tests.support.client import Client
@@ -155,18 +156,17 @@ class Clinic:
     def all_ways(self, query: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
         """The whole list, in every way in which the service may go about it."""
         filters, order, _, _ = read_query(read(query))
-        passed = [one for one in filters if order.is_hot and one.place == order.place]
-        tests = [test for one in passed for test in one.tests(order.place.table)]
         ways: list[tuple[str, list[Any]]] = [
-            ("along the order", list(order.pieces(lambda patient: [one.holds(patient) for one in filters], []))),
+            ("along the order", along(order, [], filters)),
+            ("along the order, one by one", along(order, [], filters, one_by_one=True)),
         ]
+        passed = [one for one in filters if order.place.is_beside(one.rows)]
         if passed:
             others = [one for one in filters if one not in passed]
-            pieces = order.pieces(lambda patient: [one.holds(patient) for one in others], tests)
-            ways.append(("along the order, tested in passing", list(pieces)))
+            ways.append(("along the order, tested in passing", along(order, passed, others)))
         for driver in filters:
             others = [one for one in filters if one is not driver]
-            for ids in (*driver.indexed, driver.matches):
+            for ids in (*(way.matches for way in driver.indexed), driver.matches):
                 ways.append((f"from {type(driver).__name__}", [order.sorted(narrowed(ids, others))]))
         if not filters:
             everybody = select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID)
@@ -181,6 +181,15 @@ class Clinic:
             for way, pieces in ways:
                 found = [unit.execute(piece, {"clinic_id": clinic_id}).scalars() for piece in pieces]
                 yield way, [names[one] for piece in found for one in piece]
+
+
+def along(order: Order, passed: list[Filter], probed: list[Filter], *, one_by_one: bool = False) -> list[Any]:
+    """The pieces of the order, `passed` tested in passing and `probed` by look-ups."""
+    tests = [test for one in passed for test in one.tests(order.place.table)]
+    return [
+        piece.ids([one.holds(piece.patient_id, one_by_one=one_by_one) for one in probed])
+        for piece in order.pieces(tests)
+    ]
 
 
 def read(query: Mapping[str, str]) -> dict[str, Any]:

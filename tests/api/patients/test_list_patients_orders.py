@@ -276,3 +276,32 @@ class TestPages:
             reply = ward.ask(query, offset=offset)
             assert (reply.status, reply.json) == (200, {"data": [], "meta": {"count": 3, "totalCount": 3}})
         assert len(ward.listed(query, offset=2, limit=10)) == 1
+
+
+@pytest.mark.parametrize("direction", ["+", "-"])
+def test_matches_are_found_where_the_order_has_them_last(ward: Ward, direction: str) -> None:
+    """The order is not followed to its end for them; missing values and all, the page is the same."""
+    first, last = (1, 2) if direction == "+" else (2, 1)
+    rest = {
+        f"r{n:03}": {"cgm": stats({"timeInVeryHighRecords": first, "timeInTargetPercent": 0.1})} for n in range(200)
+    }
+    wanted = {
+        f"w{n:03}": {"cgm": stats({"timeInVeryHighRecords": last, "timeInTargetPercent": 0.9})} for n in range(90)
+    }
+    unknown = {
+        f"x{n:03}": {"cgm": stats({"timeInTargetPercent": 0.9, "hasTimeInVeryHighRecords": False})} for n in range(9)
+    }
+    ward.add_all(rest | wanted | unknown)
+    query = {"sort": f"{direction}timeInVeryHighRecords", "sortType": "cgm", "cgm.timeInTargetPercent": ">0.5"}
+    pages = [ward.listed({**query, "limit": 7, "offset": offset}) for offset in range(0, 105, 7)]
+    assert [name for page in pages for name in page] == [*wanted, *unknown]
+
+
+@pytest.mark.parametrize("kind_of_filter", ["beside it", "elsewhere"])
+def test_matches_without_the_value_come_last(ward: Ward, kind_of_filter: str) -> None:
+    query = {"beside it": {"cgm.totalRecords": ">1"}, "elsewhere": {"bgm.totalRecords": ">1"}}[kind_of_filter]
+    for name, figures in {"none": {}, "high": {"min": 3.5}, "low": {"min": 2.5}}.items():
+        ward.add(name, cgm=stats({"totalRecords": 5, **figures}), bgm=stats({"totalRecords": 5}))
+    ward.add("other", cgm=stats({"totalRecords": 1, "min": 3.0}), bgm=stats({"totalRecords": 1}))
+    assert ward.sorted_by("+min", **query) == ["low", "high", "none"]
+    assert ward.sorted_by("-min", **query) == ["high", "low", "none"]
