@@ -130,7 +130,7 @@ def _sqlite_pragmas(synchronous: str, busy_timeout: int, foreign_keys: bool, rea
         "journal_mode = WAL",
         f"synchronous = {synchronous}",
         f"foreign_keys = {_switch(foreign_keys)}",
-        "cache_size = -65536",
+        "cache_size = -8192",
         "mmap_size = 268435456",
         "temp_store = MEMORY",
         f"query_only = {_switch(read_only)}",

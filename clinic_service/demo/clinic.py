@@ -1,4 +1,4 @@
-"""A believable clinic to try the API on: an admin, a member, forty patients with tags, sites, permissions and grants."""
+"""A believable clinic to try the API on: an admin, a member, and forty patients with all that belongs to a patient."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
+from clinic_service.demo.patients import made_up_summaries
 from clinic_service.demo.people import Somebody, name
 from clinic_service.models import (
     Account,
@@ -25,6 +26,7 @@ from clinic_service.models import (
     Site,
     Tag,
 )
+from clinic_service.resources.summaries.repository import Change
 from clinic_service.unit_of_work import UnitOfWork, writing
 
 ADMIN = Somebody("ada0000001", "Ada Archer", "ada@harbour.example")
@@ -114,6 +116,7 @@ def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
     unit.flush()
     # The same forty in every demo.
     chance = random.Random(40)
+    summaries: list[Change] = []
     for number in range(40):
         person = PATIENT if number == 0 else _invented(number)
         patient = _patient(unit, clinic, person, number, chance)
@@ -121,6 +124,8 @@ def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
         unit.flush()
         _link(unit, patient, chance.sample(tags, chance.randrange(3)), chance.sample(sites, chance.randrange(1, 3)))
         _add_sources(unit, patient, _SOURCES[number % len(_SOURCES)])
+        summaries += made_up_summaries(patient, unit.now, chance)
+    unit.summaries.apply(summaries)
 
 
 def _invented(number: int) -> Somebody:

@@ -61,7 +61,9 @@ def make_patient(where: Surroundings, number: int, share: float, random: Random)
     sources = random.choice(_SOURCES) if random.random() < 0.6 else ()
     patient.data_sources_set = bool(sources)
     rows = [patient, *_tags(patient, where, random), *_sites(patient, where, random)]
-    return Made([*rows, *_data_sources(patient, sources, where.now)], list(_summaries(patient, where.now, random)))
+    return Made(
+        [*rows, *_data_sources(patient, sources, where.now)], list(made_up_summaries(patient, where.now, random))
+    )
 
 
 def _patient(where: Surroundings, number: int, share: float, random: Random) -> Patient:
@@ -118,7 +120,8 @@ def _data_sources(patient: Patient, sources: Iterable[tuple[str, str]], now: dat
         )
 
 
-def _summaries(patient: Patient, now: datetime, random: Random) -> Iterable[Change]:
+def made_up_summaries(patient: Patient, now: datetime, random: Random) -> Iterable[Change]:
+    """What gives the patient summaries."""
     for kind, stats in summaries(random, now).items():
         copies = copies_of(kind, stats, orjson.dumps(stats).decode())
         yield Change(patient.clinic_id, patient.id, kind, copies)

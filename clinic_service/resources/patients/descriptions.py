@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from sqlalchemy import (
@@ -151,7 +151,6 @@ class SiteOfPatient:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
 class PatientDescription:
     """A patient's row and what belongs to it; no `data_sources` at all when none were ever given.
 
@@ -159,14 +158,17 @@ class PatientDescription:
     row are attributes as well.
     """
 
-    row: Any
-    tags: list[str]
-    sites: list[SiteOfPatient]
-    summaries: dict[str, str]
-    data_sources: list[Row[Any]] | None
+    def __init__(self, row: Any, columns: Mapping[str, Any], data_sources: list[Row[Any]] | None) -> None:
+        # Copied, because handing on each attribute of each patient when it is asked for takes longer than all the rest.
+        self.__dict__.update(columns)
+        self.row, self.data_sources = row, data_sources
+        self.tags: list[str] = []
+        self.sites: list[SiteOfPatient] = []
+        self.summaries: dict[str, str] = {}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.row, name)
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def children(self) -> dict[str, Any]:
         """What belongs to the patient as a JSON document, for the record of a deletion."""
@@ -188,11 +190,35 @@ def describe(unit: Unit, patients: Sequence[Any], *, with_summaries: bool = True
     """The patients, given as rows or models, with what belongs to them, in at most two statements."""
     if not patients:
         return []
-    links = _by_patient(_asked(unit, _LINKS if with_summaries else _TAGS_AND_SITES, patients))
     # Most patients of most clinics have no source, and then there is nothing to look for.
     has_sources = any(p.data_sources_set for p in patients)
     sources = _by_patient(_asked(unit, _DATA_SOURCES, patients) if has_sources else [])
-    return [_description(p, links.get(p.id, []), sources.get(p.id, [])) for p in patients]
+    described = {
+        patient.id: PatientDescription(
+            patient, columns, sources.get(patient.id, []) if patient.data_sources_set else None
+        )
+        for patient, columns in zip(patients, _columns_of(patients), strict=True)
+    }
+    _link(described, _asked(unit, _LINKS if with_summaries else _TAGS_AND_SITES, patients))
+    return list(described.values())
+
+
+def _columns_of(patients: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+    if isinstance(patients[0], Patient):
+        return (vars(patient) for patient in patients)
+    names = patients[0]._fields
+    return (dict(zip(names, row, strict=True)) for row in patients)
+
+
+def _link(described: Mapping[str, PatientDescription], links: Iterable[Any]) -> None:
+    # In the order in which they are shown: tags as they were created, sites as they were given.
+    for kind, patient_id, link_id, text, _ in sorted(links, key=lambda link: (link[4], link[2])):
+        if kind == _TAG:
+            described[patient_id].tags.append(link_id)
+        elif kind == _SITE:
+            described[patient_id].sites.append(SiteOfPatient(link_id, text))
+        else:
+            described[patient_id].summaries[link_id] = text
 
 
 def _asked(unit: Unit, question: _Question, patients: Sequence[Any]) -> Sequence[Any]:
@@ -207,14 +233,3 @@ def _by_patient(rows: Iterable[Any]) -> dict[str, list[Any]]:
     for row in rows:
         found[row.patient_id].append(row)
     return found
-
-
-def _description(patient: Any, links: list[Any], sources: list[Any]) -> PatientDescription:
-    sites = sorted((link for link in links if link.kind == _SITE), key=lambda link: link.position)
-    return PatientDescription(
-        row=patient,
-        tags=sorted(link.id for link in links if link.kind == _TAG),
-        sites=[SiteOfPatient(site.id, site.text) for site in sites],
-        summaries={link.id: link.text for link in links if link.kind == _SUMMARY},
-        data_sources=sources if patient.data_sources_set else None,
-    )

@@ -3,9 +3,9 @@
 A page can be found in two ways. *Order first*: walk the index of the order and test each patient until the page is full;
 with n patients of whom m match, that takes about k·n/m steps to the k-th match. *Matches first*: find all matches by
 an index of one filter, look up what they are sorted by, and keep the best; that takes m steps. The number of matches
-is counted in any case, because it is part of the answer, so the cheaper way is known: matches first where m² < k·n.
+is counted in any case, because it is part of the answer, so the cheaper way is known: matches first where m² < 2·k·n.
 This is not left to the database, which estimates, and chooses the slow way just where the difference is greatest. A
-walk that finds less than can be expected is given up.
+walk that finds less than can be expected is given up, and begun again with all matches at hand.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from clinic_service.db.repository import Unit
 from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Condition, Figures, Filter, Ids
 from clinic_service.resources.patients.list_query import ListQuery
 
+# A step along the order costs so many look-ups: the entry of the index, and what is asked of the patient.
+_STEP = 2
 # So many times as many patients may be passed over as when matches are spread evenly.
 _PATIENCE = 4
 # A filter with more matches than this is no help for finding the few that fulfil all.
@@ -77,15 +79,15 @@ class _Search:
     def page(self) -> Page:
         matches = self._matches() if self._filters else None
         total, count = self._sizes(matches)
-        ids: list[str] | None = None
-        if self._offset >= count:
-            ids = []
-        elif matches is None or not self._is_matches_first(count, total):
-            ids = self._in_order(count, total)
+        return Page(self._find(matches, count, total) if self._offset < count else [], count, total)
+
+    def _find(self, matches: Ids | None, count: int, total: int) -> list[str]:
+        if matches is not None and self._is_matches_first(count, total):
+            return self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
+        ids = self._in_order(count, self._patience(count, total))
         if ids is None:
-            assert matches is not None, "without a filter nobody is passed over"
-            ids = self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
-        return Page(ids, count, total)
+            ids = self._in_order(count, None, matches)
+        return ids or []
 
     def _matches(self) -> Ids:
         one, ids = self._driver()
@@ -111,24 +113,28 @@ class _Search:
         if not self._order.is_hot:
             # In order, all of the clinic is gone through, and so it is to find what no index does.
             return 2 * count < total and (bool(self._probed) or any(one.indexed for one in self._filters))
-        return bool(self._probed) and count * count < self._reached(count) * total
+        return bool(self._probed) and count * count < _STEP * self._reached(count) * total
 
     def _reached(self, count: int) -> int:
         """How many matches stand before the end of the page."""
         return min(self._offset + self._limit, count)
 
-    def _in_order(self, count: int, total: int) -> list[str] | None:
-        """The page along the order; None when more patients had to be passed over than there is reason to.
+    def _patience(self, count: int, total: int) -> int | None:
+        """How many patients may be passed over on the way to the page; None where each is a match, or is read anyway."""
+        if not self._order.is_hot or not self._probed:
+            return None
+        return _PATIENCE * self._reached(count) * total // count + self._limit
+
+    def _in_order(self, count: int, most: int | None, matches: Ids | None = None) -> list[str] | None:
+        """The page along the order, from among `matches` if they are given; None when `most` patients hold less.
 
         Matches can be rare just where the order begins: who spends much time in range has few highs.
         """
-        is_bounded = self._order.is_hot and bool(self._probed)
-        most = _PATIENCE * self._reached(count) * total // count + self._limit
         wanted, offset = min(self._limit, count - self._offset), self._offset
         ids: list[str] = []
         for piece in self._order.pieces(self._tests):
-            holds = self._hold(piece.patient_id)
-            edge = self._scalar(piece.edge(most)) if is_bounded else None
+            holds = self._hold(piece.patient_id, matches)
+            edge = None if most is None else self._scalar(piece.edge(most))
             near = holds if edge is None else [*holds, piece.until(edge)]
             found = self._ids(piece.ids(near).limit(wanted - len(ids)).offset(offset))
             ids += found
@@ -140,7 +146,10 @@ class _Search:
             offset -= self._scalar(select(_count(piece.ids(holds).order_by(None)))) if offset and not found else offset
         return ids
 
-    def _hold(self, patient_id: ColumnElement[str]) -> list[Condition]:
+    def _hold(self, patient_id: ColumnElement[str], matches: Ids | None) -> list[Condition]:
+        if matches is not None:
+            # The text that is added is nothing, but keeps a database from looking up each match instead of walking on.
+            return [(patient_id + "").in_(matches)]
         # Along an index only so many are asked as the page needs.
         return [one.holds(patient_id, one_by_one=self._order.is_hot) for one in self._probed]
 

@@ -114,7 +114,8 @@ class PatientRepository(Repository):
         """What is shown of the clinic's patients with these ids, in the order of `ids`, in at most three statements."""
         if not ids:
             return []
-        rows = {row.id: row for row in self._uow.execute(BY_IDS, {"clinic_id": clinic_id, "ids": list(ids)})}
+        found = self._uow.execute(BY_IDS, {"clinic_id": clinic_id, "ids": list(ids)}).all()
+        rows = {row.id: row for row in found}
         return describe(self._uow, [rows[one] for one in ids], with_summaries=with_summaries)
 
     def list_for_user(self, user_id: str, limit: int, offset: int) -> list[PatientDescription]:

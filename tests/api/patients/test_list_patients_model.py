@@ -167,7 +167,10 @@ class Clinic:
         for driver in filters:
             others = [one for one in filters if one is not driver]
             for ids in (*(way.matches for way in driver.indexed), driver.matches):
-                ways.append((f"from {type(driver).__name__}", [order.sorted(narrowed(ids, others))]))
+                matches = narrowed(ids, others)
+                ways.append((f"from {type(driver).__name__}", [order.sorted(matches)]))
+                among = [piece.ids([piece.patient_id.in_(matches)]) for piece in order.pieces([])]
+                ways.append((f"along the order, among {type(driver).__name__}", among))
         if not filters:
             everybody = select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID)
             ways.append(("from everybody", [order.sorted(everybody)]))
