@@ -130,8 +130,9 @@ def _sqlite_pragmas(synchronous: str, busy_timeout: int, foreign_keys: bool, rea
         "journal_mode = WAL",
         f"synchronous = {synchronous}",
         f"foreign_keys = {_switch(foreign_keys)}",
+        # Each connection has a small cache of its own; what all of them read, they read from the system's.
         "cache_size = -8192",
-        "mmap_size = 268435456",
+        "mmap_size = 2147418112",
         "temp_store = MEMORY",
         f"query_only = {_switch(read_only)}",
     ]
