@@ -7,7 +7,7 @@ database asks for it, so the work must have no effect outside the unit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -70,12 +70,13 @@ class UnitOfWork:
 
     def insert(self, statement: Insert, *rows: Mapping[str, Any]) -> None:
         """Store `rows` by `statement`, a module constant that names its columns."""
-        self.flush()
-        if rows:
-            prepared(statement, self._engine.dialect).write(self._engine, self._raw, rows)
+        self._write(statement, rows)
 
     def change(self, statement: Update | Delete, *rows: Mapping[str, Any]) -> None:
         """Update or delete by `statement`, a module constant, with the parameters of each of `rows`."""
+        self._write(statement, rows)
+
+    def _write(self, statement: Insert | Update | Delete, rows: Sequence[Mapping[str, Any]]) -> None:
         self.flush()
         if rows:
             prepared(statement, self._engine.dialect).write(self._engine, self._raw, rows)

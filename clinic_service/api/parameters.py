@@ -6,12 +6,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from clinic_service.api.validation import Validator, Validators
-from clinic_service.clock import truncate
+from clinic_service.clock import from_wire
 from clinic_service.errors import BadRequest, Finding
 from clinic_service.specification.apis import Api
 
@@ -75,9 +75,8 @@ class Parameter:
 
     def _time(self, text: str) -> datetime:
         try:
-            return truncate(datetime.fromisoformat(text.upper()).astimezone(UTC))
-        except (ValueError, OverflowError):
-            # The format also admits what no calendar library holds, such as leap seconds.
+            return from_wire(text)
+        except ValueError:
             raise self.refusal("format") from None
 
 

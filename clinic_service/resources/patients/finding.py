@@ -17,9 +17,8 @@ from clinic_service.db.repository import Unit
 from clinic_service.models import Clinic, Clinician, Patient
 from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, describe
 from clinic_service.resources.patients.mrn import mrn_key
+from clinic_service.resources.patients.schemas import UNKNOWN_BIRTH_DATE
 
-# What stands for a date of birth that nobody knows is nobody's date of birth.
-_UNKNOWN_BIRTH_DATE = "0001-01-01"
 # So many clinics are merged in one statement. The engines take 500 parts, but compiling as many takes half a second.
 _MOST_MERGED = 64
 
@@ -54,8 +53,8 @@ class Search(NamedTuple):
     def finds_nobody(self) -> bool:
         """Whether something is asked for that no record can fulfil, whatever it holds."""
         has_no_number = self.mrn is not None and mrn_key(self.mrn) is None
-        # A clinic without a source has the empty one.
-        return has_no_number or self.birth_date in ("", _UNKNOWN_BIRTH_DATE) or self.workspace_id == ""
+        # What stands for a date of birth that nobody knows is nobody's, and a clinic without a source has the empty one.
+        return has_no_number or self.birth_date in ("", UNKNOWN_BIRTH_DATE) or self.workspace_id == ""
 
     @property
     def criteria(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from clinic_service.resources.patients.ranges import kept_ranges
 from clinic_service.serialization import Computed, StoredJson, WireEnum, WireSchema, WireTime, to_wire
 
 # Clients know it as a birth date that nobody knows.
-_UNKNOWN_BIRTH_DATE = "0001-01-01"
+UNKNOWN_BIRTH_DATE = "0001-01-01"
 _PROVIDERS = ("abbott", "dexcom", "twiist")
 
 
@@ -22,7 +22,7 @@ class BirthDate(fields.Raw):
     """A date as text. The unknown one is None in here."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
-        return None if value == _UNKNOWN_BIRTH_DATE else str(value)
+        return None if value == UNKNOWN_BIRTH_DATE else str(value)
 
 
 class GlycemicRanges(fields.Raw):
@@ -145,7 +145,7 @@ class SiteOfPatientSchema(WireSchema):
 class PatientSchema(WireSchema):
     """`patient.v1`, from a `PatientDescription`. The id on the wire is the user id; the row's own id is internal."""
 
-    when_none: ClassVar[dict[str, Any]] = {"full_name": "", "birth_date": _UNKNOWN_BIRTH_DATE, "data_sources": None}
+    when_none: ClassVar[dict[str, Any]] = {"full_name": "", "birth_date": UNKNOWN_BIRTH_DATE, "data_sources": None}
 
     id = fields.String(attribute="user_id")
     email = fields.String()
