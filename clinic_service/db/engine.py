@@ -169,6 +169,8 @@ def _postgresql_options(url: URL, timeout: int, read_only: bool) -> str:
         "max_parallel_workers_per_gather": 0,
         # The default is for disks that have to move an arm.
         "random_page_cost": 1.1,
+        # Clinics are very different in size: a plan made for the average one is slow in the largest.
+        "plan_cache_mode": "force_custom_plan",
     }
     ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
     theirs = url.query.get("options", "")
