@@ -56,7 +56,7 @@ def verify(database_url: str | None) -> None:
     found = 0
     with opened_database(load_config(database_url=database_url)) as database:
         for difference in compare(database):
-            click.echo(" ".join(difference))
+            click.echo(" ".join(filter(None, difference)))
             found += 1
     if found:
         raise click.ClickException(f"{found} differ; `clinic-service db rebuild` makes them again.")

@@ -128,6 +128,16 @@ def insert_or_update(target: type[Base] | Table, *changed: str) -> Insert:
     )
 
 
+def insert_or_add(model: type[Base], *counted: str) -> Insert:
+    """An insert that, where a row with the same primary key exists, adds to its columns `counted` instead."""
+    table = model.metadata.tables[model.__tablename__]
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={name: table.c[name] + statement.excluded[name] for name in counted},
+    )
+
+
 def insert_or_skip(model: type[Base]) -> Insert:
     """An insert that leaves rows out that exist already."""
     return insert(model.metadata.tables[model.__tablename__]).on_conflict_do_nothing()

@@ -21,10 +21,19 @@ from clinic_service.models.clinic import (
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
 from clinic_service.models.ehr_subscription import EhrSubscription
+from clinic_service.models.hot_statistics import HOT_STATISTICS
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.migration import Migration, MigrationStatus
 from clinic_service.models.outbox import OutboxEntry
-from clinic_service.models.patient import DataSource, DataSourceState, DiagnosisType, Patient, Permission, Review
+from clinic_service.models.patient import (
+    DataSource,
+    DataSourceState,
+    DiagnosisType,
+    Patient,
+    PatientCount,
+    Permission,
+    Review,
+)
 from clinic_service.models.reservation import Reservation
 from clinic_service.models.site import PatientSite, Site
 from clinic_service.models.statistics import STATISTICS
@@ -32,6 +41,7 @@ from clinic_service.models.summary import Summary, SummaryDocument
 from clinic_service.models.tag import PatientTag, Tag
 
 __all__ = [
+    "HOT_STATISTICS",
     "STATISTICS",
     "Account",
     "AccountEmail",
@@ -58,6 +68,7 @@ __all__ = [
     "MigrationStatus",
     "OutboxEntry",
     "Patient",
+    "PatientCount",
     "PatientDeletion",
     "PatientSite",
     "PatientTag",

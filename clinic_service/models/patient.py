@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, true
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from clinic_service.db.base import DERIVED, Base, Timestamps, partial_index
+from clinic_service.db.dialects import insert_or_add
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
 from clinic_service.models.clinic import Clinic
 from clinic_service.models.keys import name_key, search_text
@@ -161,6 +163,24 @@ class Patient(Timestamps, Base):
         self.review_2_clinician_id, self.review_2_time = second or (None, None)
 
 
+class PatientCount(Base):
+    """How many patients a clinic has, counted when one comes or goes because every list tells it; no row: none.
+
+    What the session adds is counted in here; who writes in another way uses `ADD_TO_COUNT`.
+    """
+
+    __tablename__ = "patient_counts"
+
+    clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
+    patients: Mapped[int]
+
+    clinic: Mapped[Clinic] = relationship(lazy="raise")
+
+
+# For parameters with the clinic's id and a number that may be negative.
+ADD_TO_COUNT = insert_or_add(PatientCount, "patients")
+
+
 def keys_of(patient: Any) -> dict[str, Any]:
     """The columns that follow from the others of `patient`, a record or a row."""
     ranges = patient.glycemic_ranges
@@ -176,6 +196,18 @@ def keys_of(patient: Any) -> dict[str, Any]:
 def _set_keys(_mapper: object, _connection: object, patient: Patient) -> None:
     for name, value in keys_of(patient).items():
         setattr(patient, name, value)
+
+
+@event.listens_for(Session, "after_flush")
+def _count_new(session: Session, _context: object) -> None:
+    new = Counter(record.clinic_id for record in session.new if isinstance(record, Patient))
+    if new:
+        session.connection().execute(ADD_TO_COUNT, counted(new))
+
+
+def counted(change: Counter[str]) -> list[dict[str, Any]]:
+    """By how much the numbers of clinics change, as parameters of `ADD_TO_COUNT`, in order of the clinics."""
+    return [{"clinic_id": clinic_id, "patients": change[clinic_id]} for clinic_id in sorted(change)]
 
 
 class DataSource(Base):

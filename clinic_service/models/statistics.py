@@ -102,7 +102,7 @@ def column_name(name: str) -> str:
 
 
 def is_hot(name: str) -> bool:
-    """Whether the figure or `Delta` of that name has an index of its own, because start pages and reports need it."""
+    """Whether start pages and reports go by the figure or `Delta` of that name, so that it has an index of its own."""
     return name in _HOT
 
 
@@ -120,17 +120,6 @@ def _columns() -> list[Column[float] | Column[bool]]:
     return columns
 
 
-def _indexes() -> list[Index]:
-    """Each serves filters, and sorts in both directions: figures that mean something first, then the others."""
-    return [_index(field, name) for field in FIELDS for name in (field.name, field.name + DELTA) if is_hot(name)]
-
-
-def _index(field: Field, name: str) -> Index:
-    column = column_name(name)
-    flag = [column_name(field.flag)] if field.flagged and name == field.name else []
-    return Index(f"ix_statistics_{column}", "clinic_id", "scope", *flag, column, "patient_id")
-
-
 # One row for each patient, type and period there are figures of.
 STATISTICS = Table(
     "statistics",
@@ -141,7 +130,6 @@ STATISTICS = Table(
     *_columns(),
     ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
     Index(None, "clinic_id", "patient_id"),
-    *_indexes(),
     # One clinic's rows of one scope then lie side by side, for questions that no index answers.
     sqlite_with_rowid=False,
 )

@@ -42,7 +42,6 @@ class Summary(Base):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
         Index(None, "summary_id"),
-        Index("ix_summaries_last_data", "clinic_id", "type", "has_last_data", "last_data", "patient_id"),
         {"sqlite_with_rowid": False},
     )
 

@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, update
 from clinic_service.cli.db import db
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
-from clinic_service.models import STATISTICS, OutboxEntry, Patient, Summary
+from clinic_service.models import HOT_STATISTICS, STATISTICS, OutboxEntry, Patient, PatientCount, Summary
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import CAROL, DAVE, Somebody
 from tests.support.rows import LONG_AGO, make_clinic, make_patient, stored, storing
@@ -157,6 +157,41 @@ def test_statistics_that_no_summary_has(run: Run, database: Database, place: Pla
     row = {"clinic_id": place.clinic_id, "patient_id": place.dave, "scope": scope, "min": 3.0}
     spoil(database, insert(STATISTICS).values(row))
     assert_found_and_repaired(run, database, before, f"{place.clinic_id} {place.dave} statistics.{scope}")
+
+
+@pytest.mark.parametrize(
+    "spoiling",
+    [
+        update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(bgm_time_in_target_percent_delta=0.001),
+        update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(cgm_last_data=LONG_AGO),
+        update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(cgm_has_last_data=None),
+        delete(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d"),
+    ],
+    ids=["value", "date", "missing flag", "missing row"],
+)
+def test_hot_statistics(run: Run, database: Database, place: Place, spoiling: Any) -> None:
+    before = everything(database)
+    spoil(database, spoiling.where(HOT_STATISTICS.c.patient_id == place.carol))
+    assert_found_and_repaired(run, database, before, f"{place.clinic_id} {place.carol} hot_statistics.7d")
+
+
+def test_hot_statistics_of_a_period_that_there_is_not(run: Run, database: Database, place: Place) -> None:
+    before = everything(database)
+    row = {"clinic_id": place.clinic_id, "patient_id": place.dave, "period": "90d", "cgm_last_data": LONG_AGO}
+    spoil(database, insert(HOT_STATISTICS).values(row))
+    assert_found_and_repaired(run, database, before, f"{place.clinic_id} {place.dave} hot_statistics.90d")
+
+
+@pytest.mark.parametrize(
+    "spoiling", [update(PatientCount).values(patients=7), delete(PatientCount)], ids=["more", "none"]
+)
+def test_numbers_of_patients(run: Run, database: Database, place: Place, spoiling: Any) -> None:
+    # One without patients has no number, and needs none.
+    with storing(database) as unit:
+        make_clinic(unit)
+    before = everything(database)
+    spoil(database, spoiling)
+    assert_found_and_repaired(run, database, before, f"{place.clinic_id} patient_counts")
 
 
 def test_a_summary_without_its_document(run: Run, database: Database, place: Place) -> None:

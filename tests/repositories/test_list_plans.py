@@ -13,13 +13,14 @@ from sqlalchemy import bindparam, insert, literal, select, update
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
 from clinic_service.db.upkeep import after_loading
-from clinic_service.models import Clinic, PatientSite, Summary
-from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_hot, scope
+from clinic_service.models import Clinic, PatientSite
+from clinic_service.models.hot_statistics import hot_column
+from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_hot
 from clinic_service.resources.patients.filters import PATIENTS
 from clinic_service.resources.patients.list_query import read_query
 from clinic_service.resources.patients.listing import FEW, Page, find_page
 from clinic_service.unit_of_work import UnitOfWork, reading
-from tests.support.crowds import make_crowd, measure_crowd, tag_crowd
+from tests.support.crowds import make_crowd, summarize_crowd, tag_crowd
 from tests.support.databases import clear
 from tests.support.plans import Step, plans
 from tests.support.rows import LONG_AGO, make_clinic, make_site, make_tag, storing
@@ -36,14 +37,13 @@ ON_PATIENTS = {
     "birthDate": "ix_patients_clinic_id_birth_date_id",
     "lastReviewed": "ix_patients_clinic_id_review_1_time_id",
 }
-LAST_DATA = "ix_summaries_last_data"
 BY_TAG = "ix_patient_tags_clinic_id_tag_id_patient_id"
 BY_SITE = "ix_patient_sites_clinic_id_site_id_patient_id"
-BY_PATIENT = "ix_statistics_clinic_id_patient_id"
+BY_PATIENT = "ix_hot_statistics_clinic_id_patient_id"
 # What a table is probed by for one patient; SQLite has no name for the first of them where the table is its key.
-PROBES = (None, "pk_patients", "sqlite_autoindex_patients_1", "pk_statistics", "pk_summaries", BY_PATIENT)
-OF_CLINIC = frozenset({"clinic_id"})
-TABLES = tuple(Base.metadata.tables)
+PROBES = (None, "pk_patients", "sqlite_autoindex_patients_1", "pk_hot_statistics", BY_PATIENT)
+# The numbers of patients are few, and read as a whole.
+TABLES = tuple(name for name in Base.metadata.tables if name != "patient_counts")
 
 
 class Large(NamedTuple):
@@ -74,10 +74,8 @@ def _filled(database: Database, unit: UnitOfWork, clinic: Clinic) -> Large:
     unit.connection.execute(changed, [{"patient": one, **_record(number)} for number, one in enumerate(ids)])
     with_data = [one for number, one in enumerate(ids) if number % 5]
     random = Random(1)
-    for kind in KINDS:
-        rows = [_summary(clinic, one, kind, number) for number, one in enumerate(with_data)]
-        unit.execute(insert(Summary), rows)
-        measure_crowd(unit, clinic, scope(kind, "14d"), {one: _figures(random) for one in with_data})
+    summaries = {kind: {one: _summary(number, random) for number, one in enumerate(with_data)} for kind in KINDS}
+    summarize_crowd(unit, clinic, "14d", summaries)
     rare_tag, tag = (make_tag(unit, clinic, name) for name in "ab")
     rare_site, site = (make_site(unit, clinic, name) for name in "ab")
     rare, most = ids[1::RARE], [one for number, one in enumerate(ids) if number % 10]
@@ -96,13 +94,12 @@ def _record(number: int) -> dict[str, Any]:
     }
 
 
-def _summary(clinic: Clinic, patient_id: str, kind: str, number: int) -> dict[str, Any]:
-    key = {"clinic_id": clinic.id, "patient_id": patient_id, "type": kind, "digest": b""}
-    return {**key, "has_last_data": number % 10 != 0, "last_data": LONG_AGO + timedelta(minutes=number)}
-
-
-def _figures(random: Random) -> dict[str, Any]:
-    made: dict[str, Any] = {"min": random.random()}
+def _summary(number: int, random: Random) -> dict[str, Any]:
+    made = {
+        "has_last_data": number % 10 != 0,
+        "last_data": LONG_AGO + timedelta(minutes=number),
+        "min": random.random(),
+    }
     for _, field, name in _HOT:
         made[column_name(name)] = random.random()
         if field.flagged and name == field.name:
@@ -110,9 +107,15 @@ def _figures(random: Random) -> dict[str, Any]:
     return made
 
 
+_COPIED = (
+    *("tags", "sites", "patients", "patient_counts", "summaries", "statistics", "hot_statistics"),
+    *("patient_tags", "patient_sites"),
+)
+
+
 def _copy(unit: UnitOfWork, clinic: Clinic, other: Clinic) -> None:
     """Give the other clinic the same of everything."""
-    for name in ("tags", "sites", "patients", "summaries", "statistics", "patient_tags", "patient_sites"):
+    for name in _COPIED:
         table = Base.metadata.tables[name]
         columns = [literal(other.id) if column.name == "clinic_id" else column for column in table.c]
         same = select(*columns).where(table.c.clinic_id == clinic.id)
@@ -139,17 +142,9 @@ def explained(large: Large, query: Mapping[str, Any]) -> list[list[Step]]:
     return found
 
 
-def of_count(plan: list[Step]) -> list[Step]:
-    """The steps that count the matches; the patients of the clinic are counted first, in an index alone."""
-    [total, *matching] = sorted(plan, key=lambda step: (step.table != "patients", step.columns != OF_CLINIC))
-    assert (total.table, total.columns) == ("patients", OF_CLINIC)
-    assert total.by is not None
-    return matching
-
-
-def on(name: str) -> str:
+def on(name: str, kind: str = "cgm") -> str:
     """The index that is meant for a sort, and for a filter of the same name."""
-    return ON_PATIENTS.get(name) or (LAST_DATA if name == "lastData" else f"ix_statistics_{column_name(name)}")
+    return ON_PATIENTS.get(name) or f"ix_hot_statistics_{hot_column(kind, name)}"
 
 
 def by(sort: str, kind: str = "cgm") -> dict[str, str]:
@@ -162,8 +157,8 @@ def by(sort: str, kind: str = "cgm") -> dict[str, str]:
 )
 def test_each_hot_sort_walks_its_index(large: Large, kind: str, name: str, direction: str) -> None:
     [sizes, *pages] = explained(large, by(direction + name, kind))
-    assert of_count(sizes) == []
-    assert [step.by for page in pages for step in page] == [on(name)] * len(pages)
+    assert sizes == []
+    assert [step.by for page in pages for step in page] == [on(name, kind)] * len(pages)
     # Missing values come first when ascending, and have a statement of their own.
     assert len(pages) <= 2
     # PostgreSQL sorts those who have equal values, of whom it reads one more group: that of one birth date.
@@ -179,35 +174,36 @@ def test_each_hot_filter_is_counted_by_its_index(large: Large, kind: str, name: 
         assert find(large, {condition: rare}).matching < 60 < 1000 < find(large, {condition: most}).matching
         for text in (rare, most):
             sizes = explained(large, {condition: text})[0]
-            [step] = of_count(sizes)
-            assert step.by == on(name), step
-            # Through the flag to the value, not along the whole scope.
-            assert column_name(name) in step.columns, step
+            [step] = sizes
+            assert step.by == on(name, kind), step
+            # Through the flag to the value, not along the whole period.
+            assert hot_column(kind, name) in step.columns, step
 
 
 @pytest.mark.parametrize(("kind", "name"), [each for each in HOT_FILTERS if each[1] != "timeInTargetPercent"])
 @pytest.mark.parametrize("sort", ["-lastData", "+fullName", "-timeInTargetPercent"])
 def test_few_matches_are_found_first_and_then_sorted(large: Large, kind: str, name: str, sort: str) -> None:
-    page = explained(large, {f"{kind}.{name}": ">0.99", **by(sort, "bgm" if kind == "cgm" else "cgm")})[-1]
+    other = "bgm" if kind == "cgm" else "cgm"
+    page = explained(large, {f"{kind}.{name}": ">0.99", **by(sort, other)})[-1]
     [matches, probe] = page
-    assert matches.by == on(name)
-    assert column_name(name) in matches.columns
+    assert matches.by == on(name, kind)
+    assert hot_column(kind, name) in matches.columns
     assert (matches.rows or 0) <= 60
-    # What they are sorted by is looked up for each; PostgreSQL may find it cheaper to read one scope of the index.
-    assert probe.by in (*PROBES, on(sort[1:])), probe
-    assert probe.columns & {"patient_id", "id", "scope", "type"}
+    # What they are sorted by is looked up for each; PostgreSQL may find it cheaper to read one period of the index.
+    assert probe.by in (*PROBES, on(sort[1:], other)), probe
+    assert probe.columns & {"patient_id", "id", "period"}
 
 
 @pytest.mark.parametrize("sort", ["-lastData", "+fullName", "-timeInTargetPercent", "+birthDate", "-lastReviewed"])
 def test_many_matches_are_met_along_the_order(large: Large, sort: str) -> None:
     [sizes, *pages] = explained(large, {"bgm.timeInVeryLowPercent": ">0.1", **by(sort)})
-    [step] = of_count(sizes)
-    assert step.by == on("timeInVeryLowPercent")
+    [step] = sizes
+    assert step.by == on("timeInVeryLowPercent", "bgm")
     # The walk has an edge, beyond which it is given up; that is found in the index alone.
     assert all(on(sort[1:]) in {step.by for step in page} for page in pages)
     walks = [page for page in pages if len(page) > 1]
     assert walks
-    assert all("statistics" in {step.table for step in page} for page in walks)
+    assert all("hot_statistics" in {step.table for step in page} for page in walks)
 
 
 @pytest.mark.parametrize("direction", "+-")
@@ -225,17 +221,17 @@ def test_one_index_serves_a_filter_and_a_sort_of_one_column(large: Large, name: 
 def test_a_window_of_last_data_is_found_by_its_index(large: Large, start: datetime) -> None:
     query = {"cgm.lastDataFrom": start, "cgm.lastDataTo": datetime(2027, 1, 1, tzinfo=UTC)}
     [sizes, *pages] = explained(large, {**query, **by("-timeInTargetPercent")})
-    [step] = of_count(sizes)
-    assert step.by == LAST_DATA
-    assert "last_data" in step.columns
+    [step] = sizes
+    assert step.by == on("lastData")
+    assert "cgm_last_data" in step.columns
     is_rare = find(large, query).matching < RARE
-    assert pages[0][0].by == (LAST_DATA if is_rare else on("timeInTargetPercent"))
+    assert pages[0][0].by == (on("lastData") if is_rare else on("timeInTargetPercent"))
 
 
 def test_reviews_are_found_by_their_index(large: Large) -> None:
     query = {"lastReviewed": LONG_AGO + timedelta(minutes=30)}
     [sizes, page] = explained(large, query)
-    assert [step.by for step in of_count(sizes)] == [on("lastReviewed")]
+    assert [step.by for step in sizes] == [on("lastReviewed")]
     assert page[0].by == on("lastReviewed")
     assert sum(step.rows or 0 for step in page) <= 30 * 3
 
@@ -245,7 +241,7 @@ def test_reviews_are_found_by_their_index(large: Large) -> None:
 def test_a_rare_tag_or_site_leads_to_its_patients(large: Large, parameter: str, index: str, sort: str) -> None:
     ids = large.tags if parameter == "tags" else large.sites
     [sizes, page] = explained(large, {parameter: [ids[0]], **by(sort)})
-    assert [step.by for step in of_count(sizes)] == [index]
+    assert [step.by for step in sizes] == [index]
     assert page[0].by == index
     assert (page[0].rows or 0) <= SIZE // RARE
 
@@ -255,7 +251,7 @@ def test_a_rare_tag_or_site_leads_to_its_patients(large: Large, parameter: str, 
 def test_a_common_tag_or_site_is_met_along_the_order(large: Large, parameter: str, index: str, sort: str) -> None:
     ids = large.tags if parameter == "tags" else large.sites
     [sizes, edge, page] = explained(large, {parameter: [ids[1]], **by(sort)})
-    assert [step.by for step in of_count(sizes)] == [index]
+    assert [step.by for step in sizes] == [index]
     assert [step.by for step in edge] == [on(sort[1:])]
     assert on(sort[1:]) in {step.by for step in page}
 
@@ -265,13 +261,13 @@ def test_of_several_filters_the_one_with_the_fewest_matches_leads(large: Large) 
     rare: list[tuple[dict[str, Any], str]] = [
         ({"sites": [large.sites[0]]}, BY_SITE),
         ({"cgm.timeInVeryLowPercent": ">0.99"}, on("timeInVeryLowPercent")),
-        ({"cgm.lastDataFrom": LONG_AGO + timedelta(minutes=1900)}, LAST_DATA),
+        ({"cgm.lastDataFrom": LONG_AGO + timedelta(minutes=1900)}, on("lastData")),
     ]
     for query, index in rare:
         [_, sizes, page] = explained(large, {**common, **query, **by("-birthDate")})
         assert index in {step.by for step in page}, page
         assert on("birthDate") not in {step.by for step in page}, page
-        assert index in {step.by for step in of_count(sizes)}
+        assert index in {step.by for step in sizes}
 
 
 def test_a_filter_that_nearly_everybody_fulfils_does_not_lead(large: Large) -> None:

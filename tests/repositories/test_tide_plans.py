@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic
-from clinic_service.models.statistics import CGM, FIELDS, column_name, is_hot
+from clinic_service.models.hot_statistics import HOT, hot_column
+from clinic_service.models.statistics import CGM, FIELDS, column_name
 from clinic_service.resources.patients.listing import FEW
 from clinic_service.resources.patients.tide import NO_DATA, TideQuery, find_tide_patients
 from clinic_service.unit_of_work import UnitOfWork, reading
-from tests.support.crowds import connect_crowd, make_crowd, measure_crowd, summarize_crowd, tag_crowd
+from tests.support.crowds import connect_crowd, make_crowd, summarize_crowd, tag_crowd
 from tests.support.databases import clear
 from tests.support.plans import Step, analyze, plans
 from tests.support.rows import make_clinic, make_tag, storing
@@ -25,9 +26,9 @@ from tests.support.tide import CUTOFF, DEFAULTS, NOW, OTHERS
 PATIENTS, TAGGED, RARE = 2800, 2700, 40
 OTHER_CLINICS, PATIENTS_ELSEWHERE = 14, 1000
 # The column that each category is sorted by.
-SORTED_BY = {name: column_name(name) for name in (*DEFAULTS, *OTHERS)} | {
-    "dropInTimeInTargetPercent": "time_in_target_percent_delta",
-    "meetingTargets": "time_in_target_percent",
+SORTED_BY = {name: hot_column(CGM, name) for name in (*DEFAULTS, *OTHERS)} | {
+    "dropInTimeInTargetPercent": "cgm_time_in_target_percent_delta",
+    "meetingTargets": "cgm_time_in_target_percent",
 }
 _HIGHS_AND_LOWS = [f"timeIn{name}Percent" for name in ("VeryLow", "AnyLow", "VeryHigh", "AnyHigh", "ExtremeHigh")]
 _FLAGS = {field.name: field.flag for field in FIELDS if field.flagged}
@@ -52,7 +53,6 @@ def large(shared_database: Database) -> Iterator[Large]:
         tag_id, ids = populate(unit, clinic, PATIENTS, TAGGED, random)
         rare = make_tag(unit, clinic, "Rare")
         tag_crowd(unit, rare, random.sample(ids, RARE))
-        measure_crowd(unit, clinic, f"{CGM}7d", {patient_id: figures(random) for patient_id in ids})
     analyze(shared_database)
     yield Large(shared_database, clinic.id, tag_id, rare.id)
     clear(shared_database)
@@ -62,15 +62,15 @@ def populate(unit: UnitOfWork, clinic: Clinic, count: int, tagged: int, random: 
     ids = make_crowd(unit, clinic, count)
     tag = make_tag(unit, clinic, "Pump")
     tag_crowd(unit, tag, ids[:tagged])
-    summarize_crowd(unit, clinic, CGM, {patient_id: newest_reading(random) for patient_id in ids})
-    measure_crowd(unit, clinic, f"{CGM}14d", {patient_id: figures(random) for patient_id in ids})
+    summarize_crowd(unit, clinic, "14d", {CGM: {one: newest_reading(random) | figures(random) for one in ids}})
     connect_crowd(unit, clinic, {patient_id: random.choice(("connected", "error")) for patient_id in ids[::5]})
     return tag.id, ids
 
 
-def newest_reading(random: Random) -> datetime | None:
+def newest_reading(random: Random) -> dict[str, Any]:
     """Nine in ten have readings since the cutoff."""
-    return CUTOFF + random.randrange(-15, 130) * timedelta(hours=2) if random.random() > 0.02 else None
+    time = CUTOFF + random.randrange(-15, 130) * timedelta(hours=2) if random.random() > 0.02 else None
+    return {"last_data": time, "has_last_data": time is not None}
 
 
 def figures(random: Random) -> dict[str, float | bool]:
@@ -91,7 +91,7 @@ def report(large: Large, query: TideQuery) -> dict[str, list[str]]:
 def steps(large: Large, query: TideQuery) -> list[Step]:
     """How the rows of tables, not of other questions, are come by, once it is known how many candidates there are."""
     _, *rest = plans(large.database, lambda: report(large, query))
-    tables = ("statistics", "patient_tags", "summaries", "data_sources", "patients")
+    tables = ("hot_statistics", "statistics", "patient_tags", "summaries", "data_sources", "patients")
     return [step for plan in rest for step in plan if step.table.startswith(tables)]
 
 
@@ -106,18 +106,16 @@ def test_rule_each_category_is_read_along_its_index(large: Large, category: str)
     assert len(report(large, query)[category]) == 100
     found = steps(large, query)
     assert_no_scan(found)
-    of_figures = [step for step in found if step.table.startswith("statistics")]
-    assert {step.by for step in of_figures} == {f"ix_statistics_{SORTED_BY[category]}"}, found
-    assert all(step.columns >= {"clinic_id", "scope"} for step in of_figures), found
+    of_figures = [step for step in found if step.table.startswith("hot_statistics")]
+    assert {step.by for step in of_figures} == {f"ix_hot_statistics_{SORTED_BY[category]}"}, found
+    assert all(step.columns >= {"clinic_id", "period"} for step in of_figures), found
     # Only as far as is needed for a hundred, in each of the two stretches of an index that begins with a flag.
     assert sum(step.rows or 0 for step in of_figures) < PATIENTS / 4, found
 
 
 @pytest.mark.parametrize("category", SORTED_BY)
 def test_the_indexes_are_those_of_hot_figures(category: str) -> None:
-    assert SORTED_BY[category] in {
-        column_name(name) for f in FIELDS for name in (f.name, f"{f.name}Delta") if is_hot(name)
-    }
+    assert SORTED_BY[category] in {hot.columns[-1] for hot in HOT}
 
 
 def test_rule_where_few_carry_the_tag_nothing_but_their_figures_is_read(large: Large) -> None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, inspect
 
 from clinic_service.db.ids import new_id
-from clinic_service.models import STATISTICS, Clinic, DataSource, DataSourceState, Patient, PatientTag, Summary, Tag
+from clinic_service.models import (
+    HOT_STATISTICS,
+    STATISTICS,
+    Clinic,
+    DataSource,
+    DataSourceState,
+    Patient,
+    PatientTag,
+    Summary,
+    Tag,
+)
 from clinic_service.models.keys import name_key
+from clinic_service.models.patient import ADD_TO_COUNT
+from clinic_service.models.statistics import scope
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.rows import LONG_AGO
 
@@ -19,6 +31,7 @@ def make_crowd(unit: UnitOfWork, clinic: Clinic, count: int) -> list[str]:
     """The ids of new patients of the clinic, in order of their creation."""
     rows = [_record(clinic, number) for number in range(count)]
     unit.execute(insert(Patient), rows)
+    unit.execute(ADD_TO_COUNT, [{"clinic_id": clinic.id, "patients": count}])
     return [row["id"] for row in rows]
 
 
@@ -45,27 +58,31 @@ def tag_crowd(unit: UnitOfWork, tag: Tag, ids: Iterable[str]) -> None:
     unit.execute(insert(PatientTag), rows)
 
 
-def summarize_crowd(unit: UnitOfWork, clinic: Clinic, kind: str, last_data: Mapping[str, datetime | None]) -> None:
-    """The rows that summaries of that type have, by patient, without their documents."""
-    rows = [
-        {
-            "clinic_id": clinic.id,
-            "patient_id": patient_id,
-            "type": kind,
-            "digest": b"",
-            "has_last_data": time is not None,
-            "last_data": time,
-        }
-        for patient_id, time in last_data.items()
+# Columns of a summary and of its statistics in one period, by patient.
+Summaries = Mapping[str, Mapping[str, Any]]
+
+
+def summarize_crowd(unit: UnitOfWork, clinic: Clinic, period: str, summaries: Mapping[str, Summaries]) -> None:
+    """All rows but the documents that the summaries, by their type, have; each has the same columns as the others."""
+    hot: dict[str, dict[str, Any]] = defaultdict(dict)
+    for kind, of_kind in summaries.items():
+        for patient_id, columns in of_kind.items():
+            named = {f"{kind}_{name}": value for name, value in columns.items()}
+            hot[patient_id] |= {name: value for name, value in named.items() if name in HOT_STATISTICS.c}
+        _store(unit, Summary, clinic, of_kind, {"type": kind, "digest": b""})
+        _store(unit, STATISTICS, clinic, of_kind, {"scope": scope(kind, period)})
+    _store(unit, HOT_STATISTICS, clinic, hot, {"period": period})
+
+
+def _store(unit: UnitOfWork, target: Any, clinic: Clinic, rows: Summaries, same: Mapping[str, Any]) -> None:
+    """What the table has of the columns of each row."""
+    known = inspect(target).c.keys() if isinstance(target, type) else target.c.keys()
+    key = {"clinic_id": clinic.id, **same}
+    made = [
+        {**key, "patient_id": patient_id, **{name: value for name, value in columns.items() if name in known}}
+        for patient_id, columns in rows.items()
     ]
-    unit.execute(insert(Summary), rows)
-
-
-def measure_crowd(unit: UnitOfWork, clinic: Clinic, scope: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
-    """The rows of statistics of that scope by patient; each has the same columns as the others."""
-    key = {"clinic_id": clinic.id, "scope": scope}
-    rows: list[dict[str, Any]] = [{**key, "patient_id": each, **of_one} for each, of_one in figures.items()]
-    unit.execute(insert(STATISTICS), rows)
+    unit.execute(insert(target), made)
 
 
 def connect_crowd(unit: UnitOfWork, clinic: Clinic, states: Mapping[str, str]) -> None:

@@ -24,6 +24,8 @@ from sqlalchemy import (
     bindparam,
     column,
     exists,
+    false,
+    func,
     literal_column,
     not_,
     select,
@@ -32,7 +34,8 @@ from sqlalchemy import table as sql_table
 
 from clinic_service.db.base import Base
 from clinic_service.db.dialects import contains
-from clinic_service.models import STATISTICS, Patient, PatientSite, PatientTag, Summary
+from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, PatientSite, PatientTag, Summary
+from clinic_service.models.hot_statistics import CARRIED, LAST_DATA, hot_column
 from clinic_service.models.keys import folded
 
 CLINIC_ID: ColumnElement[str] = bindparam("clinic_id")
@@ -43,10 +46,12 @@ _SITES = Base.metadata.tables[PatientSite.__tablename__]
 
 Ids = Select[str]
 Condition = ColumnElement[bool]
+# The column that, beside the clinic, says which rows of a table are meant.
+_PARTS = {STATISTICS: "scope", HOT_STATISTICS: "period", SUMMARIES: "type"}
 
 
 class Place(NamedTuple):
-    """A column of the rows of one scope, which an order and a filter may have in common; `part` is type or scope."""
+    """A column of the rows of one kind, which an order and a filter may have in common; `part` says of which kind."""
 
     table: Table
     part: str | None
@@ -57,11 +62,16 @@ class Place(NamedTuple):
         of_clinic = table.c.clinic_id == CLINIC_ID
         if self.part is None:
             return [of_clinic]
-        return [of_clinic, (table.c.scope if self.table is STATISTICS else table.c.type) == self.part]
+        return [of_clinic, table.c[_PARTS[self.table]] == self.part]
 
     def is_beside(self, other: Place | None) -> bool:
         """Whether `other` is a column of the same rows."""
         return other is not None and (self.table, self.part) == (other.table, other.part)
+
+    @property
+    def indexed_with(self) -> frozenset[str]:
+        """The columns that an index over this one has at hand."""
+        return frozenset((self.column, *CARRIED) if self.table is HOT_STATISTICS else (self.column,))
 
     def another(self, *columns: str) -> FromClause:
         """A second look at the table, for a subquery, that knows its key and these columns.
@@ -88,8 +98,8 @@ class Filter(ABC):
 
     # The rows it looks at, if they are of one kind: an order that goes by such rows can test it in passing.
     rows: Place | None = None
-    # The column it looks at, if it is just one.
-    place: Place | None = None
+    # What it looks at in them.
+    columns: frozenset[str] = frozenset()
 
     @property
     def indexed(self) -> Sequence[Indexed]:
@@ -114,8 +124,8 @@ class Filter(ABC):
         proof = self.proof(patient_id)
         return exists(proof.offset(0)) if one_by_one else exists(proof)
 
-    def tests(self, table: FromClause) -> list[Condition]:  # noqa: ARG002 - for filters with a place
-        """The same, asked of a row of `place`."""
+    def tests(self, table: FromClause, along: str | None = None) -> list[Condition]:  # noqa: ARG002 - for RowFilter
+        """The same, asked of each of `rows` that is met along an index over the column `along`."""
         return []
 
 
@@ -134,33 +144,56 @@ class Comparison(NamedTuple):
         return tested
 
 
+def last_data(kind: str, compare: Callable[[Any, Any], Any], time: datetime) -> Comparison:
+    """The time of the newest reading of one type."""
+    column, flag = hot_column(kind, LAST_DATA), hot_column(kind, "hasLastData")
+    return Comparison(column, compare, time, flag, is_hot=True)
+
+
+def aside(condition: Condition) -> Condition:
+    """The same in a form that no index serves, so that a database does not think of a way of its own."""
+    return func.coalesce(condition, false())
+
+
 class RowFilter(Filter):
     """Comparisons that all have to be true of one row that the patient may have, and without which nothing matches."""
 
     def __init__(self, table: Table, part: str | None, comparisons: Sequence[Comparison]) -> None:
         self._table, self._comparisons = table, comparisons
         self.rows = self._rows = Place(table, part, comparisons[0].column)
-        columns = {comparison.column for comparison in comparisons}
-        self.place = self._rows if len(columns) == 1 else None
+        self.columns = frozenset(comparison.column for comparison in comparisons)
 
     @cached_property
-    def indexed(self) -> Sequence[Indexed]:
-        return [self._found_by(comparison) for comparison in self._comparisons if comparison.is_hot]
+    def _ways(self) -> dict[str, Indexed]:
+        """How the matches are found by the index over each column that has one."""
+        return {
+            column: self._found_by(column) for column in dict.fromkeys(c.column for c in self._comparisons if c.is_hot)
+        }
 
-    def _found_by(self, comparison: Comparison) -> Indexed:
+    @property
+    def indexed(self) -> Sequence[Indexed]:
+        return list(self._ways.values())
+
+    def _found_by(self, column: str) -> Indexed:
+        alike = [comparison for comparison in self._comparisons if comparison.column == column]
         # The flag plays no part in a filter. All its values are named, because it stands before the value in the index.
-        flag = [] if comparison.flag is None else [self._table.c[comparison.flag].in_((True, False))]
-        alone = comparison.test(self._table)
-        return Indexed(self._scanned.where(*flag), select(self._patient_id).where(*self._here, *flag, alone))
+        flags = {comparison.flag for comparison in alike if comparison.flag}
+        flag = [self._table.c[name].in_((True, False)) for name in flags]
+        found = select(self._patient_id).where(*self._here, *flag)
+        alone = found.where(*(comparison.test(self._table) for comparison in alike))
+        if self._is_covered_by(column):
+            return Indexed(found.where(*self.tests(self._table, column)), alone)
+        return Indexed(alone.where(self.holds(self._patient_id)), alone)
+
+    def _is_covered_by(self, column: str) -> bool:
+        """Whether the index over that column has all columns at hand."""
+        return self.columns <= self._rows._replace(column=column).indexed_with
 
     @cached_property
     def matches(self) -> Ids:
-        # With several comparisons the rows have to be read anyway, and one pass over them beats many look-ups.
-        return self.indexed[0].matches if self.indexed and self.place else self._scanned
-
-    @cached_property
-    def _scanned(self) -> Ids:
-        return select(self._patient_id).where(*self._here, *self.tests(self._table))
+        # Where no index has all the columns the rows have to be read, and one pass over them beats many look-ups.
+        covering = (way.matches for column, way in self._ways.items() if self._is_covered_by(column))
+        return next(covering, select(self._patient_id).where(*self._here, *self.tests(self._table)))
 
     @property
     def _patient_id(self) -> ColumnElement[str]:
@@ -171,38 +204,28 @@ class RowFilter(Filter):
         return self._rows.rows(self._table)
 
     def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
-        row = self._rows.another(*(comparison.column for comparison in self._comparisons))
+        row = self._rows.another(*self.columns)
         own = self._rows.patient_id(row) == patient_id
+        # No index but that of the key is of use for one patient.
         return select(literal_column("1")).where(*self._rows.rows(row), own, *self.tests(row))
 
-    def tests(self, table: FromClause) -> list[Condition]:
-        return [comparison.test(table) for comparison in self._comparisons]
+    def tests(self, table: FromClause, along: str | None = None) -> list[Condition]:
+        tests = ((one.column, one.test(table)) for one in self._comparisons)
+        return [test if column == along else aside(test) for column, test in tests]
 
 
 class Figures(RowFilter):
-    """Comparisons with figures of one scope. A patient without a figure matches nothing that is said of it."""
+    """Comparisons with figures of one type and period. A patient without a figure matches nothing that is said of it."""
 
     def __init__(self, scope: str, comparisons: Sequence[Comparison]) -> None:
         super().__init__(STATISTICS, scope, comparisons)
 
 
-class LastData(RowFilter):
-    """The time of the newest reading of one type is not before `start`, and before `end`."""
+class HotFigures(RowFilter):
+    """As `Figures`, with hot figures and dates of one period, of either type."""
 
-    def __init__(self, kind: str, start: datetime | None, end: datetime | None) -> None:
-        bounds = ((operator.ge, start), (operator.lt, end))
-        given = [
-            Comparison("last_data", compare, time, flag="has_last_data", is_hot=True)
-            for compare, time in bounds
-            if time is not None
-        ]
-        super().__init__(SUMMARIES, kind, given)
-
-    @cached_property
-    def indexed(self) -> Sequence[Indexed]:
-        # Both bounds are found by the same index.
-        first = super().indexed[0]
-        return [Indexed(first.matches, first.matches)]
+    def __init__(self, period: str, comparisons: Sequence[Comparison]) -> None:
+        super().__init__(HOT_STATISTICS, period, comparisons)
 
 
 class LastReviewed(RowFilter):

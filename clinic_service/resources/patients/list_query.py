@@ -6,13 +6,16 @@ import operator
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 from clinic_service.errors import BadRequest, Finding
-from clinic_service.models import STATISTICS
+from clinic_service.models import HOT_STATISTICS, STATISTICS
+from clinic_service.models.hot_statistics import LAST_DATA, hot_column
 from clinic_service.models.statistics import BGM, CGM, DELTA, FIELDS, TYPES, Field, column_name, is_hot, scope
 from clinic_service.resources.patients import filters
-from clinic_service.resources.patients.filters import PATIENTS, SUMMARIES, Comparison, Filter, Place
+from clinic_service.resources.patients.filters import PATIENTS, SUMMARIES, Comparison, Filter, Place, last_data
 from clinic_service.resources.patients.orders import Order
 
 _DEFAULT_PERIOD = "14d"
@@ -21,8 +24,7 @@ _COMPARISON = re.compile(r"([<>]=?)(.+)")
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 # The names of sorts that no statistics have, and the columns they go by.
 _PATIENT_SORTS = {"fullName": "name_key", "birthDate": "birth_date", "lastReviewed": "review_1_time"}
-_DATE_SORTS = ("lastUploadDate", "lastData", "firstData", "outdatedSince")
-_HOT_DATES = ("lastData",)
+_DATE_SORTS = ("lastUploadDate", LAST_DATA, "firstData", "outdatedSince")
 
 
 class ListQuery(NamedTuple):
@@ -43,7 +45,12 @@ class _Figure(NamedTuple):
     @property
     def flag(self) -> str | None:
         # A change has no flag of its own.
-        return column_name(self.field.flag) if self.field.flagged and self.name == self.field.name else None
+        return self.field.flag if self.field.flagged and self.name == self.field.name else None
+
+    def columns(self, kind: str) -> tuple[str, str | None]:
+        """The columns of the figure and of its flag, for one type."""
+        name = partial(hot_column, kind) if is_hot(self.name) else column_name
+        return name(self.name), name(self.flag) if self.flag else None
 
 
 _FIGURES = {name: _Figure(field, name) for field in FIELDS for name in (field.name, field.name + DELTA)}
@@ -69,10 +76,6 @@ def _patient_filters(query: Mapping[str, Any]) -> Iterator[Filter]:
     if "sites" in query:
         site_ids = _ids(query["sites"])
         yield filters.AtAnySite(site_ids) if site_ids else filters.WITHOUT_SITE
-    for kind in TYPES:
-        start, end = query.get(f"{kind}.lastDataFrom"), query.get(f"{kind}.lastDataTo")
-        if start or end:
-            yield filters.LastData(kind, start, end)
     if "lastReviewed" in query:
         yield filters.LastReviewed(query["lastReviewed"])
     if query.get("omitNonStandardRanges"):
@@ -87,21 +90,33 @@ def _ids(items: list[str]) -> tuple[str, ...]:
 
 
 def _figure_filters(query: Mapping[str, Any], period: str) -> Iterator[Filter]:
-    comparisons: dict[str, list[Comparison]] = defaultdict(list)
+    hot: list[Comparison] = list(_of_last_data(query))
+    cold: dict[str, list[Comparison]] = defaultdict(list)
     for parameter, text in query.items():
         kind, _, name = parameter.partition(".")
         figure = FILTERABLE.get((kind, name))
         if figure:
-            comparisons[kind].append(_comparison(figure, text))
-    for kind, wanted in comparisons.items():
+            (hot if is_hot(name) else cold[kind]).append(_comparison(kind, figure, text))
+    if hot:
+        yield filters.HotFigures(period, hot)
+    for kind, wanted in cold.items():
         yield filters.Figures(scope(kind, period), wanted)
 
 
-def _comparison(figure: _Figure, text: str) -> Comparison:
+def _of_last_data(query: Mapping[str, Any]) -> Iterator[Comparison]:
+    """The time of the newest reading is not before the start, and before the end."""
+    for kind, (name, compare) in product(TYPES, (("lastDataFrom", operator.ge), ("lastDataTo", operator.lt))):
+        time = query.get(f"{kind}.{name}")
+        if time is not None:
+            yield last_data(kind, compare, time)
+
+
+def _comparison(kind: str, figure: _Figure, text: str) -> Comparison:
     found = _COMPARISON.fullmatch(text)
     assert found, "the spec's pattern lets nothing else through"
     symbol, number = found.groups()
-    return Comparison(column_name(figure.name), _OPERATORS[symbol], float(number), figure.flag, is_hot(figure.name))
+    column, flag = figure.columns(kind)
+    return Comparison(column, _OPERATORS[symbol], float(number), flag, is_hot(figure.name))
 
 
 def _order(query: Mapping[str, Any], period: str) -> Order:
@@ -121,14 +136,18 @@ def _order_by(name: str, kind: str, period: str, *, descending: bool) -> Order:
     if name in _PATIENT_SORTS:
         place = Place(PATIENTS, None, _PATIENT_SORTS[name])
         return Order(place, descending, is_hot=True, nullable=name != "fullName")
+    if name == LAST_DATA:
+        place = Place(HOT_STATISTICS, period, hot_column(kind, name))
+        return Order(place, descending, flag=hot_column(kind, "hasLastData"), is_hot=True)
     if name in _DATE_SORTS:
         place = Place(SUMMARIES, kind, column_name(name))
-        return Order(place, descending, flag=f"has_{place.column}", is_hot=name in _HOT_DATES)
+        return Order(place, descending, flag=f"has_{place.column}")
     figure = SORTABLE.get((kind, name))
     if figure is None:
         raise _unknown_sort()
-    place = Place(STATISTICS, scope(kind, period), column_name(name))
-    return Order(place, descending, flag=figure.flag, is_hot=is_hot(name))
+    column, flag = figure.columns(kind)
+    table, part = (HOT_STATISTICS, period) if is_hot(name) else (STATISTICS, scope(kind, period))
+    return Order(Place(table, part, column), descending, flag, is_hot=is_hot(name))
 
 
 def _unknown_sort() -> BadRequest:

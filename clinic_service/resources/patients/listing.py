@@ -1,11 +1,12 @@
 """One page of a clinic's patients, found at a cost that does not grow with the clinic.
 
-A page can be found in two ways. *Order first*: walk the index of the order and test each patient until the page is full;
-with n patients of whom m match, that takes about k·n/m steps to the k-th match. *Matches first*: find all matches by
-an index of one filter, look up what they are sorted by, and keep the best; that takes m steps. The number of matches
-is counted in any case, because it is part of the answer, so the cheaper way is known: matches first where m² < 2·k·n.
-This is not left to the database, which estimates, and chooses the slow way just where the difference is greatest. A
-walk that finds less than can be expected is given up, and begun again with all matches at hand.
+A page can be found in three ways. *Order first*: walk the index of the order and test each patient until the page is
+full; with n patients of whom m match, that takes about k·n/m steps to the k-th match. *Matches first*: find all matches by
+an index of one filter, look up what they are sorted by, and keep the best; that takes m look-ups. *Matches at hand*: find
+all matches without looking anything up, and walk the order to meet them. The number of matches is counted in any case,
+because it is part of the answer, so the cheapest way is known. This is not left to the database, which estimates, and
+chooses the slow way just where the difference is greatest. A walk that finds less than can be expected is given up, and
+begun again with all matches at hand.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select, true
 
 from clinic_service.db.repository import Unit
-from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Condition, Figures, Filter, Ids
+from clinic_service.models import PatientCount
+from clinic_service.resources.patients.filters import CLINIC_ID, Condition, Figures, Filter, HotFigures, Ids
 from clinic_service.resources.patients.list_query import ListQuery
+from clinic_service.resources.patients.orders import Piece
 
-# A step along the order costs so many look-ups: the entry of the index, and what is asked of the patient.
-_STEP = 2
+# What it costs to take the next entry of an index, where to look a patient up costs 1: on its own, when each patient has
+# to be looked up to be tested, and when all matches are at hand; and to take a match to hand.
+_STEP, _STEP_AND_LOOK, _STEP_AND_COMPARE, _AT_HAND = 0.06, 2.0, 0.15, 0.25
 # So many times as many patients may be passed over as when matches are spread evenly.
-_PATIENCE = 4
+_PATIENCE = 2
+_MATCHES_FIRST, _ORDER_FIRST, _MATCHES_AT_HAND = "matches first", "order first", "matches at hand"
 # A filter with more matches than this is no help for finding the few that fulfil all.
 FEW = 2000
 
@@ -67,14 +72,14 @@ class _Search:
         self._filters, self._order, self._limit, self._offset = query
         passed = [one for one in self._filters if self._is_met_in_passing(one)]
         self._probed = [one for one in self._filters if one not in passed]
-        self._tests = [test for one in passed for test in one.tests(self._order.place.table)]
+        place = self._order.place
+        self._tests = [test for one in passed for test in one.tests(place.table, place.column)]
 
     def _is_met_in_passing(self, one: Filter) -> bool:
-        """Whether the rows that the order goes by tell it without any look-up."""
-        if self._order.is_hot:
-            # A filter on the very column only cuts a stretch out of the index.
-            return one.place == self._order.place
-        return self._order.place.is_beside(one.rows)
+        """Whether it is known without a look-up of each patient along the order."""
+        if not self._order.place.is_beside(one.rows):
+            return False
+        return not self._order.is_hot or one.columns <= self._order.place.indexed_with
 
     def page(self) -> Page:
         matches = self._matches() if self._filters else None
@@ -82,12 +87,31 @@ class _Search:
         return Page(self._find(matches, count, total) if self._offset < count else [], count, total)
 
     def _find(self, matches: Ids | None, count: int, total: int) -> list[str]:
-        if matches is not None and self._is_matches_first(count, total):
+        if matches is None:
+            return self._in_order(count, total) or []
+        ways = self._ways(count, total)
+        way = min(ways, key=lambda way: ways[way])
+        if way == _MATCHES_FIRST:
             return self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
-        ids = self._in_order(count, self._patience(count, total))
-        if ids is None:
-            ids = self._in_order(count, None, matches)
-        return ids or []
+        ids = None if way == _MATCHES_AT_HAND else self._in_order(count, total, most=self._patience(count, total))
+        return (self._in_order(count, total, matches=matches) if ids is None else ids) or []
+
+    def _ways(self, count: int, total: int) -> dict[str, float]:
+        """What the ways that can be gone cost."""
+        if not self._order.is_hot:
+            return self._ways_without_index(count, total)
+        # How far it is along the order if matches are spread evenly.
+        walk = min(self._offset + self._limit, count) * total / count
+        if not self._probed:
+            return {_MATCHES_FIRST: count, _ORDER_FIRST: walk * _STEP}
+        at_hand = count * _AT_HAND + walk * _STEP_AND_COMPARE
+        return {_MATCHES_FIRST: count, _ORDER_FIRST: walk * _STEP_AND_LOOK, _MATCHES_AT_HAND: at_hand}
+
+    def _ways_without_index(self, count: int, total: int) -> dict[str, float]:
+        # In order, all of the clinic is gone through, and so it is to find what no index does.
+        if self._probed or any(one.indexed for one in self._filters):
+            return {_MATCHES_FIRST: 2 * count, _ORDER_FIRST: total}
+        return {_ORDER_FIRST: total}
 
     def _matches(self) -> Ids:
         one, ids = self._driver()
@@ -99,8 +123,8 @@ class _Search:
         found = None if is_obvious else fewest(self._unit, self._clinic_id, self._filters)
         if found:
             return found
-        # Figures of one scope are tested in one pass; whatever else there is costs a look-up for each patient.
-        first = next((one for one in self._filters if isinstance(one, Figures)), self._filters[0])
+        # Figures are tested in one pass; whatever else there is costs a look-up for each patient.
+        first = next((one for one in self._filters if isinstance(one, Figures | HotFigures)), self._filters[0])
         return first, first.matches
 
     def _sizes(self, matches: Ids | None) -> tuple[int, int]:
@@ -109,31 +133,28 @@ class _Search:
         sizes = self._unit.execute(select(*counts), self._parameters).one()
         return sizes[0], sizes[-1]
 
-    def _is_matches_first(self, count: int, total: int) -> bool:
-        if not self._order.is_hot:
-            # In order, all of the clinic is gone through, and so it is to find what no index does.
-            return 2 * count < total and (bool(self._probed) or any(one.indexed for one in self._filters))
-        return bool(self._probed) and count * count < _STEP * self._reached(count) * total
-
-    def _reached(self, count: int) -> int:
-        """How many matches stand before the end of the page."""
-        return min(self._offset + self._limit, count)
-
     def _patience(self, count: int, total: int) -> int | None:
-        """How many patients may be passed over on the way to the page; None where each is a match, or is read anyway."""
+        """How many patients may be passed over on the way to the page; None where none is looked up."""
         if not self._order.is_hot or not self._probed:
             return None
-        return _PATIENCE * self._reached(count) * total // count + self._limit
+        return int(_PATIENCE * min(self._offset + self._limit, count) * total / count) + self._limit
 
-    def _in_order(self, count: int, most: int | None, matches: Ids | None = None) -> list[str] | None:
+    def _in_order(
+        self, count: int, total: int, *, most: int | None = None, matches: Ids | None = None
+    ) -> list[str] | None:
         """The page along the order, from among `matches` if they are given; None when `most` patients hold less.
 
         Matches can be rare just where the order begins: who spends much time in range has few highs.
         """
         wanted, offset = min(self._limit, count - self._offset), self._offset
         ids: list[str] = []
-        for piece in self._order.pieces(self._tests):
+        pieces = list(self._order.pieces(self._tests, at_hand=matches is not None))
+        for piece in pieces:
             holds = self._hold(piece.patient_id, matches)
+            passed = self._passed(piece, holds, offset, count / total) if offset and piece is not pieces[-1] else None
+            if passed is not None:
+                offset -= passed
+                continue
             edge = None if most is None else self._scalar(piece.edge(most))
             near = holds if edge is None else [*holds, piece.until(edge)]
             found = self._ids(piece.ids(near).limit(wanted - len(ids)).offset(offset))
@@ -143,13 +164,26 @@ class _Search:
             if edge is not None:
                 return None
             # All of the piece stands before the page, or the page goes on behind it.
-            offset -= self._scalar(select(_count(piece.ids(holds).order_by(None)))) if offset and not found else offset
+            offset -= self._size(piece, holds) if offset and not found else offset
         return ids
+
+    def _passed(self, piece: Piece, holds: list[Condition], offset: int, share: float) -> int | None:
+        """How many matches the piece has if they do not reach as far as the page; None if they do, or are likely to."""
+        size = self._size(piece)
+        if size * share > offset:
+            return None
+        passed = self._size(piece, holds) if size and holds else size
+        return passed if passed <= offset else None
+
+    def _size(self, piece: Piece, conditions: Sequence[Condition] = ()) -> int:
+        """How many patients are in the piece for whom `conditions` hold."""
+        size: int = self._scalar(select(_count(piece.ids(conditions).order_by(None))))
+        return size
 
     def _hold(self, patient_id: ColumnElement[str], matches: Ids | None) -> list[Condition]:
         if matches is not None:
-            # The text that is added is nothing, but keeps a database from looking up each match instead of walking on.
-            return [(patient_id + "").in_(matches)]
+            # Said in this way, no database looks up each of the matches instead of taking them to hand and walking on.
+            return [patient_id.in_(matches).is_(true())]
         # Along an index only so many are asked as the page needs.
         return [one.holds(patient_id, one_by_one=self._order.is_hot) for one in self._probed]
 
@@ -168,4 +202,8 @@ def _count(ids: Ids) -> ScalarSelect[int]:
     return select(func.count()).select_from(ids.subquery()).scalar_subquery()
 
 
-_TOTAL = _count(select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID))
+_TOTAL = (
+    select(func.coalesce(func.max(PatientCount.patients), 0))
+    .where(PatientCount.clinic_id == CLINIC_ID)
+    .scalar_subquery()
+)

@@ -58,8 +58,11 @@ class Order:
     is_hot: bool = False
     nullable: bool = True
 
-    def pieces(self, tests: Sequence[Condition]) -> Iterator[Piece]:
-        """All patients in this order for whom `tests` hold, which are asked of the rows they are sorted by."""
+    def pieces(self, tests: Sequence[Condition], *, at_hand: bool = False) -> Iterator[Piece]:
+        """All patients in this order for whom `tests` hold, which are asked of the rows they are sorted by.
+
+        `at_hand`: most of the way will be gone, so that it is worth while to find out about all patients at once.
+        """
         table = self.place.table
         patient_id = self.place.patient_id(table)
         rows = [*self.place.rows(table), *tests]
@@ -70,7 +73,7 @@ class Order:
         if self._covers_all:
             return
         # Whoever passes a test has a row, though perhaps no value in it.
-        yield Piece(patient_id, [*rows, not_(self._is_ranked(table))], [], patient_id) if tests else self._rest()
+        yield Piece(patient_id, [*rows, not_(self._is_ranked(table))], [], patient_id) if tests else self._rest(at_hand)
 
     def sorted(self, matches: Ids) -> Ids:
         """Those of `matches`, who are few enough to be looked up one by one, in this order."""
@@ -129,9 +132,11 @@ class Order:
         flag = self.place.table.c[self.flag]
         return [[flag == true()], [flag == false()]]
 
-    def _rest(self) -> Piece:
+    def _rest(self, at_hand: bool) -> Piece:
         """Those who have no value, and no row that says so."""
         row = self._another_row()
-        own = row.c.patient_id == PATIENTS.c.id
-        is_ranked = exists().where(*self.place.rows(row), own, self._is_ranked(row))
-        return Piece(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, not_(is_ranked)], [], PATIENTS.c.id)
+        ranked = [*self.place.rows(row), self._is_ranked(row)]
+        is_ranked: Condition = exists().where(*ranked, row.c.patient_id == PATIENTS.c.id)
+        if at_hand:
+            is_ranked = PATIENTS.c.id.in_(select(row.c.patient_id).where(*ranked))
+        return Piece(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, is_ranked.is_(false())], [], PATIENTS.c.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
 from clinic_service.gateways.accounts import Account, Profile
 from clinic_service.models import Clinic, Patient, PatientDeletion, PatientSite, PatientTag, Site, Tag
+from clinic_service.models.patient import ADD_TO_COUNT, counted
 from clinic_service.outbox.events import PatientAdded, PatientRemoved
 from clinic_service.outbox.store import Outbox
 from clinic_service.resources.patients import counts
@@ -284,6 +286,8 @@ class PatientRepository(Repository):
         self._uow.execute(_ADD_DELETIONS, records)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(_REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
+        gone = Counter(patient.clinic_id for patient in patients)
+        self._uow.execute(ADD_TO_COUNT, counted(Counter({clinic_id: -number for clinic_id, number in gone.items()})))
         for patient in patients:
             self._uow.session.expunge(patient)
         removed = (PatientRemoved(p.clinic_id, p.user_id, p.is_custodial and not ends_custody) for p in patients)

@@ -13,20 +13,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, exists, false, func, or_, select, union_all
+from sqlalchemy import and_, exists, or_, select, union_all
 
 from clinic_service.db.repository import Unit
-from clinic_service.models import STATISTICS, DataSource, DataSourceState
-from clinic_service.models.statistics import CGM, DELTA, FIELDS, column_name, scope
+from clinic_service.models import HOT_STATISTICS, DataSource, DataSourceState
+from clinic_service.models.hot_statistics import HOT, hot_column
+from clinic_service.models.statistics import CGM, DELTA
 from clinic_service.resources.patients.filters import (
     CLINIC_ID,
     SUMMARIES,
     Comparison,
     Condition,
     Filter,
-    LastData,
+    HotFigures,
     Place,
     Tagged,
+    aside,
+    last_data,
 )
 from clinic_service.resources.patients.listing import FEW, fewest, narrowed
 
@@ -35,7 +38,7 @@ _MOST, _MOST_WITHOUT_DATA = 100, 50
 # Data that is not older counts as present, whatever the state of its source.
 _PRESENT = timedelta(hours=8)
 _DEXCOM = "dexcom"
-_FLAGS = {field.name: column_name(field.flag) for field in FIELDS if field.flagged}
+_FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
 
 
 class TideQuery(NamedTuple):
@@ -71,12 +74,11 @@ class Category:
         )
 
     def conditions(self) -> list[Condition]:
-        """The same, asked of a row of the statistics."""
-        table = STATISTICS.c
+        """The same, asked of a row of the hot statistics."""
+        table = HOT_STATISTICS.c
         first, *needs = [need.compare(table[need.column], need.value) for need in self.needs]
         holds = [or_(table[one.column].is_(None), ~one.compare(table[one.column], one.value)) for one in self.forbids]
-        # In a form that no index serves, so that none but the one it is sorted by is thought of.
-        return [first, func.coalesce(and_(*needs, *holds), false())] if needs or holds else [first]
+        return [first, aside(and_(*needs, *holds))] if needs or holds else [first]
 
 
 def _is_true(comparison: Comparison, figures: Any) -> bool:
@@ -85,7 +87,7 @@ def _is_true(comparison: Comparison, figures: Any) -> bool:
 
 
 def _when(name: str, compare: Callable[[Any, Any], Any], value: float) -> Comparison:
-    return Comparison(column_name(name), compare, value, _FLAGS.get(name), is_hot=True)
+    return Comparison(hot_column(CGM, name), compare, value, _FLAGS.get(name), is_hot=True)
 
 
 _VERY_LOW = _when("timeInVeryLowPercent", operator.gt, 0.01)
@@ -132,8 +134,9 @@ class _Report:
     def __init__(self, unit: Unit, clinic_id: str, query: TideQuery, few: int) -> None:
         self._unit, self._clinic_id, self._query, self._few = unit, clinic_id, query, few
         self._tagged: list[Filter] = [Tagged(tag_id) for tag_id in dict.fromkeys(query.tag_ids)]
-        self._filters = [*self._tagged, LastData(CGM, query.cutoff, None)]
-        self._rows = Place(STATISTICS, scope(CGM, query.period), "")
+        self._has_data = HotFigures(query.period, [last_data(CGM, operator.ge, query.cutoff)])
+        self._filters = [*self._tagged, self._has_data]
+        self._rows = Place(HOT_STATISTICS, query.period, "")
 
     def categories(self) -> dict[str, list[str]]:
         """Each category with those of its patients whom none before it has claimed."""
@@ -160,16 +163,17 @@ class _Report:
 
     def _along_index(self, category: Category) -> list[str]:
         """The first of the category, as many as a report can hold: enough, however many are claimed already."""
-        value, patient_id = STATISTICS.c[category.by], STATISTICS.c.patient_id
+        value, patient_id = HOT_STATISTICS.c[category.by], HOT_STATISTICS.c.patient_id
         by_value = value.desc() if category.descending else value.asc()
         members = select(patient_id, value.label("value")).where(
-            *self._rows.rows(STATISTICS),
+            *self._rows.rows(HOT_STATISTICS),
             *category.conditions(),
-            *(one.holds(patient_id, one_by_one=True) for one in self._filters),
+            *self._has_data.tests(HOT_STATISTICS, category.by),
+            *(one.holds(patient_id, one_by_one=True) for one in self._tagged),
         )
         # In an index with a flag the values are in order only as long as the flag is the same.
         flag = category.needs[0].flag
-        stretches = [members.where(STATISTICS.c[flag] == on) for on in (True, False)] if flag else [members]
+        stretches = [members.where(HOT_STATISTICS.c[flag] == on) for on in (True, False)] if flag else [members]
         limited = [select(s.order_by(by_value, patient_id).limit(_MOST).subquery()) for s in stretches]
         merged = union_all(*limited).subquery()
         by_value = merged.c.value.desc() if category.descending else merged.c.value.asc()

@@ -5,7 +5,7 @@ One rule for all: those who write summaries and those who make the copies again 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -16,6 +16,7 @@ import orjson
 from clinic_service import clock
 from clinic_service.errors import BadRequest, Finding
 from clinic_service.models import STATISTICS
+from clinic_service.models.hot_statistics import HOT, hot_column
 from clinic_service.models.statistics import DELTA, FIELDS, PERIODS, TYPES, column_name, scope
 
 _FLAGS = ("hasFirstData", "hasLastData", "hasLastUploadDate", "hasOutdatedSince")
@@ -31,6 +32,12 @@ _FIGURES = {
 }
 _FIGURE_FLAGS = {kind: [(column_name(f.flag), f.flag) for f in FIELDS if kind in f.flagged] for kind in TYPES}
 SCOPES = {kind: tuple(scope(kind, period) for period in PERIODS) for kind in TYPES}
+_NOTHING_HOT: dict[str, Any] = {column: None for hot in HOT for column in hot.columns}
+# The hot columns of each type, and the columns of its summary or statistics that they repeat.
+_HOT = {
+    kind: [(hot_column(kind, n), column_name(n)) for hot in HOT if hot.kind == kind for n in hot.names]
+    for kind in TYPES
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,15 @@ class Copies:
     text: str
     summary: Mapping[str, Any]
     statistics: Mapping[str, Mapping[str, Any]]
+
+
+def hot_row(summaries: Iterable[Copies], period: str) -> dict[str, Any]:
+    """The columns of the row of `hot_statistics` that somebody with these summaries has for the period, but its key."""
+    row = dict(_NOTHING_HOT)
+    for copies in summaries:
+        known = {**copies.summary, **copies.statistics.get(scope(copies.kind, period), _NO_FIGURES)}
+        row.update((column, known[source]) for column, source in _HOT[copies.kind])
+    return row
 
 
 def given_summaries(body: Mapping[str, Any] | None) -> dict[str, Copies | None]:

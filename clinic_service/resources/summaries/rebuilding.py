@@ -1,27 +1,28 @@
 """What is stored twice so that lists are fast, compared with what it was copied from, and copied again.
 
-These are the keys of patients, the rows of summaries and their statistics. Patients are gone through in batches, each
-looked at without a lock first; only one with differences is looked at again, and repaired, in a transaction of its own
-that holds the locks of those who write summaries.
+These are the keys of patients, the rows of summaries and their statistics, hot or not, and the numbers of patients.
+Patients are gone through in batches, each looked at without a lock first; only one with differences is looked at again,
+and repaired, in a transaction of its own that holds the locks of those who write summaries.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Select, Table, and_, bindparam, inspect, select, tuple_, update
+from sqlalchemy import Select, Table, and_, bindparam, delete, func, inspect, select, tuple_, update
 
 from clinic_service.db.engine import Database
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import ObjectId
-from clinic_service.models import STATISTICS, Patient, Summary, SummaryDocument
-from clinic_service.models.patient import keys_of
-from clinic_service.models.statistics import TYPES
-from clinic_service.resources.summaries.documents import Copies, copies_of
+from clinic_service.models import HOT_STATISTICS, STATISTICS, Clinic, Patient, PatientCount, Summary, SummaryDocument
+from clinic_service.models.patient import ADD_TO_COUNT, counted, keys_of
+from clinic_service.models.statistics import PERIODS, TYPES
+from clinic_service.resources.summaries.documents import Copies, copies_of, hot_row
 from clinic_service.resources.summaries.repository import REMOVE_STATISTICS, Change, SummaryRepository
 from clinic_service.unit_of_work import UnitOfWork, run
 
@@ -64,6 +65,12 @@ def _of_patients(table: Table) -> Select[*tuple[Any, ...]]:
 _SUMMARIES = _of_patients(inspect(Summary).local_table)  # type: ignore[arg-type]
 _DOCUMENTS = _of_patients(inspect(SummaryDocument).local_table)  # type: ignore[arg-type]
 _STATISTICS = _of_patients(STATISTICS)
+_HOT_STATISTICS = _of_patients(HOT_STATISTICS)
+_REMOVE_HOT = delete(HOT_STATISTICS).where(
+    HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
+    HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
+    HOT_STATISTICS.c.period == bindparam("of_period"),
+)
 _SET_KEYS = (
     update(Patient)
     .where(and_(Patient.clinic_id == bindparam("of_clinic"), Patient.id == bindparam("of_patient")))
@@ -71,21 +78,35 @@ _SET_KEYS = (
 )
 
 
+_OF_CLINIC = select(func.count()).select_from(Patient).where(Patient.clinic_id == Clinic.id).scalar_subquery()
+_COUNTS = (
+    select(Clinic.id, _OF_CLINIC.label("number"), func.coalesce(PatientCount.patients, 0).label("told"))
+    .outerjoin(PatientCount, PatientCount.clinic_id == Clinic.id)
+    .order_by(Clinic.id)
+)
+_LOCK_COUNT = select(PatientCount.patients).where(PatientCount.clinic_id == bindparam("clinic_id")).with_for_update()
+_COUNT = select(func.count()).select_from(Patient).where(Patient.clinic_id == bindparam("clinic_id"))
+
+
 class Difference(NamedTuple):
-    """What is not as it should be: a column of `patients`, a row of `summaries` or a row of `statistics`."""
+    """What is not as it should be: a column of `patients`, or a row of `summaries`, `statistics` or `hot_statistics`.
+
+    Without a patient it is the row of `patient_counts`.
+    """
 
     clinic_id: str
-    patient_id: str
+    patient_id: str | None
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """One patient: the row, and by type or scope what is stored and, in `copies`, what should be."""
+    """One patient: the row, and by type, scope or period what is stored and, in `copies`, what should be."""
 
     row: Any
     summaries: Mapping[str, Mapping[str, Any]]
     statistics: Mapping[str, Mapping[str, Any]]
+    hot: Mapping[str, Mapping[str, Any]]
     copies: Mapping[str, Copies]
 
     @property
@@ -106,11 +127,17 @@ class _Subject:
         wanted = {scope: row for copies in self.copies.values() for scope, row in copies.statistics.items()}
         return _different(self.statistics, wanted)
 
+    @property
+    def wrong_periods(self) -> list[str]:
+        wanted = {period: hot_row(self.copies.values(), period) for period in PERIODS} if self.copies else {}
+        return _different(self.hot, wanted)
+
     def differences(self) -> Iterator[Difference]:
         for table, names in (
             ("patients", self.wrong_keys),
             ("summaries", self.wrong_types),
             ("statistics", self.wrong_scopes),
+            ("hot_statistics", self.wrong_periods),
         ):
             yield from (Difference(self.row.clinic_id, self.row.id, f"{table}.{name}") for name in names)
 
@@ -146,8 +173,9 @@ class _Rebuilding(Repository):
         keys = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
         summaries = _by_patient(self._uow.execute(_SUMMARIES, keys), "type")
         statistics = _by_patient(self._uow.execute(_STATISTICS, keys), "scope")
+        hot = _by_patient(self._uow.execute(_HOT_STATISTICS, keys), "period")
         documents = _by_patient(self._uow.execute(_DOCUMENTS, keys), "type")
-        return [_Subject(p, summaries[p.id], statistics[p.id], _copies(documents[p.id])) for p in patients]
+        return [_Subject(p, summaries[p.id], statistics[p.id], hot[p.id], _copies(documents[p.id])) for p in patients]
 
     def _repair(self, subjects: Iterable[_Subject]) -> None:
         wrong = [subject for subject in subjects if any(subject.differences())]
@@ -155,11 +183,14 @@ class _Rebuilding(Repository):
         # Some may belong to no type and no period that there is.
         strays = ({**s.where, "of_scope": scope} for s in wrong for scope in s.wrong_scopes)
         self._uow.change(REMOVE_STATISTICS, *strays)
+        self._uow.change(_REMOVE_HOT, *({**s.where, "of_period": period} for s in wrong for period in s.wrong_periods))
         SummaryRepository(self._uow).apply([change for s in wrong for change in _changes(s)])
 
 
 def _changes(subject: _Subject) -> Iterator[Change]:
-    for kind in sorted({*subject.wrong_types, *(kind for kind in TYPES if _has(subject.wrong_scopes, kind))}):
+    wrong = {*subject.wrong_types, *(kind for kind in TYPES if _has(subject.wrong_scopes, kind))}
+    # A row of hot statistics is made of all types that there are.
+    for kind in sorted(wrong | subject.copies.keys() if subject.wrong_periods else wrong):
         yield Change(subject.row.clinic_id, subject.row.id, kind, subject.copies.get(kind))
 
 
@@ -187,12 +218,28 @@ def _batch(subjects: Sequence[_Subject]) -> _Batch:
 
 
 def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]:
-    """All differences, in order of clinics and patients; each has been repaired when it is told, if `repair`."""
+    """All differences, in order of clinics and patients; each has been repaired when it is told, if `repair`.
+
+    The numbers of patients come last.
+    """
     after: tuple[str, str] | None = _START
     while after:
         batch = _compare_batch(database, after, repair)
         yield from batch.differences
         after = batch.last
+    numbers = run(database, lambda uow: uow.execute(_COUNTS).all(), writes=False)
+    for clinic in (clinic for clinic in numbers if clinic.number != clinic.told):
+        if run(database, partial(_recount, clinic_id=clinic.id, repair=repair), writes=True):
+            yield Difference(clinic.id, None, "patient_counts")
+
+
+def _recount(uow: UnitOfWork, clinic_id: str, *, repair: bool) -> bool:
+    """Whether the clinic's number of patients is wrong, while nobody can come or go."""
+    told = uow.execute(_LOCK_COUNT, {"clinic_id": clinic_id}).scalar() or 0
+    number = uow.execute(_COUNT, {"clinic_id": clinic_id}).scalar_one()
+    if number != told and repair:
+        uow.execute(ADD_TO_COUNT, counted(Counter({clinic_id: number - told})))
+    return bool(number != told)
 
 
 def _compare_batch(database: Database, after: tuple[str, str], repair: bool) -> _Batch:

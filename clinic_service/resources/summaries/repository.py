@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import Insert, and_, bindparam, delete, exists, not_, select, update
 
 from clinic_service.db.dialects import insert_or_update, moved_on
 from clinic_service.db.repository import Repository
-from clinic_service.models import STATISTICS, Patient, Summary, SummaryDocument
-from clinic_service.resources.summaries.documents import SCOPES, Copies
+from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, Summary, SummaryDocument
+from clinic_service.models.hot_statistics import HOT
+from clinic_service.models.statistics import BGM, CGM, PERIODS, TYPES
+from clinic_service.resources.summaries.documents import SCOPES, Copies, hot_row
 
 # So many changes at a time keep the rows of a user who is a patient of very many clinics from filling the memory.
 _BATCH = 200
@@ -45,6 +49,12 @@ _LOCK_BY_ID = (
 _PUT_SUMMARY = insert_or_update(Summary)
 _PUT_DOCUMENT = insert_or_update(SummaryDocument)
 _PUT_STATISTICS = insert_or_update(STATISTICS)
+_HOT_COLUMNS = {kind: [column for hot in HOT if hot.kind == kind for column in hot.columns] for kind in TYPES}
+# In one statement for both types where both change, because each writes to all indexes.
+_PUT_HOT: dict[tuple[str, ...], Insert] = {
+    kinds: insert_or_update(HOT_STATISTICS, *(column for kind in kinds for column in _HOT_COLUMNS[kind]))
+    for kinds in ((BGM,), (CGM,), (BGM, CGM))
+}
 # The document goes with it.
 _REMOVE_SUMMARY = delete(Summary).where(
     Summary.clinic_id == bindparam("of_clinic"),
@@ -55,6 +65,16 @@ REMOVE_STATISTICS = delete(STATISTICS).where(
     STATISTICS.c.clinic_id == bindparam("of_clinic"),
     STATISTICS.c.patient_id == bindparam("of_patient"),
     STATISTICS.c.scope == bindparam("of_scope"),
+)
+# Where there is no summary any more.
+_REMOVE_HOT = delete(HOT_STATISTICS).where(
+    HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
+    HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
+    not_(
+        exists().where(
+            Summary.clinic_id == HOT_STATISTICS.c.clinic_id, Summary.patient_id == HOT_STATISTICS.c.patient_id
+        )
+    ),
 )
 _MOVE_ON = (
     update(Patient)
@@ -105,7 +125,7 @@ class SummaryRepository(Repository):
         return self._uow.rows(_LOCK_BY_ID, {"summary_id": summary_id})
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Store or remove summaries, in at most five statements for each 200 of them.
+        """Store or remove summaries, in at most nine statements for each 200 of them.
 
         They come in order of their keys, as everybody changes several, so that nobody waits for each other.
         """
@@ -121,6 +141,9 @@ class SummaryRepository(Repository):
         self._uow.change(REMOVE_STATISTICS, *(row for change in changes for row in _vanished(change)))
         gone = [change for change in changes if not change.copies]
         self._uow.change(_REMOVE_SUMMARY, *({**change.where, "of_type": change.kind} for change in gone))
+        for kinds, rows in _hot_rows(changes).items():
+            self._uow.insert(_PUT_HOT[kinds], *rows)
+        self._uow.change(_REMOVE_HOT, *(change.where for change in gone))
 
     def move_on(self, patients: Iterable[Any]) -> None:
         """Record that the patients changed now. The time always moves on, even when the clock does not."""
@@ -130,6 +153,17 @@ class SummaryRepository(Repository):
 
 def _statistics(change: Change, copies: Copies) -> Iterable[dict[str, Any]]:
     return ({**change.key, "scope": scope, **figures} for scope, figures in copies.statistics.items())
+
+
+def _hot_rows(changes: Iterable[Change]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """The rows of hot statistics that change, by the types that they change for."""
+    rows: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for _, of_patient in groupby(changes, key=lambda change: (change.clinic_id, change.patient_id)):
+        same = sorted(of_patient, key=lambda change: change.kind)
+        kinds = tuple(change.kind for change in same)
+        summaries = [change.copies for change in same if change.copies]
+        rows[kinds] += ({**same[0].key, "period": period, **hot_row(summaries, period)} for period in PERIODS)
+    return rows
 
 
 def _vanished(change: Change) -> Iterable[dict[str, str]]:

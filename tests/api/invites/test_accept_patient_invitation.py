@@ -362,6 +362,6 @@ def test_the_statements_do_not_depend_on_clinic_and_body(
         sites = [{"id": make_site(unit, clinic, f"Site {number}").id, "name": "any"} for number in range(9)]
     few = statements_of(database, lambda: accept(api, clinic_id, key, {"tags": tags[:1], "sites": sites[:1]}))
     many = statements_of(database, lambda: accept(api, clinic_id, other, {"tags": tags, "sites": sites}))
-    # Access, terms, patient, three of the directory; access, lock, invitation, patient; the new one, two each for tags
-    # and sites, the notice, the end of the invitation; two to answer.
-    assert (few, many) == (19, 19)
+    # Access, terms, patient, three of the directory; access, lock, invitation, patient; the new one and the number,
+    # two each for tags and sites, the notice, the end of the invitation; two to answer.
+    assert (few, many) == (20, 20)

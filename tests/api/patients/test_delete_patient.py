@@ -287,5 +287,6 @@ def test_the_number_of_statements_does_not_depend_on_the_clinic(
         for number in range(20):
             make_patient(unit, clinic, ERIN, user_id=f"{number:010x}")
             tag_patient(unit, patient, make_tag(unit, clinic, f"Tag {number}"))
-    # The caller's role, the clinic's lock, the record's, what belongs to it, its copy, the deletion, the outbox.
-    assert number_of_statements(database, lambda: delete(api, clinic_id, DAVE)) == one == 7
+    # The caller's role, the clinic's lock, the record's, what belongs to it, its copy, the deletion, the number of
+    # patients, the outbox.
+    assert number_of_statements(database, lambda: delete(api, clinic_id, DAVE)) == one == 8

@@ -206,8 +206,8 @@ def test_is_for_services(api: Client, database: Database, caller: Somebody) -> N
 
 @pytest.mark.usefixtures("clinics")
 def test_all_or_nothing(api: Client, database: Database) -> None:
-    # Lock, figures, summaries, outbox.
-    assert_all_or_nothing(database, lambda: remove(api), statements=4)
+    # Lock, figures, summaries, hot figures emptied and removed, outbox.
+    assert_all_or_nothing(database, lambda: remove(api), statements=6)
 
 
 @pytest.mark.usefixtures("clinics")
@@ -218,7 +218,7 @@ def test_the_number_of_statements_is_fixed(api: Client, database: Database, rand
         for _ in range(20):
             make_patient(unit, make_clinic(unit), CAROL)
         put_summaries(unit, CAROL, cgmStats=cgm_stats(random, id=ID), bgmStats=bgm_stats(random, id=ID))
-    assert number_of_statements(database, lambda: remove(api)) == few == 4
+    assert number_of_statements(database, lambda: remove(api)) == few == 6
 
 
 def fill(database: Database, random: Random, patients: int) -> None:

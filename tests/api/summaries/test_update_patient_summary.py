@@ -591,10 +591,10 @@ class TestTransactions:
         with storing(database) as unit:
             put_summaries(unit, CAROL, **full(random))
         body = {"cgmStats": cgm_stats(random, periods=("1d", "14d")), "bgmStats": bgm_stats(random)}
-        # Lock, what is known, summaries, documents, figures, vanished periods, the records' times, outbox.
-        assert_all_or_nothing(database, lambda: update(api, body), statements=8)
-        # Lock, what is known, figures, summaries, the records' times, outbox.
-        assert_all_or_nothing(database, lambda: update(api), statements=6)
+        # Lock, what is known, summaries, documents, figures, vanished periods, hot figures, the records' times, outbox.
+        assert_all_or_nothing(database, lambda: update(api, body), statements=9)
+        # Lock, what is known, figures, summaries, hot figures emptied and removed, the records' times, outbox.
+        assert_all_or_nothing(database, lambda: update(api), statements=8)
 
     @pytest.mark.usefixtures("clinics")
     def test_the_number_of_statements_is_fixed(self, api: Client, database: Database, random: Random) -> None:
@@ -610,7 +610,7 @@ class TestTransactions:
                 person = Somebody(f"{number:010x}", f"Patient {number}", f"{number}@mail.example")
                 make_patient(unit, clinics[0], person)
                 put_summaries(unit, person, **full(random))
-        assert sent() == few == [7, 2, 6]
+        assert sent() == few == [8, 2, 8]
 
     def test_very_many_clinics_are_served_in_batches(self, api: Client, database: Database, random: Random) -> None:
         with storing(database) as unit:
