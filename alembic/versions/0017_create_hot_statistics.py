@@ -25,20 +25,12 @@ FLAGGED = [
     "cgm_time_in_very_high_percent",
     "cgm_time_in_extreme_high_percent",
     "cgm_time_in_any_high_percent",
-    "cgm_time_in_very_low_records",
-    "cgm_time_in_very_high_records",
     "bgm_last_data",
     "bgm_average_glucose_mmol",
-    "bgm_time_in_very_low_percent",
-    "bgm_time_in_any_low_percent",
-    "bgm_time_in_target_percent",
-    "bgm_time_in_very_high_percent",
-    "bgm_time_in_extreme_high_percent",
-    "bgm_time_in_any_high_percent",
     "bgm_time_in_very_low_records",
     "bgm_time_in_very_high_records",
 ]
-UNFLAGGED = ["cgm_time_in_target_percent_delta", "bgm_time_in_target_percent_delta"]
+UNFLAGGED = ["cgm_time_in_target_percent_delta"]
 CARRIED = [
     "cgm_time_cgm_use_percent",
     "cgm_time_in_very_low_percent",

@@ -21,20 +21,8 @@ FLAGGED = {
         "time_in_very_high_percent",
         "time_in_extreme_high_percent",
         "time_in_any_high_percent",
-        "time_in_very_low_records",
-        "time_in_very_high_records",
     ],
-    "bgm": [
-        "average_glucose_mmol",
-        "time_in_very_low_percent",
-        "time_in_any_low_percent",
-        "time_in_target_percent",
-        "time_in_very_high_percent",
-        "time_in_extreme_high_percent",
-        "time_in_any_high_percent",
-        "time_in_very_low_records",
-        "time_in_very_high_records",
-    ],
+    "bgm": ["average_glucose_mmol", "time_in_very_low_records", "time_in_very_high_records"],
 }
 DATES = ["has_last_data", "last_data"]
 # A patient has up to two summaries, and each of them up to one row of statistics in a period.
@@ -73,9 +61,9 @@ def copies() -> list[tuple[str, str]]:
     found = []
     for kind, names in FLAGGED.items():
         found += [(f"{kind}_{name}", f"{kind}_dates.{name}") for name in DATES]
-        figures = [*names, *(f"has_{name}" for name in names), "time_in_target_percent_delta"]
+        figures = [*names, *(f"has_{name}" for name in names)]
         found += [(f"{kind}_{name}", f"{kind}.{name}") for name in figures]
-    return found
+    return [*found, ("cgm_time_in_target_percent_delta", "cgm.time_in_target_percent_delta")]
 
 
 def downgrade() -> None:

@@ -46,9 +46,9 @@ def _hot() -> Iterator[Hot]:
     for kind in TYPES:
         yield Hot(kind, LAST_DATA, "hasLastData")
         for field in FIELDS:
-            if kind in field.types and is_hot(field.name):
+            if is_hot(kind, field.name):
                 yield Hot(kind, field.name, field.flag if kind in field.flagged else None)
-            if kind in field.types and is_hot(field.name + DELTA):
+            if is_hot(kind, field.name + DELTA):
                 yield Hot(kind, field.name + DELTA, None)
 
 

@@ -59,19 +59,22 @@ def _figure(
     )
 
 
+# What the published clients sort start pages by and filter them by, and what the TIDE report reads. An index for each of
+# the others would make every new summary slower for a question that hardly anybody asks.
 _HOT = {
-    "averageGlucoseMmol",
-    "glucoseManagementIndicator",
-    "timeCGMUsePercent",
-    "timeInVeryLowPercent",
-    "timeInAnyLowPercent",
-    "timeInTargetPercent",
-    "timeInTargetPercentDelta",
-    "timeInAnyHighPercent",
-    "timeInVeryHighPercent",
-    "timeInExtremeHighPercent",
-    "timeInVeryLowRecords",
-    "timeInVeryHighRecords",
+    CGM: {
+        "averageGlucoseMmol",
+        "glucoseManagementIndicator",
+        "timeCGMUsePercent",
+        "timeInVeryLowPercent",
+        "timeInAnyLowPercent",
+        "timeInTargetPercent",
+        "timeInTargetPercentDelta",
+        "timeInAnyHighPercent",
+        "timeInVeryHighPercent",
+        "timeInExtremeHighPercent",
+    },
+    BGM: {"averageGlucoseMmol", "timeInVeryLowRecords", "timeInVeryHighRecords"},
 }
 _RANGES = ("VeryLow", "Low", "AnyLow", "Target", "High", "VeryHigh", "ExtremeHigh", "AnyHigh")
 
@@ -101,9 +104,9 @@ def column_name(name: str) -> str:
     return _WORD.sub(lambda word: f"_{word[0].lower()}", name)
 
 
-def is_hot(name: str) -> bool:
-    """Whether start pages and reports go by the figure or `Delta` of that name, so that it has an index of its own."""
-    return name in _HOT
+def is_hot(kind: str, name: str) -> bool:
+    """Whether start pages and reports go by the figure or `Delta` of that name and type: it has an index of its own."""
+    return name in _HOT[kind]
 
 
 def scope(kind: str, period: str) -> str:

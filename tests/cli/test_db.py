@@ -162,7 +162,7 @@ def test_statistics_that_no_summary_has(run: Run, database: Database, place: Pla
 @pytest.mark.parametrize(
     "spoiling",
     [
-        update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(bgm_time_in_target_percent_delta=0.001),
+        update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(bgm_average_glucose_mmol=0.001),
         update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(cgm_last_data=LONG_AGO),
         update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(cgm_has_last_data=None),
         delete(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d"),

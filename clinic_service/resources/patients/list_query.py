@@ -49,7 +49,7 @@ class _Figure(NamedTuple):
 
     def columns(self, kind: str) -> tuple[str, str | None]:
         """The columns of the figure and of its flag, for one type."""
-        name = partial(hot_column, kind) if is_hot(self.name) else column_name
+        name = partial(hot_column, kind) if is_hot(kind, self.name) else column_name
         return name(self.name), name(self.flag) if self.flag else None
 
 
@@ -96,7 +96,7 @@ def _figure_filters(query: Mapping[str, Any], period: str) -> Iterator[Filter]:
         kind, _, name = parameter.partition(".")
         figure = FILTERABLE.get((kind, name))
         if figure:
-            (hot if is_hot(name) else cold[kind]).append(_comparison(kind, figure, text))
+            (hot if is_hot(kind, name) else cold[kind]).append(_comparison(kind, figure, text))
     if hot:
         yield filters.HotFigures(period, hot)
     for kind, wanted in cold.items():
@@ -116,7 +116,7 @@ def _comparison(kind: str, figure: _Figure, text: str) -> Comparison:
     assert found, "the spec's pattern lets nothing else through"
     symbol, number = found.groups()
     column, flag = figure.columns(kind)
-    return Comparison(column, _OPERATORS[symbol], float(number), flag, is_hot(figure.name))
+    return Comparison(column, _OPERATORS[symbol], float(number), flag, is_hot(kind, figure.name))
 
 
 def _order(query: Mapping[str, Any], period: str) -> Order:
@@ -146,8 +146,8 @@ def _order_by(name: str, kind: str, period: str, *, descending: bool) -> Order:
     if figure is None:
         raise _unknown_sort()
     column, flag = figure.columns(kind)
-    table, part = (HOT_STATISTICS, period) if is_hot(name) else (STATISTICS, scope(kind, period))
-    return Order(Place(table, part, column), descending, flag, is_hot=is_hot(name))
+    table, part = (HOT_STATISTICS, period) if is_hot(kind, name) else (STATISTICS, scope(kind, period))
+    return Order(Place(table, part, column), descending, flag, is_hot=is_hot(kind, name))
 
 
 def _unknown_sort() -> BadRequest:

@@ -148,9 +148,9 @@ class _Search:
         """
         wanted, offset = min(self._limit, count - self._offset), self._offset
         ids: list[str] = []
-        pieces = list(self._order.pieces(self._tests, at_hand=matches is not None))
+        pieces = list(self._order.pieces(self._tests, matches))
         for piece in pieces:
-            holds = self._hold(piece.patient_id, matches)
+            holds = [] if piece.is_of_matches else self._hold(piece.patient_id, matches)
             passed = self._passed(piece, holds, offset, count / total) if offset and piece is not pieces[-1] else None
             if passed is not None:
                 offset -= passed

@@ -21,7 +21,7 @@ from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Condi
 class Piece:
     """Patients who stand together in an order: those `where` all is true, by `keys` and then by their creation.
 
-    Along the piece `edge_key` never falls, or never rises if `descending`.
+    Along the piece `edge_key` never falls, or never rises if `descending`. `is_of_matches`: nobody else is in it.
     """
 
     patient_id: ColumnElement[str]
@@ -29,6 +29,7 @@ class Piece:
     keys: Sequence[ColumnElement[Any]]
     edge_key: ColumnElement[Any]
     descending: bool = False
+    is_of_matches: bool = False
 
     def ids(self, conditions: Sequence[Condition] = ()) -> Ids:
         """Those for whom `conditions` hold."""
@@ -58,10 +59,10 @@ class Order:
     is_hot: bool = False
     nullable: bool = True
 
-    def pieces(self, tests: Sequence[Condition], *, at_hand: bool = False) -> Iterator[Piece]:
+    def pieces(self, tests: Sequence[Condition], matches: Ids | None = None) -> Iterator[Piece]:
         """All patients in this order for whom `tests` hold, which are asked of the rows they are sorted by.
 
-        `at_hand`: most of the way will be gone, so that it is worth while to find out about all patients at once.
+        With `matches`, nobody else need be in a piece.
         """
         table = self.place.table
         patient_id = self.place.patient_id(table)
@@ -73,7 +74,7 @@ class Order:
         if self._covers_all:
             return
         # Whoever passes a test has a row, though perhaps no value in it.
-        yield Piece(patient_id, [*rows, not_(self._is_ranked(table))], [], patient_id) if tests else self._rest(at_hand)
+        yield Piece(patient_id, [*rows, not_(self._is_ranked(table))], [], patient_id) if tests else self._rest(matches)
 
     def sorted(self, matches: Ids) -> Ids:
         """Those of `matches`, who are few enough to be looked up one by one, in this order."""
@@ -132,11 +133,14 @@ class Order:
         flag = self.place.table.c[self.flag]
         return [[flag == true()], [flag == false()]]
 
-    def _rest(self, at_hand: bool) -> Piece:
+    def _rest(self, matches: Ids | None) -> Piece:
         """Those who have no value, and no row that says so."""
         row = self._another_row()
         ranked = [*self.place.rows(row), self._is_ranked(row)]
-        is_ranked: Condition = exists().where(*ranked, row.c.patient_id == PATIENTS.c.id)
-        if at_hand:
-            is_ranked = PATIENTS.c.id.in_(select(row.c.patient_id).where(*ranked))
-        return Piece(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, is_ranked.is_(false())], [], PATIENTS.c.id)
+        if matches is None:
+            is_ranked = exists().where(*ranked, row.c.patient_id == PATIENTS.c.id)
+            return Piece(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, not_(is_ranked)], [], PATIENTS.c.id)
+        one = matches.subquery().c[0]
+        # Taken to hand like the matches, instead of looking each of them up.
+        is_among_ranked = one.in_(select(row.c.patient_id).where(*ranked))
+        return Piece(one, [is_among_ranked.is_(false())], [], one, is_of_matches=True)

@@ -41,7 +41,7 @@ def hot_sorts() -> Iterator[Question]:
     for kind in TYPES:
         for name, direction in product(SORTS[kind], "+-"):
             # Orders that are the same for both types are asked for once.
-            if is_hot(name) or (name in _HOT_SORTS and (kind == TYPES[0] or name == "lastData")):
+            if is_hot(kind, name) or (name in _HOT_SORTS and (kind == TYPES[0] or name == "lastData")):
                 yield Question(f"{direction}{name} {kind}", {"sort": f"{direction}{name}", "sortType": kind})
 
 
