@@ -26,9 +26,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 from clinic_service.db.base import Base
-from clinic_service.db.types import UtcDateTime
+from clinic_service.db.types import TextList, UtcDateTime
 
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK = "40P01"
@@ -187,6 +188,32 @@ def _contains_on_postgresql(element: contains, compiler: SQLCompiler, **options:
 @compiles(contains, "sqlite")
 def _contains_on_sqlite(element: contains, compiler: SQLCompiler, **options: Any) -> str:
     return f"(instr({compiler.process(element.clauses, **options)}) > 0)"
+
+
+class _Among(FunctionElement[Any]):
+    inherit_cache = True
+    # Were it called a Boolean, SQLite would be sent `(… IN …) = 1`, for which it uses no index.
+    type = NullType()
+
+
+@compiles(_Among, "postgresql")
+def _among_on_postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, texts = (compiler.process(each, **options) for each in element.clauses)
+    return f"({column} = ANY ({texts}))"
+
+
+@compiles(_Among, "sqlite")
+def _among_on_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, texts = (compiler.process(each, **options) for each in element.clauses)
+    return f"({column} IN (SELECT value FROM json_each({texts})))"
+
+
+def among(column: Any, name: str) -> ColumnElement[bool]:
+    """Whether the text is one of the parameter `name`, a list.
+
+    Unlike an expanding parameter it is the same statement however many there are, so that it can be a constant one.
+    """
+    return _Among(column, bindparam(name, type_=TextList()))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, Label, String, Text, cast, type_coerce
+from sqlalchemy import ARRAY, ColumnElement, DateTime, Dialect, Enum, Label, String, Text, cast, type_coerce
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from clinic_service import clock
@@ -123,6 +123,19 @@ class JsonText(UserDefinedType[str]):
     def column_expression(self, column: ColumnElement[str]) -> ColumnElement[str]:
         # Otherwise a driver that knows JSON would decode it.
         return cast(column, Text)
+
+
+class TextList(TypeDecorator[list[str]]):
+    """Texts as one parameter: an array, or on SQLite, which has none, the same in JSON. For `dialects.among`."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(Text()))
+
+    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> Any:
+        return orjson.dumps(value).decode() if dialect.name == "sqlite" else value
 
 
 class Json(UserDefinedType[Any]):

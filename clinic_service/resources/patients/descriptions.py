@@ -22,6 +22,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from clinic_service.db.dialects import among
 from clinic_service.db.prepared import Question
 from clinic_service.db.repository import Unit
 from clinic_service.db.types import wire_time
@@ -56,9 +57,7 @@ COLUMNS = (
 )
 
 ONE = select(*COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
-BY_IDS = select(*COLUMNS).where(
-    Patient.clinic_id == bindparam("clinic_id"), Patient.id.in_(bindparam("ids", expanding=True))
-)
+BY_IDS = select(*COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), among(Patient.id, "ids"))
 PAGE_OF_USER = (
     select(*COLUMNS)
     .where(Patient.user_id == bindparam("user_id"))
@@ -79,10 +78,7 @@ def _of_one(link: Link) -> Any:
 
 def _of_many(link: Link) -> Any:
     # A patient's id alone is unique; the clinic is named because the keys lead with it.
-    return and_(
-        link.clinic_id.in_(bindparam("clinic_ids", expanding=True)),
-        link.patient_id.in_(bindparam("patient_ids", expanding=True)),
-    )
+    return and_(among(link.clinic_id, "clinic_ids"), among(link.patient_id, "patient_ids"))
 
 
 def _links_of(chosen: Callable[[Link], Any], *, with_summaries: bool = True) -> CompoundSelect[*tuple[Any, ...]]:
@@ -225,7 +221,7 @@ def _asked(unit: Unit, question: _Question, patients: Sequence[Any]) -> Sequence
     if len(patients) == 1:
         return unit.rows(question.of_one, {"clinic_id": patients[0].clinic_id, "patient_id": patients[0].id})
     ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
-    return unit.execute(question.of_many, ids).all()
+    return unit.rows(question.of_many, ids)
 
 
 def _by_patient(rows: Iterable[Any]) -> dict[str, list[Any]]:

@@ -116,8 +116,7 @@ class PatientRepository(Repository):
         """What is shown of the clinic's patients with these ids, in the order of `ids`, in at most three statements."""
         if not ids:
             return []
-        found = self._uow.execute(BY_IDS, {"clinic_id": clinic_id, "ids": list(ids)}).all()
-        rows = {row.id: row for row in found}
+        rows = {row.id: row for row in self._uow.rows(BY_IDS, {"clinic_id": clinic_id, "ids": list(ids)})}
         return describe(self._uow, [rows[one] for one in ids], with_summaries=with_summaries)
 
     def list_for_user(self, user_id: str, limit: int, offset: int) -> list[PatientDescription]:

@@ -15,6 +15,7 @@ from clinic_service.serialization import Computed, StoredJson, WireEnum, WireSch
 
 # Clients know it as a birth date that nobody knows.
 UNKNOWN_BIRTH_DATE = "0001-01-01"
+_PERMISSIONS = tuple(permission.value for permission in Permission)
 _PROVIDERS = ("abbott", "dexcom", "twiist")
 
 
@@ -59,7 +60,7 @@ def permissions_on_wire(row: Any) -> dict[str, dict[str, Any]] | None:
     if not row.has_permissions:
         return None
     granted = (row.permission_custodian, row.permission_view, row.permission_upload, row.permission_note)
-    return {permission.value: {} for permission, held in zip(Permission, granted, strict=True) if held}
+    return {name: {} for name, held in zip(_PERMISSIONS, granted, strict=True) if held}
 
 
 def reviews_on_wire(row: Any) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, select
 
+from clinic_service.db.dialects import among
 from clinic_service.db.repository import Unit
 from clinic_service.db.types import wire_time
 from clinic_service.models import STATISTICS
@@ -68,7 +69,7 @@ _FIGURES = (
     .where(
         SUMMARIES.c.clinic_id == CLINIC_ID,
         SUMMARIES.c.type == CGM,
-        SUMMARIES.c.patient_id.in_(bindparam("ids", expanding=True)),
+        among(SUMMARIES.c.patient_id, "ids"),
     )
 )
 
