@@ -14,7 +14,7 @@ from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
 from clinic_service.db.upkeep import after_loading
 from clinic_service.models import Clinic, PatientSite
-from clinic_service.models.hot_statistics import hot_column
+from clinic_service.models.hot_statistics import CARRIED, hot_column
 from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_hot
 from clinic_service.resources.patients.filters import PATIENTS
 from clinic_service.resources.patients.list_query import read_query
@@ -127,13 +127,14 @@ def find(large: Large, query: Mapping[str, Any], offset: int = 0) -> Page:
         return find_page(unit, large.clinic_id, read_query({"limit": LIMIT, "offset": offset, **query}))
 
 
-def explained(large: Large, query: Mapping[str, Any]) -> list[list[Step]]:
-    """How the tables are gone about by each statement of the first page; none of them scans one.
+def explained(large: Large, query: Mapping[str, Any], offset: int = 0) -> list[list[Step]]:
+    """How the tables are gone about by each statement of a page; none of them scans one.
 
     The first of all, or the one behind the search for the best filter, counts; the others look for the page.
     """
     found = [
-        [step for step in plan if step.table in TABLES] for plan in plans(large.database, lambda: find(large, query))
+        [step for step in plan if step.table in TABLES]
+        for plan in plans(large.database, lambda: find(large, query, offset))
     ]
     for step in (step for plan in found for step in plan):
         # Whatever is read is of this clinic alone.
@@ -204,6 +205,40 @@ def test_many_matches_are_met_along_the_order(large: Large, sort: str) -> None:
     walks = [page for page in pages if len(page) > 1]
     assert walks
     assert all("hot_statistics" in {step.table for step in page} for page in walks)
+
+
+@pytest.mark.parametrize("column", CARRIED)
+@pytest.mark.parametrize("sort", ["-lastData cgm", "+averageGlucoseMmol bgm", "-glucoseManagementIndicator cgm"])
+def test_what_start_pages_filter_by_is_met_in_passing(large: Large, column: str, sort: str) -> None:
+    [name] = [name for kind, name in HOT_FILTERS if hot_column(kind, name) == column]
+    [order, kind] = sort.split()
+    [sizes, *pages] = explained(large, {f"cgm.{name}": ">0.5", **by(order, kind)})
+    assert [step.by for step in sizes] == [on(name)]
+    # Nobody is looked up, and no walk is given up: half of all match, so a page needs some hundred entries.
+    assert [step.by for page in pages for step in page] == [on(order[1:], kind)] * len(pages)
+    assert sum(step.rows or 0 for page in pages for step in page) <= 4 * LIMIT
+
+
+def test_several_filters_of_start_pages_are_counted_in_one_index(large: Large) -> None:
+    query = {"cgm.timeInVeryLowPercent": ">0.2", "cgm.timeInAnyHighPercent": "<0.8", "cgm.timeCGMUsePercent": ">0.1"}
+    [_, sizes, *pages] = explained(large, {**query, **by("-lastData")})
+    assert [step.by for step in sizes] == [on("timeInVeryLowPercent")]
+    assert [step.by for page in pages for step in page] == [on("lastData")] * len(pages)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ({"omitNonStandardRanges": True}, "ix_patients_clinic_id_has_standard_ranges_id"),
+        ({"bgm.averageGlucoseMmol": ">0.01"}, "ix_hot_statistics_bgm_average_glucose_mmol"),
+    ],
+)
+@pytest.mark.parametrize("sort", ["-lastData", "+birthDate"])
+def test_far_down_the_order_nobody_is_looked_up(large: Large, query: dict[str, Any], index: str, sort: str) -> None:
+    [_, *pages] = explained(large, {**query, **by(sort)}, offset=SIZE // 2)
+    # How long a piece of the order is, how many matches are in it, or the page.
+    assert {step.by for page in pages for step in page} == {index, on(sort[1:])}
+    assert all((step.rows or 0) <= SIZE for page in pages for step in page)
 
 
 @pytest.mark.parametrize("direction", "+-")

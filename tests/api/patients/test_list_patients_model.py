@@ -12,11 +12,11 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, true
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Patient, Review
-from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Filter
+from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Filter, Ids
 from clinic_service.resources.patients.list_query import read_query
 from clinic_service.resources.patients.listing import narrowed
 from clinic_service.resources.patients.orders import Order
@@ -169,8 +169,7 @@ class Clinic:
             for ids in (*(way.matches for way in driver.indexed), driver.matches):
                 matches = narrowed(ids, others)
                 ways.append((f"from {type(driver).__name__}", [order.sorted(matches)]))
-                among = [piece.ids([piece.patient_id.in_(matches)]) for piece in order.pieces([])]
-                ways.append((f"along the order, among {type(driver).__name__}", among))
+                ways.append((f"along the order, among {type(driver).__name__}", among(order, matches)))
         if not filters:
             everybody = select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID)
             ways.append(("from everybody", [order.sorted(everybody)]))
@@ -188,10 +187,18 @@ class Clinic:
 
 def along(order: Order, passed: list[Filter], probed: list[Filter], *, one_by_one: bool = False) -> list[Any]:
     """The pieces of the order, `passed` tested in passing and `probed` by look-ups."""
-    tests = [test for one in passed for test in one.tests(order.place.table)]
+    tests = [test for one in passed for test in one.tests(order.place.table, order.place.column)]
     return [
         piece.ids([one.holds(piece.patient_id, one_by_one=one_by_one) for one in probed])
         for piece in order.pieces(tests)
+    ]
+
+
+def among(order: Order, matches: Ids) -> list[Any]:
+    """The pieces of the order with all matches at hand."""
+    return [
+        piece.ids([] if piece.is_of_matches else [piece.patient_id.in_(matches).is_(true())])
+        for piece in order.pieces([], matches)
     ]
 
 
