@@ -168,6 +168,14 @@ def test_each_hot_sort_walks_its_index(large: Large, kind: str, name: str, direc
         assert explained(large, {}) == [sizes, *pages]
 
 
+@pytest.mark.parametrize("sort", ["-lastData", "+fullName", "-timeInTargetPercent"])
+def test_the_second_page_costs_two_pages(large: Large, sort: str) -> None:
+    [_, *pages] = explained(large, by(sort), offset=LIMIT)
+    assert {step.by for page in pages for step in page} == {on(sort[1:])}
+    # How far the piece of the order reaches, and the page.
+    assert sum(step.rows or 0 for page in pages for step in page) <= 3 * LIMIT + 2
+
+
 @pytest.mark.parametrize(("kind", "name"), HOT_FILTERS)
 def test_each_hot_filter_is_counted_by_its_index(large: Large, kind: str, name: str) -> None:
     condition = f"{kind}.{name}"

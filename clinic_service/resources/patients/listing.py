@@ -169,15 +169,17 @@ class _Search:
 
     def _passed(self, piece: Piece, holds: list[Condition], offset: int, share: float) -> int | None:
         """How many matches the piece has if they do not reach as far as the page; None if they do, or are likely to."""
-        size = self._size(piece)
-        if size * share > offset:
+        # So many patients have as many matches as stand before the page.
+        enough = int(offset / share) + 1
+        size = self._size(piece, most=enough)
+        if size == enough:
             return None
         passed = self._size(piece, holds) if size and holds else size
         return passed if passed <= offset else None
 
-    def _size(self, piece: Piece, conditions: Sequence[Condition] = ()) -> int:
-        """How many patients are in the piece for whom `conditions` hold."""
-        size: int = self._scalar(select(_count(piece.ids(conditions).order_by(None))))
+    def _size(self, piece: Piece, conditions: Sequence[Condition] = (), *, most: int | None = None) -> int:
+        """How many patients are in the piece for whom `conditions` hold, counted up to `most`."""
+        size: int = self._scalar(select(_count(piece.ids(conditions).order_by(None).limit(most))))
         return size
 
     def _hold(self, patient_id: ColumnElement[str], matches: Ids | None) -> list[Condition]:
