@@ -12,6 +12,7 @@ begun again with all matches at hand.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select, true
@@ -88,13 +89,13 @@ class _Search:
 
     def _find(self, matches: Ids | None, count: int, total: int) -> list[str]:
         if matches is None:
-            return self._in_order(count, total) or []
+            return self._in_order(count) or []
         ways = self._ways(count, total)
         way = min(ways, key=lambda way: ways[way])
         if way == _MATCHES_FIRST:
             return self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
-        ids = None if way == _MATCHES_AT_HAND else self._in_order(count, total, most=self._patience(count, total))
-        return (self._in_order(count, total, matches=matches) if ids is None else ids) or []
+        ids = None if way == _MATCHES_AT_HAND else self._in_order(count, most=self._patience(count, total))
+        return (self._in_order(count, matches=matches) if ids is None else ids) or []
 
     def _ways(self, count: int, total: int) -> dict[str, float]:
         """What the ways that can be gone cost."""
@@ -108,10 +109,12 @@ class _Search:
         return {_MATCHES_FIRST: count, _ORDER_FIRST: walk * _STEP_AND_LOOK, _MATCHES_AT_HAND: at_hand}
 
     def _ways_without_index(self, count: int, total: int) -> dict[str, float]:
-        # In order, all of the clinic is gone through, and so it is to find what no index does.
-        if self._probed or any(one.indexed for one in self._filters):
-            return {_MATCHES_FIRST: 2 * count, _ORDER_FIRST: total}
-        return {_ORDER_FIRST: total}
+        # In order, all of the clinic is gone through and sorted; what is beside that is tested in passing.
+        if self._probed:
+            return {_MATCHES_FIRST: 2 * count, _MATCHES_AT_HAND: total + count * _AT_HAND}
+        # To find what no index does, all of the clinic is gone through as well.
+        is_indexed = any(one.indexed for one in self._filters)
+        return {_MATCHES_FIRST: 2 * count if is_indexed else inf, _ORDER_FIRST: total}
 
     def _matches(self) -> Ids:
         one, ids = self._driver()
@@ -139,9 +142,7 @@ class _Search:
             return None
         return int(_PATIENCE * min(self._offset + self._limit, count) * total / count) + self._limit
 
-    def _in_order(
-        self, count: int, total: int, *, most: int | None = None, matches: Ids | None = None
-    ) -> list[str] | None:
+    def _in_order(self, count: int, *, most: int | None = None, matches: Ids | None = None) -> list[str] | None:
         """The page along the order, from among `matches` if they are given; None when `most` patients hold less.
 
         Matches can be rare just where the order begins: who spends much time in range has few highs.
@@ -151,7 +152,7 @@ class _Search:
         pieces = list(self._order.pieces(self._tests, matches))
         for piece in pieces:
             holds = [] if piece.is_of_matches else self._hold(piece.patient_id, matches)
-            passed = self._passed(piece, holds, offset, count / total) if offset and piece is not pieces[-1] else None
+            passed = None if piece is pieces[-1] else self._passed(piece, holds, offset)
             if passed is not None:
                 offset -= passed
                 continue
@@ -167,15 +168,17 @@ class _Search:
             offset -= self._size(piece, holds) if offset and not found else offset
         return ids
 
-    def _passed(self, piece: Piece, holds: list[Condition], offset: int, share: float) -> int | None:
-        """How many matches the piece has if they do not reach as far as the page; None if they do, or are likely to."""
-        # So many patients have as many matches as stand before the page.
-        enough = int(offset / share) + 1
-        size = self._size(piece, most=enough)
-        if size == enough:
+    def _passed(self, piece: Piece, holds: list[Condition], offset: int) -> int | None:
+        """How many matches the piece has if all of it, matches or not, is too short to reach the page; else None.
+
+        Only asked of an index, where it is cheap to know.
+        """
+        if not offset or not self._order.is_hot:
             return None
-        passed = self._size(piece, holds) if size and holds else size
-        return passed if passed <= offset else None
+        size = self._size(piece, most=offset + 1)
+        if size > offset:
+            return None
+        return self._size(piece, holds) if size and holds else size
 
     def _size(self, piece: Piece, conditions: Sequence[Condition] = (), *, most: int | None = None) -> int:
         """How many patients are in the piece for whom `conditions` hold, counted up to `most`."""

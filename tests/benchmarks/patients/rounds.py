@@ -169,7 +169,8 @@ def _writes(
         return caller.seconds(asked)
 
     # Once without a clock: some tables are only read when they are needed.
-    seconds(clinics[0].size)
+    for clinic in clinics:
+        seconds(clinic.size)
     taken = in_turns({clinic.size: partial(seconds, clinic.size) for clinic in clinics}, rounds)
     caller.close()
     best = {size: quick(seconds) * _MILLI for size, seconds in taken.items()}
