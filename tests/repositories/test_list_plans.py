@@ -249,6 +249,20 @@ def test_far_down_the_order_nobody_is_looked_up(large: Large, query: dict[str, A
     assert all((step.rows or 0) <= SIZE for page in pages for step in page)
 
 
+@pytest.mark.parametrize("sort", ["-lastData", "+averageGlucoseMmol"])
+def test_pages_far_down_are_those_of_the_whole_list(large: Large, sort: str) -> None:
+    """Also those near the end, who have no value and are found from there."""
+    query = {"omitNonStandardRanges": True, **by(sort)}
+    whole = find(large, {**query, "limit": SIZE}).patient_ids
+    assert len(set(whole)) == len(whole) == find(large, query).matching
+    # One in five has no value. The last page is not full.
+    for offset in (SIZE // 2, SIZE * 3 // 4 + 100, SIZE * 4 // 5 + 50, SIZE - 200, len(whole) - 7):
+        assert find(large, query, offset).patient_ids == whole[offset : offset + LIMIT], offset
+    from_the_end = explained(large, query, offset=SIZE - 200)[-1]
+    # The matches, and those who have a value; none of them along the order.
+    assert sorted(step.table for step in from_the_end) == ["hot_statistics", "patients"]
+
+
 @pytest.mark.parametrize("direction", "+-")
 @pytest.mark.parametrize("name", ["timeInVeryLowPercent", "lastData", "lastReviewed"])
 def test_one_index_serves_a_filter_and_a_sort_of_one_column(large: Large, name: str, direction: str) -> None:

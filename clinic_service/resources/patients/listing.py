@@ -95,7 +95,7 @@ class _Search:
         if way == _MATCHES_FIRST:
             return self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
         ids = None if way == _MATCHES_AT_HAND else self._in_order(count, most=self._patience(count, total))
-        return (self._in_order(count, matches=matches) if ids is None else ids) or []
+        return (self._at_hand(count, total, matches) if ids is None else ids) or []
 
     def _ways(self, count: int, total: int) -> dict[str, float]:
         """What the ways that can be gone cost."""
@@ -141,6 +141,18 @@ class _Search:
         if not self._order.is_hot or not self._probed:
             return None
         return int(_PATIENCE * min(self._offset + self._limit, count) * total / count) + self._limit
+
+    def _at_hand(self, count: int, total: int, matches: Ids) -> list[str] | None:
+        """The page with all matches at hand; found from the end where it is likely to be among those without a value."""
+        *pieces, rest = self._order.pieces(self._tests, matches)
+        left = count - self._offset
+        is_near_the_end = self._order.is_hot and rest.is_of_matches and left < self._offset
+        if is_near_the_end and total - sum(map(self._size, pieces)) >= left:
+            wanted = min(self._limit, left)
+            ids = self._ids(rest.last_ids().limit(wanted).offset(left - wanted))
+            if len(ids) == wanted:
+                return ids[::-1]
+        return self._in_order(count, matches=matches)
 
     def _in_order(self, count: int, *, most: int | None = None, matches: Ids | None = None) -> list[str] | None:
         """The page along the order, from among `matches` if they are given; None when `most` patients hold less.
