@@ -101,12 +101,15 @@ class _Search:
         """What the ways that can be gone cost."""
         if not self._order.is_hot:
             return self._ways_without_index(count, total)
-        # How far it is along the order if matches are spread evenly.
-        walk = min(self._offset + self._limit, count) * total / count
+        walk = self._walk(count, total)
         if not self._probed:
             return {_MATCHES_FIRST: count, _ORDER_FIRST: walk * _STEP}
         at_hand = count * _AT_HAND + walk * _STEP_AND_COMPARE
         return {_MATCHES_FIRST: count, _ORDER_FIRST: walk * _STEP_AND_LOOK, _MATCHES_AT_HAND: at_hand}
+
+    def _walk(self, count: int, total: int) -> float:
+        """How far it is along the order to the end of the page if matches are spread evenly."""
+        return min(self._offset + self._limit, count) * total / count
 
     def _ways_without_index(self, count: int, total: int) -> dict[str, float]:
         # In order, all of the clinic is gone through and sorted; what is beside that is tested in passing.
@@ -140,7 +143,7 @@ class _Search:
         """How many patients may be passed over on the way to the page; None where none is looked up."""
         if not self._order.is_hot or not self._probed:
             return None
-        return int(_PATIENCE * min(self._offset + self._limit, count) * total / count) + self._limit
+        return int(_PATIENCE * self._walk(count, total)) + self._limit
 
     def _at_hand(self, count: int, total: int, matches: Ids) -> list[str] | None:
         """The page with all matches at hand; found from the end where it is likely to be among those without a value."""

@@ -35,9 +35,9 @@ class Piece:
         """Those for whom `conditions` hold."""
         return select(self.patient_id).where(*self.where, *conditions).order_by(*self.keys, self.patient_id)
 
-    def last_ids(self, conditions: Sequence[Condition] = ()) -> Ids:
+    def last_ids(self) -> Ids:
         """As `ids`, the last one first, of patients who have no key but their creation."""
-        return select(self.patient_id).where(*self.where, *conditions).order_by(self.patient_id.desc())
+        return select(self.patient_id).where(*self.where).order_by(self.patient_id.desc())
 
     def edge(self, distance: int) -> Select[Any]:
         """What the key is so many patients further on."""

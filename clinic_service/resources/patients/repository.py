@@ -285,8 +285,9 @@ class PatientRepository(Repository):
         self._uow.execute(_ADD_DELETIONS, records)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(_REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
-        gone = Counter(patient.clinic_id for patient in patients)
-        self._uow.execute(ADD_TO_COUNT, counted(Counter({clinic_id: -number for clinic_id, number in gone.items()})))
+        change: Counter[str] = Counter()
+        change.subtract(patient.clinic_id for patient in patients)
+        self._uow.execute(ADD_TO_COUNT, counted(change))
         for patient in patients:
             self._uow.session.expunge(patient)
         removed = (PatientRemoved(p.clinic_id, p.user_id, p.is_custodial and not ends_custody) for p in patients)

@@ -7,7 +7,7 @@ and repaired, in a transaction of its own that holds the locks of those who writ
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from clinic_service.db.engine import Database
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import ObjectId
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Clinic, Patient, PatientCount, Summary, SummaryDocument
-from clinic_service.models.patient import ADD_TO_COUNT, counted, keys_of
+from clinic_service.models.patient import ADD_TO_COUNT, keys_of
 from clinic_service.models.statistics import PERIODS, TYPES
 from clinic_service.resources.summaries.documents import Copies, copies_of, hot_row
 from clinic_service.resources.summaries.repository import REMOVE_STATISTICS, Change, SummaryRepository
@@ -238,7 +238,7 @@ def _recount(uow: UnitOfWork, clinic_id: str, *, repair: bool) -> bool:
     told = uow.execute(_LOCK_COUNT, {"clinic_id": clinic_id}).scalar() or 0
     number = uow.execute(_COUNT, {"clinic_id": clinic_id}).scalar_one()
     if number != told and repair:
-        uow.execute(ADD_TO_COUNT, counted(Counter({clinic_id: number - told})))
+        uow.execute(ADD_TO_COUNT, {"clinic_id": clinic_id, "patients": number - told})
     return bool(number != told)
 
 
