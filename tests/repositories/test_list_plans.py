@@ -263,6 +263,26 @@ def test_pages_far_down_are_those_of_the_whole_list(large: Large, sort: str) -> 
     assert sorted(step.table for step in from_the_end) == ["hot_statistics", "patients"]
 
 
+@pytest.mark.parametrize(
+    ("query", "sort"),
+    [
+        ({}, "+fullName"),
+        ({"bgm.averageGlucoseMmol": ">0.1"}, "-fullName"),
+        ({"tags": 1}, "-lastReviewed"),
+        ({"cgm.timeInTargetPercent": "<0.9"}, "-timeInVeryLowPercent"),
+    ],
+)
+def test_the_last_page_is_found_from_the_end(large: Large, query: dict[str, Any], sort: str) -> None:
+    wanted = {**query, **({"tags": [large.tags[1]]} if "tags" in query else {}), **by(sort)}
+    whole = find(large, {**wanted, "limit": SIZE}).patient_ids
+    offset = len(whole) - LIMIT // 2
+    assert find(large, wanted, offset).patient_ids == whole[offset:]
+    [_, *pages] = explained(large, wanted, offset)
+    assert on(sort[1:]) in {step.by for page in pages for step in page}
+    # Two look-ups at most for each patient passed.
+    assert sum(step.rows or 0 for page in pages for step in page) <= 4 * LIMIT
+
+
 @pytest.mark.parametrize("direction", "+-")
 @pytest.mark.parametrize("name", ["timeInVeryLowPercent", "lastData", "lastReviewed"])
 def test_one_index_serves_a_filter_and_a_sort_of_one_column(large: Large, name: str, direction: str) -> None:

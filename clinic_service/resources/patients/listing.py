@@ -1,12 +1,12 @@
 """One page of a clinic's patients, found at a cost that does not grow with the clinic.
 
 A page can be found in three ways. *Order first*: walk the index of the order and test each patient until the page is
-full; with n patients of whom m match, that takes about k·n/m steps to the k-th match. *Matches first*: find all matches by
-an index of one filter, look up what they are sorted by, and keep the best; that takes m look-ups. *Matches at hand*: find
-all matches without looking anything up, and walk the order to meet them. The number of matches is counted in any case,
-because it is part of the answer, so the cheapest way is known. This is not left to the database, which estimates, and
-chooses the slow way just where the difference is greatest. A walk that finds less than can be expected is given up, and
-begun again with all matches at hand.
+full; with n patients of whom m match, that takes about k·n/m steps to the k-th match, counted from the nearer end.
+*Matches first*: find all matches by an index of one filter, look up what they are sorted by, and keep the best; that takes
+m look-ups. *Matches at hand*: find all matches without looking anything up, and walk the order to meet them. The number of
+matches is counted in any case, because it is part of the answer, so the cheapest way is known. This is not left to the
+database, which estimates, and chooses the slow way just where the difference is greatest. A walk that finds less than can
+be expected is given up, and begun again with all matches at hand.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ class _Search:
 
     def _find(self, matches: Ids | None, count: int, total: int) -> list[str]:
         if matches is None:
-            return self._in_order(count) or []
+            return self._in_order(count, total) or []
         ways = self._ways(count, total)
         way = min(ways, key=lambda way: ways[way])
         if way == _MATCHES_FIRST:
             return self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
-        ids = None if way == _MATCHES_AT_HAND else self._in_order(count, most=self._patience(count, total))
-        return (self._at_hand(count, total, matches) if ids is None else ids) or []
+        ids = None if way == _MATCHES_AT_HAND else self._in_order(count, total, most=self._patience(count, total))
+        return (self._in_order(count, total, matches=matches) if ids is None else ids) or []
 
     def _ways(self, count: int, total: int) -> dict[str, float]:
         """What the ways that can be gone cost."""
@@ -109,7 +109,8 @@ class _Search:
 
     def _walk(self, count: int, total: int) -> float:
         """How far it is along the order to the end of the page if matches are spread evenly."""
-        return min(self._offset + self._limit, count) * total / count
+        matches = min(self._offset + self._limit, count)
+        return (min(matches, count - self._offset) if self._has_two_ends else matches) * total / count
 
     def _ways_without_index(self, count: int, total: int) -> dict[str, float]:
         # In order, all of the clinic is gone through and sorted; what is beside that is tested in passing.
@@ -145,26 +146,19 @@ class _Search:
             return None
         return int(_PATIENCE * self._walk(count, total)) + self._limit
 
-    def _at_hand(self, count: int, total: int, matches: Ids) -> list[str] | None:
-        """The page with all matches at hand; found from the end where it is likely to be among those without a value."""
-        *pieces, rest = self._order.pieces(self._tests, matches)
-        left = count - self._offset
-        is_near_the_end = self._order.is_hot and rest.is_of_matches and left < self._offset
-        if is_near_the_end and total - sum(map(self._size, pieces)) >= left:
-            wanted = min(self._limit, left)
-            ids = self._ids(rest.last_ids().limit(wanted).offset(left - wanted))
-            if len(ids) == wanted:
-                return ids[::-1]
-        return self._in_order(count, matches=matches)
-
-    def _in_order(self, count: int, *, most: int | None = None, matches: Ids | None = None) -> list[str] | None:
+    def _in_order(
+        self, count: int, total: int, *, most: int | None = None, matches: Ids | None = None
+    ) -> list[str] | None:
         """The page along the order, from among `matches` if they are given; None when `most` patients hold less.
 
         Matches can be rare just where the order begins: who spends much time in range has few highs.
         """
         wanted, offset = min(self._limit, count - self._offset), self._offset
+        backwards = self._is_nearer_to_the_end(count, total, matches)
+        if backwards:
+            offset = count - offset - wanted
         ids: list[str] = []
-        pieces = list(self._order.pieces(self._tests, matches))
+        pieces = self._order.pieces(self._tests, matches, backwards=backwards)
         for piece in pieces:
             holds = [] if piece.is_of_matches else self._hold(piece.patient_id, matches)
             passed = None if piece is pieces[-1] else self._passed(piece, holds, offset)
@@ -176,19 +170,35 @@ class _Search:
             found = self._ids(piece.ids(near).limit(wanted - len(ids)).offset(offset))
             ids += found
             if len(ids) == wanted:
-                return ids
+                break
             if edge is not None:
                 return None
             # All of the piece stands before the page, or the page goes on behind it.
             offset -= self._size(piece, holds) if offset and not found else offset
-        return ids
+        return ids[::-1] if backwards else ids
+
+    def _is_nearer_to_the_end(self, count: int, total: int, matches: Ids | None) -> bool:
+        """Whether it is a shorter walk to the page from the end of the order."""
+        left = count - self._offset
+        if not self._order.is_hot or left >= self._offset:
+            return False
+        if self._has_two_ends:
+            return True
+        # Those without a value stand at the end and are in no index, so they should be enough, and at hand if probed.
+        *pieces, _ = self._order.pieces(self._tests)
+        return (matches is not None or not self._probed) and total - sum(map(self._size, pieces)) >= left
+
+    @property
+    def _has_two_ends(self) -> bool:
+        """Whether an index has all of the order ready, and not only its beginning."""
+        return self._order.is_hot and (self._order.covers_all or bool(self._tests))
 
     def _passed(self, piece: Piece, holds: list[Condition], offset: int) -> int | None:
         """How many matches the piece has if all of it, matches or not, is too short to reach the page; else None.
 
         Only asked of an index, where it is cheap to know.
         """
-        if not offset or not self._order.is_hot:
+        if not offset or not piece.is_indexed:
             return None
         size = self._size(piece, most=offset + 1)
         if size > offset:

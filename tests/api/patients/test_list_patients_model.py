@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -156,50 +156,60 @@ class Clinic:
     def all_ways(self, query: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
         """The whole list, in every way in which the service may go about it."""
         filters, order, _, _ = read_query(read(query))
-        ways: list[tuple[str, list[Any]]] = [
-            ("along the order", along(order, [], filters)),
-            ("along the order, one by one", along(order, [], filters, one_by_one=True)),
-        ]
-        passed = [one for one in filters if order.place.is_beside(one.rows)]
-        if passed:
-            others = [one for one in filters if one not in passed]
-            ways.append(("along the order, tested in passing", along(order, passed, others)))
-        for driver in filters:
-            others = [one for one in filters if one is not driver]
-            for ids in (*(way.matches for way in driver.indexed), driver.matches):
-                matches = narrowed(ids, others)
-                ways.append((f"from {type(driver).__name__}", [order.sorted(matches)]))
-                ways.append((f"along the order, among {type(driver).__name__}", among(order, matches)))
-        if not filters:
-            everybody = select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID)
-            ways.append(("from everybody", [order.sorted(everybody)]))
-        yield from self._carried_out(ways)
-
-    def _carried_out(self, ways: list[tuple[str, list[Any]]]) -> Iterator[tuple[str, list[str]]]:
+        ways = [way for backwards in {False, order.is_hot} for way in walks(order, filters, backwards=backwards)]
+        ways += [Way("sorted", [order.sorted(matches)]) for matches in found_first(filters)]
         clinic_id = self.ward.clinic.id
         with reading(self.ward.database) as unit:
             rows = unit.execute(select(Patient.id, Patient.user_id).where(Patient.clinic_id == clinic_id))
             names = {row.id: self.ward.names[row.user_id] for row in rows}
-            for way, pieces in ways:
-                found = [unit.execute(piece, {"clinic_id": clinic_id}).scalars() for piece in pieces]
-                yield way, [names[one] for piece in found for one in piece]
+            for way, statements, backwards in ways:
+                found = [unit.execute(statement, {"clinic_id": clinic_id}).scalars() for statement in statements]
+                ids = [names[one] for piece in found for one in piece]
+                yield f"{way}{', backwards' * backwards}", ids[::-1] if backwards else ids
 
 
-def along(order: Order, passed: list[Filter], probed: list[Filter], *, one_by_one: bool = False) -> list[Any]:
-    """The pieces of the order, `passed` tested in passing and `probed` by look-ups."""
+class Way(NamedTuple):
+    """The statements that find the whole list when they are sent one after the other."""
+
+    name: str
+    statements: list[Any]
+    backwards: bool = False
+
+
+def found_first(filters: Sequence[Filter]) -> Iterator[Ids]:
+    """All matches, in every way in which they can be found without the order."""
+    if not filters:
+        yield select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID)
+    for driver in filters:
+        others = [one for one in filters if one is not driver]
+        for ids in (*(way.matches for way in driver.indexed), driver.matches):
+            yield narrowed(ids, others)
+
+
+def walks(order: Order, filters: Sequence[Filter], *, backwards: bool) -> Iterator[Way]:
+    """The list along the order."""
+    passed = [one for one in filters if order.place.is_beside(one.rows)]
+    others = [one for one in filters if one not in passed]
     tests = [test for one in passed for test in one.tests(order.place.table, order.place.column)]
-    return [
-        piece.ids([one.holds(piece.patient_id, one_by_one=one_by_one) for one in probed])
-        for piece in order.pieces(tests)
-    ]
-
-
-def among(order: Order, matches: Ids) -> list[Any]:
-    """The pieces of the order with all matches at hand."""
-    return [
-        piece.ids([] if piece.is_of_matches else [piece.patient_id.in_(matches).is_(true())])
-        for piece in order.pieces([], matches)
-    ]
+    for name, met, probed in (("probed", [], filters), ("tested in passing", tests, others)):
+        for one_by_one in (False, True):
+            yield Way(
+                f"{name}, one by one: {one_by_one}",
+                [
+                    piece.ids([one.holds(piece.patient_id, one_by_one=one_by_one) for one in probed])
+                    for piece in order.pieces(met, backwards=backwards)
+                ],
+                backwards,
+            )
+    for matches in found_first(filters):
+        yield Way(
+            "at hand",
+            [
+                piece.ids([] if piece.is_of_matches else [piece.patient_id.in_(matches).is_(true())])
+                for piece in order.pieces([], matches, backwards=backwards)
+            ],
+            backwards,
+        )
 
 
 def read(query: Mapping[str, str]) -> dict[str, Any]:
