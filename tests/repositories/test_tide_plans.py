@@ -132,8 +132,9 @@ def test_rule_the_number_of_statements_is_that_of_the_categories_at_most(large: 
         report(large, TideQuery("14d", [large.tag_id], CUTOFF, categories * 5, with_no_data=True))
         full = len(sent)
         report(large, TideQuery("14d", [large.rare_tag_id], CUTOFF, categories * 5, with_no_data=True))
-    # Beginning and end; how many candidates there are, twice; the first category, which is full; those without data.
-    assert full == 2 + 2 + 1 + 1
+    # Beginning and end; how many candidates there are, twice; the first category, which is full; those who never had
+    # data, who are too few, and those with the oldest.
+    assert full == 2 + 2 + 1 + 2
     # Few: the figures of all once, whatever the categories.
     assert len(sent) - full == 6
 
@@ -143,6 +144,27 @@ def test_rule_those_without_data_are_found_without_a_scan(large: Large, tag: str
     query = TideQuery("14d", [getattr(large, tag)], CUTOFF, [], with_no_data=True)
     assert report(large, query)[NO_DATA]
     assert_no_scan(steps(large, query))
+
+
+def test_rule_of_many_patients_with_the_tag_the_oldest_data_is_found_by_its_index(large: Large) -> None:
+    query = TideQuery("14d", [large.tag_id], CUTOFF, [], with_no_data=True)
+    assert len(report(large, query)[NO_DATA]) == 50
+    found = steps(large, query)
+    oldest = [step for step in found if step.by == "ix_hot_statistics_cgm_last_data"]
+    assert oldest
+    assert all("cgm_last_data" in step.columns for step in oldest), found
+    # Only as far as is needed for fifty.
+    assert sum(step.rows or 0 for step in oldest) <= 50, found
+    assert "summaries" not in {step.table for step in found}
+
+
+def test_rule_those_whose_source_has_trouble_are_found_by_that(large: Large) -> None:
+    query = TideQuery("14d", [large.tag_id], CUTOFF - timedelta(days=100), [], with_no_data=True)
+    assert len(report(large, query)[NO_DATA]) == 50
+    found = steps(large, query)
+    assert_no_scan(found)
+    [sources] = [step for step in found if step.table.startswith("data_sources")]
+    assert sources.by == "ix_data_sources_clinic_id_provider_name_state_patient_id"
 
 
 def test_most_patients_are_too_many_to_be_sorted_one_by_one() -> None:

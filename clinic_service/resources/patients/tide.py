@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, exists, or_, select, union_all
+from sqlalchemy import ColumnElement, and_, exists, not_, or_, select, union_all
 
 from clinic_service.db.repository import Unit
 from clinic_service.models import HOT_STATISTICS, DataSource, DataSourceState
-from clinic_service.models.hot_statistics import HOT, hot_column
+from clinic_service.models.hot_statistics import HOT, LAST_DATA, hot_column
 from clinic_service.models.statistics import CGM, DELTA
 from clinic_service.resources.patients.filters import (
     CLINIC_ID,
@@ -26,6 +26,7 @@ from clinic_service.resources.patients.filters import (
     Condition,
     Filter,
     HotFigures,
+    Ids,
     Place,
     Tagged,
     aside,
@@ -38,6 +39,8 @@ _MOST, _MOST_WITHOUT_DATA = 100, 50
 # Data that is not older counts as present, whatever the state of its source.
 _PRESENT = timedelta(hours=8)
 _DEXCOM = "dexcom"
+_NEWEST = hot_column(CGM, LAST_DATA)
+_HAS_DATA = Comparison(_NEWEST, lambda newest, _: newest.is_not(None), None)
 _FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
 
 
@@ -158,54 +161,110 @@ class _Report:
         candidates = narrowed(ids, [other for other in self._filters if other is not first]).cte("candidates")
         row = self._rows.another(*_COMPARED)
         own = and_(*self._rows.rows(row), row.c.patient_id == candidates.c[0])
-        rows = self._execute(select(*row.c).select_from(candidates.prefix_with("MATERIALIZED").join(row, own)))
+        figures = select(*row.c).select_from(candidates.prefix_with("MATERIALIZED").join(row, own))
+        rows = self._execute(figures).all()
         return lambda category: _sorted_members(category, rows)
 
     def _along_index(self, category: Category) -> list[str]:
         """The first of the category, as many as a report can hold: enough, however many are claimed already."""
-        value, patient_id = HOT_STATISTICS.c[category.by], HOT_STATISTICS.c.patient_id
-        by_value = value.desc() if category.descending else value.asc()
-        members = select(patient_id, value.label("value")).where(
-            *self._rows.rows(HOT_STATISTICS),
+        members = [
             *category.conditions(),
             *self._has_data.tests(HOT_STATISTICS, category.by),
-            *(one.holds(patient_id, one_by_one=True) for one in self._tagged),
-        )
-        # In an index with a flag the values are in order only as long as the flag is the same.
-        flag = category.needs[0].flag
-        stretches = [members.where(HOT_STATISTICS.c[flag] == on) for on in (True, False)] if flag else [members]
-        limited = [select(s.order_by(by_value, patient_id).limit(_MOST).subquery()) for s in stretches]
-        merged = union_all(*limited).subquery()
-        by_value = merged.c.value.desc() if category.descending else merged.c.value.asc()
-        found = self._execute(select(merged.c.patient_id).order_by(by_value, merged.c.patient_id).limit(_MOST))
-        return [row.patient_id for row in found]
+            *_carry(self._tagged, HOT_STATISTICS.c.patient_id),
+        ]
+        return self._first(members, category.needs[0], _MOST, descending=category.descending)
 
     def without_data(self, now: datetime) -> list[str]:
         """Patients with the tags whose data is missing or old: those who never had any first, then the oldest."""
         found = fewest(self._unit, self._clinic_id, self._tagged, self._few)
-        first, ids = found or (self._tagged[0], self._tagged[0].matches)
+        return self._without_data_along_index(now) if found is None else self._without_data_among(*found, now)
+
+    def _without_data_among(self, first: Filter, ids: Ids, now: datetime) -> list[str]:
         candidates = narrowed(ids, [other for other in self._tagged if other is not first]).subquery()
+        one = candidates.c[0]
         row = Place(SUMMARIES, CGM, "last_data").another("last_data")
-        own = and_(row.c.clinic_id == CLINIC_ID, row.c.type == CGM, row.c.patient_id == candidates.c[0])
-        last_data = row.c.last_data
-        is_waiting = or_(last_data < self._query.cutoff, _has_broken_source(candidates.c[0]))
-        statement = (
-            select(candidates.c[0])
+        own = and_(row.c.clinic_id == CLINIC_ID, row.c.type == CGM, row.c.patient_id == one)
+        newest = row.c.last_data
+        is_waiting = or_(newest < self._query.cutoff, exists(_broken_sources().where(DataSource.patient_id == one)))
+        return self._ids(
+            select(one)
             .select_from(candidates.outerjoin(row, own))
-            .where(or_(last_data.is_(None), and_(last_data < now - _PRESENT, is_waiting)))
-            .order_by(last_data.asc().nulls_first(), candidates.c[0])
+            .where(or_(newest.is_(None), and_(newest < now - _PRESENT, is_waiting)))
+            .order_by(newest.asc().nulls_first(), one)
             .limit(_MOST_WITHOUT_DATA)
         )
-        return [row[0] for row in self._execute(statement)]
 
-    def _execute(self, statement: Any) -> Sequence[Any]:
-        return self._unit.execute(statement, {"clinic_id": self._clinic_id}).all()
+    def _without_data_along_index(self, now: datetime) -> list[str]:
+        """The same, looked for in the order in which they are reported, and only until there are enough."""
+        old = now - _PRESENT
+        found = self._never_seen(_MOST_WITHOUT_DATA)
+        if len(found) < _MOST_WITHOUT_DATA:
+            found += self._last_seen_before(min(self._query.cutoff, old), _MOST_WITHOUT_DATA - len(found))
+        if len(found) < _MOST_WITHOUT_DATA:
+            found += self._waiting_since(old, _MOST_WITHOUT_DATA - len(found))
+        return found
+
+    def _never_seen(self, most: int) -> list[str]:
+        """Those who have no data at all, in order of their creation."""
+        first, *others = self._tagged
+        one = first.matches.subquery().c[0]
+        has_data = HotFigures(self._query.period, [_HAS_DATA])
+        return self._ids(
+            select(one)
+            .where(not_(has_data.holds(one, one_by_one=True)), *_carry(others, one))
+            .order_by(one)
+            .limit(most)
+        )
+
+    def _last_seen_before(self, time: datetime, most: int) -> list[str]:
+        """Those whose newest data is older than that."""
+        is_older = last_data(CGM, operator.lt, time)
+        members = [is_older.test(HOT_STATISTICS), *_carry(self._tagged, HOT_STATISTICS.c.patient_id)]
+        return self._first(members, is_older, most, descending=False)
+
+    def _waiting_since(self, time: datetime, most: int) -> list[str]:
+        """Those whose newest data is older than that, but not than the cutoff, and whose source has trouble."""
+        patient_id, newest = HOT_STATISTICS.c.patient_id, HOT_STATISTICS.c[_NEWEST]
+        return self._ids(
+            select(patient_id)
+            .where(
+                *self._rows.rows(HOT_STATISTICS),
+                patient_id.in_(_broken_sources()),
+                aside(and_(newest >= self._query.cutoff, newest < time)),
+                *_carry(self._tagged, patient_id),
+            )
+            .order_by(newest, patient_id)
+            .limit(most)
+        )
+
+    def _first(self, members: Sequence[Condition], along: Comparison, most: int, *, descending: bool) -> list[str]:
+        """The first of the members, read along the index over one figure."""
+        value, patient_id = HOT_STATISTICS.c[along.column], HOT_STATISTICS.c.patient_id
+        by_value = value.desc() if descending else value.asc()
+        all_members = select(patient_id, value.label("value")).where(*self._rows.rows(HOT_STATISTICS), *members)
+        # In an index with a flag the values are in order only as long as the flag is the same.
+        flag = along.flag
+        stretches = [all_members.where(HOT_STATISTICS.c[flag] == on) for on in (True, False)] if flag else [all_members]
+        limited = [select(s.order_by(by_value, patient_id).limit(most).subquery()) for s in stretches]
+        merged = union_all(*limited).subquery()
+        by_value = merged.c.value.desc() if descending else merged.c.value.asc()
+        return self._ids(select(merged.c.patient_id).order_by(by_value, merged.c.patient_id).limit(most))
+
+    def _ids(self, statement: Ids) -> list[str]:
+        return list(self._execute(statement).scalars())
+
+    def _execute(self, statement: Any) -> Any:
+        return self._unit.execute(statement, {"clinic_id": self._clinic_id})
 
 
-def _has_broken_source(patient_id: Any) -> Condition:
-    return exists().where(
+def _carry(tags: Iterable[Filter], patient_id: ColumnElement[str]) -> list[Condition]:
+    return [tag.holds(patient_id, one_by_one=True) for tag in tags]
+
+
+def _broken_sources() -> Ids:
+    """The patients whose Dexcom account is not connected."""
+    return select(DataSource.patient_id).where(
         DataSource.clinic_id == CLINIC_ID,
-        DataSource.patient_id == patient_id,
         DataSource.provider_name == _DEXCOM,
         # Each by its name, because an index finds what is, and not what is not.
         DataSource.state.in_([state for state in DataSourceState if state is not DataSourceState.CONNECTED]),
