@@ -31,8 +31,9 @@ from clinic_service.resources.patients.schemas import (
     permissions_on_wire,
     reviews_on_wire,
 )
-from clinic_service.resources.patients.tide import DEFAULT_CATEGORIES, TideQuery, find_tide_patients
+from clinic_service.resources.patients.tide import TideQuery, find_tide_patients
 from clinic_service.resources.patients.tide_answer import figures_of, report
+from clinic_service.resources.patients.tide_categories import DEFAULT_CATEGORIES
 
 
 def get_patient(ctx: Context, clinic_id: str, patient_id: str) -> Any:

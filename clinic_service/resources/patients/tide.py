@@ -1,15 +1,14 @@
 """The TIDE report: which patients of a clinic need attention, by category.
 
-Its categories, thresholds and limits are those of the published Clinics API. A patient appears in the first category that
-fits. Where few patients can appear at all, their figures are fetched and sorted into categories here; otherwise each
-category is read from the end of its own index, only as far as its patients can be among those reported.
+A patient appears in the first category that fits. Where few patients can appear at all, their figures are fetched and
+sorted into categories here; otherwise each category is read from the end of its own index, only as far as its patients can
+be among those reported. The limits are those of the published Clinics API.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -17,8 +16,8 @@ from sqlalchemy import ColumnElement, and_, exists, not_, or_, select, union_all
 
 from clinic_service.db.repository import Unit
 from clinic_service.models import HOT_STATISTICS, DataSource, DataSourceState
-from clinic_service.models.hot_statistics import HOT, LAST_DATA, hot_column
-from clinic_service.models.statistics import CGM, DELTA
+from clinic_service.models.hot_statistics import LAST_DATA, hot_column
+from clinic_service.models.statistics import CGM
 from clinic_service.resources.patients.filters import (
     CLINIC_ID,
     SUMMARIES,
@@ -33,6 +32,7 @@ from clinic_service.resources.patients.filters import (
     last_data,
 )
 from clinic_service.resources.patients.listing import FEW, fewest, narrowed
+from clinic_service.resources.patients.tide_categories import CATEGORIES, COMPARED, Category
 
 # All categories together, and those without data.
 _MOST, _MOST_WITHOUT_DATA = 100, 50
@@ -41,7 +41,6 @@ _PRESENT = timedelta(hours=8)
 _DEXCOM = "dexcom"
 _NEWEST = hot_column(CGM, LAST_DATA)
 _HAS_DATA = Comparison(_NEWEST, lambda newest, _: newest.is_not(None), None)
-_FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
 
 
 class TideQuery(NamedTuple):
@@ -54,70 +53,6 @@ class TideQuery(NamedTuple):
     with_no_data: bool
 
 
-@dataclass(frozen=True)
-class Category:
-    """Patients for whom all of `needs` and none of `forbids` is true, sorted by the figure of the first need.
-
-    A figure that is missing fulfils no need, and is no obstacle.
-    """
-
-    needs: tuple[Comparison, ...]
-    descending: bool
-    forbids: tuple[Comparison, ...] = ()
-
-    @property
-    def by(self) -> str:
-        """The column that the category is sorted by."""
-        return self.needs[0].column
-
-    def fits(self, figures: Any) -> bool:
-        """Whether a patient with these figures belongs to it."""
-        return all(_is_true(need, figures) for need in self.needs) and not any(
-            _is_true(forbidden, figures) for forbidden in self.forbids
-        )
-
-    def conditions(self) -> list[Condition]:
-        """The same, asked of a row of the hot statistics."""
-        table = HOT_STATISTICS.c
-        first, *needs = [need.compare(table[need.column], need.value) for need in self.needs]
-        holds = [or_(table[one.column].is_(None), ~one.compare(table[one.column], one.value)) for one in self.forbids]
-        return [first, aside(and_(*needs, *holds))] if needs or holds else [first]
-
-
-def _is_true(comparison: Comparison, figures: Any) -> bool:
-    value = getattr(figures, comparison.column)
-    return value is not None and bool(comparison.compare(value, comparison.value))
-
-
-def _when(name: str, compare: Callable[[Any, Any], Any], value: float) -> Comparison:
-    return Comparison(hot_column(CGM, name), compare, value, _FLAGS.get(name), is_hot=True)
-
-
-_VERY_LOW = _when("timeInVeryLowPercent", operator.gt, 0.01)
-_ANY_LOW = _when("timeInAnyLowPercent", operator.gt, 0.04)
-_VERY_HIGH = _when("timeInVeryHighPercent", operator.gt, 0.05)
-_ANY_HIGH = _when("timeInAnyHighPercent", operator.gt, 0.25)
-_EXTREME_HIGH = _when("timeInExtremeHighPercent", operator.ge, 0.01)
-_IN_TARGET = _when("timeInTargetPercent", operator.ge, 0.7)
-_USED = _when("timeCGMUsePercent", operator.ge, 0.7)
-
-CATEGORIES = {
-    "timeInVeryLowPercent": Category((_VERY_LOW,), descending=True),
-    "timeInAnyLowPercent": Category((_ANY_LOW,), descending=True),
-    "timeInVeryHighPercent": Category((_VERY_HIGH,), descending=True),
-    "timeInAnyHighPercent": Category((_ANY_HIGH,), descending=True),
-    "dropInTimeInTargetPercent": Category(
-        (_when("timeInTargetPercent" + DELTA, operator.lt, -0.15),), descending=False
-    ),
-    "timeCGMUsePercent": Category((_when("timeCGMUsePercent", operator.lt, 0.7),), descending=False),
-    "meetingTargets": Category(
-        (_IN_TARGET, _USED), descending=True, forbids=(_ANY_LOW, _VERY_LOW, _ANY_HIGH, _VERY_HIGH, _EXTREME_HIGH)
-    ),
-    "timeInTargetPercent": Category((_when("timeInTargetPercent", operator.lt, 0.7),), descending=False),
-    "timeInExtremeHighPercent": Category((_EXTREME_HIGH,), descending=True),
-}
-# Those of a report that names none, in the order in which they claim patients.
-DEFAULT_CATEGORIES = tuple(CATEGORIES)[:7]
 NO_DATA = "noData"
 
 
@@ -159,11 +94,11 @@ class _Report:
             return None
         first, ids = found
         candidates = narrowed(ids, [other for other in self._filters if other is not first]).cte("candidates")
-        row = self._rows.another(*_COMPARED)
+        row = self._rows.another(*COMPARED)
         own = and_(*self._rows.rows(row), row.c.patient_id == candidates.c[0])
         figures = select(*row.c).select_from(candidates.prefix_with("MATERIALIZED").join(row, own))
         rows = self._execute(figures).all()
-        return lambda category: _sorted_members(category, rows)
+        return lambda category: category.members(rows)
 
     def _along_index(self, category: Category) -> list[str]:
         """The first of the category, as many as a report can hold: enough, however many are claimed already."""
@@ -269,13 +204,3 @@ def _broken_sources() -> Ids:
         # Each by its name, because an index finds what is, and not what is not.
         DataSource.state.in_([state for state in DataSourceState if state is not DataSourceState.CONNECTED]),
     )
-
-
-_COMPARED = sorted({c.column for category in CATEGORIES.values() for c in (*category.needs, *category.forbids)})
-
-
-def _sorted_members(category: Category, rows: Iterable[Any]) -> list[str]:
-    sign = -1 if category.descending else 1
-    members = [row for row in rows if category.fits(row)]
-    members.sort(key=lambda row: (sign * getattr(row, category.by), row.patient_id))
-    return [row.patient_id for row in members]

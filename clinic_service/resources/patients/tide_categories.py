@@ -1,0 +1,91 @@
+"""The categories of the TIDE report: thresholds and orders are those of the published Clinics API."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, or_
+
+from clinic_service.models import HOT_STATISTICS
+from clinic_service.models.hot_statistics import HOT, hot_column
+from clinic_service.models.statistics import CGM, DELTA
+from clinic_service.resources.patients.filters import Comparison, Condition, aside
+
+_FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
+
+
+@dataclass(frozen=True)
+class Category:
+    """Patients for whom all of `needs` and none of `forbids` is true, sorted by the figure of the first need.
+
+    A figure that is missing fulfils no need, and is no obstacle.
+    """
+
+    needs: tuple[Comparison, ...]
+    descending: bool
+    forbids: tuple[Comparison, ...] = ()
+
+    @property
+    def by(self) -> str:
+        """The column that the category is sorted by."""
+        return self.needs[0].column
+
+    def members(self, rows: Iterable[Any]) -> list[str]:
+        """Who of the patients with these rows of figures belongs to it, in its order."""
+        sign = -1 if self.descending else 1
+        members = [row for row in rows if self._fits(row)]
+        members.sort(key=lambda row: (sign * getattr(row, self.by), row.patient_id))
+        return [row.patient_id for row in members]
+
+    def _fits(self, figures: Any) -> bool:
+        return all(_is_true(need, figures) for need in self.needs) and not any(
+            _is_true(forbidden, figures) for forbidden in self.forbids
+        )
+
+    def conditions(self) -> list[Condition]:
+        """What is true of the hot statistics of its patients."""
+        table = HOT_STATISTICS.c
+        first, *needs = [need.compare(table[need.column], need.value) for need in self.needs]
+        holds = [or_(table[one.column].is_(None), ~one.compare(table[one.column], one.value)) for one in self.forbids]
+        return [first, aside(and_(*needs, *holds))] if needs or holds else [first]
+
+
+def _is_true(comparison: Comparison, figures: Any) -> bool:
+    value = getattr(figures, comparison.column)
+    return value is not None and bool(comparison.compare(value, comparison.value))
+
+
+def _when(name: str, compare: Callable[[Any, Any], Any], value: float) -> Comparison:
+    return Comparison(hot_column(CGM, name), compare, value, _FLAGS.get(name), is_hot=True)
+
+
+_VERY_LOW = _when("timeInVeryLowPercent", operator.gt, 0.01)
+_ANY_LOW = _when("timeInAnyLowPercent", operator.gt, 0.04)
+_VERY_HIGH = _when("timeInVeryHighPercent", operator.gt, 0.05)
+_ANY_HIGH = _when("timeInAnyHighPercent", operator.gt, 0.25)
+_EXTREME_HIGH = _when("timeInExtremeHighPercent", operator.ge, 0.01)
+_IN_TARGET = _when("timeInTargetPercent", operator.ge, 0.7)
+_USED = _when("timeCGMUsePercent", operator.ge, 0.7)
+
+CATEGORIES = {
+    "timeInVeryLowPercent": Category((_VERY_LOW,), descending=True),
+    "timeInAnyLowPercent": Category((_ANY_LOW,), descending=True),
+    "timeInVeryHighPercent": Category((_VERY_HIGH,), descending=True),
+    "timeInAnyHighPercent": Category((_ANY_HIGH,), descending=True),
+    "dropInTimeInTargetPercent": Category(
+        (_when("timeInTargetPercent" + DELTA, operator.lt, -0.15),), descending=False
+    ),
+    "timeCGMUsePercent": Category((_when("timeCGMUsePercent", operator.lt, 0.7),), descending=False),
+    "meetingTargets": Category(
+        (_IN_TARGET, _USED), descending=True, forbids=(_ANY_LOW, _VERY_LOW, _ANY_HIGH, _VERY_HIGH, _EXTREME_HIGH)
+    ),
+    "timeInTargetPercent": Category((_when("timeInTargetPercent", operator.lt, 0.7),), descending=False),
+    "timeInExtremeHighPercent": Category((_EXTREME_HIGH,), descending=True),
+}
+# Those of a report that names none, in the order in which they claim patients.
+DEFAULT_CATEGORIES = tuple(CATEGORIES)[:7]
+# What has to be known of a patient to tell all of them.
+COMPARED = sorted({c.column for category in CATEGORIES.values() for c in (*category.needs, *category.forbids)})
