@@ -54,18 +54,7 @@ def _hot() -> Iterator[Hot]:
 
 HOT = tuple(_hot())
 # What start pages filter by stands in every hot index, so that along any hot order it is known without a look-up.
-CARRIED = tuple(
-    hot_column(CGM, name)
-    for name in (
-        "timeCGMUsePercent",
-        "timeInVeryLowPercent",
-        "timeInAnyLowPercent",
-        "timeInTargetPercent",
-        "timeInAnyHighPercent",
-        "timeInVeryHighPercent",
-        "timeInExtremeHighPercent",
-    )
-)
+CARRIED = tuple(hot_column(CGM, field.name) for field in FIELDS if field.is_start_filter)
 
 
 def _hot_columns(hot: Hot) -> list[Column[float] | Column[bool] | Column[datetime]]:

@@ -7,7 +7,9 @@ from it; what is sent and stored as a summary is said by the spec.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKeyConstraint, Index, Table
 
@@ -28,6 +30,8 @@ class Field:
 
     `types` have it, `flagged` types say by a `has…` flag whether it means something (only of the figure, not of its
     `Delta`), lists filter it for the types `filterable` and sort by it for the types `sortable`.
+    Start pages and reports go by it for the types `hot`, and by its `Delta` for the types `hot_delta`; `is_start_filter`:
+    start pages filter by it.
     """
 
     name: str
@@ -35,6 +39,9 @@ class Field:
     flagged: tuple[str, ...]
     filterable: tuple[str, ...]
     sortable: tuple[str, ...]
+    hot: tuple[str, ...] = ()
+    hot_delta: tuple[str, ...] = ()
+    is_start_filter: bool = False
 
     @property
     def flag(self) -> str:
@@ -49,6 +56,7 @@ def _figure(
     flagged: bool = True,
     filterable: tuple[str, ...] | None = None,
     sortable: tuple[str, ...] | None = None,
+    **hot: Any,
 ) -> Field:
     return Field(
         name,
@@ -56,39 +64,34 @@ def _figure(
         flagged=types if flagged else (),
         filterable=types if filterable is None else filterable,
         sortable=types if sortable is None else sortable,
+        **hot,
     )
 
 
-# What the published clients sort start pages by and filter them by, and what the TIDE report reads. An index for each of
-# the others would make every new summary slower for a question that hardly anybody asks.
-_HOT = {
-    CGM: {
-        "averageGlucoseMmol",
-        "glucoseManagementIndicator",
-        "timeCGMUsePercent",
-        "timeInVeryLowPercent",
-        "timeInAnyLowPercent",
-        "timeInTargetPercent",
-        "timeInTargetPercentDelta",
-        "timeInAnyHighPercent",
-        "timeInVeryHighPercent",
-        "timeInExtremeHighPercent",
-    },
-    BGM: {"averageGlucoseMmol", "timeInVeryLowRecords", "timeInVeryHighRecords"},
-}
-_RANGES = ("VeryLow", "Low", "AnyLow", "Target", "High", "VeryHigh", "ExtremeHigh", "AnyHigh")
+_RANGES = ("VeryLow", "Low", "AnyLow", "Target", "High", "AnyHigh", "VeryHigh", "ExtremeHigh")
+# The ranges whose share of time start pages filter by and the TIDE report reads, and those whose readings they sort by.
+_SHARES, _READINGS = set(_RANGES) - {"Low", "High"}, {"VeryLow", "VeryHigh"}
 
-# The names, and what can be asked of each, are those of the published Clinics API.
+
+def _of_range(name: str) -> Iterator[Field]:
+    share: dict[str, Any] = {"hot": (CGM,), "is_start_filter": True} if name in _SHARES else {}
+    yield _figure(f"timeIn{name}Percent", hot_delta=(CGM,) if name == "Target" else (), **share)
+    filterable = () if name == "ExtremeHigh" else TYPES
+    yield _figure(f"timeIn{name}Records", filterable=filterable, hot=(BGM,) if name in _READINGS else ())
+    yield _figure(f"timeIn{name}Minutes", (CGM,))
+
+
+# The names, and what can be asked of each, are those of the published Clinics API. Hot is what its clients sort start pages
+# by and filter them by, and what the TIDE report reads: an index for each of the others would make every new summary
+# slower for a question that hardly anybody asks.
 FIELDS = (
-    _figure("averageGlucoseMmol"),
+    _figure("averageGlucoseMmol", hot=TYPES),
     _figure("averageDailyRecords"),
-    _figure("glucoseManagementIndicator", (CGM,)),
-    _figure("timeCGMUsePercent", (CGM,)),
+    _figure("glucoseManagementIndicator", (CGM,), hot=(CGM,)),
+    _figure("timeCGMUsePercent", (CGM,), hot=(CGM,), is_start_filter=True),
     _figure("timeCGMUseMinutes", (CGM,), sortable=()),
     _figure("timeCGMUseRecords", (CGM,), sortable=()),
-    *(_figure(f"timeIn{name}Percent") for name in _RANGES),
-    *(_figure(f"timeIn{name}Records", filterable=() if name == "ExtremeHigh" else TYPES) for name in _RANGES),
-    *(_figure(f"timeIn{name}Minutes", (CGM,)) for name in _RANGES),
+    *(field for name in _RANGES for field in _of_range(name)),
     _figure("totalRecords"),
     _figure("min", flagged=False),
     _figure("max", flagged=False),
@@ -97,6 +100,10 @@ FIELDS = (
     _figure("daysWithData", flagged=False, filterable=(CGM,), sortable=(CGM,)),
     _figure("hoursWithData", (CGM,), flagged=False),
 )
+_HOT = {
+    *((kind, field.name) for field in FIELDS for kind in field.hot),
+    *((kind, field.name + DELTA) for field in FIELDS for kind in field.hot_delta),
+}
 
 
 def column_name(name: str) -> str:
@@ -106,7 +113,7 @@ def column_name(name: str) -> str:
 
 def is_hot(kind: str, name: str) -> bool:
     """Whether start pages and reports go by the figure or `Delta` of that name and type: it has an index of its own."""
-    return name in _HOT[kind]
+    return (kind, name) in _HOT
 
 
 def scope(kind: str, period: str) -> str:
