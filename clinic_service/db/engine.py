@@ -169,8 +169,9 @@ def _postgresql_options(url: URL, timeout: int, read_only: bool) -> str:
         "max_parallel_workers_per_gather": 0,
         # The default is for disks that have to move an arm.
         "random_page_cost": 1.1,
-        # Clinics are very different in size: a plan made for the average one is slow in the largest.
-        "plan_cache_mode": "force_custom_plan",
+        # Clinics are very different in size: to list one by a plan made for the average one is slow in the largest. What
+        # transactions send are look-ups by key and new rows, for which one plan does.
+        "plan_cache_mode": "force_custom_plan" if read_only else "auto",
     }
     ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
     theirs = url.query.get("options", "")
