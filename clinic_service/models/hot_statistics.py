@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Boolean, Column, Double, ForeignKeyConstraint, Index, Table
 
-from clinic_service.db.base import Base
+from clinic_service.db.base import COUNTED_IN_INDEXES, Base
 from clinic_service.db.types import ExactText, ObjectId, UtcDateTime
 from clinic_service.models.statistics import CGM, DELTA, FIELDS, TYPES, column_name, is_hot
 
@@ -82,6 +82,5 @@ HOT_STATISTICS = Table(
     Index(None, "clinic_id", "patient_id"),
     *(_hot_index(hot) for hot in HOT),
     sqlite_with_rowid=False,
-    # Matches are counted in an index alone only where PostgreSQL has cleaned up since the last change.
-    postgresql_with={"autovacuum_vacuum_scale_factor": 0.02},
+    postgresql_with=COUNTED_IN_INDEXES,
 )

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from clinic_service.db.base import Base
+from clinic_service.db.base import COUNTED_IN_INDEXES, Base
 from clinic_service.db.types import ExactText, JsonText, ObjectId
 from clinic_service.models.patient import Patient
 
@@ -42,7 +42,9 @@ class Summary(Base):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
         Index(None, "summary_id"),
-        {"sqlite_with_rowid": False},
+        # Windows of last data are counted here, and not once for each period.
+        Index(None, "clinic_id", "type", "last_data", "patient_id"),
+        {"sqlite_with_rowid": False, "postgresql_with": COUNTED_IN_INDEXES},
     )
 
 

@@ -39,6 +39,7 @@ ON_PATIENTS = {
 }
 BY_TAG = "ix_patient_tags_clinic_id_tag_id_patient_id"
 BY_SITE = "ix_patient_sites_clinic_id_site_id_patient_id"
+BY_LAST_DATA = "ix_summaries_clinic_id_type_last_data_patient_id"
 BY_PATIENT = "ix_hot_statistics_clinic_id_patient_id"
 # What a table is probed by for one patient; SQLite has no name for the first of them where the table is its key.
 PROBES = (None, "pk_patients", "sqlite_autoindex_patients_1", "pk_hot_statistics", BY_PATIENT)
@@ -299,10 +300,10 @@ def test_a_window_of_last_data_is_found_by_its_index(large: Large, start: dateti
     query = {"cgm.lastDataFrom": start, "cgm.lastDataTo": datetime(2027, 1, 1, tzinfo=UTC)}
     [sizes, *pages] = explained(large, {**query, **by("-timeInTargetPercent")})
     [step] = sizes
-    assert step.by == on("lastData")
-    assert "cgm_last_data" in step.columns
+    assert step.by == BY_LAST_DATA
+    assert "last_data" in step.columns
     is_rare = find(large, query).matching < RARE
-    assert pages[0][0].by == (on("lastData") if is_rare else on("timeInTargetPercent"))
+    assert pages[0][0].by == (BY_LAST_DATA if is_rare else on("timeInTargetPercent"))
 
 
 def test_reviews_are_found_by_their_index(large: Large) -> None:

@@ -37,6 +37,7 @@ from clinic_service.db.dialects import contains
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, PatientSite, PatientTag, Summary
 from clinic_service.models.hot_statistics import CARRIED, LAST_DATA, hot_column
 from clinic_service.models.keys import folded
+from clinic_service.models.statistics import TYPES
 
 CLINIC_ID: ColumnElement[str] = bindparam("clinic_id")
 PATIENTS = Base.metadata.tables[Patient.__tablename__]
@@ -46,6 +47,8 @@ _SITES = Base.metadata.tables[PatientSite.__tablename__]
 
 Ids = Select[str]
 Condition = ColumnElement[bool]
+# The type of each hot column of last data.
+_LAST_DATA = {hot_column(kind, LAST_DATA): kind for kind in TYPES}
 # The column that, beside the clinic, says which rows of a table are meant.
 _PARTS = {STATISTICS: "scope", HOT_STATISTICS: "period", SUMMARIES: "type"}
 
@@ -226,6 +229,19 @@ class HotFigures(RowFilter):
 
     def __init__(self, period: str, comparisons: Sequence[Comparison]) -> None:
         super().__init__(HOT_STATISTICS, period, comparisons)
+
+    def _found_by(self, column: str) -> Indexed:
+        found = super()._found_by(column)
+        kind = _LAST_DATA.get(column)
+        if kind is None:
+            return found
+        # The same dates stand in an index of half the size, where they are counted in half the time.
+        dates = SUMMARIES.c.last_data
+        windows = (one.compare(dates, one.value) for one in self._comparisons if one.column == column)
+        alone = select(SUMMARIES.c.patient_id).where(
+            SUMMARIES.c.clinic_id == CLINIC_ID, SUMMARIES.c.type == kind, *windows
+        )
+        return Indexed(alone if self.columns == {column} else found.matches, alone)
 
 
 class LastReviewed(RowFilter):
