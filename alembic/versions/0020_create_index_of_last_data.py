@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from clinic_service.db.upkeep import clean_up
+
 revision = "0020"
 down_revision = "0019"
 branch_labels = None
@@ -14,11 +16,9 @@ NAME = "ix_summaries_clinic_id_type_last_data_patient_id"
 
 def upgrade() -> None:
     op.create_index(op.f(NAME), "summaries", ["clinic_id", "type", "last_data", "patient_id"])
-    if op.get_context().dialect.name == "postgresql":
-        op.execute("ALTER TABLE summaries SET (autovacuum_vacuum_scale_factor = 0.02)")
+    clean_up(op.get_bind(), "summaries", often=True)
 
 
 def downgrade() -> None:
-    if op.get_context().dialect.name == "postgresql":
-        op.execute("ALTER TABLE summaries RESET (autovacuum_vacuum_scale_factor)")
+    clean_up(op.get_bind(), "summaries", often=False)
     op.drop_index(op.f(NAME), "summaries")

@@ -50,6 +50,7 @@ def table_shape(inspector: Any, name: str) -> dict[str, Any]:
     columns = {column["name"]: column | {"type": repr(column["type"])} for column in inspector.get_columns(name)}
     return {
         "columns": columns,
+        "options": inspector.get_table_options(name),
         "primary key": inspector.get_pk_constraint(name),
         "foreign keys": by_name(inspector.get_foreign_keys(name)),
         "unique": by_name(inspector.get_unique_constraints(name)),
