@@ -58,7 +58,6 @@ def upgrade() -> None:
             name=op.f("fk_hot_statistics_clinic_id_patient_id"),
         ),
         sqlite_with_rowid=False,
-        postgresql_with={"autovacuum_vacuum_scale_factor": 0.02},
     )
     op.create_index(op.f("ix_hot_statistics_clinic_id_patient_id"), "hot_statistics", ["clinic_id", "patient_id"])
     for name in (*FLAGGED, *UNFLAGGED):

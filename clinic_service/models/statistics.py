@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKeyConstraint, Index, Table
 
@@ -39,9 +38,9 @@ class Field:
     flagged: tuple[str, ...]
     filterable: tuple[str, ...]
     sortable: tuple[str, ...]
-    hot: tuple[str, ...] = ()
-    hot_delta: tuple[str, ...] = ()
-    is_start_filter: bool = False
+    hot: tuple[str, ...]
+    hot_delta: tuple[str, ...]
+    is_start_filter: bool
 
     @property
     def flag(self) -> str:
@@ -56,7 +55,9 @@ def _figure(
     flagged: bool = True,
     filterable: tuple[str, ...] | None = None,
     sortable: tuple[str, ...] | None = None,
-    **hot: Any,
+    hot: tuple[str, ...] = (),
+    hot_delta: tuple[str, ...] = (),
+    is_start_filter: bool = False,
 ) -> Field:
     return Field(
         name,
@@ -64,7 +65,9 @@ def _figure(
         flagged=types if flagged else (),
         filterable=types if filterable is None else filterable,
         sortable=types if sortable is None else sortable,
-        **hot,
+        hot=hot,
+        hot_delta=hot_delta,
+        is_start_filter=is_start_filter,
     )
 
 
@@ -74,8 +77,9 @@ _SHARES, _READINGS = set(_RANGES) - {"Low", "High"}, {"VeryLow", "VeryHigh"}
 
 
 def _of_range(name: str) -> Iterator[Field]:
-    share: dict[str, Any] = {"hot": (CGM,), "is_start_filter": True} if name in _SHARES else {}
-    yield _figure(f"timeIn{name}Percent", hot_delta=(CGM,) if name == "Target" else (), **share)
+    hot = (CGM,) if name in _SHARES else ()
+    hot_delta = (CGM,) if name == "Target" else ()
+    yield _figure(f"timeIn{name}Percent", hot=hot, hot_delta=hot_delta, is_start_filter=name in _SHARES)
     filterable = () if name == "ExtremeHigh" else TYPES
     yield _figure(f"timeIn{name}Records", filterable=filterable, hot=(BGM,) if name in _READINGS else ())
     yield _figure(f"timeIn{name}Minutes", (CGM,))

@@ -236,11 +236,10 @@ class HotFigures(RowFilter):
         if kind is None:
             return found
         # The same dates stand in an index of half the size, where they are counted in half the time.
-        dates = SUMMARIES.c.last_data
-        windows = (one.compare(dates, one.value) for one in self._comparisons if one.column == column)
-        alone = select(SUMMARIES.c.patient_id).where(
-            SUMMARIES.c.clinic_id == CLINIC_ID, SUMMARIES.c.type == kind, *windows
-        )
+        dates = Place(SUMMARIES, kind, "last_data")
+        window = [one._replace(column=dates.column) for one in self._comparisons if one.column == column]
+        here = (*dates.rows(SUMMARIES), *(one.test(SUMMARIES) for one in window))
+        alone = select(SUMMARIES.c.patient_id).where(*here)
         return Indexed(alone if self.columns == {column} else found.matches, alone)
 
 

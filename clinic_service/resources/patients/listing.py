@@ -190,8 +190,8 @@ class _Search:
 
     @property
     def _has_two_ends(self) -> bool:
-        """Whether an index has all of the order ready, and not only its beginning."""
-        return self._order.is_hot and (self._order.covers_all or bool(self._tests))
+        """Whether the index of a hot order has all of it ready, and not only its beginning."""
+        return self._order.covers_all or bool(self._tests)
 
     def _passed(self, piece: Piece, holds: list[Condition], offset: int) -> int | None:
         """How many matches the piece has if all of it, matches or not, is too short to reach the page; else None.

@@ -29,8 +29,8 @@ class Piece:
     where: Sequence[Condition]
     keys: Sequence[ColumnElement[Any]]
     edge_key: ColumnElement[Any]
-    descending: bool
-    backwards: bool
+    descending: bool = False
+    backwards: bool = False
     is_indexed: bool = True
     is_of_matches: bool = False
 
@@ -80,7 +80,7 @@ class Order:
         if self.is_hot:
             yield from self._stretches(rows, backwards)
         else:
-            yield Piece(patient_id, [*rows, self._is_ranked(table)], self._keys(table), patient_id, False, False, False)
+            yield Piece(patient_id, [*rows, self._is_ranked(table)], self._keys(table), patient_id, is_indexed=False)
         if self.covers_all:
             return
         if tests:

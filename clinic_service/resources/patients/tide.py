@@ -40,7 +40,7 @@ _MOST, _MOST_WITHOUT_DATA = 100, 50
 _PRESENT = timedelta(hours=8)
 _DEXCOM = "dexcom"
 _NEWEST = hot_column(CGM, LAST_DATA)
-_HAS_DATA = Comparison(_NEWEST, lambda newest, _: newest.is_not(None), None)
+_SEEN = Comparison(_NEWEST, lambda newest, _: newest.is_not(None), None)
 
 
 class TideQuery(NamedTuple):
@@ -117,9 +117,10 @@ class _Report:
     def _without_data_among(self, first: Filter, ids: Ids, now: datetime) -> list[str]:
         candidates = narrowed(ids, [other for other in self._tagged if other is not first]).subquery()
         one = candidates.c[0]
-        row = Place(SUMMARIES, CGM, "last_data").another("last_data")
-        own = and_(row.c.clinic_id == CLINIC_ID, row.c.type == CGM, row.c.patient_id == one)
-        newest = row.c.last_data
+        dates = Place(SUMMARIES, CGM, "last_data")
+        row = dates.another(dates.column)
+        own = and_(*dates.rows(row), row.c.patient_id == one)
+        newest = row.c[dates.column]
         is_waiting = or_(newest < self._query.cutoff, exists(_broken_sources().where(DataSource.patient_id == one)))
         return self._ids(
             select(one)
@@ -143,12 +144,9 @@ class _Report:
         """Those who have no data at all, in order of their creation."""
         first, *others = self._tagged
         one = first.matches.subquery().c[0]
-        has_data = HotFigures(self._query.period, [_HAS_DATA])
+        seen = HotFigures(self._query.period, [_SEEN])
         return self._ids(
-            select(one)
-            .where(not_(has_data.holds(one, one_by_one=True)), *_carry(others, one))
-            .order_by(one)
-            .limit(most)
+            select(one).where(not_(seen.holds(one, one_by_one=True)), *_carry(others, one)).order_by(one).limit(most)
         )
 
     def _last_seen_before(self, time: datetime, most: int) -> list[str]:

@@ -47,9 +47,9 @@ class Category:
 
     def conditions(self) -> list[Condition]:
         """What is true of the hot statistics of its patients."""
-        table = HOT_STATISTICS.c
-        first, *needs = [need.compare(table[need.column], need.value) for need in self.needs]
-        holds = [or_(table[one.column].is_(None), ~one.compare(table[one.column], one.value)) for one in self.forbids]
+        table = HOT_STATISTICS
+        first, *needs = [need.test(table) for need in self.needs]
+        holds = [or_(table.c[one.column].is_(None), ~one.test(table)) for one in self.forbids]
         return [first, aside(and_(*needs, *holds))] if needs or holds else [first]
 
 
