@@ -34,11 +34,11 @@ def create_app(
     apis = apis if apis is not None else load_apis()
     services = Services(config, chosen_accounts(config, database), chosen_openid(config))
     dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services)
-    app = LeanFlask(log or RequestLog(), Metrics())
+    app = LeanFlask(log or RequestLog(), Metrics(), config)
     plans = compile_plans(apis)
     for api in apis:
         PlanApi(api, plans, dispatcher, app)
-    add_pages(app, apis, database)
+    add_pages(app, apis, database, prefix=config.path_prefix or "")
     return app
 
 

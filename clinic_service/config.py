@@ -7,6 +7,7 @@ else from its default. A variable with the prefix that is no setting is an error
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -15,8 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 from clinic_service.errors import ServiceError
 
 PREFIX = "CLINIC_"
-# How `serve --reload` tells the server processes; no setting, since nobody else is to use it.
-RELOAD_VARIABLE = "_CLINIC_SERVICE_RELOAD"
+_PREFIX_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s,]+")
 
 
 class ConfigError(ServiceError):
@@ -40,8 +41,17 @@ class Config:
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(8080, "port to listen on")
     workers: int = setting(1, "server processes; one for each core is a good start")
-    threads: int = setting(
-        4, "requests a process works on at once, and its database connections; each slow sender occupies one"
+    threads: int = setting(4, "requests a process works on at once, and its database connections")
+    max_requests: int = setting(
+        256, "requests a process takes in, working and waiting; beyond them it answers 503 with Retry-After"
+    )
+    max_connections: int = setting(
+        2000, "connections a process holds; for one more, the one that has been silent for longest is closed"
+    )
+    compression: str = setting("on", "off: answers are not compressed, because a proxy does it")
+    path_prefix: str | None = setting(None, "path under which everything is served, such as /clinics-api")
+    allowed_origins: str | None = setting(
+        None, "origins of web pages that may call the API (CORS), joined by commas; * for all"
     )
     drain_seconds: int = setting(15, "how long a stopping server lets running requests finish")
     session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)
@@ -79,10 +89,18 @@ class Config:
     def __post_init__(self) -> None:
         _require_choice("sqlite_synchronous", self.sqlite_synchronous, ("FULL", "NORMAL"))
         _require_choice("answer_check", self.answer_check, ("enforce", "report"))
+        _require_choice("compression", self.compression, ("on", "off"))
+        if not _PREFIX_PATH.fullmatch(self.path_prefix or ""):
+            raise ConfigError("CLINIC_PATH_PREFIX must look like /clinics-api: a slash in front, and none at the end.")
+        if not all(_ORIGIN.fullmatch(origin) for origin in self.origins):
+            raise ConfigError(
+                "CLINIC_ALLOWED_ORIGINS must look like https://app.example.org,https://other.example.org."
+            )
         if not 0 < self.port < 1 << 16:
             raise ConfigError("CLINIC_PORT must be from 1 to 65535.")
-        if self.workers < 1 or self.threads < 1:
-            raise ConfigError("CLINIC_WORKERS and CLINIC_THREADS must be at least 1.")
+        for name in ("workers", "threads", "max_requests", "max_connections"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{variable(name)} must be at least 1.")
         if self.accounts_url and not (self.accounts_server_name and self.accounts_server_secret and self.profiles_url):
             raise ConfigError(
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
@@ -92,6 +110,11 @@ class Config:
             raise ConfigError(
                 "CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT needs CLINIC_AUTH_SERVICE_JWKS and CLINIC_AUTH_SERVICE_ISSUER as well."
             )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of `allowed_origins`."""
+        return tuple(origin.strip() for origin in self.allowed_origins.split(",")) if self.allowed_origins else ()
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **flags: Any) -> Self:

@@ -14,6 +14,10 @@ from typing import Any, NoReturn
 from clinic_service.errors import BadRequest, Finding, PayloadTooLarge, UnsupportedMediaType
 
 DEFAULT_LIMIT = 1 << 20
+# A body up to this size is read before anybody asks who sends it.
+SMALL_BYTES = 8192
+# The server sets this in the WSGI environment of a request that it has admitted.
+ADMITTED = "clinic_service.admitted"
 MAX_DEPTH = 64
 _MIN_INTEGER, _MAX_INTEGER = -(1 << 63), (1 << 63) - 1
 _MAX_DIGITS = 20
@@ -33,23 +37,39 @@ ABSENT = _Absent()
 
 def read_body(environ: dict[str, Any], limit: int) -> bytes:
     """The whole body, `b""` when there is none. Raises PayloadTooLarge as soon as more than `limit` bytes arrive."""
-    length = environ.get("CONTENT_LENGTH")
+    length = require_length_within(environ, limit)
     if not length:
         return _read_undeclared(environ, limit)
-    if not length.isdecimal():
-        raise BadRequest("The header Content-Length is not valid.")
-    # The digits are counted first, because Python refuses to read thousands of them.
-    if len(length) > _MAX_DIGITS or int(length) > limit:
-        raise PayloadTooLarge
     body = _read_counted(environ["wsgi.input"], int(length), limit)
     if len(body) < int(length):
         raise BadRequest("The request body ended early.")
     return body
 
 
+def may_be_large(environ: dict[str, Any]) -> bool:
+    """Whether the body may have more than SMALL_BYTES bytes and the server has not admitted the request already."""
+    if ADMITTED in environ:
+        return False
+    length = environ.get("CONTENT_LENGTH")
+    if not length:
+        return _is_chunked(environ)
+    return not length.isdecimal() or len(length) > _MAX_DIGITS or int(length) > SMALL_BYTES
+
+
+def require_length_within(environ: dict[str, Any], limit: int) -> str:
+    """The header Content-Length, empty when there is none. Raises PayloadTooLarge when it says more than `limit` bytes."""
+    length: str = environ.get("CONTENT_LENGTH") or ""
+    if length and not length.isdecimal():
+        raise BadRequest("The header Content-Length is not valid.")
+    # The digits are counted first, because Python refuses to read thousands of them.
+    if len(length) > _MAX_DIGITS or int(length or 0) > limit:
+        raise PayloadTooLarge
+    return length
+
+
 def _read_undeclared(environ: dict[str, Any], limit: int) -> bytes:
     """A body without a length: a chunked one, or none."""
-    is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    is_chunked = _is_chunked(environ)
     if not is_chunked and not environ.get("wsgi.input_terminated"):
         return b""
     body = _read_counted(environ["wsgi.input"], limit + 1, limit)
@@ -57,6 +77,10 @@ def _read_undeclared(environ: dict[str, Any], limit: int) -> bytes:
         # A stream that broke looks the same to us, and where a body may be left out its absence means something.
         raise BadRequest("The request body ended early.")
     return body
+
+
+def _is_chunked(environ: dict[str, Any]) -> bool:
+    return "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
 
 
 def _read_counted(stream: Any, wanted: int, limit: int) -> bytes:

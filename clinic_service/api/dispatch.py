@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from clinic_service.api.bodies import ABSENT, decode_json, read_body, require_json
+from clinic_service.api.bodies import ABSENT, decode_json, may_be_large, read_body, require_json, require_length_within
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.plan import Plan
 from clinic_service.auth.caller import Caller
@@ -60,7 +60,9 @@ class Dispatcher:
         caller = exchange.caller = self._caller(plan, exchange.environ)
         if plan.handler is None:
             return self._refuse_unbuilt(plan, caller, path)
-        # Read before the transaction opens, so that a slow sender holds no lock; told only once access is decided.
+        if plan.body and may_be_large(exchange.environ):
+            self._authorize(plan, caller, path)
+        # Read before the transaction opens, so that decoding holds no lock; told only once access is decided.
         arguments = self._read(plan, exchange, path)
         if plan.handler.prepare:
             self._prepare(plan, caller, path, arguments)
@@ -74,6 +76,18 @@ class Dispatcher:
         except Exception:
             self._abandon(plan, caller, arguments)
             raise
+
+    def admit(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> int:
+        """How many bytes of the body may be read. Raises what `run` would raise before it reads a body.
+
+        A server asks this before it reads a large body, so that nobody pays for the body of a caller who is refused.
+        """
+        caller = exchange.caller = self._caller(plan, exchange.environ)
+        self._authorize(plan, caller, path)
+        if plan.body is None:
+            return 0
+        require_length_within(exchange.environ, plan.body_limit)
+        return plan.body_limit
 
     def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
         if plan.access.partner:

@@ -12,6 +12,8 @@ from clinic_service.auth.caller import Caller
 from clinic_service.db.ids import new_id
 
 REQUEST_ID_HEADER = "X-Tidepool-Trace-Request"
+# The server puts the moment here (of `time.perf_counter`) at which the whole request had arrived.
+ARRIVED = "clinic_service.arrived"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -23,7 +25,7 @@ class Exchange:
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
-        self.started = time.perf_counter()
+        self.started: float = environ.get(ARRIVED) or time.perf_counter()
         self.operation_id: str | None = None
         self.caller: Caller | None = None
         given = environ.get("HTTP_X_TIDEPOOL_TRACE_REQUEST", "")
@@ -35,7 +37,7 @@ class Exchange:
 
 
 class RawAnswer:
-    """A finished answer: status, headers and bytes, handed to the WSGI server as it is."""
+    """A finished answer: status, headers and bytes, handed to the server as it is."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -44,6 +46,7 @@ class RawAnswer:
         self.headers = list(headers)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        """Answer as a WSGI application does."""
         headers = self.headers
         if self.status != 204:
             headers.append(("Content-Length", str(len(self.body))))

@@ -6,6 +6,7 @@ A line never holds an address, a query, a body, a name or an error's text, so no
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import orjson
@@ -15,13 +16,14 @@ from clinic_service.api.exchange import Exchange
 
 
 class RequestLog:
-    """Writes the lines to `stream`, by default the standard error stream."""
+    """Hands each line to `write`; without it, to the standard error stream, which may be closed (`2>&-`)."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, write: Callable[[str], None] | None = None) -> None:
         self._stream = stream
+        self._write = write or self._write_to_stream
 
     def write(self, exchange: Exchange, status: int, seconds: float) -> None:
-        """One line about an answered request."""
+        """One line about an answered request. Raises OSError or ValueError when the stream takes nothing."""
         caller = exchange.caller
         line: dict[str, Any] = {
             "time": clock.to_wire(clock.now()),
@@ -33,6 +35,11 @@ class RequestLog:
             "caller": caller.id if caller else None,
             "kind": caller.kind if caller else None,
         }
+        self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode())
+
+    def _write_to_stream(self, line: str) -> None:
         stream = self._stream or sys.stderr
-        stream.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode())
+        if stream is None:
+            raise ValueError("The standard error stream is closed.")
+        stream.write(line)
         stream.flush()

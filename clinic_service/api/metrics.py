@@ -13,11 +13,24 @@ _REQUESTS = Counter(
 )
 _SECONDS = Histogram(
     "clinic_request_seconds",
-    "Time from the first byte read to the answer, in seconds.",
+    "Time from the last byte read to the answer, in seconds.",
     ("operation", "method"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
     registry=_REGISTRY,
 )
+_REFUSED = Counter(
+    "clinic_refused_requests_total",
+    "Requests that the server refused before any operation saw them.",
+    ("status",),
+    registry=_REGISTRY,
+)
+_CLOSED = Counter(
+    "clinic_closed_connections_total",
+    "Connections that the server closed because of the client.",
+    ("reason",),
+    registry=_REGISTRY,
+)
+_LOST_LINES = Counter("clinic_lost_log_lines_total", "Log lines that could not be written.", registry=_REGISTRY)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -36,6 +49,21 @@ class Metrics:
             self._children[key] = children
         children[0].inc()
         children[1].observe(seconds)
+
+
+def count_refused(status: int) -> None:
+    """Count a request that was refused before any operation saw it."""
+    _REFUSED.labels(str(status)).inc()
+
+
+def count_closed(reason: str) -> None:
+    """Count a connection that was closed for `reason`, one of a few fixed words."""
+    _CLOSED.labels(reason).inc()
+
+
+def count_lost_lines(lines: int = 1) -> None:
+    """Count log lines that could not be written."""
+    _LOST_LINES.inc(lines)
 
 
 def exposition() -> bytes:

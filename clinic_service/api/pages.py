@@ -15,7 +15,10 @@ from clinic_service.db.engine import Database
 from clinic_service.db.schema import is_current
 from clinic_service.specification.apis import Api
 
-Page = Callable[[], RawAnswer]
+Page = Callable[[Exchange], RawAnswer]
+LIVE, READY = "/live", "/ready"
+# Where a server that has asked the database already puts the result, so that no thread waits for it.
+READY_KEY = "clinic_service.ready"
 
 # Everything comes from this server; the page sets some styles in attributes and shows small pictures of its own.
 _POLICY = (
@@ -32,22 +35,18 @@ _ASSETS = {
 }
 
 
-def add_pages(app: flask.Flask, apis: list[Api], database: Database) -> None:
-    """Add the fixed addresses to `app`."""
+def add_pages(app: flask.Flask, apis: list[Api], database: Database, *, prefix: str = "") -> None:
+    """Add the fixed addresses to `app`, which stands under the path `prefix`."""
     pages: dict[str, Page] = {
-        "/live": lambda: _health(ok=True),
-        "/ready": lambda: _health(ok=_is_ready(database)),
-        "/metrics": lambda: RawAnswer(200, metrics.exposition(), [("Content-Type", metrics.CONTENT_TYPE)]),
+        "/": lambda _: RawAnswer(307, headers=[("Location", f"{prefix}/docs")]),
+        LIVE: lambda _: _health(ok=True),
+        READY: lambda exchange: _health(ok=_is_ready(exchange, database)),
+        "/metrics": lambda _: RawAnswer(200, metrics.exposition(), [("Content-Type", metrics.CONTENT_TYPE)]),
         **{address: _asset(name) for address, name in _ASSETS.items()},
-        **{f"/openapi/{api.name}.json": _document(api.document) for api in apis},
+        **{f"/openapi/{api.name}.json": _document(api.document, prefix) for api in apis},
     }
-    for address, view in pages.items():
-        app.add_url_rule(address, address, _as_view(view), methods=["GET"], provide_automatic_options=False)
-
-
-def _as_view(page: Page) -> Callable[[Exchange], RawAnswer]:
-    # The pages are the same for everybody.
-    return lambda _exchange: page()
+    for address, page in pages.items():
+        app.add_url_rule(address, address, page, methods=["GET"], provide_automatic_options=False)
 
 
 def _health(*, ok: bool) -> RawAnswer:
@@ -55,7 +54,12 @@ def _health(*, ok: bool) -> RawAnswer:
     return json_answer(status, orjson.dumps({"status": word}), [("Cache-Control", "no-store")])
 
 
-def _is_ready(database: Database) -> bool:
+def _is_ready(exchange: Exchange, database: Database) -> bool:
+    known: bool | None = exchange.environ.get(READY_KEY)
+    return is_ready(database) if known is None else known
+
+
+def is_ready(database: Database) -> bool:
     """Whether the database answers and its schema is the one this program was made for."""
     try:
         with database.read_engine.connect() as connection:
@@ -66,13 +70,14 @@ def _is_ready(database: Database) -> bool:
         raise
 
 
-def _document(document: Mapping[str, object]) -> Page:
-    text = orjson.dumps(document)
-    return lambda: json_answer(200, text)
+def _document(document: Mapping[str, object], prefix: str) -> Page:
+    servers = [{"url": prefix or "/", "description": "The server that serves this document."}]
+    text = orjson.dumps({**document, "servers": servers})
+    return lambda _: json_answer(200, text)
 
 
 def _asset(name: str) -> Page:
     media_type = _TYPES[name.rsplit(".", 1)[-1]]
     headers = [("Content-Type", f"{media_type}; charset=utf-8"), ("Content-Security-Policy", _POLICY)]
     file = files("clinic_service.api") / "assets" / name
-    return lambda: RawAnswer(200, file.read_bytes(), headers)
+    return lambda _: RawAnswer(200, file.read_bytes(), headers)

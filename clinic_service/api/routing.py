@@ -8,12 +8,16 @@ Flask application's URL map then routes, and its view functions answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, NamedTuple, cast
 
 import flask
 from werkzeug.exceptions import MethodNotAllowed
-from werkzeug.routing import Map
+from werkzeug.routing import Map, Rule
 
+from clinic_service.api.addresses import request_path
+from clinic_service.api.compression import compress
+from clinic_service.api.cors import CrossOrigin
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.exchange import REQUEST_ID_HEADER, Exchange, RawAnswer
 from clinic_service.api.framework import (
@@ -24,12 +28,21 @@ from clinic_service.api.framework import (
     Resolver,
 )
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics
+from clinic_service.api.metrics import Metrics, count_lost_lines, count_refused
 from clinic_service.api.plan import Plan
 from clinic_service.api.problems import answer_failure
+from clinic_service.config import Config
+from clinic_service.errors import ServiceError
 from clinic_service.specification.apis import Api
 
 View = Callable[..., RawAnswer]
+
+
+class BoundOperation(NamedTuple):
+    """What an operation does with a request, and how many bytes of a body it reads from a caller whom it admits."""
+
+    view: View
+    admission: Callable[..., int]
 
 
 class LeanFlask(flask.Flask):
@@ -39,39 +52,97 @@ class LeanFlask(flask.Flask):
     `Exchange`, which every view is given.
     """
 
-    def __init__(self, log: RequestLog, metrics: Metrics) -> None:
+    def __init__(self, log: RequestLog, metrics: Metrics, config: Config) -> None:
         super().__init__("clinic_service", static_folder=None)
         self._log, self._metrics = log, metrics
+        self._prefix = config.path_prefix or ""
+        self._compresses = config.compression == "on"
+        self._cross_origin = CrossOrigin(config.origins)
+        self._operations: dict[str, BoundOperation] = {}
         # Paths match exactly: `//` is not `/`, and a slash at the end makes another address.
         self.url_map = Map(strict_slashes=True, merge_slashes=False, redirect_defaults=False)
         # Neither host nor scheme decides where a request goes.
         self._routes = self.url_map.bind("localhost")
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Carry out one request, for WSGI servers; `answer` is what `clinic-service serve` calls."""
+        return self.answer(environ)(environ, start_response)
+
+    def answer(self, environ: dict[str, Any]) -> RawAnswer:
         """Carry out one request, whatever happens, and leave a trace of it in log and metrics."""
         exchange = Exchange(environ)
         try:
             answer = self._answer(exchange)
         except Exception as error:
             answer = answer_failure(error, exchange)
-        answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
-        seconds = exchange.seconds
-        if exchange.operation_id:
-            self._metrics.count(exchange.operation_id, environ["REQUEST_METHOD"], answer.status, seconds)
-        self._log.write(exchange, answer.status, seconds)
-        return answer(environ, start_response)
+        return self._finished(answer, exchange)
+
+    def admit(self, environ: dict[str, Any]) -> RawAnswer | int:
+        """Judge a request by its head, before its body is read.
+
+        Returns how many bytes of the body may be read, or the answer that refuses the request.
+        """
+        exchange = Exchange(environ)
+        try:
+            rule, values = self._match(exchange)
+            operation = self._operations.get(rule.endpoint)
+            return operation.admission(exchange, **values) if operation else 0
+        except Exception as error:
+            return self._finished(answer_failure(error, exchange), exchange)
+
+    def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> RawAnswer:
+        """The answer to something that the server refused by itself, counted and logged as every other one."""
+        exchange = Exchange(environ)
+        with suppress(Exception):
+            count_refused(refusal.status)
+        return self._finished(answer_failure(refusal, exchange), exchange)
+
+    def add_operation(self, rule: str, method: str, name: str, operation: BoundOperation) -> None:
+        """Bind `operation` to its address and method."""
+        self._operations[name] = operation
+        self.add_url_rule(rule, name, operation.view, methods=[method], provide_automatic_options=False)
 
     def _answer(self, exchange: Exchange) -> RawAnswer:
-        environ = exchange.environ
-        # WSGI hands the decoded bytes of the path over as latin-1.
-        path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
-        method = environ["REQUEST_METHOD"]
+        try:
+            rule, values = self._match(exchange)
+        except MethodNotAllowed as refusal:
+            preflight = self._cross_origin.preflight(exchange.environ, refusal.valid_methods or ())
+            if preflight is None:
+                raise
+            return preflight
+        view = cast(View, self.view_functions[rule.endpoint])
+        return view(exchange, **values)
+
+    def _match(self, exchange: Exchange) -> tuple[Rule, Mapping[str, Any]]:
+        method = exchange.environ["REQUEST_METHOD"]
+        path = request_path(exchange.environ, self._prefix)
         rule, values = self._routes.match(path, method, return_rule=True)
         if method not in (rule.methods or ()):
             # Werkzeug takes `get` for GET; to HTTP, and to the metrics, they are different.
             raise MethodNotAllowed(rule.methods)
-        view = cast(View, self.view_functions[rule.endpoint])
-        return view(exchange, **values)
+        return rule, values
+
+    def _finished(self, answer: RawAnswer, exchange: Exchange) -> RawAnswer:
+        """`answer` with the headers that every one has. What is noted of it cannot change it: it may be committed."""
+        answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
+        answer.headers.append(("X-Content-Type-Options", "nosniff"))
+        if exchange.operation_id or answer.status >= 400:
+            answer.headers.append(("Cache-Control", "no-store"))
+        try:
+            self._cross_origin.mark(answer, exchange.environ)
+            if self._compresses:
+                compress(answer, exchange.environ.get("HTTP_ACCEPT_ENCODING", ""))
+            self._note(answer, exchange)
+        except Exception:
+            with suppress(Exception):
+                count_lost_lines()
+        return answer
+
+    def _note(self, answer: RawAnswer, exchange: Exchange) -> None:
+        seconds = exchange.seconds
+        if exchange.operation_id:
+            self._metrics.count(exchange.operation_id, exchange.environ["REQUEST_METHOD"], answer.status, seconds)
+        self._log.write(exchange, answer.status, seconds)
 
 
 class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
@@ -81,7 +152,7 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
         self._plans, self._dispatcher, self._app = plans, dispatcher, app
         super().__init__(_CheckedSpecification(api.document), base_path="", resolver=_PlanResolver(plans))
 
-    def make_operation(self, operation: AbstractOperation) -> View:
+    def make_operation(self, operation: AbstractOperation) -> BoundOperation:
         plan = self._plans[operation.operation_id]
         dispatcher = self._dispatcher
 
@@ -89,14 +160,18 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
             exchange.operation_id = plan.operation_id
             return dispatcher.run(plan, exchange, path)
 
-        return view
+        def admission(exchange: Exchange, **path: str) -> int:
+            exchange.operation_id = plan.operation_id
+            return dispatcher.admit(plan, exchange, path)
+
+        return BoundOperation(view, admission)
 
     @staticmethod
     def _framework_path_and_name(operation: AbstractOperation, path: str) -> tuple[str, str]:
         return path.replace("{", "<").replace("}", ">"), operation.operation_id
 
-    def _add_operation_internal(self, method: str, path: str, operation: View, name: str | None = None) -> None:
-        self._app.add_url_rule(path, name, operation, methods=[method], provide_automatic_options=False)
+    def _add_operation_internal(self, method: str, path: str, operation: BoundOperation, name: str) -> None:
+        self._app.add_operation(path, method, name, operation)
 
 
 class _PlanResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped

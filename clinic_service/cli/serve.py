@@ -6,18 +6,22 @@ import gc
 import os
 import socket
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from clinic_service.cli.child import in_child
 from clinic_service.cli.common import load_config
-from clinic_service.config import RELOAD_VARIABLE, Config, flag, is_number, variable
+from clinic_service.config import Config, flag, is_number, variable
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
+
+if TYPE_CHECKING:
+    from clinic_service.server.parts import Parts
 
 _DEMO_DATABASE = "sqlite:///clinic-service-demo.db"
 
@@ -42,28 +46,43 @@ def serve(demo: bool, reload: bool, **flags: Any) -> None:
     config = load_config(**flags)
     if demo and flags["database_url"] is None and variable("database_url") not in os.environ:
         config = load_config(**{**flags, "database_url": _DEMO_DATABASE})
-    _require_free(config.host, config.port)
-    # Reading the YAML and importing the rest take about the same time, and there is more than one core.
-    with ProcessPoolExecutor(max_workers=1) as reader:
-        apis = reader.submit(load_apis)
+    with _bound_socket(config) as listener, _metrics_folder(config):
+        # Reading the YAML and importing the rest take about the same time, and there is more than one core.
+        apis = in_child(load_apis)
         _require_schema(config)
-        _introduce(config, demo=demo)
-        _hand_over(config, reload=reload)
-        _build(apis)
-    # The server processes share it as long as nobody writes to it, and the collector would.
-    gc.collect()
-    gc.freeze()
-    gc.enable()
-    _run(config)
+        introduction = _introduction(config, demo=demo)
+        parts = _parts(config, apis, reload=reload)
+        # The server processes share it as long as nobody writes to it, and the collector would.
+        gc.collect()
+        gc.freeze()
+        _run(parts, listener, started=lambda: _say(introduction))
 
 
-def _require_free(host: str, port: int) -> None:
-    """The server's own processes share the port, so another server on it would go unnoticed and take half the requests."""
+@contextmanager
+def _bound_socket(config: Config) -> Iterator[socket.socket]:
+    """The socket to listen on. Ends the command when another program has the port or the address is not ours."""
     try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            pass
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            yield listener
     except OSError as error:
-        raise click.ClickException(f"Cannot listen on {host}:{port}: {error.strerror or error}") from None
+        reason = error.strerror or str(error)
+        raise click.ClickException(f"Cannot listen on {config.host}:{config.port}: {reason}.") from None
+
+
+@contextmanager
+def _metrics_folder(config: Config) -> Iterator[None]:
+    """The folder through which several processes count together; for the time of the run, the owner's alone."""
+    if config.workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="clinic-service-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
 
 
 def _require_schema(config: Config) -> None:
@@ -80,25 +99,33 @@ def _require_schema(config: Config) -> None:
         )
 
 
-def _introduce(config: Config, *, demo: bool) -> None:
-    address = f"http://{config.host}:{config.port}"
-    click.echo(f"clinic-service on {address}   API reference: {address}/docs")
+def _introduction(config: Config, *, demo: bool) -> str:
+    """What is printed once the server listens."""
+    address = _address(config)
+    first = f"clinic-service on {address}   API reference: {address}/docs"
     if config.session_jwks:
-        return
+        return first
     from clinic_service.gateways.tokens import session_secret
 
     secret = session_secret(config)
     if demo:
-        _introduce_demo(config, secret, address)
-    else:
-        click.echo(
-            "A token of a service:  clinic-service token service NAME\n"
-            "An account and a token of a person:  clinic-service users add --name 'Ada Lovelace' --email ada@example.org\n"
-            "                                     clinic-service token user ID"
-        )
+        return f"{first}\n{_demo_introduction(config, secret, address)}"
+    return (
+        f"{first}\n"
+        "A token of a service:  clinic-service token service NAME\n"
+        "An account and a token of a person:  clinic-service users add --name 'Ada Lovelace' --email ada@example.org\n"
+        "                                     clinic-service token user ID"
+    )
 
 
-def _introduce_demo(config: Config, secret: str, address: str) -> None:
+def _address(config: Config) -> str:
+    """The URL of the server for somebody on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"http://{bracketed}:{config.port}{config.path_prefix or ''}"
+
+
+def _demo_introduction(config: Config, secret: str, address: str) -> str:
     from clinic_service.db.engine import open_database
     from clinic_service.demo.clinic import ADMIN, MEMBER, PATIENT, fill
     from clinic_service.gateways.tokens import mint
@@ -109,54 +136,37 @@ def _introduce_demo(config: Config, secret: str, address: str) -> None:
     day = timedelta(hours=24)
     tokens = {who.name: mint(secret, who.id, service=False, lifetime=day) for who in (ADMIN, MEMBER, PATIENT)}
     tokens["demo-service"] = mint(secret, "demo-service", service=True, lifetime=day)
-    for name, token in tokens.items():
-        click.echo(f"\nToken of {name}, good for a day:\n{token}")
     header = f"-H 'X-Tidepool-Session-Token: {tokens[ADMIN.name]}'"
-    click.echo(
+    return "".join(f"\nToken of {name}, good for a day:\n{token}\n" for name, token in tokens.items()) + (
         f"\nThe demo clinic is {clinic_id}; {ADMIN.name} ({ADMIN.id}) is its admin, {MEMBER.name} ({MEMBER.id}) a member, "
         f"{PATIENT.name} ({PATIENT.id}) a patient.\n"
         f"Try this in another terminal:\n\ncurl -s {header} {address}/v1/clinics/{clinic_id}/patients/{PATIENT.id}\n"
     )
 
 
-def _hand_over(config: Config, *, reload: bool) -> None:
-    """Give the effective settings to the server processes, which read their environment."""
-    for setting in fields(config):
-        value = getattr(config, setting.name)
-        if value is not None:
-            os.environ[variable(setting.name)] = str(value)
-    if reload:
-        os.environ[RELOAD_VARIABLE] = "1"
-    if config.workers > 1:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="clinic-service-metrics-")
+def _say(text: str) -> None:
+    # Nobody may be listening (`serve >&-`), which is no reason not to serve.
+    with suppress(OSError):
+        click.echo(text)
 
 
-def _build(apis: Future[list[Api]]) -> None:
+def _parts(config: Config, apis: Callable[[], list[Api]], *, reload: bool) -> Parts:
     """Build the application here, before the processes that serve it are forked."""
     from clinic_service.api.parameters import PlanError
-    from clinic_service.server import build
+    from clinic_service.server.parts import build
 
     try:
-        build(apis.result())
+        return build(config, apis(), reload=reload)
     except (SpecError, PlanError) as error:
         raise click.ClickException(f"The spec cannot be served: {error}") from None
 
 
-def _run(config: Config) -> None:
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-    from granian.server import Server
+def _run(parts: Parts, listener: socket.socket, started: Callable[[], None]) -> None:
+    if parts.config.workers == 1:
+        from clinic_service.server.process import run_process
 
-    Server(
-        "clinic_service.server:load",
-        factory=True,
-        address=config.host,
-        port=config.port,
-        interface=Interfaces.WSGI,
-        workers=config.workers,
-        blocking_threads=config.threads,
-        log_level=LogLevels.warning,
-        log_access=False,
-        respawn_failed_workers=True,
-        workers_kill_timeout=config.drain_seconds,
-    ).serve()
+        run_process(parts, listener, started=started)
+    else:
+        from clinic_service.server.supervisor import run_processes
+
+        run_processes(parts, listener, started=started)

@@ -107,6 +107,7 @@ def test_routes_are_the_operations_and_the_pages_and_nothing_else(tmp_path: Path
     assert described <= routes
     pages = {path for _, path in routes - described}
     assert {path for path in pages if not path.startswith("/docs")} == {
+        "/",
         "/live",
         "/ready",
         "/metrics",

@@ -14,7 +14,7 @@ import pytest
 
 from clinic_service.db.schema import upgrade
 from clinic_service.packaged import spec_folder
-from clinic_service.server import ReloadingApp
+from clinic_service.reloading import ReloadingApp
 from tests.conftest import SECRET
 from tests.support.processes import ServerProcess, run_command, serving
 
@@ -144,7 +144,7 @@ def test_reload_takes_good_edits_and_keeps_the_last_good_state(
     upgrade(config.database_url)
     database = open_database(config)
     app = ReloadingApp(spec, lambda folder: create_app(config, database, apis=load_apis(folder)))
-    client = Client(app, SECRET)
+    client = Client(lambda environ, start_response: app.answer(environ)(environ, start_response), SECRET)
     root = spec / "access.v1.yaml"
     good = root.read_text()
 

@@ -40,14 +40,15 @@ class Client:
         """One request; `json` is the body when given, also when it is None."""
         sent = dict(headers or {})
         if as_ is not None:
-            sent.setdefault("X-Tidepool-Session-Token", self._token(as_))
+            sent.setdefault("X-Tidepool-Session-Token", self.token(as_))
         if json is not ...:
             rest.update(data=orjson.dumps(json), content_type="application/json")
         answer = WsgiClient(self.app).open(path, method=method, headers=sent, **rest)
         body = answer.get_data()
         return Reply(answer.status_code, orjson.loads(body) if body else None, answer.headers)
 
-    def _token(self, somebody: Somebody) -> str:
+    def token(self, somebody: Somebody) -> str:
+        """A session token of `somebody`."""
         return mint(self._secret, somebody.id, service=somebody.is_service, lifetime=timedelta(hours=1))
 
     def get(self, path: str, **rest: Any) -> Reply:

@@ -175,7 +175,7 @@ class Ours:
         config = Config(session_secret=_SECRET)
         self._heard: dict[str, Any] = {}
         self._token = mint(_SECRET, "oracle", service=True, lifetime=timedelta(hours=1))
-        self._app = LeanFlask(RequestLog(io.StringIO()), Metrics())
+        self._app = LeanFlask(RequestLog(io.StringIO()), Metrics(), config)
         services = Services(config, chosen_accounts(config, database))
         dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services)
         for api in map(_for_services, apis):
@@ -200,8 +200,7 @@ class Ours:
     def ask(self, request: Request) -> Outcome:
         """What becomes of `request` here."""
         self._heard = {}
-        environ: dict[str, Any] = {"PATH_INFO": unquote(request.target).encode().decode("latin-1")}
-        environ["QUERY_STRING"] = request.query
+        environ: dict[str, Any] = {"QUERY_STRING": request.query}
         if request.body is not None:
             environ["wsgi.input"] = io.BytesIO(request.body)
             environ["CONTENT_TYPE"] = request.content_type or ""
@@ -210,7 +209,9 @@ class Ours:
                 environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
         client = WsgiClient(self._app, use_cookies=False)
         headers = {"X-Tidepool-Session-Token": self._token}
-        answer = client.open("/", method=request.operation.method.upper(), headers=headers, environ_overrides=environ)
+        answer = client.open(
+            request.target, method=request.operation.method.upper(), headers=headers, environ_overrides=environ
+        )
         heard, broken = self._heard, [finding["rule"] for finding in answer.get_json().get("errors", [])]
         values = heard.get("path", {}), heard.get("query", {}), heard.get("body")
         return Outcome(answer.status_code, *values, frozenset(broken))

@@ -83,7 +83,7 @@ def small_app(
 ) -> LeanFlask:
     """The application for these paths, put together as `create_app` does it."""
     api = small_api(paths, schemas)
-    app = LeanFlask(log or RequestLog(), Metrics())
+    app = LeanFlask(log or RequestLog(), Metrics(), config)
     services = Services(config, chosen_accounts(config, database))
     PlanApi(api, small_plans(api, *functions), Dispatcher(database, TokenVerifier.from_config(config), services), app)
     return app

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import event, func, insert, select
 
+from clinic_service.api.log import RequestLog
 from clinic_service.config import Config
 from clinic_service.context import Context
 from clinic_service.db.engine import Database
@@ -57,7 +58,14 @@ class Small:
     def __init__(self, database: Database, config: Config) -> None:
         self.database, self.config = database, config
 
-    def client(self, work: Work, prepare: Work | None = None, abandon: Work | None = None, **settings: Any) -> Client:
+    def client(
+        self,
+        work: Work,
+        prepare: Work | None = None,
+        abandon: Work | None = None,
+        log: RequestLog | None = None,
+        **settings: Any,
+    ) -> Client:
         def write(ctx: Context) -> Any:
             return work(ctx)
 
@@ -87,7 +95,8 @@ class Small:
             change_prepared.__name__ = "change"
             changes = [change_prepared, prepare_change, *([abandon_change] if abandon else [])]
         config = replace(self.config, **settings)
-        return Client(small_app(self.database, config, PATHS, write, write_silently, look, *changes), SECRET)
+        functions: list[Work] = [write, write_silently, look, *changes]
+        return Client(small_app(self.database, config, PATHS, *functions, log=log), SECRET)
 
 
 def store(uow: UnitOfWork) -> None:

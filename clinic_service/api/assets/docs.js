@@ -1,8 +1,8 @@
 SwaggerUIBundle({
   dom_id: "#reference",
   urls: [
-    { url: "/openapi/clinic.v1.json", name: "Clinics API" },
-    { url: "/openapi/access.v1.json", name: "Access API" },
+    { url: "openapi/clinic.v1.json", name: "Clinics API" },
+    { url: "openapi/access.v1.json", name: "Access API" },
   ],
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
   layout: "StandaloneLayout",

@@ -74,7 +74,7 @@ def impatient_app(shared_database: Database, running: IdentityProvider, log: io.
     openid = HttpOpenId(config, seconds=SECONDS)
     services = Services(config, chosen_accounts(config, shared_database), openid)
     dispatcher = Dispatcher(shared_database, TokenVerifier.from_config(config), services)
-    app, plans = LeanFlask(RequestLog(log), Metrics()), compile_plans(spec_apis())
+    app, plans = LeanFlask(RequestLog(log), Metrics(), config), compile_plans(spec_apis())
     for described in spec_apis():
         PlanApi(described, plans, dispatcher, app)
     return app

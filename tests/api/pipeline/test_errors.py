@@ -29,7 +29,6 @@ class TestRouting:
     @pytest.mark.parametrize(
         "path",
         [
-            "/",
             "/v1",
             "/v2/clinics",
             f"{CLINIC}/nothing",

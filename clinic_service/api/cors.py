@@ -1,0 +1,53 @@
+"""Cross-origin requests: which web pages may call the API from a browser. None may unless `CLINIC_ALLOWED_ORIGINS` is set.
+
+The API knows no cookies, so an answer never says `Access-Control-Allow-Credentials`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clinic_service.api.exchange import REQUEST_ID_HEADER, RawAnswer
+
+# Browsers ask again after this many seconds.
+_PREFLIGHT_SECONDS = "600"
+# What a page may send and read beyond what every page may.
+_SENT = "Authorization, Content-Type, Prefer, X-Tidepool-Session-Token, " + REQUEST_ID_HEADER
+_READ = "Preference-Applied, Retry-After, " + REQUEST_ID_HEADER
+
+
+class CrossOrigin:
+    """The origins whose pages may call the API; `*` stands for all."""
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        self._origins = frozenset(origins)
+
+    def mark(self, answer: RawAnswer, environ: Mapping[str, Any]) -> None:
+        """Tell the browser whether the page that sent the request may read `answer`."""
+        if not self._origins:
+            return
+        answer.headers.append(("Vary", "Origin"))
+        origin = environ.get("HTTP_ORIGIN")
+        if origin and self._allows(origin):
+            answer.headers.append(("Access-Control-Allow-Origin", origin))
+            answer.headers.append(("Access-Control-Expose-Headers", _READ))
+
+    def preflight(self, environ: Mapping[str, Any], methods: Iterable[str]) -> RawAnswer | None:
+        """The answer to a browser that asks before it sends; None when `environ` is no such question or is not allowed.
+
+        `methods`: those that the address takes.
+        """
+        asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+        origin = environ.get("HTTP_ORIGIN")
+        if environ["REQUEST_METHOD"] != "OPTIONS" or not (asked and origin and self._allows(origin)):
+            return None
+        headers = [
+            ("Access-Control-Allow-Methods", ", ".join(sorted(methods))),
+            ("Access-Control-Allow-Headers", _SENT),
+            ("Access-Control-Max-Age", _PREFLIGHT_SECONDS),
+        ]
+        return RawAnswer(204, headers=headers)
+
+    def _allows(self, origin: str) -> bool:
+        return origin in self._origins or "*" in self._origins

@@ -1,0 +1,333 @@
+"""Connection: one client, its requests in order, and its deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import deque
+from enum import Enum, auto
+from typing import TYPE_CHECKING, cast
+
+from clinic_service.api.exchange import RawAnswer
+from clinic_service.api.metrics import count_closed
+from clinic_service.errors import ServiceError
+from clinic_service.server.errors import BodyEndedEarly, Overloaded, RequestTimeout, Stopping
+from clinic_service.server.heads import CONTINUE, answer_head
+from clinic_service.server.limits import Limits
+from clinic_service.server.reader import Request, RequestReader
+
+if TYPE_CHECKING:
+    from clinic_service.server.gate import Gate
+
+_NEVER = float("inf")
+
+
+class _Stage(Enum):
+    OPEN = auto()
+    """Requests are read."""
+    LAST = auto()
+    """The last request is being answered; what the client sends behind it is dropped."""
+    OVER = auto()
+    """The last answer was sent."""
+
+
+class Connection(asyncio.Protocol):
+    """The requests of one client are carried out one after the other; while one is, nothing more is read."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._limits = gate.limits
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._reader = RequestReader(gate.limits, self._on_head, self._on_body, self._on_complete)
+        self._requests: deque[Request] = deque()
+        self._refusal: tuple[ServiceError, Request] | None = None
+        self._stage = _Stage.OPEN
+        self._is_full = False
+        self._has_ended = False
+        self._dropped = 0
+        self._awaited: Request | str | None = "head"
+        self._deadline = _NEVER
+        self._answers = _Unread(gate.limits)
+        self.is_busy = False
+        """Whether the application works for this client."""
+
+    # --- called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        _bound_send_buffer(self._transport, self._limits)
+        self._deadline = time.monotonic() + self._limits.head_seconds
+        self._gate.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._stage is not _Stage.OPEN:
+            self._drop(len(data))
+            return
+        try:
+            self._reader.feed(data)
+        except ServiceError as refusal:
+            self._refuse_the_rest(refusal)
+        else:
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more; what it has sent in whole is still answered."""
+        self._has_ended = True
+        if self._stage is _Stage.OPEN:
+            if self.is_incomplete:
+                self._refuse_the_rest(BodyEndedEarly())
+            else:
+                self._stage = _Stage.LAST
+        return bool(self._requests or self.unread)
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._stage = _Stage.OVER
+        self._requests.clear()
+        self._gate.lost(self)
+
+    # --- called by the reader
+
+    def _on_head(self, request: Request) -> None:
+        if len(self._requests) >= self._limits.pipelined:
+            raise Overloaded
+        self._requests.append(request)
+
+    def _on_body(self, request: Request, part: bytes) -> None:
+        request.size += len(part)
+        if request.limit is not None and request.size > request.limit:
+            self._cut_body(request)
+            return
+        request.body.append(part)
+        if not self._gate.buffer(len(part)):
+            raise Overloaded
+
+    def _on_complete(self, request: Request) -> None:
+        if not request.keep_alive:
+            self._stage = _Stage.LAST
+
+    # --- one request after the other
+
+    def _advance(self) -> None:
+        """Do what comes next for the first request; read on when there is nothing to do."""
+        if self._stage is _Stage.OVER or self._transport.is_closing():
+            return
+        if self.is_busy or self._is_full:
+            self._hold()
+        elif not self._requests:
+            self._await_request()
+        else:
+            self._continue_with(self._requests[0])
+
+    def _continue_with(self, request: Request) -> None:
+        if self._needs_admission(request):
+            self._start()
+            self._gate.admit(request, self._admitted)
+        elif request.complete:
+            self._start()
+            self._gate.carry_out(request, self._answered)
+        else:
+            self._permit_body(request)
+            self._read_on(request, self._limits.body_seconds)
+
+    def _await_request(self) -> None:
+        if self._refusal is not None:
+            refusal, request = self._refusal
+            self._send(self._gate.refuse(refusal, request), request, keep_alive=False)
+            self._end(linger=True)
+        elif self._stage is _Stage.LAST or (self._gate.stopping and not self._reader.is_within_head):
+            self._end(linger=False)
+        elif self._reader.is_within_head:
+            self._read_on("head", self._limits.head_seconds)
+        else:
+            self._read_on("idle", self._limits.idle_seconds)
+
+    def _needs_admission(self, request: Request) -> bool:
+        small = self._limits.small_body_bytes
+        return request.limit is None and (request.size > small or (request.length or 0) > small)
+
+    def _permit_body(self, request: Request) -> None:
+        if request.expects_continue and request.size == 0:
+            request.expects_continue = False
+            self._transport.write(CONTINUE)
+
+    def _start(self) -> None:
+        self.is_busy = True
+        self._hold()
+
+    def _admitted(self, result: RawAnswer | int | None) -> None:
+        self.is_busy = False
+        if not self._requests:
+            return
+        request = self._requests[0]
+        if not isinstance(result, int):
+            self._respond(request, result, keep_alive=False)
+            return
+        request.limit, request.admitted = result, True
+        if request.size > result or (request.length or 0) > result:
+            self._cut_body(request)
+        self._advance()
+
+    def _cut_body(self, request: Request) -> None:
+        """Read no more of the body: the application refuses one of this size, or reads none here."""
+        request.complete, request.keep_alive, request.is_cut = True, False, True
+        self._stage = _Stage.LAST
+
+    def _answered(self, answer: RawAnswer | None) -> None:
+        self.is_busy = False
+        if self._requests:
+            self._respond(self._requests[0], answer, keep_alive=self._requests[0].keep_alive)
+
+    def _respond(self, request: Request, answer: RawAnswer | None, *, keep_alive: bool) -> None:
+        """Send the answer to the first request, and go on."""
+        self._requests.popleft()
+        keep_alive = keep_alive and not self._gate.stopping
+        self._send(answer or self._gate.refuse(ServiceError(), request), request, keep_alive=keep_alive)
+        if keep_alive:
+            self._advance()
+        else:
+            self._end(linger=request.is_cut or not request.complete)
+
+    def _send(self, answer: RawAnswer, request: Request, *, keep_alive: bool) -> None:
+        head = answer_head(answer, keep_alive=keep_alive, version=request.version)
+        body = b"" if request.method == "HEAD" else answer.body
+        self._transport.writelines([head, body])
+        self._answers.sent(time.monotonic())
+        self._gate.answered(self)
+
+    # --- reading
+
+    def _read_on(self, awaited: Request | str | None, seconds: float) -> None:
+        """Read, until `awaited` is there; more bytes of it do not move its deadline."""
+        if awaited is not self._awaited:
+            self._awaited = awaited
+            self._deadline = time.monotonic() + seconds
+        if not self._has_ended:
+            self._transport.resume_reading()
+
+    def _hold(self) -> None:
+        """Read nothing for now."""
+        self._awaited, self._deadline = None, _NEVER
+        if not self._has_ended:
+            self._transport.pause_reading()
+
+    def _drop(self, size: int) -> None:
+        self._dropped += size
+        if self._dropped > self._limits.linger_bytes:
+            self.abort("dropped")
+
+    # --- the end
+
+    def _refuse_the_rest(self, refusal: ServiceError) -> None:
+        """Answer what has arrived in whole, then `refusal`, then nothing more."""
+        self._stage = _Stage.LAST
+        incomplete = self._requests and not self._requests[-1].complete
+        self._refusal = refusal, self._requests.pop() if incomplete else Request()
+        self._advance()
+
+    def _end(self, *, linger: bool) -> None:
+        """Close our side. With `linger` the client's side is read a little longer, and dropped.
+
+        Closing both sides while the client still sends would take the answer away from it.
+        """
+        self._stage = _Stage.OVER
+        self._requests.clear()
+        if self._has_ended or not linger:
+            self._transport.close()
+            return
+        self._deadline = time.monotonic() + self._limits.linger_seconds
+        self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def abort(self, reason: str) -> None:
+        """Close both sides at once; `reason` is counted."""
+        count_closed(reason)
+        self._stage = _Stage.OVER
+        self._transport.abort()
+
+    def stop(self) -> None:
+        """Close now if no request has begun, else after the answer; an incomplete one has a short time to arrive."""
+        if self.is_silent:
+            self._end(linger=False)
+        else:
+            self._deadline = min(self._deadline, time.monotonic() + self._limits.stop_seconds)
+
+    # --- deadlines
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the client has not begun a request and has taken all answers."""
+        return not (self._requests or self._reader.is_within_head or self.unread)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether the client has begun a request and not ended it."""
+        return self._reader.is_within_head or any(not request.complete for request in self._requests)
+
+    @property
+    def unread(self) -> int:
+        """How many bytes of answers the client has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes are kept for this client."""
+        return self.unread + sum(request.size for request in self._requests)
+
+    @property
+    def taken(self) -> float:
+        """When the client last took a part of an answer (of `time.monotonic`)."""
+        return self._answers.taken
+
+    def check(self, now: float) -> None:
+        """Close the connection when its client is late."""
+        if self._answers.is_late(self.unread, now):
+            self.abort("unread")
+        elif now >= self._deadline and not self.unread:
+            self._time_out()
+
+    def _time_out(self) -> None:
+        if self._stage is not _Stage.OPEN or not self.is_incomplete:
+            self._stage = _Stage.OVER
+            self._transport.close()
+            return
+        count_closed("slow")
+        self._refuse_the_rest(Stopping() if self._gate.stopping else RequestTimeout())
+
+
+class _Unread:
+    """Watches how a client takes its answers."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._size = 0
+        self._window_size, self._window_start = 0, 0.0
+        self.taken = 0.0
+
+    def sent(self, now: float) -> None:
+        """Begin anew: an answer was sent just now."""
+        self._size, self._window_size, self.taken = 0, 0, now
+
+    def is_late(self, size: int, now: float) -> bool:
+        """Whether the client, with `size` bytes left to take, has taken too little for too long."""
+        if size < self._size:
+            self.taken = now
+        self._size = size
+        if size == 0 or self._window_size == 0 or self._window_size - size >= self._limits.unread_bytes:
+            self._window_size, self._window_start = size, now
+        return size > 0 and now - self._window_start >= self._limits.unread_seconds
+
+
+def _bound_send_buffer(transport: asyncio.Transport, limits: Limits) -> None:
+    """Let the system hold little of an answer and not for long: no deadline here begins before it has handed it over."""
+    sock: socket.socket = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.unread_seconds * 1000))

@@ -1,0 +1,109 @@
+"""One server process: its event loop from the first connection to the last."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from clinic_service.server.connection import Connection
+from clinic_service.server.gate import Gate
+from clinic_service.server.limits import Limits
+from clinic_service.server.parts import Parts
+
+BACKLOG = 2048
+# Files, database connections and the like, beside the connections of clients.
+_OTHER_FILES = 200
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run_process(parts: Parts, listener: socket.socket, *, started: Callable[[], None] = lambda: None) -> None:
+    """Serve until the process is told to stop, then finish what is running, for at most the drain time.
+
+    `started` is called once clients can connect. A second signal ends the process at once.
+    """
+    gc.enable()
+    limits = _limits(parts)
+    parts.start_threads()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(parts, limits, listener, started))
+    parts.close()
+
+
+def _limits(parts: Parts) -> Limits:
+    """The limits of the settings, within what the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = parts.config.max_connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        soft = allowed
+    connections = parts.config.max_connections
+    if soft != resource.RLIM_INFINITY:
+        connections = max(1, min(connections, soft - _OTHER_FILES))
+    return Limits(requests=parts.config.max_requests, connections=connections)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    with suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
+
+
+async def _serve(parts: Parts, limits: Limits, listener: socket.socket, started: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = _Stopping(loop)
+    config = parts.config
+    gate = Gate(parts.app, limits, threads=config.threads, is_ready=parts.is_ready, prefix=config.path_prefix or "")
+    server = await loop.create_server(lambda: Connection(gate), sock=listener, backlog=BACKLOG)
+    watch = loop.create_task(gate.watch())
+    started()
+    await stopping.wanted.wait()
+    server.close()
+    gate.stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(config.drain_seconds):
+            await _until_idle(gate, stopping)
+    gate.abort()
+    watch.cancel()
+
+
+async def _until_idle(gate: Gate, stopping: _Stopping) -> None:
+    while not (gate.is_idle() or stopping.at_once):
+        await asyncio.sleep(0.02)
+
+
+class _Stopping:
+    """Whether the process has to stop: it was told to, or the process that started it is gone."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.wanted = asyncio.Event()
+        self.at_once = False
+        parent = multiprocessing.parent_process()
+        if parent is None:
+            for number in STOP_SIGNALS:
+                loop.add_signal_handler(number, self._ask)
+            return
+        # Ctrl-C in a terminal reaches every process; the first one passes it on.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        loop.add_signal_handler(signal.SIGTERM, self._ask)
+        loop.add_reader(parent.sentinel, self._leave)
+
+    def _ask(self) -> None:
+        self.at_once = self.wanted.is_set()
+        self.wanted.set()
+
+    @staticmethod
+    def _leave() -> None:
+        # Nobody is left who could start another process, and the port must be free for a new server.
+        shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
+        os._exit(1)

@@ -1,0 +1,230 @@
+"""From bytes to requests. httptools parses; what is added here are limits and the form in which WSGI hands requests on."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import httptools
+
+from clinic_service.api.addresses import split_target
+from clinic_service.api.bodies import ADMITTED
+from clinic_service.api.exchange import ARRIVED
+from clinic_service.server.errors import HeadersTooLarge, InvalidHttp, TargetTooLong
+from clinic_service.server.limits import Limits
+
+_LATIN_1 = "latin-1"
+_PLAIN_NAMES = {"CONTENT-TYPE": "CONTENT_TYPE"}
+# How a body was framed ends with the parser; the application gets its true length.
+_FRAMING = frozenset(
+    {"CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "CONNECTION", "KEEP-ALIVE", "UPGRADE", "TRAILER"}
+)
+
+
+class Request:
+    """One request while it arrives and while it is answered."""
+
+    __slots__ = (
+        "admitted",
+        "body",
+        "complete",
+        "expects_continue",
+        "headers",
+        "is_cut",
+        "keep_alive",
+        "length",
+        "limit",
+        "method",
+        "size",
+        "target",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.method = "GET"
+        self.target = ""
+        self.version = "1.1"
+        self.headers: list[tuple[str, str]] = []
+        self.length: int | None = 0
+        """The announced size of the body; None for a chunked one."""
+        self.limit: int | None = None
+        """How many bytes of the body the application reads; None as long as it was not asked."""
+        self.body: list[bytes] = []
+        self.size = 0
+        self.complete = False
+        self.keep_alive = True
+        self.admitted = False
+        self.is_cut = False
+        """Whether the rest of the body is not read."""
+        self.expects_continue = False
+        """Whether the client waits for permission to send the body."""
+
+    def environ(self, *, with_body: bool = True) -> dict[str, Any]:
+        """The request as WSGI spells it, with the body that has arrived, or none of it."""
+        path, query = split_target(self.target)
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": self.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(path.encode(_LATIN_1)).decode(_LATIN_1) if "%" in path else path,
+            "QUERY_STRING": query,
+            "REQUEST_URI": self.target,
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "0",
+            "SERVER_PROTOCOL": f"HTTP/{self.version}",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(b"".join(self.body) if with_body else b""),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            ARRIVED: time.perf_counter(),
+        }
+        if self.length is None or self.length:
+            # Of a body that is too large not all is read, so its announced size tells.
+            environ["CONTENT_LENGTH"] = str(self.size if self.length is None else self.length)
+        if self.admitted:
+            environ[ADMITTED] = True
+        for name, value in self.headers:
+            if name not in _FRAMING:
+                key = _PLAIN_NAMES.get(name) or "HTTP_" + name.replace("-", "_")
+                environ[key] = f"{environ[key]},{value}" if key in environ else value
+        return environ
+
+
+class RequestReader:
+    """Reads the requests of one connection.
+
+    `on_head` is called when the head of a request is complete, `on_body` for each piece of its body, `on_complete` at its
+    end. A header whose name holds an underscore is dropped: WSGI could not tell it from one with a hyphen.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        on_head: Callable[[Request], None],
+        on_body: Callable[[Request, bytes], None],
+        on_complete: Callable[[Request], None],
+    ) -> None:
+        self._limits = limits
+        self._on_head, self._on_body, self._on_complete = on_head, on_body, on_complete
+        self._parser = httptools.HttpRequestParser(self)
+        self._request: Request | None = None
+        self._head_complete = False
+        self._is_resuming = False
+        self._target = b""
+        self._pending = 0
+        self._head_size = 0
+
+    @property
+    def is_within_head(self) -> bool:
+        """Whether a head has begun that is not complete."""
+        return self._request is not None and not self._head_complete
+
+    def feed(self, data: bytes) -> None:
+        """Read `data`. Raises InvalidHttp, TargetTooLong and HeadersTooLarge, after which nothing more can be read."""
+        if not self._head_complete:
+            self._pending += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on_after_offer(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserCallbackError as error:
+            # What a method of this class raised.
+            raise error.__context__ or error from None
+        except httptools.HttpParserError:
+            raise InvalidHttp from None
+        # A header is told of when it is complete, so one that never ends shows here alone.
+        if not self._head_complete and self._pending > self._limits.head_bytes:
+            raise HeadersTooLarge
+
+    def _go_on_after_offer(self, rest: bytes) -> None:
+        """Read on behind the head of a request that offers another protocol, which is not taken.
+
+        The parser takes what follows for that protocol, so a new one gets it, and before it how the body is framed.
+        """
+        self._parser = httptools.HttpRequestParser(self)
+        if self._request is not None:
+            self._is_resuming = True
+            length = self._request.length
+            framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+            self._parser.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
+        if rest:
+            self.feed(rest)
+
+    # --- called by the parser
+
+    def on_message_begin(self) -> None:
+        if self._is_resuming:
+            return
+        self._request = Request()
+        self._head_complete = False
+        self._target = b""
+        self._head_size = 0
+
+    def on_url(self, part: bytes) -> None:
+        if self._is_resuming:
+            return
+        self._target += part
+        if len(self._target) > self._limits.target_bytes:
+            raise TargetTooLong
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        request = self._request
+        if request is None or self._head_complete:
+            # A trailer behind a chunked body, or a head that was read before.
+            return
+        self._head_size += len(name) + len(value)
+        if self._head_size > self._limits.head_bytes or len(request.headers) >= self._limits.headers:
+            raise HeadersTooLarge
+        if b"_" not in name:
+            request.headers.append((name.decode(_LATIN_1).upper(), value.decode(_LATIN_1)))
+
+    def on_headers_complete(self) -> None:
+        if self._is_resuming:
+            self._is_resuming = False
+            return
+        request = self._request
+        assert request is not None
+        request.method = self._parser.get_method().decode(_LATIN_1)
+        request.version = self._parser.get_http_version()
+        request.target = self._target.decode(_LATIN_1)
+        request.keep_alive = self._parser.should_keep_alive() and request.method != "CONNECT"
+        _frame(request)
+        self._head_complete, self._pending = True, 0
+        self._on_head(request)
+
+    def on_body(self, part: bytes) -> None:
+        assert self._request is not None
+        self._on_body(self._request, part)
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        assert request is not None
+        if self._parser.should_upgrade() and request.length != 0:
+            # The body has not been read yet.
+            return
+        self._request, self._head_complete = None, False
+        request.complete = True
+        self._on_complete(request)
+
+
+def _frame(request: Request) -> None:
+    """Note how the body is framed. Raises InvalidHttp for another version of HTTP, and without exactly one host."""
+    if request.version not in ("1.0", "1.1"):
+        raise InvalidHttp
+    names = [name for name, _ in request.headers]
+    hosts = names.count("HOST")
+    if hosts > 1 or (hosts == 0 and request.version == "1.1"):
+        raise InvalidHttp
+    if "TRANSFER-ENCODING" in names:
+        request.length = None
+    elif "CONTENT-LENGTH" in names:
+        # The parser has read it: one number, of digits alone.
+        request.length = int(next(value for name, value in request.headers if name == "CONTENT-LENGTH"))
+    request.expects_continue = ("EXPECT", "100-continue") in request.headers

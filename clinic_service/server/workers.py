@@ -1,0 +1,44 @@
+"""Threads that carry out requests, so that the event loop never waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+Work = Callable[[], Any]
+Done = Callable[[Any], None]
+
+
+class Workers:
+    """A few threads with one queue. They are daemons: a call that hangs does not keep the process from ending."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int, name: str) -> None:
+        self._loop = loop
+        self._queue: SimpleQueue[tuple[Work, Done]] = SimpleQueue()
+        for number in range(threads):
+            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Call `work` in a thread, then `done` with its result on the event loop; with None when `work` raised."""
+        self._queue.put((work, done))
+
+    def _run(self) -> None:
+        while True:
+            work, done = self._queue.get()
+            result = None
+            try:
+                result = work()
+            except Exception as error:
+                _log.error("a request failed outside the application: %s", type(error).__name__)
+            # The loop is closed when the process ends before the thread does.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(done, result)
+            # Nothing of a request stays in memory until the next one comes.
+            del work, done, result
