@@ -44,8 +44,13 @@ def compress(answer: RawAnswer, accepted: str) -> None:
     answer.headers.append(("Vary", "Accept-Encoding"))
     encoding = choose_encoding(accepted)
     if encoding:
-        answer.body = _ENCODINGS[encoding](answer.body)
+        answer.body = answer.encoded(encoding) if answer.encoded else encode(answer.body, encoding)
         answer.headers.append(("Content-Encoding", encoding))
+
+
+def encode(body: bytes, encoding: str) -> bytes:
+    """`body` in one of the encodings that `choose_encoding` gives."""
+    return _ENCODINGS[encoding](body)
 
 
 def _is_compressible(answer: RawAnswer) -> bool:

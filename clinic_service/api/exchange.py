@@ -37,12 +37,22 @@ class Exchange:
 
 
 class RawAnswer:
-    """A finished answer: status, headers and bytes, handed to the server as it is."""
+    """A finished answer: status, headers and bytes, handed to the server as it is.
 
-    __slots__ = ("body", "headers", "status")
+    `encoded` gives the body in a content encoding, for bodies that never change, so that each is compressed once.
+    """
 
-    def __init__(self, status: int, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()) -> None:
-        self.status, self.body = status, body
+    __slots__ = ("body", "encoded", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        encoded: Callable[[str], bytes] | None = None,
+    ) -> None:
+        self.status, self.body, self.encoded = status, body, encoded
         self.headers = list(headers)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 
 import flask
 import orjson
 
 from clinic_service.api import metrics
+from clinic_service.api.compression import encode
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.db.dialects import is_unavailable
 from clinic_service.db.engine import Database
@@ -73,11 +75,17 @@ def is_ready(database: Database) -> bool:
 def _document(document: Mapping[str, object], prefix: str) -> Page:
     servers = [{"url": prefix or "/", "description": "The server that serves this document."}]
     text = orjson.dumps({**document, "servers": servers})
-    return lambda _: json_answer(200, text)
+    return _same_for_all(lambda: text, [("Content-Type", "application/json")])
 
 
 def _asset(name: str) -> Page:
     media_type = _TYPES[name.rsplit(".", 1)[-1]]
     headers = [("Content-Type", f"{media_type}; charset=utf-8"), ("Content-Security-Policy", _POLICY)]
-    file = files("clinic_service.api") / "assets" / name
-    return lambda _: RawAnswer(200, file.read_bytes(), headers)
+    return _same_for_all((files("clinic_service.api") / "assets" / name).read_bytes, headers)
+
+
+def _same_for_all(read: Callable[[], bytes], headers: list[tuple[str, str]]) -> Page:
+    """A page that is read, and compressed, once: strangers may ask for it as often as they like."""
+    body = cache(read)
+    encoded = cache(lambda encoding: encode(body(), encoding))
+    return lambda _: RawAnswer(200, body(), headers, encoded=encoded)

@@ -113,7 +113,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _command(name: str, port: int, database_url: str) -> list[str]:
     threads = "1" if database_url.startswith("sqlite") else "2"
     uvicorn = ["-m", "uvicorn", "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    granian = ["-m", "granian", "--port", str(port), "--interface", "wsgi", "--blocking-threads", threads]
     return {
         OURS: [
             "-m",
@@ -128,7 +127,7 @@ def _command(name: str, port: int, database_url: str) -> list[str]:
         ],
         IDIOMATIC: [*uvicorn, f"{_PEERS}.idiomatic:app"],
         TUNED: [*uvicorn, f"{_PEERS}.tuned:app"],
-        FLOOR: [*granian, f"{_PEERS}.floor:app"],
+        FLOOR: ["-m", f"{_PEERS}.gate", f"{_PEERS}.floor:app", str(port), threads],
     }[name]
 
 
