@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import time
 from collections import deque
 from enum import Enum, auto
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from clinic_service.server.gate import Gate
 
 _NEVER = float("inf")
+# On, and no time: what has not been sent is not sent any more.
+_DROP = struct.pack("ii", 1, 0)
 
 
 class _Stage(Enum):
@@ -39,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._gate = gate
         self._limits = gate.limits
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._socket: socket.socket = cast(socket.socket, None)
         self._reader = RequestReader(gate.limits, self._on_head, self._on_body, self._on_complete)
         self._requests: deque[Request] = deque()
         self._refusal: tuple[ServiceError, Request] | None = None
@@ -56,7 +60,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        _bound_send_buffer(self._transport, self._limits)
+        self._socket = transport.get_extra_info("socket")
+        _bound_send_buffer(self._socket, self._limits)
         self._deadline = time.monotonic() + self._limits.head_seconds
         self._gate.opened(self)
 
@@ -247,9 +252,10 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
 
     def abort(self, reason: str) -> None:
-        """Close both sides at once; `reason` is counted."""
+        """Close both sides at once, and let the system drop what it holds; `reason` is counted."""
         count_closed(reason)
         self._stage = _Stage.OVER
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
         self._transport.abort()
 
     def stop(self) -> None:
@@ -325,9 +331,8 @@ class _Unread:
         return size > 0 and now - self._window_start >= self._limits.unread_seconds
 
 
-def _bound_send_buffer(transport: asyncio.Transport, limits: Limits) -> None:
+def _bound_send_buffer(sock: socket.socket, limits: Limits) -> None:
     """Let the system hold little of an answer and not for long: no deadline here begins before it has handed it over."""
-    sock: socket.socket = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.unread_seconds * 1000))
