@@ -13,7 +13,12 @@ _BELOW = [timedelta(microseconds=count) for count in range(1000)]
 
 def now() -> datetime:
     """The present time in UTC, cut to milliseconds so that a stored time equals the time that is shown."""
-    return truncate(_frozen or datetime.now(UTC))
+    return truncate(precise_now())
+
+
+def precise_now() -> datetime:
+    """The present time in UTC to the microsecond, which is what the order of creation goes by."""
+    return _frozen or datetime.now(UTC)
 
 
 def truncate(time: datetime) -> datetime:

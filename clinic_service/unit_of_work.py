@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from clinic_service import clock
 from clinic_service.db.dialects import is_retryable, is_unavailable, snapshot
 from clinic_service.db.engine import Database
+from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import Question, prepared
 from clinic_service.errors import Unavailable
 from clinic_service.outbox.store import Outbox
@@ -91,9 +92,18 @@ class UnitOfWork:
         return Session(self.connection, autoflush=True, expire_on_commit=False, join_transaction_mode="control_fully")
 
     @cached_property
+    def creation_time(self) -> datetime:
+        """The one time of this unit, UTC, to the microsecond: the creation time of every row that it makes."""
+        return clock.precise_now()
+
+    @cached_property
     def now(self) -> datetime:
-        """The one time of this unit, UTC."""
-        return clock.now()
+        """The time of this unit as it is shown: cut to milliseconds."""
+        return clock.truncate(self.creation_time)
+
+    def new_id(self) -> str:
+        """The id of a new row: ids are ordered by the times of their units, then as they were made."""
+        return new_id(self.creation_time)
 
     @cached_property
     def outbox(self) -> Outbox:

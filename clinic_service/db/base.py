@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Index, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from clinic_service.db.types import UtcDateTime
+from clinic_service.db.types import CreationTime, UtcDateTime
 
 # Every constraint has a name, so that a violation can be told apart and a later revision can drop it.
 NAMING_CONVENTION = {
@@ -33,9 +33,9 @@ class Base(DeclarativeBase):
 
 
 class Timestamps:
-    """When a row came to be and when it last changed; whoever writes the row sets both from the unit's time."""
+    """When a row came to be and when it last changed; whoever writes the row sets both from the unit's times."""
 
-    created_time: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_time: Mapped[datetime] = mapped_column(CreationTime)
     updated_time: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

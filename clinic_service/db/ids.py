@@ -1,7 +1,8 @@
-"""Ids of our own rows: 24 lower-case hex characters laid out like an ObjectId.
+"""Ids of our own rows: 24 lower-case hex characters, the first eight of which are seconds, as in an ObjectId.
 
-Four bytes of seconds, five random bytes of the process, three bytes of a counter. Ids made by one process only grow,
-so ordering by id is ordering by creation and breaks ties between equal times.
+Five characters of microseconds follow, then eleven of a number that grows with every id of the process. Ids are therefore
+ordered by time, whichever process made them; those of one process and one time are in the order in which they were made.
+A row's id has the row's creation time (`UnitOfWork.new_id`), so the order of ids is the order of creation.
 """
 
 from __future__ import annotations
@@ -9,46 +10,41 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import time
+from datetime import datetime
 
-_COUNTER_END = 1 << 24
+from clinic_service import clock
+
+# Two processes that make ids in the same microsecond start their numbers so far apart that they never meet. The upper
+# half of the range is left free, so that no process comes to its end.
+_RANDOM_BITS = 43
 
 
 class IdSource:
-    """Makes ids that grow strictly; one for each process, safe to share between threads."""
+    """Makes ids that differ; one for each process, safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process = secrets.token_hex(5)
-        self._second = 0
-        self._counter = 0
+        self._number = secrets.randbits(_RANDOM_BITS)
 
-    def new_id(self) -> str:
-        """The next id."""
+    def new_id(self, time: datetime | None = None) -> str:
+        """A new id of `time`, by default of now."""
+        time = time or clock.precise_now()
         with self._lock:
-            self._advance(int(time.time()))
-            return f"{self._second:08x}{self._process}{self._counter:06x}"
-
-    def _advance(self, second: int) -> None:
-        # A clock that was set back must not make ids smaller: the last second goes on until time has caught up.
-        if second > self._second:
-            self._second, self._counter = second, 0
-            return
-        self._counter += 1
-        if self._counter == _COUNTER_END:
-            self._second, self._counter = self._second + 1, 0
+            self._number += 1
+            number = self._number
+        return f"{int(time.timestamp()):08x}{time.microsecond:05x}{number:011x}"
 
 
 _source = IdSource()
 
 
-def new_id() -> str:
-    """A new id, greater than every id that this process made before."""
-    return _source.new_id()
+def new_id(time: datetime | None = None) -> str:
+    """A new id of `time`, by default of now."""
+    return _source.new_id(time)
 
 
 def _renew_after_fork() -> None:
-    """Give a forked process random bytes of its own, so that it cannot repeat its parent's ids."""
+    """Give a forked process numbers of its own, so that it cannot repeat its parent's ids."""
     global _source  # noqa: PLW0603 - one source for the whole process
     _source = IdSource()
 

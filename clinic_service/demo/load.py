@@ -87,4 +87,4 @@ def _make_clinician(unit: UnitOfWork, clinic: Clinic, name: str, role: Role) -> 
 
 
 def _times(unit: UnitOfWork) -> dict[str, datetime]:
-    return {"created_time": unit.now, "updated_time": unit.now}
+    return {"created_time": unit.creation_time, "updated_time": unit.now}

@@ -11,7 +11,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
-from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
+from clinic_service.db.types import CreationTime, ExactText, Json, ObjectId, UserId, string_enum
 
 # Base64 makes 32 letters of them.
 _KEY_BYTES = 24
@@ -50,7 +50,7 @@ class Invite(Base):
     creator_id: Mapped[str]
     # What a patient offers: the names of the permissions, each with an empty object.
     context: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    created: Mapped[datetime]
+    created: Mapped[datetime] = mapped_column(CreationTime)
     modified: Mapped[datetime]
     # Null: never.
     expires_at: Mapped[datetime | None]

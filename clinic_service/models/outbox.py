@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
-from clinic_service.db.types import Json, ObjectId
+from clinic_service.db.types import CreationTime, Json, ObjectId
 
 
 class OutboxEntry(Base):
-    """One event to deliver; the ids stand in order of creation, which is the order of delivery within a clinic."""
+    """One event to deliver; the order of creation is the order of delivery within a clinic."""
 
     __tablename__ = "outbox"
 
@@ -20,7 +20,7 @@ class OutboxEntry(Base):
     clinic_id: Mapped[str | None] = mapped_column(ObjectId)
     kind: Mapped[str]
     payload: Mapped[dict[str, Any]] = mapped_column(Json)
-    created_time: Mapped[datetime]
+    created_time: Mapped[datetime] = mapped_column(CreationTime)
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_time: Mapped[datetime]
     delivered_time: Mapped[datetime | None]

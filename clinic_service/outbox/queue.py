@@ -31,7 +31,6 @@ _waiting = (
     .group_by(OutboxEntry.clinic_id)
     .cte("waiting")
 )
-# Times first: ids of two processes are in no order within a second.
 _DUE = (
     select(
         OutboxEntry.id,

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import and_, bindparam, delete, update
 
-from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import OutboxEntry
@@ -65,11 +64,11 @@ class Outbox(Repository):
 
     def _row(self, event: Event, due: datetime) -> dict[str, Any]:
         return {
-            "id": new_id(),
+            "id": self._uow.new_id(),
             "clinic_id": event.clinic_id,
             "kind": event.kind,
             "payload": dict(event.to_payload()),
-            "created_time": self._uow.now,
+            "created_time": self._uow.creation_time,
             "attempts": 0,
             "next_attempt_time": due,
         }

@@ -8,11 +8,22 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select, text, type_coerce
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Column, Integer, MetaData, Table, delete, insert, inspect, select, text, type_coerce
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from clinic_service.db.engine import Database
-from clinic_service.db.types import ExactText, Json, JsonText, UtcDateTime, string_enum, to_json
+from clinic_service.db.types import (
+    CreationTime,
+    ExactText,
+    Json,
+    JsonText,
+    UtcDateTime,
+    string_enum,
+    to_json,
+    wire_time,
+)
 
 
 class Colour(StrEnum):
@@ -25,6 +36,7 @@ SAMPLES = Table(
     MetaData(),
     Column("id", Integer, primary_key=True),
     Column("time", UtcDateTime),
+    Column("created", CreationTime),
     Column("document", Json),
     Column("colour", string_enum(Colour, "colour")),
     Column("key", ExactText()),
@@ -76,6 +88,41 @@ def test_times_are_compared_and_sorted_as_times(database: Database) -> None:
     with database.read_engine.connect() as connection:
         later = connection.scalars(select(SAMPLES.c.time).where(SAMPLES.c.time >= times[3]).order_by(SAMPLES.c.time))
         assert list(later) == times[3:]
+
+
+def test_a_creation_time_comes_back_to_the_microsecond_and_is_shown_in_milliseconds(database: Database) -> None:
+    store(database, created=datetime(2026, 3, 2, 11, 30, 15, 123999, tzinfo=timezone(timedelta(hours=2))))
+    [found] = fetch(database, SAMPLES.c.created)
+    assert found == datetime(2026, 3, 2, 9, 30, 15, 123999, tzinfo=UTC)
+    assert found.tzinfo is UTC
+    assert fetch(database, wire_time(SAMPLES.c.created)) == ["2026-03-02T09:30:15.123Z"]
+
+
+@given(st.lists(st.integers(0, 3_000_000), min_size=2, max_size=10))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_creation_times_are_sorted_as_times(database: Database, microseconds: list[int]) -> None:
+    times = [datetime(2026, 3, 2, 9, 30, tzinfo=UTC) + timedelta(microseconds=count) for count in microseconds]
+    with database.write_engine.begin() as connection:
+        connection.execute(delete(SAMPLES))
+        connection.execute(insert(SAMPLES), [{"created": time} for time in times])
+    assert fetch(database, SAMPLES.c.created, SAMPLES.c.created) == sorted(times)
+
+
+def test_a_creation_time_is_found_by_the_time_that_is_shown(database: Database) -> None:
+    shown = datetime(2026, 3, 2, 9, 30, 15, 123000, tzinfo=UTC)
+    next_one = shown + timedelta(milliseconds=1)
+    store(database, created=shown + timedelta(microseconds=999))
+    # As a row was stored when creation times had three decimals.
+    with database.write_engine.begin() as connection:
+        connection.execute(insert(SAMPLES).values(created=type_coerce(shown, UtcDateTime)))
+    for condition, count in (
+        (SAMPLES.c.created >= shown, 2),
+        (SAMPLES.c.created < shown, 0),
+        (SAMPLES.c.created >= next_one, 0),
+        (SAMPLES.c.created < next_one, 2),
+    ):
+        with database.read_engine.connect() as connection:
+            assert len(connection.execute(select(SAMPLES.c.id).where(condition)).all()) == count, str(condition)
 
 
 @pytest.mark.parametrize("document", [{}, [], {"a": [1, 2.5, None, True]}, {"ä\u2028\U0001f600": 'q"\\'}, ["x"]])

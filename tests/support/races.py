@@ -49,6 +49,18 @@ class TwoServers(NamedTuple):
         with ThreadPoolExecutor(len(calls)) as pool:
             running = [pool.submit(send, self.servers[number % 2], call) for number, call in enumerate(calls)]
             answers = [one.result(timeout=60) for one in running]
+        return self._checked(answers)
+
+    def by_turns(self, calls: Sequence[Call]) -> list[Answer]:
+        """The answers to calls that are sent one after the other, by turns to the two servers; none may fail."""
+        return self._checked(
+            [
+                self.servers[number % 2].request(call.method, call.path, _token(call.as_), call.json)
+                for number, call in enumerate(calls)
+            ]
+        )
+
+    def _checked(self, answers: list[Answer]) -> list[Answer]:
         failures = [answer for answer in answers if answer.status >= 500]
         assert failures == [], "".join(server.errors.read_text()[-4000:] for server in self.servers)
         return answers

@@ -154,7 +154,7 @@ def _add(unit: UnitOfWork, account: NewAccount) -> Account:
         "roles": list(account.roles),
         "patient_profile": patient_document(account.profile),
         "custodial_clinic_id": account.custodial_clinic_id,
-        "created_time": unit.now,
+        "created_time": unit.creation_time,
         "updated_time": unit.now,
     }
     try:

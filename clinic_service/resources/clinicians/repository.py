@@ -15,7 +15,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import constraint_name
-from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
@@ -42,7 +41,11 @@ _GET_INVITED = select(*listing.COLUMNS).where(
     Clinician.invite_id == bindparam("invite_id"),
     Clinician.user_id.is_(None),
 )
-_ALL_OF_CLINIC = select(Clinician).where(Clinician.clinic_id == bindparam("clinic_id")).order_by(Clinician.id)
+_ALL_OF_CLINIC = (
+    select(Clinician)
+    .where(Clinician.clinic_id == bindparam("clinic_id"))
+    .order_by(Clinician.created_time, Clinician.id)
+)
 _ALL_OF_USER = select(Clinician).where(Clinician.user_id == bindparam("user_id")).order_by(Clinician.clinic_id)
 _COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), _GUARDS)
 
@@ -150,17 +153,16 @@ class ClinicianRepository(Repository):
         invitation or address, and when another clinic has one with that invitation; the transaction is of no use
         afterwards, unless a savepoint was set.
         """
-        now = self._uow.now
         clinician = Clinician(
             clinic_id=clinic_id,
-            id=new_id(),
+            id=self._uow.new_id(),
             user_id=user_id,
             invite_id=None if user_id else invite_id or new_invite_key(),
             email=email.lower() if email else None,
             name=name,
             is_service_account=is_service_account,
-            created_time=now,
-            updated_time=now,
+            created_time=self._uow.creation_time,
+            updated_time=self._uow.now,
         )
         clinician.roles = roles
         try:
@@ -200,7 +202,7 @@ class ClinicianRepository(Repository):
             ClinicianRoleUpdate(
                 clinic_id=clinician.clinic_id,
                 clinician_id=clinician.id,
-                id=new_id(),
+                id=self._uow.new_id(),
                 roles=[role.value for role in clinician.roles],
                 updated_by=updated_by,
                 time=self._uow.now,

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, select,
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
-from clinic_service.db.ids import new_id
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
 from clinic_service.models import (
@@ -178,13 +177,12 @@ class ClinicRepository(Repository):
 
     def add(self, profile: Mapping[str, Any], *, is_migrated: bool) -> Clinic:
         """A new clinic with a share code of its own and the usual patient limit. Raises NoFreeShareCode."""
-        now = self._uow.now
         clinic = Clinic(
-            id=new_id(),
+            id=self._uow.new_id(),
             is_migrated=is_migrated,
             patient_count_settings={"hardLimit": {"plan": _NEW_CLINIC_LIMIT}},
-            created_time=now,
-            updated_time=now,
+            created_time=self._uow.creation_time,
+            updated_time=self._uow.now,
             **profile,
         )
         self._uow.session.add(clinic)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clinic_service.db.ids import new_id
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, Profile
 from clinic_service.models import Clinic, Patient, Permission, Role, Tier
@@ -115,7 +114,7 @@ def _add_demo_patient(uow: UnitOfWork, clinic: Clinic, demo: Person) -> None:
     profile = demo.profile
     patient = Patient(
         clinic_id=clinic.id,
-        id=new_id(),
+        id=uow.new_id(),
         user_id=demo.account.user_id,
         full_name=profile.patient_full_name or profile.full_name,
         birth_date=profile.birthday,
@@ -124,7 +123,7 @@ def _add_demo_patient(uow: UnitOfWork, clinic: Clinic, demo: Person) -> None:
         target_devices=None if profile.target_devices is None else list(profile.target_devices),
         # Patients who come with a migration know the clinic, so nobody writes to them.
         is_migrated=True,
-        created_time=uow.now,
+        created_time=uow.creation_time,
         updated_time=uow.now,
     )
     patient.permissions = [Permission.VIEW]

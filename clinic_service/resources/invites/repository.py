@@ -65,7 +65,7 @@ _ADMINS = (
         Clinician.user_id.is_not(None),
         Clinician.email.is_not(None),
     )
-    .order_by(Clinician.id)
+    .order_by(Clinician.created_time, Clinician.id)
 )
 
 _LINK = (
@@ -172,7 +172,7 @@ class InviteRepository(Repository):
             clinic_id=clinic_id,
             creator_id=creator_id,
             context=context,
-            created=self._uow.now,
+            created=self._uow.creation_time,
             modified=self._uow.now,
             expires_at=expires_at,
         )

@@ -75,14 +75,13 @@ class MigrationRepository(Repository):
         """A new migration, which waits to be carried out. Raises DuplicateMigration, whatever the other's clinic."""
         if self._uow.first(_OF_USER, {"user_id": user_id}):
             raise DuplicateMigration
-        now = self._uow.now
         migration = Migration(
             user_id=user_id,
             clinic_id=clinic_id,
             status=MigrationStatus.PENDING,
             attestation_time=attestation_time,
-            created_time=now,
-            updated_time=now,
+            created_time=self._uow.creation_time,
+            updated_time=self._uow.now,
         )
         self._uow.session.add(migration)
         try:

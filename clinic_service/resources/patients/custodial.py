@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from clinic_service.context import Preparation
-from clinic_service.db.ids import new_id
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts import AccountNotFound, EmailTaken
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
@@ -125,7 +124,7 @@ def _record(uow: UnitOfWork, clinic: Clinic, custody: Custody) -> Patient:
     diagnosis_type = given.get("diagnosis_type")
     patient = Patient(
         clinic_id=clinic.id,
-        id=new_id(),
+        id=uow.new_id(),
         user_id=custody.user_id,
         full_name=given["full_name"],
         birth_date=given["birth_date"],
@@ -135,7 +134,7 @@ def _record(uow: UnitOfWork, clinic: Clinic, custody: Custody) -> Patient:
         glycemic_ranges=given.get("glycemic_ranges"),
         # The empty text stands for none.
         diagnosis_type=DiagnosisType(diagnosis_type) if diagnosis_type else None,
-        created_time=uow.now,
+        created_time=uow.creation_time,
         updated_time=uow.now,
     )
     patient.permissions = tuple(Permission)

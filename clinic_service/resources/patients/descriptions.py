@@ -61,7 +61,7 @@ BY_IDS = select(*COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), amo
 PAGE_OF_USER = (
     select(*COLUMNS)
     .where(Patient.user_id == bindparam("user_id"))
-    .order_by(Patient.name_key, Patient.id)
+    .order_by(Patient.name_key, Patient.created_time, Patient.id)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from clinic_service.db.ids import new_id
+from clinic_service.db.repository import Unit
 from clinic_service.gateways.accounts import Account, Profile
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
 
@@ -37,15 +36,15 @@ class Enrolment:
         """Whether the clinic is to manage the account."""
         return Permission.CUSTODIAN in (self.permissions or ())
 
-    def to_patient(self, clinic: Clinic, now: datetime) -> Patient:
-        """The new record. Name, birth date and MRN come from the profile where the caller gave none.
+    def to_patient(self, unit: Unit, clinic: Clinic) -> Patient:
+        """The new record, made by `unit`. Name, birth date and MRN come from the profile where the caller gave none.
 
         Devices are always the profile's, and the address is always the one the user signs in with.
         """
         devices = self.profile.target_devices
         patient = Patient(
             clinic_id=clinic.id,
-            id=new_id(),
+            id=unit.new_id(),
             user_id=self.account.user_id,
             full_name=_first(self.full_name, self.profile.patient_full_name, self.profile.full_name),
             birth_date=_first(self.birth_date, self.profile.birthday),
@@ -57,8 +56,8 @@ class Enrolment:
             glycemic_ranges=self.glycemic_ranges,
             # The empty text stands for none.
             diagnosis_type=DiagnosisType(self.diagnosis_type) if self.diagnosis_type else None,
-            created_time=now,
-            updated_time=now,
+            created_time=unit.creation_time,
+            updated_time=unit.now,
         )
         patient.permissions = self.permissions
         return patient

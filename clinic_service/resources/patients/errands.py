@@ -13,7 +13,6 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, delete, func, select
 
-from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.errors import Unavailable
@@ -55,7 +54,7 @@ class Errands(Repository):
         self._uow.execute(_REMOVE_EXPIRED, {"of_clinic": clinic_id, "now": now})
         if user_id is not None and self._is_changing(clinic_id, user_id):
             raise AccountIsChanging
-        errand = Errand(clinic_id, new_id())
+        errand = Errand(clinic_id, self._uow.new_id())
         key = {"clinic_id": clinic_id, "id": errand.reservation_id}
         self._uow.insert(_ADD, {**key, "user_id": user_id, "expires_time": now + LIFETIME})
         return self.promise(errand, undoing) if undoing else errand

@@ -167,7 +167,7 @@ class PatientRepository(Repository):
         refused instead of dropped. Raises MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and
         UnknownSite, in this order.
         """
-        patient = enrolment.to_patient(clinic, self._uow.now)
+        patient = enrolment.to_patient(self._uow, clinic)
         self.settle_mrn(clinic, patient)
         if limit_reached:
             raise PatientLimitReached

@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import constraint_name, moved_on
-from clinic_service.db.ids import new_id
 from clinic_service.db.repository import Repository
 from clinic_service.models import Patient, PatientSite, PatientTag, Site
 from clinic_service.resources.sites.errors import DuplicateSiteName, SiteNotFound
@@ -92,7 +91,7 @@ class SiteRepository(Repository):
 
     def add(self, clinic_id: str, name: str) -> Site:
         """A new site without patients. Raises DuplicateSiteName; the transaction is of no use afterwards."""
-        site = Site(clinic_id=clinic_id, id=new_id(), name=name, name_key=Site.key_of(name))
+        site = Site(clinic_id=clinic_id, id=self._uow.new_id(), name=name, name_key=Site.key_of(name))
         self._uow.session.add(site)
         self._flush()
         return site

@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, Update, and_, bindparam, delete, func, not
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name, insert_or_skip, moved_on
-from clinic_service.db.ids import new_id
 from clinic_service.db.repository import Repository
 from clinic_service.models import Patient, PatientTag, Tag
 from clinic_service.resources.tags.errors import DuplicateTagName, TagNotFound
@@ -88,7 +87,7 @@ class TagRepository(Repository):
 
     def add(self, clinic_id: str, name: str) -> Tag:
         """A new tag that nobody carries. Raises DuplicateTagName; the transaction is of no use afterwards."""
-        tag = Tag(clinic_id=clinic_id, id=new_id(), name=name, name_key=Tag.key_of(name))
+        tag = Tag(clinic_id=clinic_id, id=self._uow.new_id(), name=name, name_key=Tag.key_of(name))
         self._uow.session.add(tag)
         self._flush()
         return tag
