@@ -2,8 +2,8 @@
 
 Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it, nor members with a default; read-only
 values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds.
-In both, `nullable` becomes a union with null. Patterns run only in the validator's own engine, which reads `$` and
-`\\d` as the spec means them.
+In both, `nullable` becomes a union with null, and an `x-pattern` is what a `pattern` beside it is too weak to say. Patterns
+run only in the validator's own engine, which reads `$` and `\\d` as the spec means them.
 """
 
 from __future__ import annotations
@@ -139,6 +139,8 @@ def _transformed(node: Any, schemas: dict[str, Any], form: str) -> Any:
         for key, value in node.items()
         if not (key in _WORDS and isinstance(value, str | list | bool) and not _is_property_map(node, key))
     }
+    if "x-pattern" in made:
+        made["pattern"] = made.pop("x-pattern")
     if form == "request" and isinstance(made.get("required"), list):
         _release_absent(made, node, schemas)
     if node.get("nullable") is True:

@@ -26,6 +26,7 @@ from clinic_service.models import (
     Site,
     Tag,
 )
+from clinic_service.resources.patients.mrn import mrn_key
 from clinic_service.resources.summaries.repository import Change
 from clinic_service.unit_of_work import UnitOfWork, writing
 
@@ -110,8 +111,8 @@ def _add_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, role: str
 
 
 def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
-    tags = [Tag(clinic_id=clinic.id, id=new_id(), name=name, name_key=name.replace(" ", "").lower()) for name in _TAGS]
-    sites = [Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=name.casefold()) for name in _SITES]
+    tags = [Tag(clinic_id=clinic.id, id=new_id(), name=name, name_key=Tag.key_of(name)) for name in _TAGS]
+    sites = [Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=Site.key_of(name)) for name in _SITES]
     unit.session.add_all([*tags, *sites])
     unit.flush()
     # The same forty in every demo.
@@ -144,7 +145,7 @@ def _patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, number: int, ch
         # Some of those whose account the clinic manages have no address.
         email=None if custodial and number % 8 == 1 else person.email,
         mrn=mrn,
-        mrn_key=mrn.casefold(),
+        mrn_key=mrn_key(mrn),
         target_devices=chance.choice([["dexcom"], ["libre2", "omnipod"], []]),
         diagnosis_type=chance.choice(_DIAGNOSES),
         invited_by=ADMIN.id if custodial else None,

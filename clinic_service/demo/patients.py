@@ -16,6 +16,7 @@ from clinic_service.demo import people
 from clinic_service.demo.summaries import summaries
 from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.models import DataSource, DiagnosisType, Patient, PatientSite, PatientTag, Review
+from clinic_service.resources.patients.mrn import mrn_key
 from clinic_service.resources.summaries.documents import copies_of
 from clinic_service.resources.summaries.repository import Change
 
@@ -77,7 +78,7 @@ def _patient(where: Surroundings, number: int, share: float, random: Random) -> 
         birth_date=f"{random.randrange(1935, 2020)}-{random.randrange(1, 13):02d}-{random.randrange(1, 29):02d}",
         email=f"patient.{number}@mail.example" if random.random() < 0.8 else None,
         mrn=mrn,
-        mrn_key=mrn.casefold(),
+        mrn_key=mrn_key(mrn),
         target_devices=random.choice(_DEVICES),
         diagnosis_type=random.choice(_DIAGNOSES),
         glycemic_ranges=random.choice(_OTHER_RANGES) if random.random() < 0.1 else None,

@@ -1,6 +1,6 @@
-"""What patients are sorted and searched by: stored keys, which mean the same on every database.
+"""What texts are compared by, and the stored keys that patients are sorted and searched by.
 
-No collation of a database takes part, because no two of them agree.
+They mean the same on every database: no collation of one takes part, because no two of them agree.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import struct
 from functools import cache
 from itertools import takewhile
 from typing import Any
+from unicodedata import normalize
 
 # A longer name is ordered by its beginning; a key has two bytes for each weight, and an index takes no endless ones.
 _MOST_WEIGHTS = 512
@@ -38,24 +39,21 @@ def _collator() -> Any:
     return Collator_10_0_0()
 
 
-class _Folding(dict[int, str]):
-    """Characters and what they are searched as, each filled in when it is first met."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        folded = next(f for f in (character.casefold(), character.lower(), character) if len(f) == 1)
-        self[code] = folded
-        return folded
-
-
-_folding = _Folding({ord(_SEPARATOR): _INSTEAD})
-
-
 def folded(text: str) -> str:
-    """`text` as it is searched: letter case does not count, accents do, and no letter becomes two (`ß` stays `ß`)."""
-    return text.translate(_folding)
+    """The one form in which texts are compared wherever letter case does not count: names, numbers, what is searched.
+
+    It is normal form C with full case folding: `ß` is `ss`, a final sigma is a sigma, and an accented letter is one
+    character however it was written. Accents count.
+    """
+    # Folding takes some letters apart again.
+    return normalize("NFC", normalize("NFC", text).casefold())
+
+
+def sought(text: str) -> str:
+    """`text` as it is looked for in a `search_text`."""
+    return folded(text).replace(_SEPARATOR, _INSTEAD)
 
 
 def search_text(*fields: str | None) -> str:
     """All that a search looks through, folded, so that no match reaches from one field into the next."""
-    return _SEPARATOR.join(folded(field) for field in fields if field)
+    return _SEPARATOR.join(sought(field) for field in fields if field)

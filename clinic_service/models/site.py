@@ -12,11 +12,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from clinic_service.db.base import Base
 from clinic_service.db.types import ExactText, ObjectId
 from clinic_service.models.clinic import Clinic
+from clinic_service.models.keys import folded
 from clinic_service.models.patient import Patient
 
 _LONGEST_NAME = 200
-# Patterns of the spec count the zero-width U+FEFF as white space, and Python does not.
-_WHITE_SPACE = re.compile(r"[\s\ufeff]")
+_WHITE_SPACE_OF_TAGS = re.compile(r"[\t\n\f\r]")
 _NUMBERED = re.compile(r"(.*) \(([0-9]+)\)", re.DOTALL)
 
 
@@ -39,12 +39,12 @@ class Site(Base):
     @staticmethod
     def key_of(name: str) -> str:
         """The form in which names of sites are compared: neither letter case nor spaces at the end count."""
-        return name.rstrip(" ").casefold()
+        return folded(name.rstrip(" "))
 
     @staticmethod
     def name_of_tag(name: str) -> str:
         """The name of a tag as a site can have it: the only white space of sites is the plain space, never first."""
-        return _WHITE_SPACE.sub(" ", name).strip(" ")
+        return _WHITE_SPACE_OF_TAGS.sub(" ", name).strip(" ")
 
     @staticmethod
     def free_name(name: str, taken: Container[str]) -> str:

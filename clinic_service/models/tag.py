@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from clinic_service.db.base import Base
 from clinic_service.db.types import ExactText, ObjectId
 from clinic_service.models.clinic import Clinic
+from clinic_service.models.keys import folded
 from clinic_service.models.patient import Patient
 
 
@@ -32,7 +33,7 @@ class Tag(Base):
     @staticmethod
     def key_of(name: str) -> str:
         """The form in which names of tags are compared: neither letter case nor spaces count."""
-        return name.strip().replace(" ", "").lower()
+        return folded(name.strip().replace(" ", ""))
 
 
 class PatientTag(Base):

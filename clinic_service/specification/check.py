@@ -116,12 +116,18 @@ def _root_findings(source: Source, api: Api) -> Iterator[SpecFinding]:
 
 def _pattern_findings(source: Source, api: Api) -> Iterator[SpecFinding]:
     for place, node in _schemas_of(api):
-        pattern = node.get("pattern")
-        if isinstance(pattern, str):
-            try:
-                jsonschema_rs.Draft4Validator({"pattern": pattern})
-            except ValueError:
-                yield _finding(source, place / "pattern", "the pattern does not compile in the validator that runs it")
+        for keyword in ("pattern", "x-pattern"):
+            pattern = node.get(keyword)
+            if isinstance(pattern, str) and not _compiles(pattern):
+                yield _finding(source, place / keyword, "the pattern does not compile in the validator that runs it")
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        jsonschema_rs.Draft4Validator({"pattern": pattern})
+    except ValueError:
+        return False
+    return True
 
 
 def _schema_findings(source: Source, api: Api, validators: Validators) -> Iterator[SpecFinding]:

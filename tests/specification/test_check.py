@@ -45,6 +45,10 @@ FAULTS = {
         _replace("clinic/schemas/scalars.yaml", "pattern: ^[a-f0-9]{24}$", "pattern: '[[:nonsense'"),
         "compile",
     ),
+    "strict pattern": (
+        _replace("clinic/schemas/patientTag.v1.yaml", "x-pattern: ^", "x-pattern: ^("),
+        "compile",
+    ),
     "example": (_replace(CLINICS, "preferredBgUnits: mg/dL", "preferredBgUnits: stone"), "preferredBgUnits (enum)"),
     "default": (_replace("clinic/parameters/paging.yaml", "default: 10", "default: 0"), "default does not fit"),
     "missing refusal": (

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 
 from clinic_service.models.keys import name_key
 from tests.support.patient_lists import flag_of
@@ -61,6 +62,10 @@ def _place(patient: Patient, field: str, kind: str, period: str) -> tuple[int, A
     return (_MEANT if values[flag_of(field)] else _NOT_MEANT), value
 
 
+def _caseless(text: str) -> str:
+    return normalize("NFC", normalize("NFC", text).casefold())
+
+
 def _matches(patient: Patient, query: Query) -> bool:
     return all(_holds(patient, name, value, query) for name, value in query.items())
 
@@ -69,7 +74,7 @@ def _holds(patient: Patient, name: str, value: str, query: Query) -> bool:
     match name.split("."):
         case ["search"]:
             fields = (patient[field] for field in ("fullName", "email", "mrn", "birthDate"))
-            return any(re.search(re.escape(value), field, re.IGNORECASE) for field in fields if field is not None)
+            return any(_caseless(value) in _caseless(field) for field in fields if field is not None)
         case ["tags"]:
             return _ids(value) <= set(patient["tags"]) if _ids(value) else not patient["tags"]
         case ["sites"]:

@@ -113,14 +113,14 @@ def make_patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, *permission
 
 
 def make_tag(unit: UnitOfWork, clinic: Clinic, name: str) -> Tag:
-    tag = Tag(clinic_id=clinic.id, id=new_id(), name=name, name_key=name.replace(" ", "").lower())
+    tag = Tag(clinic_id=clinic.id, id=new_id(), name=name, name_key=Tag.key_of(name))
     unit.session.add(tag)
     unit.flush()
     return tag
 
 
 def make_site(unit: UnitOfWork, clinic: Clinic, name: str) -> Site:
-    site = Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=name.rstrip(" ").casefold())
+    site = Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=Site.key_of(name))
     unit.session.add(site)
     unit.flush()
     return site

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, select
 from clinic_service.db.repository import Unit
 from clinic_service.db.types import wire_time
 from clinic_service.models import Clinician, Role
+from clinic_service.models.keys import folded
 
 Listing = Select[*tuple[Any, ...]]
 
@@ -53,7 +54,7 @@ def of_clinic(uow: Unit, clinic_id: str, filters: Filters, limit: int, offset: i
     if not filters.search or filters.search.isspace():
         return uow.rows(_paged(statement), parameters | {"limit": limit, "offset": offset})
     # Searched here, because the engines disagree on the case of letters beyond ASCII and a clinic has few clinicians.
-    wanted = _fold(filters.search)
+    wanted = folded(filters.search)
     return [row for row in uow.rows(statement, parameters) if _contains(row, wanted)][offset : offset + limit]
 
 
@@ -69,14 +70,7 @@ def of_user(uow: Unit, user_id: str, limit: int, offset: int) -> Sequence[Row[An
 
 
 def _contains(row: Row[Any], wanted: str) -> bool:
-    return wanted in _fold(row.name or "") or wanted in _fold(row.email or "")
-
-
-def _fold(text: str) -> str:
-    """`text` without the difference of case, letter by letter: what becomes two letters elsewhere stays one here."""
-    if text.isascii():
-        return text.lower()
-    return "".join(folded if len(folded := letter.casefold()) == 1 else letter.lower() for letter in text)
+    return wanted in folded(row.name or "") or wanted in folded(row.email or "")
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from clinic_service.models.keys import folded
+
 
 class Restriction(NamedTuple):
     """One way to be admitted: an address of this domain and, if named, a session of this identity provider."""
@@ -23,15 +25,9 @@ class Verdict(NamedTuple):
 def judge(restrictions: Iterable[Restriction], email: str, identity_provider: str | None) -> Verdict:
     """Try every restriction: one that is met is enough. Without any, everybody is admitted."""
     restrictions = list(restrictions)
-    domain = email.rpartition("@")[2].casefold()
-    required = [
-        (entry.required_idp or "") for entry in restrictions if domain and _folded(entry.email_domain) == domain
-    ]
-    present = _folded(identity_provider)
-    if not restrictions or any(not idp or _folded(idp) == present for idp in required):
+    domain = folded(email.rpartition("@")[2])
+    required = [(entry.required_idp or "") for entry in restrictions if domain and folded(entry.email_domain) == domain]
+    present = folded(identity_provider or "")
+    if not restrictions or any(not idp or folded(idp) == present for idp in required):
         return Verdict(can_accept=True)
     return Verdict(can_accept=False, required_idp=required[0] if required else None)
-
-
-def _folded(text: str | None) -> str:
-    return (text or "").casefold()

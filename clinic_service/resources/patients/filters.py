@@ -36,7 +36,7 @@ from clinic_service.db.base import Base
 from clinic_service.db.dialects import contains
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, PatientSite, PatientTag, Summary
 from clinic_service.models.hot_statistics import CARRIED, LAST_DATA, hot_column
-from clinic_service.models.keys import folded
+from clinic_service.models.keys import sought
 from clinic_service.models.statistics import TYPES
 
 CLINIC_ID: ColumnElement[str] = bindparam("clinic_id")
@@ -261,7 +261,7 @@ class Search(RowFilter):
     """One of the fields that are searched has `text` in it."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(PATIENTS, None, [Comparison("search_text", contains, folded(text))])
+        super().__init__(PATIENTS, None, [Comparison("search_text", contains, sought(text))])
 
 
 def _of_patient(link: FromClause, patient_id: ColumnElement[str]) -> Select[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unicodedata import normalize
+from clinic_service.models.keys import folded
 
 
 def mrn_key(mrn: str | None) -> str | None:
@@ -10,4 +10,4 @@ def mrn_key(mrn: str | None) -> str | None:
 
     Letter case and space around the number do not count, nor does how an accented letter is composed; accents count.
     """
-    return normalize("NFC", (mrn or "").casefold()).strip() or None
+    return folded(mrn or "").strip() or None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from clinic_service.api.validation import Validators, has_more_parts, is_email
+from clinic_service.api.validation import Validator, Validators, has_more_parts, is_email
 
 SCHEMAS: dict[str, Any] = {
     "id.v1": {"type": "string", "pattern": "^[a-f0-9]{4}$", "readOnly": True},
@@ -27,6 +28,7 @@ SCHEMAS: dict[str, Any] = {
             "parts": {"type": "array", "maxItems": 2, "items": {"$ref": "#/components/schemas/thing.v1"}},
         },
     },
+    "word.v1": {"type": "string", "pattern": "^([a-z]|[^\\x00-\\x7F])+$", "x-pattern": "^\\p{Ll}+$"},
     "closed.v1": {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
     "shown.v1": {
         "type": "object",
@@ -118,6 +120,17 @@ class TestMeaning:
     @pytest.mark.parametrize("text", ["", "@", "a@", "@b", "a b@c", "a@b c", "a@b@c", "a@b,c", "a@<b>", "a@b\n", "a"])
     def test_no_addresses(self, text: str) -> None:
         assert not is_email(text)
+
+
+class TestStrictPatterns:
+    """`x-pattern` is enforced in place of the `pattern` beside it, in both forms and wherever it is referred to."""
+
+    @pytest.mark.parametrize("make", [VALIDATORS.request, VALIDATORS.response])
+    def test_are_enforced(self, make: Callable[[dict[str, Any]], Validator]) -> None:
+        word = make({"type": "object", "properties": {"title": reference("word.v1")}})
+        assert word.is_valid({"title": "é"})
+        for other in ("\u2028", "É", ""):
+            assert word.findings({"title": other}, "/body") == [("/body/title", "pattern")]
 
 
 class TestFindings:

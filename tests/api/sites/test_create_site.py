@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -71,6 +72,15 @@ def test_case_makes_no_other_name(api: Client, database: Database, clinic_id: st
     assert create(api, clinic_id, "City Clinic").status == 200
     assert_error(create(api, clinic_id, name), 409)
     assert len(stored(database, Site)) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("ΟΔΟΣ", "οδος"), ("Straße", "STRASSE"), ("Ångström", "\u212bngström"), ("한글", normalize("NFD", "한글"))],
+)
+def test_names_are_compared_in_their_folded_form(api: Client, clinic_id: str, first: str, second: str) -> None:
+    assert create(api, clinic_id, first).status == 200
+    assert_error(create(api, clinic_id, second), 409)
 
 
 def test_inner_spaces_do(api: Client, clinic_id: str) -> None:

@@ -148,9 +148,7 @@ def test_sites_of_other_clinics_take_no_name(api: Client, database: Database, pl
     assert convert(api, place).json["name"] == "Pump"
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("A\tB", "A B"), ("A\u00a0B", "A B"), ("A\ufeff", "A"), ("A_><+-", "A_><+-")]
-)
+@pytest.mark.parametrize(("name", "expected"), [("A\tB", "A B"), ("A\f\r\nB", "A   B"), ("A_><+-", "A_><+-")])
 def test_white_space_that_sites_cannot_have_becomes_plain(
     api: Client, database: Database, place: Place, name: str, expected: str
 ) -> None:

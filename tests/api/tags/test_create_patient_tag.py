@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -21,6 +22,14 @@ from tests.support.tags_and_sites import clinic_time, make_tags, names
 from tests.support.units import meanwhile, number_of_statements
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+WHITE_SPACE = "\t\n\f\r "
+# What Unicode, or one or the other language's `\\s`, takes for white space as well.
+NO_WHITE_SPACE = [
+    *(chr(code) for code in range(0x3100) if chr(code).isspace() and chr(code) not in WHITE_SPACE),
+    "\u180e",
+    "\u200b",
+    "\ufeff",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +78,18 @@ def test_names_are_kept_as_given(api: Client, clinic_id: str, name: str) -> None
     assert create(api, clinic_id, name).json["name"] == name
 
 
+@pytest.mark.parametrize("space", WHITE_SPACE)
+def test_white_space_may_stand_within(api: Client, clinic_id: str, space: str) -> None:
+    assert create(api, clinic_id, f"Closed{space}loop").json["name"] == f"Closed{space}loop"
+
+
+@pytest.mark.parametrize("character", NO_WHITE_SPACE, ids=ascii)
+def test_other_white_space_is_refused(api: Client, database: Database, clinic_id: str, character: str) -> None:
+    for name in (f"Closed{character}loop", f"Closed{character}", character):
+        assert_findings(create(api, clinic_id, name), ("/body/name", "pattern"))
+    assert stored(database, Tag) == []
+
+
 @pytest.mark.parametrize("name", ["Pump ", "Pump   ", "Pump\t", "Pump \n"])
 def test_white_space_at_the_end_is_removed(api: Client, database: Database, clinic_id: str, name: str) -> None:
     assert create(api, clinic_id, name).json["name"] == "Pump"
@@ -87,6 +108,18 @@ def test_neither_case_nor_spaces_make_another_name(api: Client, database: Databa
     assert create(api, clinic_id, "North Side").status == 200
     assert_error(create(api, clinic_id, name), 409)
     assert names(database, Tag, clinic_id) == ["North Side"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("ΟΔΟΣ", "οδος"), ("Straße", "STRASSE"), ("Ångström", "\u212bngström"), ("한글", normalize("NFD", "한글"))],
+)
+def test_names_are_compared_in_their_folded_form(
+    api: Client, database: Database, clinic_id: str, first: str, second: str
+) -> None:
+    assert create(api, clinic_id, first).status == 200
+    assert_error(create(api, clinic_id, second), 409)
+    assert names(database, Tag, clinic_id) == [first]
 
 
 def test_names_are_unique_within_the_clinic_only(api: Client, database: Database, clinic_id: str) -> None:
