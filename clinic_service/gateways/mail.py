@@ -1,20 +1,18 @@
-"""Mail: one message, and sending it through an SMTP server."""
+"""Mail: sending it through an SMTP server."""
 
 from __future__ import annotations
 
 import smtplib
 import ssl
-from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid, parseaddr
+from email.utils import parseaddr
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from clinic_service import clock
 from clinic_service.config import Config, ConfigError
 from clinic_service.errors import BadGateway
+from clinic_service.gateways.messages import Mail, header_text, is_plain_address, serialize
 
 # Longer than for other calls: nobody waits for mail, and some servers let strangers wait before they greet.
 DEFAULT_SECONDS = 15.0
@@ -25,21 +23,6 @@ class MailNotSent(BadGateway):
     """The mail server did not take the mail. `message` is the kind of failure and never holds an address."""
 
     message = "The mail was not sent."
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """One mail to one address, once as plain text and once as HTML.
-
-    `key` names what the mail is about. Mails with one key have one Message-ID, so that a mail that had to be sent
-    again can be recognised.
-    """
-
-    to: str
-    subject: str
-    text: str
-    html: str
-    key: str | None = None
 
 
 class Mailer(Protocol):
@@ -60,10 +43,11 @@ class SmtpMailer:
 
     def send(self, mail: Mail) -> None:
         try:
-            message = self._message(mail)
+            message = serialize(mail, self._sender)
             with self._connect() as connection:
-                connection.send_message(message)
-        except (OSError, smtplib.SMTPException, MessageError, ValueError, IndexError) as error:
+                # The recipient is said here, and not looked for in the message.
+                connection.sendmail(self._sender.addr_spec, [mail.to], message)
+        except (OSError, smtplib.SMTPException, MessageError, ValueError) as error:
             # The library's own texts hold addresses, so only the kind of failure goes on.
             raise MailNotSent(_kind_of(error)) from None
 
@@ -85,20 +69,6 @@ class SmtpMailer:
             raise
         return connection
 
-    def _message(self, mail: Mail) -> EmailMessage:
-        message = EmailMessage()
-        message["From"] = self._sender
-        message["To"] = Address(addr_spec=mail.to)
-        message["Subject"] = " ".join(mail.subject.split())
-        message["Date"] = format_datetime(clock.now())
-        domain = self._sender.domain
-        message["Message-ID"] = f"<{mail.key}@{domain}>" if mail.key else make_msgid(domain=domain)
-        # Asks mail programs of absent people not to answer.
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(mail.text)
-        message.add_alternative(mail.html, subtype="html")
-        return message
-
 
 def chosen_mailer(config: Config) -> Mailer | None:
     """The mailer that `config` describes; None when it names no server. Raises ConfigError."""
@@ -118,13 +88,9 @@ def _server(url: str) -> SplitResult:
 
 def _sender(text: str) -> Address:
     name, address = parseaddr(text)
-    try:
-        sender = Address(name, addr_spec=address)
-    except (MessageError, ValueError, IndexError):
-        sender = Address()
-    if not (sender.username and sender.domain):
+    if not is_plain_address(address):
         raise ConfigError("CLINIC_MAIL_FROM must look like Name <address@example.org>.")
-    return sender
+    return Address(header_text(name), addr_spec=address)
 
 
 def _kind_of(error: Exception) -> str:

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from clinic_service.gateways.mail import Mail
+from clinic_service.gateways.messages import Mail, one_line
 from clinic_service.outbox.events import (
     PROVIDER_NAMES,
     SIGN_UP_PATH,
@@ -51,7 +51,7 @@ def is_notice(kind: str) -> bool:
 
 def compose(kind: str, payload: Mapping[str, Any], *, to: str, key: str, application_url: str | None) -> Mail:
     """The mail that tells `to` of the event; the payload's members are the variables of its templates."""
-    values = {name: " ".join(value.split()) for name, value in payload.items() if isinstance(value, str)}
+    values = {name: one_line(value) for name, value in payload.items() if isinstance(value, str)}
     escaped = {name: html.escape(value) for name, value in values.items()}
     template = _TEMPLATE_OF[kind]
     subject, _, text = _template(f"{template}.txt").partition("\n")

@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from clinic_service import clock
 from clinic_service.config import Config, ConfigError
-from clinic_service.gateways.mail import Mail, MailNotSent, SmtpMailer, chosen_mailer
+from clinic_service.gateways.mail import MailNotSent, SmtpMailer, chosen_mailer
+from clinic_service.gateways.messages import Mail
 from tests.support.session_tokens import ec_key
 from tests.support.smtp_server import SmtpServer, smtp_server
 
@@ -71,7 +72,24 @@ def test_subject_cannot_smuggle_in_headers(server: SmtpServer) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["", "alice", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "<a@b.example>", "ä@b.example"],
+    [
+        "",
+        "alice",
+        "a@b.example\r\nBcc: c@d.example",
+        "a@b.example\nBcc:c@d.example",
+        "a@b.example, c@d.example",
+        "a@b.example c@d.example",
+        "<a@b.example>",
+        "ä@b.example",
+        # What stands for one address here is another one, or several, to other programs.
+        "a(comment)@b.example",
+        '"a@b.example, c"@d.example',
+        '"=?utf-8?q?a=40b.example=0d=0aBcc:_c=40d.example=0d=0a?="@d.example',
+        "=?utf-8?q?a=40b.example=2c_c?=@d.example",
+        "a@=?utf-8?q?b.example=2c_c=40d.example?=",
+        "a@[127.0.0.1]",
+        "a@b.example\x00",
+    ],
 )
 def test_address_that_cannot_be_written_to(server: SmtpServer, address: str) -> None:
     with pytest.raises(MailNotSent):

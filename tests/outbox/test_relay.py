@@ -16,7 +16,8 @@ from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts import Account
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
-from clinic_service.gateways.mail import Mail, Mailer, MailNotSent, SmtpMailer
+from clinic_service.gateways.mail import Mailer, MailNotSent, SmtpMailer
+from clinic_service.gateways.messages import Mail
 from clinic_service.outbox.events import (
     LOG_IN_PATH,
     SIGN_UP_PATH,

@@ -16,11 +16,12 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 class Envelop(NamedTuple):
-    """A mail as it arrived: on the envelope and inside, and how it came."""
+    """A mail as it arrived: on the envelope, inside, as bytes, and how it came."""
 
     sender: str
     recipients: list[str]
     message: EmailMessage
+    content: bytes
     encrypted: bool
     login: Any
 
@@ -47,7 +48,12 @@ class SmtpServer:
         message = message_from_bytes(content, policy=policy.default)
         self.received.append(
             Envelop(
-                envelope.mail_from or "", list(envelope.rcpt_tos), message, session.ssl is not None, session.auth_data
+                envelope.mail_from or "",
+                list(envelope.rcpt_tos),
+                message,
+                content,
+                session.ssl is not None,
+                session.auth_data,
             )
         )
         self.arrived.set()
