@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
-from sqlalchemy import Row, and_, bindparam, exists, func, insert, not_, select, update
+from sqlalchemy import Row, and_, bindparam, exists, func, insert, not_, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -18,7 +18,7 @@ from clinic_service.db.dialects import constraint_name
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
-from clinic_service.models import Clinician, ClinicianDeletion, ClinicianRoleUpdate
+from clinic_service.models import Clinician, ClinicianDeletion, ClinicianRoleUpdate, Invite, InviteStatus
 from clinic_service.models.invite import new_invite_key
 from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
 from clinic_service.outbox.store import Outbox
@@ -63,6 +63,29 @@ _SET_EMAIL = (
     update(Clinician)
     .where(
         Clinician.user_id == bindparam("of_user"),
+        Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
+    )
+    .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
+)
+_EARLIER = aliased(Invite)
+# A clinic has an address once. Where the user is a member, or was invited before, that row gets the address.
+_HAS_OTHER_ROW = or_(
+    exists().where(_OTHER.clinic_id == Invite.clinic_id, _OTHER.user_id == bindparam("of_user")),
+    exists().where(
+        _EARLIER.clinic_id == Invite.clinic_id,
+        _EARLIER.user_id == bindparam("of_user"),
+        _EARLIER.status == InviteStatus.PENDING,
+        tuple_(_EARLIER.created, _EARLIER.key) < tuple_(Invite.created, Invite.key),
+    ),
+)
+_INVITED = select(Invite.key).where(
+    Invite.user_id == bindparam("of_user"), Invite.status == InviteStatus.PENDING, not_(_HAS_OTHER_ROW)
+)
+_SET_PENDING_EMAIL = (
+    update(Clinician)
+    .where(
+        Clinician.user_id.is_(None),
+        Clinician.invite_id.in_(_INVITED),
         Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
     )
     .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
@@ -210,13 +233,15 @@ class ClinicianRepository(Repository):
         )
 
     def set_email(self, user_id: str, email: str) -> None:
-        """The address, in lower case, on every row of the user that has another one.
+        """The address, in lower case, on every row of the user, and on the pending rows of invitations to the user.
 
-        Raises EmailTaken when another row of one of the clinics has it.
+        In each clinic one pending row gets it at most, and none where the user has a row already. Raises EmailTaken
+        when another row of one of the clinics has it.
         """
         values = {"of_user": user_id, "email": email.lower(), "updated_time": self._uow.now}
         try:
             self._uow.execute(_SET_EMAIL, values)
+            self._uow.execute(_SET_PENDING_EMAIL, values)
         except IntegrityError as error:
             if not _is_duplicate(error):
                 raise

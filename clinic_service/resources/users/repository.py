@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, not_, or_, select, union, update
+from sqlalchemy import BindParameter, and_, bindparam, delete, func, not_, or_, select, union, update
 
 from clinic_service.db.repository import Repository
 from clinic_service.models import Clinic, Clinician, Invite, InviteType, Patient
@@ -33,13 +33,16 @@ _REMOVE_PENDING = delete(Clinician).where(
     Clinician.user_id.is_(None), Clinician.invite_id.in_(select(Invite.key).where(_ADDRESSED))
 )
 _REMOVE_INVITES = delete(Invite).where(or_(_ADDRESSED, _OFFERED))
+_EMAIL_OF_PENDING = (
+    select(Clinician.email)
+    .where(Clinician.clinic_id == Invite.clinic_id, Clinician.invite_id == Invite.key, Clinician.user_id.is_(None))
+    .scalar_subquery()
+)
+_INVITED_EMAIL = func.coalesce(_EMAIL_OF_PENDING, bindparam("email", type_=Invite.email.type))
 _SET_EMAIL = (
     update(Invite)
-    .where(
-        Invite.user_id == bindparam("of_user"),
-        Invite.email.is_distinct_from(bindparam("email", type_=Invite.email.type)),
-    )
-    .values(email=bindparam("email"), modified=bindparam("modified"))
+    .where(Invite.user_id == bindparam("of_user"), Invite.email.is_distinct_from(_INVITED_EMAIL))
+    .values(email=_INVITED_EMAIL, modified=bindparam("modified"))
 )
 
 
@@ -72,6 +75,9 @@ class UserRepository(Repository):
         self._uow.execute(_REMOVE_INVITES, addressed)
 
     def set_invited_email(self, user_id: str, email: str) -> None:
-        """The address, in lower case, on every invitation to the user that has another one."""
+        """The address, in lower case, on every invitation to the user that has another one.
+
+        An invitation with a pending clinician gets the address that `ClinicianRepository.set_email` left there.
+        """
         values = {"of_user": user_id, "email": email.lower(), "modified": self._uow.now}
         self._uow.execute(_SET_EMAIL, values)

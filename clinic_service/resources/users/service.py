@@ -27,6 +27,8 @@ def remove_from_clinics(uow: UnitOfWork, user_id: str, emails: Sequence[str]) ->
 def change_email(uow: UnitOfWork, user_id: str, email: str) -> None:
     """The account's new address, in lower case, on all rows of the user and on the invitations to them.
 
+    An invitation and the pending clinician that stands for it always have the same address.
+
     Raises EmailTaken when another clinician or invitation of one of the clinics has the address.
     """
     uow.users.lock_clinics(user_id)

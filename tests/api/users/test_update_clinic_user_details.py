@@ -9,11 +9,13 @@ import pytest
 
 from clinic_service import clock
 from clinic_service.db.engine import Database
-from clinic_service.models import Clinician, Invite, OutboxEntry, Patient
+from clinic_service.models import Clinic, Clinician, Invite, OutboxEntry, Patient
+from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, BOB, CAROL, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.rows import (
     LONG_AGO,
+    make_account,
     make_clinic,
     make_clinician,
     make_data_source,
@@ -26,6 +28,7 @@ from tests.support.rows import (
 from tests.support.statements import counting
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+WEEK = timedelta(days=7)
 NEW = "robert@harbour.example"
 
 
@@ -59,6 +62,18 @@ def rows_of_users(database: Database) -> list[Clinician | Patient]:
 
 def addresses(database: Database) -> list[tuple[str | None, str | None]]:
     return [(row.user_id, row.email) for row in rows_of_users(database)]
+
+
+def invited(unit: UnitOfWork, clinic: Clinic, key: str, email: str = BOB.email, **values: Any) -> None:
+    """An invitation that is linked to Bob, and its pending clinician."""
+    make_invite(unit, clinic, key=key, user_id=BOB.id, email=email, **values)
+    make_clinician(unit, clinic, BOB, user_id=None, invite_id=key, name=None, email=email)
+
+
+def pairs(database: Database) -> dict[str, tuple[str | None, str | None]]:
+    """The addresses of each pending clinician and of its invitation."""
+    invites = {invite.key: invite.email for invite in stored(database, Invite)}
+    return {row.invite_id: (row.email, invites[row.invite_id]) for row in stored(database, Clinician) if row.invite_id}
 
 
 @pytest.mark.usefixtures("clinics")
@@ -179,6 +194,16 @@ def test_a_user_without_any_row_is_no_error(api: Client) -> None:
     assert update(api, MALLORY, {"email": "m@mail.example"}).status == 204
 
 
+def test_another_row_of_one_clinic_with_the_address_refuses_the_invitation(api: Client, database: Database) -> None:
+    with storing(database) as unit:
+        clinic = make_clinic(unit)
+        invited(unit, clinic, "key")
+        make_clinician(unit, clinic, CAROL, email=NEW)
+    before = addresses(database), pairs(database)
+    assert update(api, BOB, {"email": NEW}).status == 422
+    assert (addresses(database), pairs(database)) == before
+
+
 def test_another_row_of_one_clinic_with_the_address_refuses_all_of_it(
     api: Client, database: Database, clinics: Known
 ) -> None:
@@ -208,5 +233,53 @@ def test_the_statements_do_not_grow_with_the_clinics(api: Client, database: Data
             make_patient(unit, clinic, BOB)
     with counting(database) as second:
         update(api, BOB, {"email": "bobby@harbour.example"})
-    assert len([sql for sql in first if sql != "BEGIN IMMEDIATE"]) == 6
+    assert len([sql for sql in first if sql != "BEGIN IMMEDIATE"]) == 7
     assert len(second) == len(first)
+
+
+def test_a_pending_clinician_follows_with_its_invitation(api: Client, database: Database) -> None:
+    key = "SGFyYm91ciBjbGluaWNpYW4gaW52aXRl"
+    with storing(database) as unit:
+        clinic = make_clinic(unit)
+        make_clinician(unit, clinic, ALICE, "CLINIC_ADMIN")
+        make_account(unit, BOB._replace(email=NEW))
+        invited(unit, clinic, key)
+    with clock.frozen(NOW):
+        assert update(api, BOB, {"email": NEW.upper()}).status == 204
+    assert pairs(database) == {key: (NEW, NEW)}
+    assert [row.updated_time for row in stored(database, Clinician) if row.invite_id] == [NOW]
+    again = {"email": NEW, "roles": ["CLINIC_MEMBER"]}
+    assert api.post(f"/v1/clinics/{clinic.id}/invites/clinicians", json=again, as_=ALICE).status == 409
+    accepted = api.put(f"/v1/clinicians/{BOB.id}/invites/{key}", as_=BOB)
+    assert (accepted.status, accepted.json["email"]) == (200, NEW)
+
+
+def test_pending_clinicians_of_others_and_invitations_that_have_ended_stay(api: Client, database: Database) -> None:
+    with storing(database) as unit:
+        clinic = make_clinic(unit)
+        make_invite(unit, clinic, key="of carol", user_id=CAROL.id, email=CAROL.email)
+        make_clinician(unit, clinic, CAROL, user_id=None, invite_id="of carol")
+        make_invite(unit, clinic, key="unlinked", email="bobby@harbour.example")
+        make_clinician(unit, clinic, BOB, user_id=None, invite_id="unlinked", email="bobby@harbour.example")
+    assert update(api, BOB, {"email": NEW}).status == 204
+    assert pairs(database) == {
+        "of carol": (CAROL.email, CAROL.email),
+        "unlinked": ("bobby@harbour.example", "bobby@harbour.example"),
+    }
+
+
+def test_one_row_of_a_clinic_gets_the_address(api: Client, database: Database) -> None:
+    """The member before the invitation, and the older invitation before the newer one."""
+    with storing(database) as unit:
+        member, twice = make_clinic(unit), make_clinic(unit)
+        make_clinician(unit, member, BOB)
+        invited(unit, member, "member already", "bobby@harbour.example")
+        invited(unit, twice, "newer", "bobby@harbour.example", created=LONG_AGO + timedelta(days=1))
+        invited(unit, twice, "older")
+        make_invite(unit, twice, key="declined", user_id=BOB.id, status="declined", created=LONG_AGO - WEEK)
+    assert update(api, BOB, {"email": NEW}).status == 204
+    assert pairs(database) == {
+        "member already": ("bobby@harbour.example", "bobby@harbour.example"),
+        "newer": ("bobby@harbour.example", "bobby@harbour.example"),
+        "older": (NEW, NEW),
+    }
