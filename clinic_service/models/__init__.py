@@ -7,12 +7,13 @@ invitation's key, a user's migration) has a table keyed by that fact.
 
 from clinic_service.db.base import Base
 from clinic_service.models.access import Grant
-from clinic_service.models.account import Account, AccountEmail
+from clinic_service.models.account import Account, AccountDeletion, AccountEmail
 from clinic_service.models.clinic import (
     BgUnits,
     Clinic,
     ClinicSize,
     ClinicType,
+    DemoClinic,
     EhrProvider,
     MembershipRestriction,
     ShareCode,
@@ -23,6 +24,7 @@ from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, Pa
 from clinic_service.models.ehr_subscription import EhrSubscription
 from clinic_service.models.hot_statistics import HOT_STATISTICS
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
+from clinic_service.models.mail_request import MailPurpose, MailRequest
 from clinic_service.models.migration import Migration, MigrationStatus
 from clinic_service.models.outbox import OutboxEntry
 from clinic_service.models.patient import (
@@ -44,6 +46,7 @@ __all__ = [
     "HOT_STATISTICS",
     "STATISTICS",
     "Account",
+    "AccountDeletion",
     "AccountEmail",
     "Base",
     "BgUnits",
@@ -56,6 +59,7 @@ __all__ = [
     "ClinicianRoleUpdate",
     "DataSource",
     "DataSourceState",
+    "DemoClinic",
     "DiagnosisType",
     "EhrProvider",
     "EhrSubscription",
@@ -63,6 +67,8 @@ __all__ = [
     "Invite",
     "InviteStatus",
     "InviteType",
+    "MailPurpose",
+    "MailRequest",
     "MembershipRestriction",
     "Migration",
     "MigrationStatus",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
@@ -24,6 +25,15 @@ class Account(Timestamps, Base):
     custodial_clinic_id: Mapped[str | None] = mapped_column(ObjectId)
 
     __table_args__ = (UniqueConstraint("username"),)
+
+
+class AccountDeletion(Base):
+    """An account that an operator removed. Until it is added again, its user's tokens are refused."""
+
+    __tablename__ = "account_deletions"
+
+    user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
+    deleted_time: Mapped[datetime]
 
 
 class AccountEmail(Base):

@@ -84,6 +84,14 @@ class Clinic(Timestamps, Base):
     )
 
 
+class DemoClinic(Base):
+    """Marks a clinic that the demo commands made, so that they can tell it from those of real users."""
+
+    __tablename__ = "demo_clinics"
+
+    clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
+
+
 class ShareCode(Base):
     """A code that leads to a clinic; unique across clinics, hence keyed by the code.
 

@@ -59,6 +59,7 @@ class Invite(Base):
         Index(None, "clinic_id", "type", "status"),
         Index(None, "user_id", "type", "status"),
         Index(None, "email", "type", "status"),
+        Index(None, "creator_id", "type", "status"),
         # One open offer of a patient to a clinic. An index cannot ask for the time, so an offer that has expired is
         # closed before the next one is made.
         partial_index(
