@@ -11,13 +11,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clinic_service.cli.child import in_child
 from clinic_service.cli.common import load_config
+from clinic_service.cli.introduction import introduction
 from clinic_service.config import Config, flag, is_number, variable
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
@@ -39,9 +39,10 @@ def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.option("--demo", is_flag=True, help="Serve a believable clinic, from a database of its own.")
+@click.option("--mix-with-real-data", "mix", is_flag=True, help="Let --demo write also where real clinics are.")
 @click.option("--reload", is_flag=True, help="Take edits of the spec's YAML on save.")
 @_setting_flags
-def serve(demo: bool, reload: bool, **flags: Any) -> None:
+def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     """Serve the two APIs until SIGTERM or Ctrl-C; running requests are finished first."""
     # What is made from here to the fork stays for good: looking for garbage in it would cost a tenth of the start.
     gc.disable()
@@ -54,12 +55,12 @@ def serve(demo: bool, reload: bool, **flags: Any) -> None:
         # Reading the YAML and importing the rest take about the same time, and there is more than one core.
         apis = in_child(load_apis)
         _require_schema(config)
-        introduction = _introduction(config, demo=demo)
+        text = introduction(config, demo=demo, mix=mix)
         parts = _parts(config, apis, reload=reload)
         # The server processes share it as long as nobody writes to it, and the collector would.
         gc.collect()
         gc.freeze()
-        _run(parts, listener, started=lambda: _say(introduction))
+        _run(parts, listener, started=lambda: _say(text))
 
 
 @contextmanager
@@ -101,51 +102,6 @@ def _require_schema(config: Config) -> None:
         raise click.ClickException(
             "The schema of the database is not at the newest revision. Bring it up first: clinic-service db upgrade"
         )
-
-
-def _introduction(config: Config, *, demo: bool) -> str:
-    """What is printed once the server listens."""
-    address = _address(config)
-    first = f"clinic-service on {address}   API reference: {address}/docs"
-    if config.session_jwks:
-        return first
-    from clinic_service.gateways.tokens import session_secret
-
-    secret = session_secret(config)
-    if demo:
-        return f"{first}\n{_demo_introduction(config, secret, address)}"
-    return (
-        f"{first}\n"
-        "A token of a service:  clinic-service token service NAME\n"
-        "An account and a token of a person:  clinic-service users add --name 'Ada Lovelace' --email ada@example.org\n"
-        "                                     clinic-service token user ID"
-    )
-
-
-def _address(config: Config) -> str:
-    """The URL of the server for somebody on this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"http://{bracketed}:{config.port}{config.path_prefix or ''}"
-
-
-def _demo_introduction(config: Config, secret: str, address: str) -> str:
-    from clinic_service.db.engine import open_database
-    from clinic_service.demo.clinic import ADMIN, MEMBER, PATIENT, fill
-    from clinic_service.gateways.tokens import mint
-
-    database = open_database(config)
-    clinic_id = fill(database)
-    database.dispose()
-    day = timedelta(hours=24)
-    tokens = {who.name: mint(secret, who.id, service=False, lifetime=day) for who in (ADMIN, MEMBER, PATIENT)}
-    tokens["demo-service"] = mint(secret, "demo-service", service=True, lifetime=day)
-    header = f"-H 'X-Tidepool-Session-Token: {tokens[ADMIN.name]}'"
-    return "".join(f"\nToken of {name}, good for a day:\n{token}\n" for name, token in tokens.items()) + (
-        f"\nThe demo clinic is {clinic_id}; {ADMIN.name} ({ADMIN.id}) is its admin, {MEMBER.name} ({MEMBER.id}) a member, "
-        f"{PATIENT.name} ({PATIENT.id}) a patient.\n"
-        f"Try this in another terminal:\n\ncurl -s {header} {address}/v1/clinics/{clinic_id}/patients/{PATIENT.id}\n"
-    )
 
 
 def _say(text: str) -> None:

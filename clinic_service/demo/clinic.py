@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
+from clinic_service.demo.guard import require_no_real_clinics
 from clinic_service.demo.patients import made_up_summaries
 from clinic_service.demo.people import Somebody, name
 from clinic_service.models import (
@@ -18,6 +19,7 @@ from clinic_service.models import (
     Clinic,
     Clinician,
     DataSource,
+    DemoClinic,
     Grant,
     Patient,
     PatientSite,
@@ -43,11 +45,18 @@ _DIAGNOSES = ("type1", "type1", "type2", "type2", "gestational", "lada")
 _SOURCES = ((), (("dexcom", "connected"),), (("abbott", "pending"),), (("dexcom", "error"), ("abbott", "connected")))
 
 
-def fill(database: Database) -> str:
-    """Put the demo clinic into `database`, once; gives its id."""
+def fill(database: Database, *, mix: bool = False) -> str:
+    """Put the demo clinic into `database`, once; gives its id.
+
+    Raises HoldsRealClinics when others made clinics there, unless `mix` says that this is wanted.
+    """
     with writing(database) as unit:
         known = unit.execute(select(ShareCode.clinic_id).where(ShareCode.code == _SHARE_CODE)).scalar()
-        return str(known) if known else _make_clinic(unit)
+        if known:
+            return str(known)
+        if not mix:
+            require_no_real_clinics(unit)
+        return _make_clinic(unit)
 
 
 def _make_clinic(unit: UnitOfWork) -> str:
@@ -69,6 +78,7 @@ def _make_clinic(unit: UnitOfWork) -> str:
     )
     unit.session.add_all([clinic, ShareCode(code=_SHARE_CODE, clinic_id=clinic.id, canonical=True)])
     unit.flush()
+    unit.session.add(DemoClinic(clinic_id=clinic.id))
     _add_accounts(unit)
     _add_clinician(unit, clinic, ADMIN, "CLINIC_ADMIN")
     _add_clinician(unit, clinic, MEMBER, "CLINIC_MEMBER")

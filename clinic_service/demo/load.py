@@ -9,10 +9,11 @@ from random import Random
 
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
+from clinic_service.demo.guard import require_no_real_clinics
 from clinic_service.demo.patients import Made, Surroundings, make_patient
 from clinic_service.demo.people import Somebody
 from clinic_service.gateways.user_ids import new_user_id
-from clinic_service.models import Account, AccountEmail, BgUnits, Clinic, Clinician, Role, Site, Tag, Tier
+from clinic_service.models import Account, AccountEmail, BgUnits, Clinic, Clinician, DemoClinic, Role, Site, Tag, Tier
 from clinic_service.unit_of_work import UnitOfWork, writing
 
 # So many patients in one transaction: enough that its end costs nothing, few enough to be held in memory.
@@ -36,13 +37,22 @@ class Loaded:
 
 
 def load_clinic(
-    database: Database, *, name: str, patients: int, random: Random, progress: Callable[[int], object]
+    database: Database,
+    *,
+    name: str,
+    patients: int,
+    random: Random,
+    progress: Callable[[int], object],
+    mix: bool = False,
 ) -> Loaded:
     """Make a clinic of so many patients; `progress` hears of each batch that is stored.
 
     The same state of `random` makes the same data, but for ids, share code and times, which are new each time.
+    Raises HoldsRealClinics when others made clinics there, unless `mix` says that this is wanted.
     """
     with writing(database) as unit:
+        if not mix:
+            require_no_real_clinics(unit)
         clinic = _make_clinic(unit, name)
     where = Surroundings(
         clinic.clinic_id, [clinic.admin.id, clinic.member.id], clinic.tag_ids, clinic.site_ids, unit.now
@@ -64,6 +74,7 @@ def _store(unit: UnitOfWork, made: list[Made]) -> None:
 
 def _make_clinic(unit: UnitOfWork, name: str) -> Loaded:
     clinic = unit.clinics.add({"name": name, "preferred_bg_units": BgUnits.MG_DL}, is_migrated=True)
+    unit.session.add(DemoClinic(clinic_id=clinic.id))
     # Its limit of patients does not hold for this one.
     clinic.tier = Tier.ENTERPRISE
     tags = [Tag(clinic_id=clinic.id, id=new_id(), name=tag, name_key=Tag.key_of(tag)) for tag in _TAGS]

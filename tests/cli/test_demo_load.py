@@ -17,12 +17,15 @@ from clinic_service import clock
 from clinic_service.cli.demo import demo
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
-from clinic_service.models import STATISTICS, Clinic, Summary, SummaryDocument
+from clinic_service.demo.clinic import fill
+from clinic_service.demo.guard import HoldsRealClinics
+from clinic_service.models import STATISTICS, Clinic, DemoClinic, Summary, SummaryDocument
 from clinic_service.models.keys import name_key
 from clinic_service.resources.summaries.documents import copies_of
 from tests.support.cast import SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.rows import stored
+from tests.support.rows import make_clinic, stored, storing
+from tests.support.units import everything
 
 Run = Callable[..., Result]
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -180,3 +183,48 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "clinic-service db upgrade" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+class TestRealClinics:
+    """Made-up data does not get among the data of clinics that somebody else made."""
+
+    @pytest.fixture
+    def real(self, database: Database) -> str:
+        with storing(database) as unit:
+            return make_clinic(unit, name="Real").id
+
+    def test_are_left_alone(self, run: Run, database: Database, real: str) -> None:
+        before = everything(database)
+        result = run("--patients", "3")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "--mix-with-real-data" in result.stderr
+        assert everything(database) == before
+        assert [clinic.id for clinic in stored(database, Clinic)] == [real]
+
+    @pytest.mark.usefixtures("real")
+    def test_are_joined_when_the_flag_says_so(self, run: Run, database: Database) -> None:
+        assert run("--patients", "3", "--mix-with-real-data").exit_code == 0
+        assert len(stored(database, Clinic)) == 2
+        # They are still there, so the next time needs the flag as well.
+        assert run("--patients", "3").exit_code == 1
+
+    def test_one_that_was_made_by_hand_among_made_up_ones_counts(self, run: Run, api: Client) -> None:
+        _, admin, _ = _loaded(run, "--patients", "3")
+        body = {"name": "By hand", "preferredBgUnits": "mg/dL"}
+        assert api.post("/v1/clinics", as_=admin, json=body).status == 200
+        assert run("--patients", "3").exit_code == 1
+
+    @pytest.mark.usefixtures("real")
+    def test_the_demo_leaves_them_alone_as_well(self, database: Database) -> None:
+        before = everything(database)
+        with pytest.raises(HoldsRealClinics):
+            fill(database)
+        assert everything(database) == before
+        clinic_id = fill(database, mix=True)
+        # It is there now, and nothing has to be written.
+        assert fill(database) == clinic_id
+
+    def test_the_demo_and_loaded_clinics_stand_side_by_side(self, run: Run, database: Database) -> None:
+        fill(database)
+        _loaded(run, "--patients", "3")
+        assert len(stored(database, DemoClinic)) == len(stored(database, Clinic)) == 2

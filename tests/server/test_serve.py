@@ -44,6 +44,21 @@ def test_data_and_tokens_outlive_the_process(tmp_path: Path) -> None:
         assert server.get("/v1/clinics", token).status == 200
 
 
+def test_demo_does_not_write_among_real_clinics(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        service = run_command(tmp_path, "token", "service", "x").stdout.strip()
+        added = run_command(tmp_path, "users", "add", "--name", "Ada Archer").stdout.strip()
+        person = run_command(tmp_path, "token", "user", added).stdout.strip()
+        body = {"name": "Real", "preferredBgUnits": "mg/dL"}
+        assert server.request("POST", "/v1/clinics", person, json=body).status == 200
+    url = "sqlite:///clinic-service.db"
+    refused = run_command(tmp_path, "serve", "--demo", "--database-url", url, "--port", str(server.port))
+    assert refused.returncode == 1
+    assert "--mix-with-real-data" in refused.stderr
+    with serving(tmp_path) as server:
+        assert [clinic["name"] for clinic in server.get("/v1/clinics", service).json] == ["Real"]
+
+
 def test_demo_prints_a_command_that_works(tmp_path: Path) -> None:
     with serving(tmp_path, "--demo"):
         command = re.search(r"^curl .*$", (tmp_path / "out.txt").read_text(), re.MULTILINE)

@@ -1,0 +1,57 @@
+"""What `clinic-service serve` tells its operator: where it is, and how to call it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from clinic_service.cli.opening import plain_errors
+from clinic_service.config import Config
+
+
+def introduction(config: Config, *, demo: bool, mix: bool) -> str:
+    """What `serve` prints once the server listens. With `demo` the demo clinic is made, if it is not there.
+
+    `mix`: also in a database that holds other clinics.
+    """
+    address = _address(config)
+    first = f"clinic-service on {address}   API reference: {address}/docs"
+    if config.session_jwks:
+        return first
+    from clinic_service.gateways.tokens import session_secret
+
+    secret = session_secret(config)
+    if demo:
+        return f"{first}\n{_demo_introduction(config, secret, address, mix=mix)}"
+    return (
+        f"{first}\n"
+        "A token of a service:  clinic-service token service NAME\n"
+        "An account and a token of a person:  clinic-service users add --name 'Ada Lovelace' --email ada@example.org\n"
+        "                                     clinic-service token user ID"
+    )
+
+
+def _address(config: Config) -> str:
+    """The URL of the server for somebody on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"http://{bracketed}:{config.port}{config.path_prefix or ''}"
+
+
+def _demo_introduction(config: Config, secret: str, address: str, *, mix: bool) -> str:
+    from clinic_service.db.engine import open_database
+    from clinic_service.demo.clinic import ADMIN, MEMBER, PATIENT, fill
+    from clinic_service.gateways.tokens import mint
+
+    database = open_database(config)
+    with plain_errors():
+        clinic_id = fill(database, mix=mix)
+    database.dispose()
+    day = timedelta(hours=24)
+    tokens = {who.name: mint(secret, who.id, service=False, lifetime=day) for who in (ADMIN, MEMBER, PATIENT)}
+    tokens["demo-service"] = mint(secret, "demo-service", service=True, lifetime=day)
+    header = f"-H 'X-Tidepool-Session-Token: {tokens[ADMIN.name]}'"
+    return "".join(f"\nToken of {name}, good for a day:\n{token}\n" for name, token in tokens.items()) + (
+        f"\nThe demo clinic is {clinic_id}; {ADMIN.name} ({ADMIN.id}) is its admin, {MEMBER.name} ({MEMBER.id}) a member, "
+        f"{PATIENT.name} ({PATIENT.id}) a patient.\n"
+        f"Try this in another terminal:\n\ncurl -s {header} {address}/v1/clinics/{clinic_id}/patients/{PATIENT.id}\n"
+    )
