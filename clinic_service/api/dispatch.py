@@ -68,7 +68,7 @@ class Dispatcher:
             self._prepare(plan, caller, path, arguments)
 
         def work(uow: UnitOfWork) -> RawAnswer:
-            plan.access.authorize(Attempt(caller, path, uow))
+            self._authorize(plan, caller, path, uow)
             return self._handle(plan, caller, uow, arguments.get())
 
         try:
@@ -99,11 +99,11 @@ class Dispatcher:
         return self._tokens.caller(token)
 
     def _refuse_unbuilt(self, plan: Plan, caller: Caller, path: dict[str, str]) -> RawAnswer:
-        self._authorize(plan, caller, path)
+        self._authorize_alone(plan, caller, path)
         raise NotImplementedYet
 
     def _prepare(self, plan: Plan, caller: Caller, path: dict[str, str], arguments: Arguments) -> None:
-        self._authorize(plan, caller, path)
+        self._authorize_alone(plan, caller, path)
         given = arguments.get()
         assert plan.handler is not None
         assert plan.handler.prepare is not None
@@ -130,8 +130,12 @@ class Dispatcher:
             # The caller is told why the request failed, and not that this did as well.
             _log.warning("%s: could not be abandoned: %s", plan.operation_id, type(error).__name__)
 
-    def _authorize(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
-        run(self._database, lambda uow: plan.access.authorize(Attempt(caller, path, uow)), writes=False)
+    def _authorize_alone(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
+        run(self._database, lambda uow: self._authorize(plan, caller, path, uow), writes=False)
+
+    def _authorize(self, plan: Plan, caller: Caller, path: dict[str, str], uow: UnitOfWork) -> None:
+        keeps_accounts = self._services.config.accounts_url is None
+        plan.access.authorize(Attempt(caller, path, uow, keeps_accounts))
 
     def _read(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> Arguments:
         try:

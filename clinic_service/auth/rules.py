@@ -9,25 +9,33 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.config import Config
 from clinic_service.errors import Forbidden, Unauthenticated
+from clinic_service.resources.users.repository import Standing
 from clinic_service.unit_of_work import UnitOfWork
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Attempt:
-    """What a rule may look at. `path` holds the path values as sent, by their names in the spec, not yet validated."""
+    """What a rule may look at. `path` holds the path values as sent, by their names in the spec, not yet validated.
+
+    `keeps_accounts`: this server has the directory of accounts, so it knows whose account was removed.
+    """
 
     caller: Caller
     path: Mapping[str, str]
     uow: UnitOfWork
+    keeps_accounts: bool
 
-    @property
-    def clinic_id(self) -> str:
-        return self.path["clinicId"]
+    @cached_property
+    def standing(self) -> Standing:
+        """What the person who calls is here, and in the clinic of the path; a service is nothing."""
+        person_id = self.caller.person_id
+        return self.uow.users.standing(person_id, self.path.get("clinicId")) if person_id else Standing(False)
 
 
 Rule = Callable[[Attempt, str], bool]
@@ -50,14 +58,12 @@ def self_(attempt: Attempt, parameter: str) -> bool:
 
 def member(attempt: Attempt, _parameter: str) -> bool:
     """A person with CLINIC_MEMBER or CLINIC_ADMIN in the clinic of the path."""
-    caller = attempt.caller.person_id
-    return caller is not None and attempt.uow.clinicians.is_member(attempt.clinic_id, caller)
+    return attempt.standing.is_member
 
 
 def admin(attempt: Attempt, _parameter: str) -> bool:
     """A person with CLINIC_ADMIN in the clinic of the path."""
-    caller = attempt.caller.person_id
-    return caller is not None and attempt.uow.clinicians.is_admin(attempt.clinic_id, caller)
+    return attempt.standing.is_admin
 
 
 def self_if_member(attempt: Attempt, parameter: str) -> bool:
@@ -130,11 +136,18 @@ class Access:
         self.partner = partner
 
     def authorize(self, attempt: Attempt) -> None:
-        """Raise Forbidden unless one of the rules holds; a partner has proved itself already."""
+        """Raise Forbidden unless one of the rules holds; a partner has proved itself already.
+
+        Raises Unauthenticated for a person whose account was removed, since no token outlives the account.
+        """
         # A NUL cannot be part of any id, and one of the engines refuses to compare it.
         if any("\x00" in value for value in attempt.path.values()):
             raise Forbidden
-        if self.partner is None and not any(rule(attempt, parameter) for rule, parameter in self._rules):
+        if self.partner is not None:
+            return
+        if attempt.keeps_accounts and attempt.standing.is_deleted:
+            raise Unauthenticated
+        if not any(rule(attempt, parameter) for rule, parameter in self._rules):
             raise Forbidden
 
 

@@ -15,6 +15,7 @@ from clinic_service.gateways.accounts import Account, AccountNotFound, Profile
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
 from clinic_service.gateways.accounts.profiles import is_date
 from clinic_service.gateways.user_ids import is_user_id, new_user_id
+from clinic_service.resources.users.service import remove_from_clinics
 
 _EMAIL = re.compile(r"[^@\s,<>\"]+@[^@\s,<>\"]+")
 
@@ -95,12 +96,12 @@ def show(id_or_email: str) -> None:
 @users.command(name="remove")
 @click.argument("user_id")
 def remove(user_id: str) -> None:
-    """Remove an account.
+    """Remove an account, its memberships and patient records in all clinics, and its grants.
 
-    What clinics know about the user stays; the API operation DeleteUserFromClinics removes it.
+    Tokens of the user are refused from then on, by every server process, until the id is added again.
     """
     with opened_directory(load_config()) as directory:
-        directory.remove(_get(directory, user_id).user_id)
+        directory.delete(_get(directory, user_id).user_id, remove_from_clinics)
 
 
 def _get(directory: EmbeddedAccounts, id_or_email: str) -> Account:

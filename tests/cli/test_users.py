@@ -14,6 +14,12 @@ from clinic_service.cli.users import users
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.user_ids import is_user_id
+from clinic_service.models import Account, AccountEmail, Clinician, Grant, Invite, Patient
+from tests.support.cast import CAROL as CAROL_COOPER
+from tests.support.cast import DAVE, SERVICE
+from tests.support.client import Client
+from tests.support.errors import assert_error
+from tests.support.rows import make_clinic, make_clinician, make_grant, make_invite, make_patient, stored, storing
 
 Run = Callable[..., Result]
 
@@ -81,6 +87,73 @@ def test_account_is_removed(run: Run) -> None:
     assert (removed.exit_code, removed.output) == (0, "")
     assert (again.exit_code, again.stderr) == (1, "Error: The user was not found.\n")
     assert run("show", "carol@mail.example").exit_code == 1
+
+
+def test_who_is_removed_leaves_all_clinics(run: Run, api: Client, database: Database) -> None:
+    run("add", *CAROL)
+    with storing(database) as unit:
+        clinic = make_clinic(unit)
+        make_clinician(unit, clinic, CAROL_COOPER, "CLINIC_ADMIN")
+        make_patient(unit, clinic, DAVE)
+        make_patient(unit, make_clinic(unit), CAROL_COOPER)
+        make_grant(unit, CAROL_COOPER, DAVE)
+        make_invite(unit, clinic, key="by address", email="carol@work.example")
+        make_invite(unit, clinic, key="of another", email="dave@mail.example")
+    members = f"/v1/clinics/{clinic.id}/clinicians"
+    assert api.get(members, as_=CAROL_COOPER).status == 200
+    assert run("remove", "ca401c0003").exit_code == 0
+    for model in (Clinician, Patient, Grant, Account, AccountEmail):
+        assert stored(database, model) == [], model
+    assert [invite.key for invite in stored(database, Invite)] == ["of another"]
+    assert_error(api.get(members, as_=CAROL_COOPER), 401)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/clinicians/ca401c0003/clinics"),
+        ("GET", "/v1/patients"),
+        ("GET", "/v1/clinics/0123456789abcdef01234567"),
+        ("GET", "/v1/clinics/0123456789abcdef01234567/patients"),
+        ("GET", "/access/groups/ca401c0003"),
+        ("POST", "/v1/clinics"),
+        ("PUT", "/v1/clinicians/ca401c0003/invites/bm9ib2R5IGhhcyB0aGlzIGludml0YXRp"),
+    ],
+)
+def test_token_of_who_is_removed_is_refused_until_the_account_is_there_again(
+    run: Run, api: Client, method: str, path: str
+) -> None:
+    run("add", *CAROL)
+    assert api.request(method, path, as_=CAROL_COOPER).status != 401
+    run("remove", "ca401c0003")
+    assert_error(api.request(method, path, as_=CAROL_COOPER), 401)
+    assert api.request(method, path, as_=DAVE).status != 401
+    assert api.request(method, path, as_=SERVICE).status != 401
+    assert run("add", *CAROL).output == "ca401c0003\n"
+    assert api.request(method, path, as_=CAROL_COOPER).status != 401
+
+
+def test_removed_person_who_is_made_a_member_again_has_no_access(run: Run, api: Client, database: Database) -> None:
+    run("add", *CAROL)
+    run("remove", "ca401c0003")
+    with storing(database) as unit:
+        clinic = make_clinic(unit)
+        make_clinician(unit, clinic, CAROL_COOPER, "CLINIC_ADMIN")
+    assert_error(api.get(f"/v1/clinics/{clinic.id}/clinicians", as_=CAROL_COOPER), 401)
+
+
+def test_removal_that_fails_removes_nothing(run: Run, api: Client, database: Database) -> None:
+    run("add", *CAROL)
+    with storing(database) as unit:
+        make_clinician(unit, make_clinic(unit), CAROL_COOPER)
+        unit.connection.exec_driver_sql("ALTER TABLE account_deletions RENAME TO gone")
+    try:
+        assert run("remove", "ca401c0003").exit_code == 1
+    finally:
+        with storing(database) as unit:
+            unit.connection.exec_driver_sql("ALTER TABLE gone RENAME TO account_deletions")
+    assert len(stored(database, Clinician)) == len(stored(database, Account)) == 1
+    assert api.get("/v1/clinicians/ca401c0003/clinics", as_=CAROL_COOPER).status == 200
 
 
 def test_taken_address_is_an_error(run: Run) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
 from clinic_service.gateways.tokens import mint
+from clinic_service.resources.users.service import remove_from_clinics
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, SERVICE, Somebody
 from tests.support.databases import clear, create_database
@@ -96,3 +98,17 @@ def test_a_patient_who_is_removed_on_one_process_is_gone_on_another_at_once(
     one, other = servers.servers
     assert ask(one, ALICE, "DELETE", f"/v1/clinics/{clinic_id}/patients/{CAROL.id}").status == 204
     assert views(other, clinic_id) == NOTHING
+
+
+def test_an_account_that_is_removed_is_refused_by_all_processes_at_once(servers: TwoServers, clinic_id: str) -> None:
+    accounts = EmbeddedAccounts(servers.database)
+    accounts.add(NewAccount(BOB.id))
+    own = f"/v1/clinicians/{BOB.id}/clinics"
+    record = f"/v1/clinics/{clinic_id}/patients/{CAROL.id}"
+    answers = [ask(server, BOB, "GET", path).status for server in servers.servers for path in (own, record)]
+    assert answers == [200] * 4
+    accounts.delete(BOB.id, remove_from_clinics)
+    answers = [ask(server, BOB, "GET", path).status for server in servers.servers for path in (own, record)]
+    assert answers == [401] * 4
+    accounts.add(NewAccount(BOB.id))
+    assert [ask(server, BOB, "GET", own).json for server in servers.servers] == [[], []]

@@ -50,6 +50,8 @@ _SET_USERNAME = (
     .values(username=bindparam("address"), updated_time=bindparam("time"))
 )
 _DROP_EMAILS = delete(models.AccountEmail).where(models.AccountEmail.user_id == bindparam("id"))
+_ADD_DELETION = insert(models.AccountDeletion)
+_TAKE_DELETION_BACK = delete(models.AccountDeletion).where(models.AccountDeletion.user_id == bindparam("id"))
 _REMOVE = delete(models.Account).where(models.Account.user_id == bindparam("id"))
 
 
@@ -113,6 +115,13 @@ class EmbeddedAccounts:
     def remove(self, user_id: str) -> None:
         self._write(lambda unit: unit.execute(_REMOVE, {"id": user_id}).close())
 
+    def delete(self, user_id: str, leave_clinics: Callable[[UnitOfWork, str, Sequence[str]], None]) -> None:
+        """Remove the account of a person for good; from then on the person's tokens are refused.
+
+        `leave_clinics` gets the id and the addresses, and works in the same transaction. Raises AccountNotFound.
+        """
+        self._write(lambda unit: _delete(unit, user_id, leave_clinics))
+
     def _read(self, question: Callable[[UnitOfWork], T]) -> T:
         return run(self._database, question, writes=False)
 
@@ -157,12 +166,22 @@ def _add(unit: UnitOfWork, account: NewAccount) -> Account:
         "created_time": unit.creation_time,
         "updated_time": unit.now,
     }
+    unit.execute(_TAKE_DELETION_BACK, {"id": account.user_id})
     try:
         unit.execute(_ADD, values)
         _add_emails(unit, account.user_id, emails)
     except IntegrityError:
         raise EmailTaken from None
     return Account(account.user_id, emails[0] if emails else "", emails, tuple(account.roles))
+
+
+def _delete(unit: UnitOfWork, user_id: str, leave_clinics: Callable[[UnitOfWork, str, Sequence[str]], None]) -> None:
+    account = _find(unit, _BY_ID, {"user_id": user_id})
+    if account is None:
+        raise AccountNotFound
+    leave_clinics(unit, user_id, account.emails)
+    unit.execute(_REMOVE, {"id": user_id})
+    unit.execute(_ADD_DELETION, {"user_id": user_id, "deleted_time": unit.now})
 
 
 def _add_emails(unit: UnitOfWork, user_id: str, emails: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ from clinic_service.resources.clinicians.errors import DuplicateClinician, Email
 _OF_USER = and_(Clinician.clinic_id == bindparam("clinic_id"), Clinician.user_id == bindparam("user_id"))
 _GUARDS = and_(Clinician.is_admin, Clinician.user_id.is_not(None), not_(Clinician.is_service_account))
 
-_ROLES = select(Clinician.is_admin, Clinician.is_member).where(_OF_USER)
+_IS_MEMBER = select(Clinician.id).where(_OF_USER, or_(Clinician.is_admin, Clinician.is_member))
 _GET = select(*listing.COLUMNS).where(_OF_USER)
 _FIND = select(Clinician).where(_OF_USER)
 _FIND_INVITED = select(Clinician).where(
@@ -101,18 +101,9 @@ class ClinicianRepository(Repository):
     That somebody became or ceased to be a clinician is told to the outbox here, because several groups see to it.
     """
 
-    def is_admin(self, clinic_id: str, user_id: str) -> bool:
-        """Whether the user is an administrator of the clinic."""
-        roles = self._roles(clinic_id, user_id)
-        return roles is not None and bool(roles.is_admin)
-
     def is_member(self, clinic_id: str, user_id: str) -> bool:
         """Whether the user is a member or an administrator; a prescriber without another role is neither."""
-        roles = self._roles(clinic_id, user_id)
-        return roles is not None and bool(roles.is_admin or roles.is_member)
-
-    def _roles(self, clinic_id: str, user_id: str) -> Row[Any] | None:
-        return self._uow.first(_ROLES, {"clinic_id": clinic_id, "user_id": user_id})
+        return self._uow.first(_IS_MEMBER, {"clinic_id": clinic_id, "user_id": user_id}) is not None
 
     def find_row(self, clinic_id: str, user_id: str) -> Row[Any] | None:
         """The clinician as it is shown, None when the user has no row in the clinic; invitations have no user yet."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, func, not_, or_, select, union, update
+from sqlalchemy import BindParameter, and_, bindparam, delete, func, literal_column, not_, or_, select, union, update
 
 from clinic_service.db.repository import Repository
-from clinic_service.models import Clinic, Clinician, Invite, InviteType, Patient
+from clinic_service.models import AccountDeletion, Clinic, Clinician, Invite, InviteType, Patient
 
 _USER: BindParameter[str] = bindparam("user_id")
 _EMAILS: BindParameter[str] = bindparam("emails", expanding=True)
@@ -46,8 +47,35 @@ _SET_EMAIL = (
 )
 
 
+_IS_DELETED = select(AccountDeletion.user_id).where(AccountDeletion.user_id == _USER)
+_ONE_ROW = select(literal_column("1").label("one")).subquery()
+# One statement, because nearly every request of a person asks both.
+_STANDING = select(
+    AccountDeletion.user_id.is_not(None).label("is_deleted"), Clinician.is_admin, Clinician.is_member
+).select_from(
+    _ONE_ROW.outerjoin(AccountDeletion, AccountDeletion.user_id == _USER).outerjoin(
+        Clinician, and_(Clinician.clinic_id == bindparam("clinic_id"), Clinician.user_id == _USER)
+    )
+)
+
+
+class Standing(NamedTuple):
+    """Whether the account of a user was removed, and what the user is in a clinic."""
+
+    is_deleted: bool
+    is_admin: bool = False
+    is_member: bool = False
+
+
 class UserRepository(Repository):
     """A user's trace in all clinics."""
+
+    def standing(self, user_id: str, clinic_id: str | None) -> Standing:
+        """The standing of the user, in that clinic if one is given. An administrator is a member as well."""
+        if clinic_id is None:
+            return Standing(self._uow.first(_IS_DELETED, {"user_id": user_id}) is not None)
+        row = self._uow.rows(_STANDING, {"user_id": user_id, "clinic_id": clinic_id})[0]
+        return Standing(bool(row.is_deleted), bool(row.is_admin), bool(row.is_admin or row.is_member))
 
     def created_invite(self, invite_key: str, user_id: str) -> bool:
         """Whether the user made the invitation with that key."""

@@ -14,6 +14,7 @@ import pytest
 from clinic_service.config import Config
 from clinic_service.context import Context
 from clinic_service.db.engine import Database
+from clinic_service.db.schema import upgrade
 from clinic_service.errors import BadRequest, Conflict, Finding, ServiceError, Unavailable
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, MALLORY, SERVICE
@@ -224,8 +225,10 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """An application whose database is never asked anything."""
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('errors') / 'empty.db'}")
+    """An application with an empty database."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('errors') / 'empty.db'}"
+    upgrade(url)
+    database = Database(url)
     config = Config(session_secret=SECRET)
     yield Client(small_app(database, config, PATHS, fail, greet, answer_nothing), SECRET)
     database.dispose()
@@ -310,4 +313,5 @@ class TestDatabaseGone:
         api = Client(small_app(Database(url), config, PATHS, fail, greet, answer_nothing), SECRET)
         assert api.get("/empty", as_=ALICE).status == 503
         folder.mkdir()
+        upgrade(url)
         assert api.get("/empty", as_=ALICE).status == 204

@@ -19,6 +19,7 @@ from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.context import Context
 from clinic_service.db.engine import Database
+from clinic_service.db.schema import upgrade
 from tests.conftest import SECRET
 from tests.support.cast import ALICE
 from tests.support.client import Client, Reply
@@ -44,8 +45,10 @@ PATHS = {"/me": {"get": operation("WhoAmI")}}
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """Never asked anything: nothing but the token decides here."""
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('tokens') / 'empty.db'}")
+    """Empty: nothing but the token decides here."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('tokens') / 'empty.db'}"
+    upgrade(url)
+    database = Database(url)
     yield database
     database.dispose()
 
