@@ -75,6 +75,18 @@ class Config:
     )
     mail_from: str = setting("Clinic Service <no-reply@localhost>", "sender of the mail")
     application_url: str | None = setting(None, "base URL of the web application that links in mails lead to")
+    max_pending_invites_per_clinic: int = setting(
+        1000, "invitations to clinicians that a clinic may have waiting for an answer"
+    )
+    max_pending_invites_per_person: int = setting(
+        300, "invitations to clinicians, and offers to clinics, that a person may have waiting for an answer"
+    )
+    max_mails_per_hour_per_clinic: int = setting(
+        200, "invitations that a clinic may send in an hour; as many offers to it, and reminders of it"
+    )
+    max_mails_per_hour_per_person: int = setting(
+        100, "invitations that a person may send in an hour, in all clinics; as many offers, and reminders"
+    )
     redox_verification_token: str | None = setting(
         None, "secret shared with Redox; unset: every call is refused", secret=True
     )
@@ -98,7 +110,7 @@ class Config:
             )
         if not 0 < self.port < 1 << 16:
             raise ConfigError("CLINIC_PORT must be from 1 to 65535.")
-        for name in ("workers", "threads", "max_requests", "max_connections"):
+        for name in ("workers", "threads", "max_requests", "max_connections", *_LIMITS):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{variable(name)} must be at least 1.")
         if self.accounts_url and not (self.accounts_server_name and self.accounts_server_secret and self.profiles_url):
@@ -147,6 +159,12 @@ class Config:
         return mask_password(value) if isinstance(value, str) and "://" in value else str(value)
 
 
+_LIMITS = (
+    "max_pending_invites_per_clinic",
+    "max_pending_invites_per_person",
+    "max_mails_per_hour_per_clinic",
+    "max_mails_per_hour_per_person",
+)
 # Read by the tests, not by the server.
 TEST_VARIABLES = frozenset({"CLINIC_TEST_DATABASE_URL"})
 

@@ -11,6 +11,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.openid import OpenId, UnconfiguredOpenId
+from clinic_service.outbox.limits import MailSender
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
@@ -39,6 +40,11 @@ class Context:
     @property
     def config(self) -> Config:
         return self.services.config
+
+    @property
+    def mail_sender(self) -> MailSender:
+        """Whose request for mail this is."""
+        return MailSender(self.caller.person_id, self.config)
 
 
 @dataclass(frozen=True, slots=True)

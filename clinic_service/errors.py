@@ -10,6 +10,7 @@ ServiceError
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
 ├── ConstraintViolation   422  well formed, against a rule of the clinic
+├── TooManyRequests       429  more than a limit over time allows
 ├── NotImplementedYet     501  in the spec, not in the server; or switched off
 ├── BadGateway            502  another system refused or answered nonsense
 └── Unavailable           503  the database or another system cannot be reached just now
@@ -36,6 +37,8 @@ class ServiceError(Exception):
 
     status = 500
     message = "An unexpected error occurred."
+    # Seconds after which the same request may succeed, where that is known.
+    retry_after: int | None = None
 
     def __init__(self, message: str | None = None) -> None:
         self.message = message or type(self).message
@@ -107,6 +110,13 @@ class ConstraintViolation(ServiceError):
 
     status = 422
     message = "The request breaks a rule of the clinic."
+
+
+class TooManyRequests(ServiceError):
+    """More than a limit over time allows; `retry_after` says when there is room again."""
+
+    status = 429
+    message = "There were too many requests of this kind."
 
 
 class NotImplementedYet(ServiceError):

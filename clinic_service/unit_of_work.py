@@ -22,6 +22,7 @@ from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import Question, prepared
 from clinic_service.errors import Unavailable
+from clinic_service.outbox.limits import MailLimits
 from clinic_service.outbox.store import Outbox
 from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository
@@ -108,6 +109,10 @@ class UnitOfWork:
     @cached_property
     def outbox(self) -> Outbox:
         return Outbox(self)
+
+    @cached_property
+    def mail_limits(self) -> MailLimits:
+        return MailLimits(self)
 
     @cached_property
     def clinics(self) -> ClinicRepository:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
-from clinic_service.errors import BadRequest, ServiceError, Unavailable
+from clinic_service.errors import BadRequest, ServiceError
 
 _log = logging.getLogger("clinic_service.defects")
 
@@ -79,7 +79,7 @@ def _findings(error: ServiceError) -> list[dict[str, str]]:
 def _headers(error: ServiceError) -> list[tuple[str, str]]:
     if error.status == 401:
         return [("WWW-Authenticate", 'ApiKey realm="clinic-service", header="X-Tidepool-Session-Token"')]
-    if isinstance(error, Unavailable):
+    if error.retry_after is not None:
         return [("Retry-After", str(error.retry_after))]
     return []
 

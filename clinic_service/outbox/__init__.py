@@ -1,7 +1,7 @@
 """Everything that others must learn: rows written with the change itself, and delivered after it is committed.
 
 `events.py` says what can happen, `store.py` writes an event as a row of the running transaction, `deliveries.py` says
-what follows from it and `relay.py` does that. There are two kinds of events:
+what follows from it and `relay.py` does that. `limits.py` counts requests for mail. There are two kinds of events:
 
 * **Mails** are composed from `templates/` and sent by SMTP. Without a mail server they stay undelivered, neither
   counted as failures nor holding anything up; the day one is configured they go out, however old they are.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import Conflict, Forbidden, NotFound
+from clinic_service.errors import Conflict, ConstraintViolation, Forbidden, NotFound
 
 
 class InviteNotFound(NotFound):
@@ -31,3 +31,7 @@ class AlreadyPatient(Conflict):
 
 class DuplicateOffer(Conflict):
     message = "The user has offered access to the clinic already, and the offer is pending."
+
+
+class InviteLimitReached(ConstraintViolation):
+    message = "The clinic or the person has as many pending invitations as the limit allows."

@@ -31,7 +31,7 @@ def prepare_invite_clinician(ctx: Context, clinic_id: str, body: dict[str, Any])
 
 def invite_clinician(ctx: Context, clinic_id: str, body: dict[str, Any], prepared: service.Sending) -> Any:
     """Invite a person to join a clinic."""
-    clinician = service.invite(ctx.uow, clinic_id, body["email"], body["roles"], prepared, ctx.caller.id)
+    clinician = service.invite(ctx.uow, clinic_id, body["email"], body["roles"], prepared)
     return clinician_schema.dump(clinician)
 
 
@@ -58,7 +58,7 @@ def prepare_resend_invite(ctx: Context, clinic_id: str, invite_id: str) -> servi
 
 def resend_invite(ctx: Context, clinic_id: str, invite_id: str, prepared: service.Sending) -> Any:
     """Send the mail of an invitation once more."""
-    return confirmation_schema.dump(service.resend(ctx.uow, clinic_id, invite_id, prepared, ctx.caller.id))
+    return confirmation_schema.dump(service.resend(ctx.uow, clinic_id, invite_id, prepared))
 
 
 def delete_invite(ctx: Context, clinic_id: str, invite_id: str) -> None:
@@ -211,7 +211,7 @@ def invite_clinic(
     prepared: offers.Offerer,
 ) -> Any:
     """Offer a clinic access to a patient's data."""
-    offer = offers.offer_access(ctx.uow, body["shareCode"], body["permissions"], prepared)
+    offer = offers.offer_access(ctx.uow, body["shareCode"], body["permissions"], prepared, ctx.mail_sender)
     return confirmation_schema.dump(offer)
 
 
@@ -226,4 +226,5 @@ def _sending(ctx: Context, email: str, creator_id: str) -> service.Sending:
     accounts = ctx.services.accounts
     account = accounts.find_by_email(email)
     profiles = creator_profiles(accounts, [creator_id])
-    return service.Sending(account.user_id if account else None, profile_of(profiles, creator_id))
+    user_id = account.user_id if account else None
+    return service.Sending(user_id, profile_of(profiles, creator_id), ctx.caller.id, ctx.mail_sender)

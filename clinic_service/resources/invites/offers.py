@@ -10,10 +10,12 @@ from typing import Any
 from clinic_service.auth.caller import Caller
 from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts, Profile
-from clinic_service.models import Clinic, InviteStatus, InviteType, Permission
+from clinic_service.models import Clinic, InviteStatus, InviteType, MailPurpose, Permission
 from clinic_service.outbox.events import LOG_IN_PATH, AccessOffered
+from clinic_service.outbox.limits import MailSender
 from clinic_service.resources.invites.descriptions import InviteDescription
 from clinic_service.resources.invites.errors import AlreadyPatient, InviteNotFound, InviteNotPending
+from clinic_service.resources.invites.limits import require_room
 from clinic_service.unit_of_work import UnitOfWork
 
 # Custody comes from making an account, so nobody can offer it.
@@ -62,16 +64,19 @@ def look_up_acceptance(
     return Acceptance(given, _find(accounts, creator_id))
 
 
-def offer_access(uow: UnitOfWork, share_code: str, permissions: Iterable[str], offerer: Offerer) -> InviteDescription:
+def offer_access(
+    uow: UnitOfWork, share_code: str, permissions: Iterable[str], offerer: Offerer, sender: MailSender
+) -> InviteDescription:
     """Offer the clinic with that share code access for a week, and tell its administrators.
 
-    Raises ClinicNotFound, AlreadyPatient and DuplicateOffer.
+    Raises ClinicNotFound, AlreadyPatient, InviteLimitReached, DuplicateOffer and MailLimitReached.
     """
     clinic = uow.clinics.lock(uow.clinics.get_id_by_share_code(share_code))
     user_id = offerer.account.user_id
     if uow.patients.is_patient(clinic.id, user_id):
         raise AlreadyPatient
     uow.invites.close_expired_offers(clinic.id, user_id)
+    require_room(uow, clinic.id, InviteType.PATIENT, user_id, sender.config)
     invite = uow.invites.add(
         clinic.id,
         InviteType.PATIENT,
@@ -81,6 +86,7 @@ def offer_access(uow: UnitOfWork, share_code: str, permissions: Iterable[str], o
         expires_at=uow.now + LIFETIME,
     )
     if not (clinic.suppressed_notifications or {}).get(_SUPPRESSED):
+        uow.mail_limits.count(clinic.id, MailPurpose.OFFER, sender)
         _tell_admins(uow, clinic, offerer.name)
     return InviteDescription(invite, offerer.profile)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, and_, bindparam, delete, or_, select, type_coerce, update
+from sqlalchemy import BindParameter, Row, and_, bindparam, delete, func, or_, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
@@ -52,6 +52,15 @@ _PENDING_CLINICIAN = _SHOWN.join(
 _OFFERS = _SHOWN.where(_OF_CLINIC, Invite.type == InviteType.PATIENT, _OPEN).order_by(*_NEWEST_FIRST)
 _ALL_ADDRESSED = _SHOWN.where(_ADDRESSED).order_by(*_NEWEST_FIRST)
 _CLINIC_OF_ADDRESSED = select(Invite.clinic_id).where(Invite.key == bindparam("key"), _ADDRESSED)
+_PENDING_OF_KIND = (Invite.type == bindparam("type"), _OPEN)
+_COUNT_PENDING = select(
+    select(func.count()).select_from(Invite).where(_OF_CLINIC, *_PENDING_OF_KIND).scalar_subquery().label("of_clinic"),
+    select(func.count())
+    .select_from(Invite)
+    .where(Invite.creator_id == bindparam("creator_id"), *_PENDING_OF_KIND)
+    .scalar_subquery()
+    .label("of_creator"),
+)
 _RESTRICTIONS = (
     select(MembershipRestriction.clinic_id, MembershipRestriction.email_domain, MembershipRestriction.required_idp)
     .where(MembershipRestriction.clinic_id.in_(bindparam("clinic_ids", expanding=True)))
@@ -131,6 +140,11 @@ class InviteRepository(Repository):
     def list_offers(self, clinic_id: str) -> Sequence[Row[Any]]:
         """The offers of patients that wait for the clinic's answer as they are shown, newest first."""
         return self._uow.rows(_OFFERS, {"clinic_id": clinic_id, "now": self._uow.now})
+
+    def count_pending(self, clinic_id: str, kind: InviteType, creator_id: str | None) -> Any:
+        """How many invitations of that kind wait for an answer: `of_clinic`, and `of_creator` in all clinics."""
+        parameters = {"clinic_id": clinic_id, "type": kind, "creator_id": creator_id, "now": self._uow.now}
+        return self._uow.rows(_COUNT_PENDING, parameters)[0]
 
     def restrictions(self, clinic_ids: Collection[str]) -> Mapping[str, Sequence[Restriction]]:
         """The membership restrictions of the clinics in their order, none for a clinic that has none."""

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clinic_service.gateways.accounts import Accounts, Profile
-from clinic_service.models import Clinic, Clinician, Invite, InviteStatus, InviteType
+from clinic_service.models import Clinic, Clinician, Invite, InviteStatus, InviteType, MailPurpose
 from clinic_service.outbox.events import LOG_IN_PATH, SIGN_UP_PATH, ClinicianInvited
+from clinic_service.outbox.limits import MailSender
 from clinic_service.resources.invites.descriptions import InviteDescription, Profiles, profile_of
 from clinic_service.resources.invites.errors import (
     AlreadyMember,
@@ -19,6 +20,7 @@ from clinic_service.resources.invites.errors import (
     InviteNotFound,
     NotAdmitted,
 )
+from clinic_service.resources.invites.limits import require_room
 from clinic_service.resources.invites.restrictions import judge
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -29,10 +31,12 @@ _LONGEST_NAME = 255
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What must be known to send an invitation: whose the invited address is, if anybody's, and who invites."""
+    """What must be known to send an invitation: whose the invited address is, if anybody's, who invites, who asks."""
 
     user_id: str | None
     creator: Profile
+    caller_id: str
+    sender: MailSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +71,33 @@ def profile_name(profile: Profile) -> str | None:
     return profile.full_name[:_LONGEST_NAME] if profile.full_name else None
 
 
-def invite(
-    uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], sending: Sending, creator_id: str
-) -> Clinician:
+def invite(uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], sending: Sending) -> Clinician:
     """Invite the person with that address; the clinician is pending until they accept.
 
-    Raises ClinicNotFound, ClinicNotMigrated, AlreadyMember and DuplicateClinician.
+    Raises ClinicNotFound, ClinicNotMigrated, AlreadyMember, InviteLimitReached, DuplicateClinician and
+    MailLimitReached.
     """
     clinic = uow.clinics.lock_migrated(clinic_id)
     if sending.user_id is not None:
         _refuse_member(uow, clinic_id, sending.user_id)
+    require_room(uow, clinic_id, InviteType.CLINICIAN, sending.sender.person_id, sending.sender.config)
     clinician = uow.clinicians.add(clinic_id, email=email, roles=roles)
     made = uow.invites.add(
         clinic_id,
         InviteType.CLINICIAN,
         key=clinician.invite_id,
         email=email,
-        creator_id=creator_id,
+        creator_id=sending.caller_id,
         user_id=sending.user_id,
     )
-    _send(uow, clinic, made, sending.creator)
+    _send(uow, clinic, made, sending)
     return clinician
 
 
-def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending, caller_id: str) -> InviteDescription:
+def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending) -> InviteDescription:
     """Send the mail of a pending invitation again; the caller makes anew an invitation that is missing.
 
-    Raises ClinicNotFound, and InviteNotFound also for a clinician whose key could be none of ours.
+    Raises ClinicNotFound, and InviteNotFound also for a clinician whose key could be none of ours; MailLimitReached.
     """
     clinic = uow.clinics.lock(clinic_id)
     clinician = uow.clinicians.find_invited_row(clinic_id, key)
@@ -102,13 +106,13 @@ def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending, caller_i
     found = uow.invites.find(clinic_id, key)
     if found is None:
         found = uow.invites.add(
-            clinic_id, InviteType.CLINICIAN, key=key, email=clinician.email or "", creator_id=caller_id
+            clinic_id, InviteType.CLINICIAN, key=key, email=clinician.email or "", creator_id=sending.caller_id
         )
     if found.status is not InviteStatus.PENDING:
         raise InviteNotFound
     found.user_id = found.user_id or sending.user_id
     found.modified = max(found.modified, uow.now)
-    _send(uow, clinic, found, sending.creator)
+    _send(uow, clinic, found, sending)
     return InviteDescription(found, sending.creator, clinic.name)
 
 
@@ -217,14 +221,15 @@ def _admit(uow: UnitOfWork, clinician: Clinician, key: str, user_id: str, name: 
     return clinician
 
 
-def _send(uow: UnitOfWork, clinic: Clinic, sent: Invite, creator: Profile) -> None:
+def _send(uow: UnitOfWork, clinic: Clinic, sent: Invite, sending: Sending) -> None:
+    uow.mail_limits.count(clinic.id, MailPurpose.INVITATION, sending.sender)
     clinic_name = clinic.name or ""
     uow.outbox.add(
         ClinicianInvited(
             clinic_id=clinic.id,
             clinic_name=clinic_name,
             # A service has no name of its own to show.
-            creator_name=creator.full_name or clinic_name,
+            creator_name=sending.creator.full_name or clinic_name,
             email=sent.email or "",
             web_path=LOG_IN_PATH if sent.user_id else SIGN_UP_PATH,
         )

@@ -7,8 +7,9 @@ from datetime import timedelta
 from sqlalchemy import bindparam, select
 
 from clinic_service.clock import to_wire
-from clinic_service.models import DataSource, DataSourceState, Patient
+from clinic_service.models import DataSource, DataSourceState, MailPurpose, Patient
 from clinic_service.outbox.events import UNNAMED_CLINIC, UNNAMED_PATIENT, UploadReminded
+from clinic_service.outbox.limits import MailSender
 from clinic_service.resources.patients.connections import request
 from clinic_service.resources.patients.errors import DataSourceNotFound
 from clinic_service.unit_of_work import UnitOfWork
@@ -29,28 +30,36 @@ _FIRST_OF_PROVIDER = (
 )
 
 
-def remind_to_upload(uow: UnitOfWork, clinic_id: str, user_id: str) -> None:
-    """Ask the patient to upload data. Every call sends one more mail. Raises PatientNotFound."""
+def remind_to_upload(uow: UnitOfWork, clinic_id: str, user_id: str, sender: MailSender) -> None:
+    """Ask the patient to upload data. Every call sends one more mail.
+
+    Raises ClinicNotFound, PatientNotFound and MailLimitReached.
+    """
+    clinic = uow.clinics.lock(clinic_id)
     patient = uow.patients.lock(clinic_id, user_id)
+    uow.mail_limits.count(clinic_id, MailPurpose.REMINDER, sender)
     patient.last_upload_reminder_time = uow.now
     uow.patients.touch(patient)
-    clinic_name = uow.clinics.get(clinic_id).name or UNNAMED_CLINIC
+    clinic_name = clinic.name or UNNAMED_CLINIC
     uow.outbox.add(UploadReminded(clinic_id, user_id, clinic_name, patient.full_name or UNNAMED_PATIENT))
 
 
-def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_id: str) -> None:
+def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_id: str, sender: MailSender) -> None:
     """Ask the patient to connect the provider, of which there must be a source. Every call sends one more mail.
 
-    The state of the source is judged and changed while nobody else can. Raises PatientNotFound and DataSourceNotFound.
+    The state of the source is judged and changed while nobody else can. Raises ClinicNotFound, PatientNotFound,
+    DataSourceNotFound and MailLimitReached.
     """
+    clinic = uow.clinics.lock(clinic_id)
     patient = uow.patients.lock(clinic_id, user_id)
     source = _first_source(uow, patient, provider_id)
     if source is None:
         raise DataSourceNotFound
+    uow.mail_limits.count(clinic_id, MailPurpose.REMINDER, sender)
     _reopen(source, uow)
     _remember_request(patient, provider_id, to_wire(uow.now))
     uow.patients.touch(patient)
-    uow.outbox.add(request(patient, provider_id, source.state, uow.clinics.get(clinic_id).name))
+    uow.outbox.add(request(patient, provider_id, source.state, clinic.name))
 
 
 def _first_source(uow: UnitOfWork, patient: Patient, provider_id: str) -> DataSource | None:

@@ -166,7 +166,7 @@ def update_patient(
     prepared: updating.Update,
 ) -> Any:
     """Replace what the clinic has recorded of a patient."""
-    updating.replace(ctx.uow, clinic_id, patient_id, prepared, ctx.caller.person_id)
+    updating.replace(ctx.uow, clinic_id, patient_id, prepared, ctx.mail_sender)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
@@ -187,13 +187,13 @@ def delete_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> Any
 
 def send_upload_reminder(ctx: Context, clinic_id: str, patient_id: str) -> Any:
     """Remind a patient by mail to upload data."""
-    care.remind_to_upload(ctx.uow, clinic_id, patient_id)
+    care.remind_to_upload(ctx.uow, clinic_id, patient_id, ctx.mail_sender)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
 def connect_provider(ctx: Context, clinic_id: str, patient_id: str, provider_id: str) -> None:
     """Ask a patient by mail to connect a provider of data."""
-    care.request_connection(ctx.uow, clinic_id, patient_id, provider_id)
+    care.request_connection(ctx.uow, clinic_id, patient_id, provider_id, ctx.mail_sender)
 
 
 def update_patient_data_sources(ctx: Context, user_id: str, body: list[Any]) -> None:

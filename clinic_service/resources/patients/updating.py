@@ -8,6 +8,7 @@ follow, the account gets the address back that the record has. The address of a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ from sqlalchemy import bindparam, select, update
 
 from clinic_service.context import Preparation
 from clinic_service.errors import Unavailable
-from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, Patient
+from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, MailPurpose, Patient
 from clinic_service.outbox.events import AddressUnsettled, PatientChanged
+from clinic_service.outbox.limits import MailLimitReached, MailSender
 from clinic_service.resources.patients.custodial import ended_unless_made
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errands import Errand
@@ -69,7 +71,7 @@ def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, 
     return Update(given, _change_account(ctx, clinic_id, user_id, given))
 
 
-def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, person_id: str | None) -> None:
+def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sender: MailSender) -> None:
     """Store the record; what is not named is cleared, or kept, member by member. What stands already changes nothing.
 
     Raises ClinicNotFound, PatientNotFound, MrnRequired, DuplicateMrn and UnknownSite; and Unavailable when the address
@@ -81,7 +83,7 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, perso
     # What belongs to the patient comes first, so that the row itself is written once.
     changed = (
         *_replace_children(uow, patient, update.given),
-        *_replace_address(uow, patient, update, person_id),
+        *_replace_address(uow, patient, update, sender.person_id),
         *_replace_columns(patient, update.given),
     )
     uow.patients.hold_mrn(clinic, patient)
@@ -95,6 +97,15 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, perso
         names = tuple(map(camel_case, changed))
         uow.outbox.add(PatientChanged(clinic_id, user_id, names, patient.is_custodial))
     if "email" in changed:
+        _repeat_requests(uow, patient, sender)
+
+
+def _repeat_requests(uow: UnitOfWork, patient: Patient, sender: MailSender) -> None:
+    """Mail what the patient was asked to connect to the new address. The record is right without such mails."""
+    if not patient.email or not patient.connection_requests:
+        return
+    with suppress(MailLimitReached):
+        uow.mail_limits.count(patient.clinic_id, MailPurpose.REMINDER, sender)
         uow.patients.repeat_requests([patient])
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
+from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import DataSource, OutboxEntry, Patient
+from clinic_service.outbox.limits import MailSender
 from clinic_service.resources.patients import care
 from clinic_service.resources.patients.data_sources import update_everywhere
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
@@ -196,7 +198,8 @@ def test_changes_nobody_else(api: Client, database: Database, clinic_id: str) ->
     before = everything(database)
     connect(api, clinic_id)
     after = everything(database)
-    assert {table for table in after if after[table] != before[table]} == {"patients", "data_sources", "outbox"}
+    changed = {table for table in after if after[table] != before[table]}
+    assert changed == {"patients", "data_sources", "outbox", "mail_requests"}
     others = [
         patient
         for patient in stored(database, Patient)
@@ -218,7 +221,7 @@ def test_rule_two_at_once_both_count(api: Client, database: Database, clinic_id:
     """Rule: the record is read, judged and written under one lock."""
     reply = meanwhile(
         database,
-        lambda unit: care.request_connection(unit, clinic_id, CAROL.id, "dexcom"),
+        lambda unit: care.request_connection(unit, clinic_id, CAROL.id, "dexcom", MailSender(None, Config())),
         lambda: connect(api, clinic_id),
     )
     assert reply.status == 204
@@ -290,8 +293,8 @@ def test_who_is_no_patient_of_the_clinic_is_not_found(api: Client, database: Dat
 
 
 def test_all_or_nothing(api: Client, database: Database, clinic_id: str) -> None:
-    # The record, its source, the clinic's name, the changes of both, the mail.
-    assert_all_or_nothing(database, lambda: connect(api, clinic_id, as_=SERVICE), statements=6)
+    # The clinic, the record, its source, three for the limit of mails, the changes of both, the mail.
+    assert_all_or_nothing(database, lambda: connect(api, clinic_id, as_=SERVICE), statements=9)
 
 
 def test_the_number_of_statements_is_fixed(api: Client, database: Database, clinic_id: str) -> None:
@@ -301,4 +304,4 @@ def test_the_number_of_statements_is_fixed(api: Client, database: Database, clin
         for number in range(20):
             make_data_source(unit, make_patient(unit, clinic, DAVE, user_id=f"{number:010x}"), "dexcom")
             make_data_source(unit, unit.patients.get(clinic_id, CAROL.id), "dexcom")
-    assert number_of_statements(database, lambda: connect(api, clinic_id)) == few == 7
+    assert number_of_statements(database, lambda: connect(api, clinic_id)) == few == 10

@@ -142,7 +142,7 @@ def test_changes_nobody_else(api: Client, database: Database, clinic_id: str) ->
     remind(api, clinic_id)
     assert times(database) == [(CAROL.id, NOW, NOW), (DAVE.id, None, LONG_AGO), (CAROL.id, None, LONG_AGO)]
     after = everything(database)
-    assert {table for table in after if after[table] != before[table]} == {"patients", "outbox"}
+    assert {table for table in after if after[table] != before[table]} == {"patients", "outbox", "mail_requests"}
 
 
 def test_every_call_sends_one_more(api: Client, database: Database, clinic_id: str) -> None:
@@ -212,8 +212,8 @@ def test_who_is_no_patient_of_the_clinic_is_not_found(api: Client, database: Dat
 
 
 def test_all_or_nothing(api: Client, database: Database, clinic_id: str) -> None:
-    # Access, the record, the clinic's name, the record's time, the mail, the answer in two.
-    assert_all_or_nothing(database, lambda: remind(api, clinic_id), statements=7)
+    # Access, the clinic, the record, three for the limit of mails, the record's time, the mail, the answer in two.
+    assert_all_or_nothing(database, lambda: remind(api, clinic_id), statements=10)
 
 
 def test_the_number_of_statements_is_fixed(api: Client, database: Database, clinic_id: str) -> None:
@@ -224,4 +224,4 @@ def test_the_number_of_statements_is_fixed(api: Client, database: Database, clin
             make_patient(unit, clinic, DAVE, user_id=f"{number:010x}")
             tag = make_tag(unit, clinic, f"Tag {number}")
             tag_patient(unit, unit.patients.get(clinic_id, CAROL.id), tag)
-    assert number_of_statements(database, lambda: remind(api, clinic_id)) == few == 7
+    assert number_of_statements(database, lambda: remind(api, clinic_id)) == few == 10

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
+from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import DataSource, OutboxEntry, Patient
+from clinic_service.outbox.limits import MailSender
 from clinic_service.resources.patients import care
 from clinic_service.resources.patients.data_sources import update_everywhere
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, MALLORY, SERVICE, Somebody
@@ -286,7 +288,7 @@ def test_rule_a_request_to_connect_that_comes_first_is_not_lost(
     """Rule: the list is replaced under the lock of the record; what is none of its business stays."""
     reply = meanwhile(
         database,
-        lambda unit: care.request_connection(unit, clinic_ids[2], CAROL.id, "twiist"),
+        lambda unit: care.request_connection(unit, clinic_ids[2], CAROL.id, "twiist", MailSender(None, Config())),
         lambda: update(api, [DEXCOM]),
     )
     assert reply.status == 200

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
+from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.models import OutboxEntry, Patient, Reservation
+from clinic_service.outbox.limits import MailSender
 from clinic_service.outbox.settling import NOTHING_TO_SETTLE
 from clinic_service.resources.patients import updating
 from clinic_service.resources.patients.errands import LIFETIME
@@ -242,7 +244,7 @@ def test_a_record_that_changes_before_the_last_transaction_is_compared_again(ser
     seen = updating.Update({"full_name": CAROL.name, "birth_date": "1987-04-12", "email": CAROL.email})
     set_record(server, clinic_id, email=OTHER)
     with pytest.raises(Unavailable), storing(server.database) as unit:
-        updating.replace(unit, clinic_id, CAROL.id, seen, BOB.id)
+        updating.replace(unit, clinic_id, CAROL.id, seen, MailSender(BOB.id, Config()))
     assert both(server)[1] == OTHER
 
 

@@ -1,0 +1,87 @@
+"""Limits: how many mails clinics and people may ask for within an hour.
+
+A request that sends several mails counts once. Each purpose has its own count, so that reminders cannot keep a clinic
+from inviting. The clinic's row must be locked, which makes the clinic's count exact. A person's count is exact within
+one clinic; requests in several clinics at the same moment can each take the last place.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, bindparam, delete, func, select
+
+from clinic_service.config import Config
+from clinic_service.db.ids import new_id
+from clinic_service.db.prepared import insert_into
+from clinic_service.db.repository import Repository
+from clinic_service.db.types import UtcDateTime
+from clinic_service.errors import TooManyRequests
+from clinic_service.models import MailPurpose, MailRequest
+
+WINDOW = timedelta(hours=1)
+
+_SINCE = bindparam("since", type_=UtcDateTime())
+
+
+def _recent(column: Any, parameter: str) -> tuple[Column[Any], Column[Any]]:
+    """How many requests of one clinic or person there were since then, and the time of the oldest."""
+    where = (column == bindparam(parameter), MailRequest.purpose == bindparam("purpose"), MailRequest.time > _SINCE)
+    number: Any = select(func.count()).select_from(MailRequest).where(*where).scalar_subquery()
+    oldest: Any = select(func.min(MailRequest.time)).where(*where).scalar_subquery()
+    return number, oldest
+
+
+_of_clinic = _recent(MailRequest.clinic_id, "clinic_id")
+_of_person = _recent(MailRequest.person_id, "person_id")
+_RECENT = select(
+    _of_clinic[0].label("of_clinic"),
+    _of_clinic[1].label("oldest_of_clinic"),
+    _of_person[0].label("of_person"),
+    _of_person[1].label("oldest_of_person"),
+)
+_ADD = insert_into(MailRequest, "clinic_id", "id", "purpose", "person_id", "time")
+_REMOVE_OLD = delete(MailRequest).where(
+    MailRequest.clinic_id == bindparam("of_clinic"), MailRequest.time <= bindparam("until", type_=UtcDateTime())
+)
+
+
+class MailLimitReached(TooManyRequests):
+    message = "The clinic or the caller has asked for as many mails of this kind as an hour allows."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class MailSender(NamedTuple):
+    """The person who asks for mail, None for a service, and the settings with the limits."""
+
+    person_id: str | None
+    config: Config
+
+
+class MailLimits(Repository):
+    """The recent requests for mail."""
+
+    def count(self, clinic_id: str, purpose: MailPurpose, sender: MailSender) -> None:
+        """Count one more request. Raises MailLimitReached when the clinic or the person has none left."""
+        since = self._uow.now - WINDOW
+        key = {"clinic_id": clinic_id, "person_id": sender.person_id, "purpose": purpose}
+        self._refuse(self._uow.rows(_RECENT, {**key, "since": since})[0], sender.config)
+        self._uow.change(_REMOVE_OLD, {"of_clinic": clinic_id, "until": since})
+        self._uow.insert(_ADD, {**key, "id": new_id(), "time": self._uow.now})
+
+    def _refuse(self, recent: Any, config: Config) -> None:
+        waits = []
+        if recent.of_clinic >= config.max_mails_per_hour_per_clinic:
+            waits.append(self._seconds_until_free(recent.oldest_of_clinic))
+        if recent.of_person >= config.max_mails_per_hour_per_person:
+            waits.append(self._seconds_until_free(recent.oldest_of_person))
+        if waits:
+            raise MailLimitReached(max(waits))
+
+    def _seconds_until_free(self, oldest: datetime) -> int:
+        return max(1, math.ceil((oldest + WINDOW - self._uow.now).total_seconds()))
