@@ -1,12 +1,14 @@
-"""The one clock. Tests stop and move it with `frozen`; nothing else in the package asks for the time."""
+"""The one clock. Tests stop it with `frozen` and move it with `advanced`; nothing else in the package asks for the time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from time import monotonic as _monotonic
 
 _frozen: datetime | None = None
+_advanced_seconds = 0.0
 # Subtracting one of these takes a tenth of the time of making a new datetime, and every request asks for the time.
 _BELOW = [timedelta(microseconds=count) for count in range(1000)]
 
@@ -19,6 +21,11 @@ def now() -> datetime:
 def precise_now() -> datetime:
     """The present time in UTC to the microsecond, which is what the order of creation goes by."""
     return _frozen or datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Seconds on a clock that only goes forward, to measure how long something takes."""
+    return _monotonic() + _advanced_seconds
 
 
 def truncate(time: datetime) -> datetime:
@@ -51,3 +58,14 @@ def frozen(time: datetime) -> Iterator[None]:
         yield
     finally:
         _frozen = before
+
+
+@contextmanager
+def advanced(seconds: float) -> Iterator[None]:
+    """Let `monotonic` be ahead by so many seconds while the block runs, for all threads."""
+    global _advanced_seconds  # noqa: PLW0603 - one clock for the whole process is the point
+    _advanced_seconds += seconds
+    try:
+        yield
+    finally:
+        _advanced_seconds -= seconds

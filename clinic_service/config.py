@@ -53,6 +53,9 @@ class Config:
     allowed_origins: str | None = setting(
         None, "origins of web pages that may call the API (CORS), joined by commas; * for all"
     )
+    request_seconds: int = setting(
+        30, "the time for one request, calls of other systems included; past it the answer is 503"
+    )
     drain_seconds: int = setting(15, "how long a stopping server lets running requests finish")
     session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)
     session_jwks: str | None = setting(None, "file or URL with the public keys of RS256 and ES256 session tokens")
@@ -113,6 +116,9 @@ class Config:
         for name in ("workers", "threads", "max_requests", "max_connections", *_LIMITS):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{variable(name)} must be at least 1.")
+        # A change at the accounts directory that is not completed within a minute is undone.
+        if not 0 < self.request_seconds <= 50:
+            raise ConfigError("CLINIC_REQUEST_SECONDS must be from 1 to 50.")
         if self.accounts_url and not (self.accounts_server_name and self.accounts_server_secret and self.profiles_url):
             raise ConfigError(
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "

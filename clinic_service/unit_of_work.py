@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, CursorResult, Delete, Engine, Executable, Insert, PoolProxiedConnection, Update
 from sqlalchemy.orm import Session
 
-from clinic_service import clock
+from clinic_service import clock, deadline
 from clinic_service.db.dialects import is_retryable, is_unavailable, snapshot
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
@@ -193,9 +193,11 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
     """Do `work` in a unit, again when the database gave the transaction up in favour of another.
 
     A reading unit is also done again when its connection turns out to be gone, as after a restart of the database; of a
-    writing one nobody can know how far it came. Raises Unavailable when the database cannot be reached.
+    writing one nobody can know how far it came. Raises Unavailable when the database cannot be reached, and
+    DeadlineExceeded instead of beginning when the time for the request is over.
     """
     for tries_left in reversed(range(_TRIES)):
+        deadline.remaining()
         try:
             with (writing if writes else reading)(database) as unit:
                 return work(unit)

@@ -13,6 +13,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from clinic_service import deadline
 from clinic_service.api.bodies import ABSENT, decode_json, may_be_large, read_body, require_json, require_length_within
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.plan import Plan
@@ -56,12 +57,17 @@ class Dispatcher:
         self._enforce = services.config.answer_check == "enforce"
 
     def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
-        """Carry out one request. Raises ServiceError for every refusal."""
+        """Carry out one request in the time it has. Raises ServiceError for every refusal."""
+        # What it has waited for a thread counts.
+        with deadline.limited(self._services.config.request_seconds - exchange.seconds):
+            return self._run(plan, exchange, path)
+
+    def _run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         caller = exchange.caller = self._caller(plan, exchange.environ)
         if plan.handler is None:
             return self._refuse_unbuilt(plan, caller, path)
         if plan.body and may_be_large(exchange.environ):
-            self._authorize(plan, caller, path)
+            self._authorize_alone(plan, caller, path)
         # Read before the transaction opens, so that decoding holds no lock; told only once access is decided.
         arguments = self._read(plan, exchange, path)
         if plan.handler.prepare:
@@ -82,8 +88,9 @@ class Dispatcher:
 
         A server asks this before it reads a large body, so that nobody pays for the body of a caller who is refused.
         """
-        caller = exchange.caller = self._caller(plan, exchange.environ)
-        self._authorize(plan, caller, path)
+        with deadline.limited(self._services.config.request_seconds):
+            caller = exchange.caller = self._caller(plan, exchange.environ)
+            self._authorize_alone(plan, caller, path)
         if plan.body is None:
             return 0
         require_length_within(exchange.environ, plan.body_limit)
@@ -115,7 +122,7 @@ class Dispatcher:
         )
 
     def _abandon(self, plan: Plan, caller: Caller, arguments: Arguments) -> None:
-        """Undo what was prepared, in a transaction of its own.
+        """Undo what was prepared, in a transaction of its own, also when the time for the request is over.
 
         The transaction that failed may have been committed all the same, when only the confirmation was lost.
         """
@@ -125,7 +132,8 @@ class Dispatcher:
             return
         prepared = arguments.values["prepared"]
         try:
-            run(self._database, lambda uow: abandon(Context(caller, uow, self._services), prepared), writes=True)
+            with deadline.unlimited():
+                run(self._database, lambda uow: abandon(Context(caller, uow, self._services), prepared), writes=True)
         except Exception as error:
             # The caller is told why the request failed, and not that this did as well.
             _log.warning("%s: could not be abandoned: %s", plan.operation_id, type(error).__name__)

@@ -94,6 +94,8 @@ def test_db_upgrade_check_and_current(run: CliRunner) -> None:
         ({"CLINIC_PROT": "8080"}, "CLINIC_PROT"),
         ({"CLINIC_PORT": "eighty"}, "CLINIC_PORT must be a whole number"),
         ({"CLINIC_PORT": "80800"}, "CLINIC_PORT must be from 1 to 65535"),
+        ({"CLINIC_REQUEST_SECONDS": "0"}, "CLINIC_REQUEST_SECONDS must be from 1 to 50"),
+        ({"CLINIC_REQUEST_SECONDS": "51"}, "CLINIC_REQUEST_SECONDS must be from 1 to 50"),
         ({"CLINIC_WORKERS": "0"}, "at least 1"),
         ({"CLINIC_SQLITE_SYNCHRONOUS": "OFF"}, "CLINIC_SQLITE_SYNCHRONOUS must be one of"),
         ({"CLINIC_ACCOUNTS_URL": "http://accounts"}, "CLINIC_ACCOUNTS_URL needs"),
