@@ -69,14 +69,14 @@ class HttpOpenId:
 
     def __init__(self, config: Config, *, seconds: float = http.DEFAULT_SECONDS) -> None:
         """`seconds`: the time for one call. Raises ConfigError for an address that cannot be called and for bad keys."""
-        self._endpoint = config.auth_service_token_endpoint or ""
-        if not http.is_http_url(self._endpoint):
+        endpoint = config.auth_service_token_endpoint or ""
+        if not http.is_http_url(endpoint):
             raise ConfigError("CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT must be an http(s) URL.")
+        self._endpoint = http.Neighbour(endpoint, seconds=seconds)
         jwks = Jwks(config.auth_service_jwks or "", setting="CLINIC_AUTH_SERVICE_JWKS", seconds=seconds)
         # No shared secret, so the algorithms are those of public keys.
         self._keys = KeyRing(None, jwks)
         self._issuer = config.auth_service_issuer or ""
-        self._seconds = seconds
 
     def find_subject(self, client_id: str, client_secret: str) -> str:
         token = self._exchange(client_id, client_secret).get("id_token")
@@ -90,8 +90,8 @@ class HttpOpenId:
         form |= {"client_id": client_id, "client_secret": client_secret}
         body = urlencode(form).encode("ascii")
         try:
-            reply = http.exchange("POST", self._endpoint, headers=_HEADERS, body=body, seconds=self._seconds)
-        except http.ServiceUnreachable:
+            reply = self._endpoint.exchange("POST", "", headers=_HEADERS, body=body)
+        except Unavailable:
             raise OpenIdUnreachable from None
         if reply.status in _REFUSALS:
             raise CredentialsRefused

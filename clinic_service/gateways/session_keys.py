@@ -5,7 +5,6 @@ Each key has one algorithm. A token that names another one is refused, so nobody
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from clinic_service import clock
 from clinic_service.config import ConfigError
 from clinic_service.errors import BadGateway, ServiceError, Unauthenticated, Unavailable
 from clinic_service.gateways import http
+from clinic_service.gateways.single_flight import SingleFlight
 
 # How long to wait before asking the source again: with keys at hand, and while there are none.
 REFRESH_PAUSE = timedelta(seconds=60)
@@ -94,7 +94,7 @@ class Jwks:
         self._source = source
         self._setting = setting
         self._seconds = seconds
-        self._lock = threading.Lock()
+        self._refreshing = SingleFlight[None]()
         self._tried: datetime | None = None
         self._failed = False
         if "://" not in source:
@@ -103,12 +103,17 @@ class Jwks:
             raise ConfigError(f"{setting} must be a file or an http(s) URL.")
 
     def refresh(self) -> None:
-        """Read the source again, unless that was done just now. Raises KeysUnreachable when the last try failed."""
-        with self._lock:
-            if self._is_due(clock.now()):
-                self._try_to_load()
-            if self._failed:
-                raise KeysUnreachable
+        """Read the source again, unless that was done just now.
+
+        Raises KeysUnreachable when the last try failed, DeadlineExceeded when the time for the request is over.
+        """
+        self._refreshing.do(self._refresh)
+
+    def _refresh(self) -> None:
+        if self._is_due(clock.now()):
+            self._try_to_load()
+        if self._failed:
+            raise KeysUnreachable
 
     def _is_due(self, now: datetime) -> bool:
         if self._tried is None:

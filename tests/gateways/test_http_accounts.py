@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from clinic_service import clock, deadline
 from clinic_service.config import Config, ConfigError
+from clinic_service.deadline import DeadlineExceeded
 from clinic_service.errors import BadGateway, Unavailable
 from clinic_service.gateways.accounts import Account, AccountNotFound, EmailTaken, Profile
 from clinic_service.gateways.accounts.http import SESSION_HEADER, HttpAccounts
+from clinic_service.gateways.breaker import PAUSE_SECONDS, CircuitOpen
 from tests.support.http_server import HttpServer, Received, Response, http_server
 
 USER_ID = "ca401c0003"
@@ -30,7 +33,7 @@ FAILURES = [
     pytest.param(Response(302, headers={"location": "/user"}), BadGateway, id="redirect"),
     pytest.param(Response(201, body=b"<html>"), BadGateway, id="no JSON"),
     pytest.param(Response(201, json=[CAROL]), BadGateway, id="no object"),
-    pytest.param(Response(raw=b"garbage\r\n"), BadGateway, id="no HTTP"),
+    pytest.param(Response(raw=b"garbage\r\n\r\n"), BadGateway, id="no HTTP"),
     pytest.param(Response(raw=b""), Unavailable, id="hung up"),
     pytest.param(Response(hang=True), Unavailable, id="no answer"),
 ]
@@ -133,6 +136,58 @@ def test_threads_log_in_once(platform: Platform, accounts: HttpAccounts) -> None
         thread.join()
     assert platform.calls.count("POST /serverlogin") == 1
     assert platform.calls.count(f"GET /user/{USER_ID}") == 5
+
+
+def test_nobody_waits_for_the_log_in_of_another_longer_than_their_own_request_may_take(platform: Platform) -> None:
+    accounts = HttpAccounts(_config(platform.server.url))
+    asked, let_go = threading.Event(), threading.Event()
+
+    def answer(received: Received) -> Response:
+        if received.path == "/serverlogin":
+            asked.set()
+            let_go.wait(10)
+            return platform.log_in
+        return Response(200, json=CAROL)
+
+    platform.server.answer = answer
+    found: list[Account | None] = []
+    first = threading.Thread(target=lambda: found.append(accounts.find_account(USER_ID)))
+    first.start()
+    assert asked.wait(10)
+    with deadline.limited(0.05), pytest.raises(DeadlineExceeded):
+        accounts.find_account(USER_ID)
+    let_go.set()
+    first.join()
+    assert found == [ACCOUNT]
+    assert platform.calls.count("POST /serverlogin") == 1
+
+
+def test_services_that_give_no_answer_are_left_alone_each_by_itself(platform: Platform, accounts: HttpAccounts) -> None:
+    platform.answer = lambda received: Response(raw=b"") if "profile" in received.path else Response(200, json=CAROL)
+    while not isinstance(_failure_of(accounts), CircuitOpen):
+        assert len(platform.calls) < 20
+    before = len(platform.calls)
+    assert isinstance(_failure_of(accounts), CircuitOpen)
+    assert len(platform.calls) == before
+    assert accounts.find_account(USER_ID) == ACCOUNT
+    platform.answer = _always(Response(200, json={"fullName": "Carol Cooper"}))
+    with clock.advanced(PAUSE_SECONDS):
+        assert accounts.find_profile(USER_ID).full_name == "Carol Cooper"
+
+
+def _failure_of(accounts: HttpAccounts) -> Unavailable:
+    with pytest.raises(Unavailable) as failure:
+        accounts.find_profile(USER_ID)
+    return failure.value
+
+
+def test_profiles_are_asked_for_within_the_deadline_of_the_request(platform: Platform, accounts: HttpAccounts) -> None:
+    """The threads that ask for several at a time have it as well."""
+    accounts.find_account(USER_ID)
+    before = len(platform.calls)
+    with deadline.limited(5), clock.advanced(5), pytest.raises(DeadlineExceeded):
+        accounts.find_profiles({USER_ID})
+    assert len(platform.calls) == before
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_what_counts_as_a_refusal(provider: IdentityProvider, openid: HttpOpenId
         pytest.param(Response(200, body=b"[" * 5000), id="deep"),
         pytest.param(Response(200, json=["id_token"]), id="no object"),
         pytest.param(Response(200, body=b'{"id_token":"' + b"x" * MAX_ANSWER_BYTES + b'"}'), id="too large"),
-        pytest.param(Response(raw=b"garbage\r\n"), id="no HTTP"),
+        pytest.param(Response(raw=b"garbage\r\n\r\n"), id="no HTTP"),
         pytest.param(Response(raw=b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200 + b"\r\n"), id="headers without end"),
     ],
 )

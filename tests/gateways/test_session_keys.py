@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from clinic_service import clock
+from clinic_service import clock, deadline
 from clinic_service.config import ConfigError
+from clinic_service.deadline import DeadlineExceeded
 from clinic_service.errors import Unauthenticated
-from clinic_service.gateways.session_keys import Jwks, KeyRing, KeysUnreachable, usable_keys
-from tests.support.http_server import Response, http_server
+from clinic_service.gateways.session_keys import Jwks, KeyRing, KeysUnreachable, SessionKey, usable_keys
+from tests.support.http_server import Received, Response, http_server
 from tests.support.session_tokens import NOW, SECRET, ec_jwk, key_set, rsa_jwk, rsa_key
 
 
@@ -99,6 +101,28 @@ def test_unknown_name_makes_the_url_read_again_once_a_minute() -> None:
             assert ring.find("two").id == "two"
             with pytest.raises(Unauthenticated):
                 ring.find("one")
+
+
+def test_while_the_url_is_read_nobody_waits_longer_than_their_own_request_may_take() -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    def answer(_: Received) -> Response:
+        asked.set()
+        let_go.wait(10)
+        return Response(body=key_set(rsa_jwk("one")))
+
+    with http_server(answer) as server:
+        ring = KeyRing(None, Jwks(server.url))
+        found: list[SessionKey] = []
+        first = threading.Thread(target=lambda: found.append(ring.find("one")))
+        first.start()
+        assert asked.wait(10)
+        with deadline.limited(0.05), pytest.raises(DeadlineExceeded):
+            ring.find("one")
+        let_go.set()
+        first.join()
+        assert [key.id for key in found] == ["one"]
+        assert len(server.received) == 1
 
 
 @pytest.mark.parametrize(

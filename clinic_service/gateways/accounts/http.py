@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from clinic_service.errors import BadGateway
 from clinic_service.gateways import http
 from clinic_service.gateways.accounts.profiles import profile_from_document
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, EmailTaken, Profile
+from clinic_service.gateways.single_flight import SingleFlight
 from clinic_service.gateways.user_ids import is_user_id
 
 SESSION_HEADER = "x-tidepool-session-token"
@@ -30,12 +31,11 @@ class HttpAccounts:
 
     def __init__(self, config: Config, *, seconds: float = http.DEFAULT_SECONDS) -> None:
         """`seconds`: the time for one call. Raises ConfigError for an address that cannot be called."""
-        self._accounts = _base(config.accounts_url, "CLINIC_ACCOUNTS_URL")
-        self._profiles = _base(config.profiles_url, "CLINIC_PROFILES_URL")
+        self._accounts = http.Neighbour(_base(config.accounts_url, "CLINIC_ACCOUNTS_URL"), seconds=seconds)
+        self._profiles = http.Neighbour(_base(config.profiles_url, "CLINIC_PROFILES_URL"), seconds=seconds)
         self._login = _ServerLogin(
-            self._accounts, config.accounts_server_name or "", config.accounts_server_secret or "", seconds
+            self._accounts, config.accounts_server_name or "", config.accounts_server_secret or ""
         )
-        self._seconds = seconds
 
     def find_account(self, user_id: str) -> Account | None:
         account = self._find(user_id)
@@ -47,7 +47,7 @@ class HttpAccounts:
         return self._find(email.lower())
 
     def find_profile(self, user_id: str) -> Profile:
-        reply = self._call("GET", f"{self._profiles}/{quote(user_id, safe='')}/profile")
+        reply = self._call(self._profiles, "GET", f"/{quote(user_id, safe='')}/profile")
         if reply.status in _NO_SUCH_USER:
             return Profile()
         return profile_from_document(_expect(reply, 200).json_object())
@@ -55,21 +55,25 @@ class HttpAccounts:
     def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
         # The other side has no question for several users, so several are asked about at a time.
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            return dict(zip(user_ids, pool.map(self.find_profile, user_ids), strict=True))
+            # Each in a copy of the context, which has the deadline.
+            contexts = [copy_context() for _ in user_ids]
+            profiles = pool.map(lambda context, user_id: context.run(self.find_profile, user_id), contexts, user_ids)
+            return dict(zip(user_ids, profiles, strict=True))
 
     def choose_user_id(self) -> None:
         return None
 
     def create_custodial(self, clinic_id: str, email: str | None, user_id: str | None = None) -> Account:  # noqa: ARG002
-        url = f"{self._accounts}/v1/clinics/{quote(clinic_id, safe='')}/users"
-        reply = self._call("POST", url, {"username": email.lower(), "emails": [email.lower()]} if email else {})
+        path = f"/v1/clinics/{quote(clinic_id, safe='')}/users"
+        addresses = {"username": email.lower(), "emails": [email.lower()]} if email else {}
+        reply = self._call(self._accounts, "POST", path, addresses)
         if reply.status == 409:
             raise EmailTaken
         return _account(_expect(reply, 201).json_object())
 
     def update_custodial_email(self, user_id: str, email: str | None) -> None:
         updates = {"username": email.lower(), "emails": [email.lower()]} if email else {"emails": []}
-        reply = self._call("PUT", self._user_url(user_id), {"updates": updates})
+        reply = self._call(self._accounts, "PUT", _user_path(user_id), {"updates": updates})
         if reply.status == 409:
             raise EmailTaken
         if reply.status in _NO_SUCH_USER:
@@ -77,40 +81,31 @@ class HttpAccounts:
         _expect(reply, 200)
 
     def remove(self, user_id: str) -> None:
-        _expect(self._call("DELETE", self._user_url(user_id)), *_REMOVED)
+        _expect(self._call(self._accounts, "DELETE", _user_path(user_id)), *_REMOVED)
 
     def _find(self, id_or_email: str) -> Account | None:
-        reply = self._call("GET", self._user_url(id_or_email))
+        reply = self._call(self._accounts, "GET", _user_path(id_or_email))
         return None if reply.status in _NO_SUCH_USER else _account(_expect(reply, 200).json_object())
 
-    def _user_url(self, id_or_email: str) -> str:
-        return f"{self._accounts}/user/{quote(id_or_email, safe='')}"
-
-    def _call(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> http.Reply:
+    def _call(
+        self, service: http.Neighbour, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> http.Reply:
         """One call in this server's name; a token that is no longer accepted is renewed once."""
         token = self._login.token()
-        reply = self._send(method, url, token, body)
+        reply = _send(service, method, path, token, body)
         if reply.status == 401:
-            reply = self._send(method, url, self._login.renewed(token), body)
+            reply = _send(service, method, path, self._login.renewed(token), body)
         return reply
-
-    def _send(self, method: str, url: str, token: str, body: Mapping[str, Any] | None) -> http.Reply:
-        headers = {SESSION_HEADER: token, "accept": "application/json"}
-        if body is None:
-            return _exchange_twice(method, url, headers, self._seconds)
-        headers["content-type"] = "application/json"
-        return http.exchange(method, url, headers=headers, body=orjson.dumps(body), seconds=self._seconds)
 
 
 class _ServerLogin:
     """The token this server calls with: fetched when first needed and kept until it is refused."""
 
-    def __init__(self, accounts_url: str, name: str, secret: str, seconds: float) -> None:
-        self._url = f"{accounts_url}/serverlogin"
+    def __init__(self, service: http.Neighbour, name: str, secret: str) -> None:
+        self._service = service
         self._headers = {"x-tidepool-server-name": name, "x-tidepool-server-secret": secret}
-        self._seconds = seconds
         self._token: str | None = None
-        self._lock = threading.Lock()
+        self._renewing = SingleFlight[str]()
 
     def token(self) -> str:
         """Raises BadGateway when the log-in is refused, Unavailable when it cannot be made."""
@@ -118,27 +113,38 @@ class _ServerLogin:
 
     def renewed(self, refused: str | None) -> str:
         """A token other than `refused`; only the first of several threads that hold the same one logs in again."""
-        with self._lock:
-            if self._token is None or self._token == refused:
-                self._token = None
-                self._token = self._log_in()
-            return self._token
+        return self._other_than(refused) or self._renewing.do(lambda: self._renew(refused))
+
+    def _other_than(self, refused: str | None) -> str | None:
+        token = self._token
+        return None if token == refused else token
+
+    def _renew(self, refused: str | None) -> str:
+        # Another thread may have been quicker, just before this one took its turn.
+        token = self._other_than(refused)
+        if token is None:
+            self._token = None
+            token = self._token = self._log_in()
+        return token
 
     def _log_in(self) -> str:
-        reply = _exchange_twice("POST", self._url, self._headers, self._seconds)
+        reply = self._service.exchange_twice("POST", "/serverlogin", headers=self._headers)
         token = _expect(reply, 200).headers.get(SESSION_HEADER)
         if not token:
             raise BadGateway
         return token
 
 
-def _exchange_twice(method: str, url: str, headers: Mapping[str, str], seconds: float) -> http.Reply:
-    """A call that may be repeated without harm; it is, once, when the other side fails or gives no answer."""
-    try:
-        reply = http.exchange(method, url, headers=headers, seconds=seconds)
-    except http.ServiceUnreachable:
-        return http.exchange(method, url, headers=headers, seconds=seconds)
-    return reply if reply.status < 500 else http.exchange(method, url, headers=headers, seconds=seconds)
+def _send(service: http.Neighbour, method: str, path: str, token: str, body: Mapping[str, Any] | None) -> http.Reply:
+    headers = {SESSION_HEADER: token, "accept": "application/json"}
+    if body is not None:
+        headers["content-type"] = "application/json"
+        return service.exchange(method, path, headers=headers, body=orjson.dumps(body))
+    return service.exchange_twice(method, path, headers=headers)
+
+
+def _user_path(id_or_email: str) -> str:
+    return f"/user/{quote(id_or_email, safe='')}"
 
 
 def _expect(reply: http.Reply, *statuses: int) -> http.Reply:

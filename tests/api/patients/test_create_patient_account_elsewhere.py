@@ -150,7 +150,7 @@ def test_a_taken_address_is_a_conflict(server: Hosted, clinic_id: str) -> None:
         pytest.param(Response(403), 502, id="refusal"),
         pytest.param(Response(201, body=b"<html>"), 502, id="no JSON"),
         pytest.param(Response(201, json={"userid": "Carol"}), 502, id="no user id"),
-        pytest.param(Response(raw=b"garbage\r\n"), 502, id="no HTTP"),
+        pytest.param(Response(raw=b"garbage\r\n\r\n"), 502, id="no HTTP"),
         pytest.param(Response(raw=b""), 503, id="hung up"),
         pytest.param(Response(hang=True), 503, id="no answer"),
     ],

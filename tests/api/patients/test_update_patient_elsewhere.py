@@ -149,7 +149,7 @@ def test_a_taken_address_is_a_conflict(server: Hosted, clinic_id: str) -> None:
     ("response", "status"),
     [
         pytest.param(Response(500), 502, id="failure"),
-        pytest.param(Response(raw=b"garbage\r\n"), 502, id="no HTTP"),
+        pytest.param(Response(raw=b"garbage\r\n\r\n"), 502, id="no HTTP"),
         pytest.param(Response(raw=b""), 503, id="hung up"),
         pytest.param(Response(hang=True), 503, id="no answer"),
     ],
