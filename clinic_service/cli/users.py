@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import click
@@ -11,13 +10,11 @@ import click
 from clinic_service.cli.common import load_config
 from clinic_service.cli.opening import opened_directory
 from clinic_service.cli.tables import table
-from clinic_service.gateways.accounts import Account, AccountNotFound, Profile
+from clinic_service.gateways.accounts import Account, AccountNotFound, Profile, documents
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
-from clinic_service.gateways.accounts.profiles import is_date
 from clinic_service.gateways.user_ids import is_user_id, new_user_id
 from clinic_service.resources.users.service import remove_from_clinics
-
-_EMAIL = re.compile(r"[^@\s,<>\"]+@[^@\s,<>\"]+")
+from clinic_service.texts import MAX_EMAIL_LENGTH
 
 
 @click.group
@@ -32,26 +29,42 @@ def _user_id(_context: click.Context, _parameter: click.Parameter, value: str | 
 
 
 def _emails(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(_EMAIL.fullmatch(value) for value in values):
-        raise click.BadParameter("that is no e-mail address.")
+    if not all(documents.address(value) == value.lower() for value in values):
+        raise click.BadParameter(f"that is no e-mail address of at most {MAX_EMAIL_LENGTH} characters.")
     return values
 
 
 def _birthday(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not is_date(value):
+    if value is not None and documents.day(value) != value:
         raise click.BadParameter("write a date as YYYY-MM-DD.")
     return value
 
 
+def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and documents.label(value) is None:
+        raise click.BadParameter(f"write 1 to {documents.MAX_TEXT_LENGTH} characters.")
+    return value
+
+
+def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(values) > documents.MAX_ITEMS:
+        raise click.BadParameter(f"name at most {documents.MAX_ITEMS}.")
+    for value in values:
+        _text(context, parameter, value)
+    return values
+
+
 @users.command(name="add")
-@click.option("--name", help="Full name of the account's owner.")
+@click.option("--name", callback=_text, help="Full name of the account's owner.")
 @click.option("--email", "emails", multiple=True, callback=_emails, help="Address; the first one is the user name.")
-@click.option("--role", "roles", multiple=True, help="Role, such as `clinic` for a legacy clinic account.")
+@click.option(
+    "--role", "roles", multiple=True, callback=_texts, help="Role, such as `clinic` for a legacy clinic account."
+)
 @click.option("--id", "user_id", callback=_user_id, help="User id; made up when it is not given.")
-@click.option("--patient-name", help="Full name of the patient, when the owner acts for somebody else.")
+@click.option("--patient-name", callback=_text, help="Full name of the patient, when the owner acts for somebody else.")
 @click.option("--birthday", callback=_birthday, help="The patient's date of birth, YYYY-MM-DD.")
-@click.option("--mrn", help="The patient's medical record number.")
-@click.option("--device", "devices", multiple=True, help="A device the patient uses.")
+@click.option("--mrn", callback=_text, help="The patient's medical record number.")
+@click.option("--device", "devices", multiple=True, callback=_texts, help="A device the patient uses.")
 def add(
     name: str | None,
     emails: tuple[str, ...],

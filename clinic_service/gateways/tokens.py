@@ -22,6 +22,7 @@ from clinic_service.gateways.secret_file import session_secret
 from clinic_service.gateways.session_keys import Jwks, KeyRing
 from clinic_service.gateways.signed_tokens import require_audience, require_issuer, require_time_between, signed_claims
 from clinic_service.gateways.user_ids import is_user_id
+from clinic_service.texts import is_storable
 
 __all__ = ["TokenVerifier", "mint", "session_secret"]
 
@@ -133,7 +134,7 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
 
 def _subject(claims: Mapping[str, Any]) -> str:
     subject = claims["usr"] if "usr" in claims else claims.get("sub")
-    if not isinstance(subject, str) or not subject:
+    if not isinstance(subject, str) or not subject or not is_storable(subject):
         raise Unauthenticated
     if claims.get("sub", subject) != subject:
         raise Unauthenticated

@@ -224,7 +224,7 @@ class TestGroups:
 # From the bottom to the top. A module imports from its own layer and those below. A name stands for all that is in it;
 # the longest that fits counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("", "errors", "clock", "deadline", "packaged", "log_lines"),
+    ("", "errors", "clock", "deadline", "packaged", "log_lines", "texts"),
     ("config", "auth.caller", "serialization", "specification"),
     ("db",),
     ("models", "gateways"),

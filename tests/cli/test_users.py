@@ -172,6 +172,19 @@ def test_taken_address_is_an_error(run: Run) -> None:
         ("--email", "a@b, c@d"),
         ("--birthday", "1987-02-30"),
         ("--birthday", "12.04.1987"),
+        ("--birthday", "0000-01-01"),
+        # What the API would refuse, and what no answer could show.
+        ("--email", "a" * 242 + "@too.example.org"),
+        ("--email", "a@b@c"),
+        ("--name", "N" * 256),
+        ("--name", " "),
+        ("--name", "Carol \udc80"),
+        ("--patient-name", "N" * 256),
+        ("--mrn", "1" * 256),
+        ("--mrn", ""),
+        ("--role", "clinic\udc80"),
+        ("--device", "x" * 256),
+        ("--device", "dexcom") * 101,
     ],
 )
 def test_wrong_use(run: Run, arguments: tuple[str, ...]) -> None:

@@ -226,8 +226,8 @@ def test_other_subjects_of_persons_are_refused(verifier: TokenVerifier, changes:
     _refused(verifier, token(**changes))
 
 
-@pytest.mark.parametrize("subject", [b"7", b"[]", b"null"])
-def test_subject_must_be_text(verifier: TokenVerifier, subject: bytes) -> None:
+@pytest.mark.parametrize("subject", [b"7", b"[]", b"null", b'"a\\u0000b"', b'"a\\ud800b"'])
+def test_subject_must_be_text_that_can_be_stored(verifier: TokenVerifier, subject: bytes) -> None:
     payload = b'{"svr":"yes","exp":%d,"usr":%s}' % (IN_AN_HOUR, subject)
     _refused(verifier, _forged(b'{"alg":"HS256"}', payload))
 

@@ -13,7 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from clinic_service import models
 from clinic_service.db.engine import Database
 from clinic_service.errors import Conflict
-from clinic_service.gateways.accounts.profiles import patient_document, profile_from_document
+from clinic_service.gateways.accounts.documents import (
+    account_from_document,
+    patient_document,
+    profile_from_document,
+)
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, EmailTaken, Profile
 from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.unit_of_work import UnitOfWork, run
@@ -144,7 +148,9 @@ def _list(unit: UnitOfWork) -> list[tuple[Account, Profile]]:
 
 
 def _account(row: Row[Any], emails: Sequence[str]) -> Account:
-    return Account(row.user_id, row.username or "", tuple(emails), tuple(row.roles))
+    return account_from_document(
+        {"userid": row.user_id, "username": row.username, "emails": list(emails), "roles": row.roles}
+    )
 
 
 def _profile(row: Row[Any]) -> Profile:

@@ -13,17 +13,14 @@ import orjson
 from clinic_service.config import Config, ConfigError
 from clinic_service.errors import BadGateway
 from clinic_service.gateways import http
-from clinic_service.gateways.accounts.profiles import profile_from_document
+from clinic_service.gateways.accounts.documents import account_from_document, profile_from_document
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, EmailTaken, Profile
 from clinic_service.gateways.single_flight import SingleFlight
-from clinic_service.gateways.user_ids import is_user_id
 
 SESSION_HEADER = "x-tidepool-session-token"
 _NO_SUCH_USER = (404, 204)
 _AT_A_TIME = 8
 _REMOVED = (200, 202, 204, 404, 410)
-# The service makes up an address for accounts that have none. It is nobody's, so nobody gets to see it.
-_MADE_UP_ADDRESS = "unclaimed-custodial-automation+"
 
 
 class HttpAccounts:
@@ -69,7 +66,7 @@ class HttpAccounts:
         reply = self._call(self._accounts, "POST", path, addresses)
         if reply.status == 409:
             raise EmailTaken
-        return _account(_expect(reply, 201).json_object())
+        return account_from_document(_expect(reply, 201).json_object())
 
     def update_custodial_email(self, user_id: str, email: str | None) -> None:
         updates = {"username": email.lower(), "emails": [email.lower()]} if email else {"emails": []}
@@ -85,7 +82,7 @@ class HttpAccounts:
 
     def _find(self, id_or_email: str) -> Account | None:
         reply = self._call(self._accounts, "GET", _user_path(id_or_email))
-        return None if reply.status in _NO_SUCH_USER else _account(_expect(reply, 200).json_object())
+        return None if reply.status in _NO_SUCH_USER else account_from_document(_expect(reply, 200).json_object())
 
     def _call(
         self, service: http.Neighbour, method: str, path: str, body: Mapping[str, Any] | None = None
@@ -151,30 +148,6 @@ def _expect(reply: http.Reply, *statuses: int) -> http.Reply:
     if reply.status not in statuses:
         raise BadGateway
     return reply
-
-
-def _account(document: Mapping[str, Any]) -> Account:
-    """The account that `document` describes. Raises BadGateway when it describes none."""
-    user_id, username = document.get("userid"), document.get("username") or ""
-    if not isinstance(user_id, str) or not is_user_id(user_id) or not isinstance(username, str):
-        raise BadGateway
-    return Account(
-        user_id=user_id,
-        username="" if _is_made_up(username) else username.lower(),
-        emails=tuple(email.lower() for email in _texts(document, "emails") if not _is_made_up(email)),
-        roles=tuple(_texts(document, "roles")),
-    )
-
-
-def _texts(document: Mapping[str, Any], name: str) -> list[str]:
-    values = document.get(name) or []
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise BadGateway
-    return values
-
-
-def _is_made_up(address: str) -> bool:
-    return address.lower().startswith(_MADE_UP_ADDRESS)
 
 
 def _base(url: str | None, name: str) -> str:

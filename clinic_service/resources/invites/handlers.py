@@ -95,8 +95,8 @@ def associate_clinician_to_user(
     ctx: Context, clinic_id: str, invite_id: str, body: dict[str, str], prepared: Profile
 ) -> Any:
     """Make a user a member in the place of a pending clinician."""
-    name = service.profile_name(prepared)
-    return clinician_schema.dump(service.associate(ctx.uow, clinic_id, invite_id, body["userId"], name))
+    clinician = service.associate(ctx.uow, clinic_id, invite_id, body["userId"], prepared.full_name)
+    return clinician_schema.dump(clinician)
 
 
 def delete_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> None:
@@ -123,7 +123,7 @@ def prepare_accept_clinician_invite(ctx: Context, user_id: str, invite_id: str) 
     invitee = service.look_up_invitee(ctx.services.accounts, user_id)
     clinic_id = service.get_clinic_inviting(ctx.uow, invite_id, invitee)
     profile = ctx.services.accounts.find_profile(user_id)
-    return service.Acceptance(invitee, clinic_id, service.profile_name(profile))
+    return service.Acceptance(invitee, clinic_id, profile.full_name)
 
 
 def accept_clinician_invite(

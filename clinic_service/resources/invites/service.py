@@ -25,8 +25,6 @@ from clinic_service.resources.invites.restrictions import judge
 from clinic_service.unit_of_work import UnitOfWork
 
 _KEY_LENGTH = 32
-# Longer names are no names, and clients would not take them.
-_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +62,6 @@ def look_up_invitee(accounts: Accounts, user_id: str) -> Invitee:
         return Invitee(user_id)
     emails = dict.fromkeys(email.lower() for email in (account.username, *account.emails) if email)
     return Invitee(user_id, account.username, tuple(emails))
-
-
-def profile_name(profile: Profile) -> str | None:
-    """The name that a member takes over from the profile."""
-    return profile.full_name[:_LONGEST_NAME] if profile.full_name else None
 
 
 def invite(uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], sending: Sending) -> Clinician:
