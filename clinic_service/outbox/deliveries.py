@@ -16,6 +16,7 @@ from clinic_service.outbox.events import (
     SIGN_UP_PATH,
     AccessOffered,
     AccountLeftOver,
+    AccountUnconfirmed,
     AddressUnsettled,
     ClinicCreated,
     ClinicianInvited,
@@ -35,7 +36,7 @@ _TEMPLATE_OF = {event.kind: event.kind for event in _OF_THEIR_NAME} | {
 # Each goes to the user that the payload's `userId` names, or to its `Email`.
 MAILS = frozenset(_TEMPLATE_OF)
 # Each changes an account at the directory.
-ACCOUNT_CHANGES = frozenset({AccountLeftOver.kind, AddressUnsettled.kind})
+ACCOUNT_CHANGES = frozenset({AccountLeftOver.kind, AccountUnconfirmed.kind, AddressUnsettled.kind})
 _TEMPLATES = Path(__file__).parent / "templates"
 
 

@@ -221,6 +221,21 @@ class AccountLeftOver(_Payload):
 
 
 @dataclass(frozen=True)
+class AccountUnconfirmed(_Payload):
+    """The directory was asked to make an account for a patient of the clinic, and whether it did is not known here.
+
+    An account that has the address `email` and was made for the clinic at the time `since` is to be removed.
+    """
+
+    kind: ClassVar[str] = "account_unconfirmed"
+    # In no order with other events of the clinic, which need not wait for it.
+    clinic_id: ClassVar[None] = None
+    custodian_id: str
+    email: str
+    since: str
+
+
+@dataclass(frozen=True)
 class AddressUnsettled(_Payload):
     """A patient's account may have another address than the record of the clinic in charge. It is to get that one."""
 

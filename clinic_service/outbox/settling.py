@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.errors import NotFound
-from clinic_service.gateways.accounts import AccountNotFound, Accounts
-from clinic_service.outbox.events import AccountLeftOver
-from clinic_service.resources.patients.errands import Errand
+from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts
+from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
+from clinic_service.resources.patients.errands import LIFETIME, Errand
+from clinic_service.resources.patients.errors import AccountIsChanging
 from clinic_service.unit_of_work import UnitOfWork, run
 
 NOTHING_TO_SETTLE = "NothingToSettle"
+# How far the directory's clock may be behind ours, fractions of a second that it leaves out included.
+_CLOCKS_DIFFER_BY = timedelta(seconds=2)
 
 
 class _Address(NamedTuple):
@@ -33,7 +39,24 @@ class Settlement:
         if kind == AccountLeftOver.kind:
             self._accounts.remove(payload["userId"])
             return None
+        if kind == AccountUnconfirmed.kind:
+            return self._settle_creation(payload["custodianId"], payload["email"], clock.from_wire(payload["since"]))
         return self._settle_address(payload["custodianId"], payload["userId"])
+
+    def _settle_creation(self, clinic_id: str, email: str, since: datetime) -> str | None:
+        """Have the account removed that the clinic asked for at that time, if there is one. Raises AccountIsChanging.
+
+        It is removed by its id and by another event, so that no repetition can remove an account that gets the address
+        later.
+        """
+        account = self._accounts.find_by_email(email)
+        if account is None and clock.now() < since + LIFETIME:
+            # The directory may still be at it.
+            raise AccountIsChanging
+        if account is None or not _was_asked_for(account, clinic_id, email, since):
+            return NOTHING_TO_SETTLE
+        user_id = account.user_id
+        return run(self._database, lambda unit: _schedule_removal(unit, clinic_id, user_id), writes=True)
 
     def _settle_address(self, clinic_id: str, user_id: str) -> str | None:
         """Give the account the address that the record has. Raises AccountIsChanging: then somebody else is at it."""
@@ -47,6 +70,26 @@ class Settlement:
         finally:
             run(self._database, lambda unit: unit.patients.errands.cancel(address.errand), writes=True)
         return None
+
+
+def _was_asked_for(account: Account, clinic_id: str, email: str, since: datetime) -> bool:
+    """Whether the directory shows that it is the account; one that had the address before is older."""
+    created = account.created_time
+    if created is None or account.custodian_id != clinic_id or email.lower() not in (account.username, *account.emails):
+        return False
+    return since - _CLOCKS_DIFFER_BY <= created < since + LIFETIME
+
+
+def _schedule_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> str | None:
+    """Raises AccountIsChanging while the clinic is making accounts, of which it may be one."""
+    with suppress(NotFound):
+        unit.clinics.lock(clinic_id)
+    if unit.patients.errands.count_places(clinic_id):
+        raise AccountIsChanging
+    if unit.patients.all_of_user(user_id):
+        return NOTHING_TO_SETTLE
+    unit.outbox.add(AccountLeftOver(user_id))
+    return None
 
 
 def _reserve(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Address | None:

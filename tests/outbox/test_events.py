@@ -14,6 +14,7 @@ CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
 ALL_KINDS = {
     "access_changed",
     "account_left_over",
+    "account_unconfirmed",
     "address_unsettled",
     "clinic_created",
     "clinic_deleted",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
+from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.gateways.accounts.http import SESSION_HEADER
 from tests.support.http_server import HttpServer, Received, Response, http_server
@@ -19,6 +21,8 @@ class Platform:
     def __init__(self, server: HttpServer) -> None:
         self.server = server
         self.users: dict[str, str] = {}
+        # What it says about where each account comes from.
+        self.origins: dict[str, dict[str, str]] = {}
         self.on_bad_days: Callable[[Received], Response | None] = lambda _: None
         server.answer = self._answer
 
@@ -36,6 +40,7 @@ class Platform:
     def forget(self) -> None:
         """As if it had just been set up."""
         self.users.clear()
+        self.origins.clear()
         self.server.received.clear()
         self.on_bad_days = lambda _: None
 
@@ -52,7 +57,7 @@ class Platform:
             if received.method != method or received.path == "/serverlogin":
                 return None
             if after:
-                self._carry_out(received)
+                self.carry_out(received)
             return response
 
         self.on_bad_days = answer
@@ -60,12 +65,13 @@ class Platform:
     def _answer(self, received: Received) -> Response:
         if received.path == "/serverlogin":
             return Response(200, headers={SESSION_HEADER: "token"})
-        return self.on_bad_days(received) or self._carry_out(received)
+        return self.on_bad_days(received) or self.carry_out(received)
 
-    def _carry_out(self, received: Received) -> Response:
-        user_id = received.path.rpartition("/")[2]
+    def carry_out(self, received: Received) -> Response:
+        """Do what is asked for, and give the answer."""
+        user_id = self._user_id(unquote(received.path.rpartition("/")[2]))
         if received.method == "POST":
-            return self._create(received.json.get("username"))
+            return self._create(received.path.split("/")[3], received.json.get("username"))
         if user_id not in self.users:
             return Response(404)
         if received.method == "PUT":
@@ -75,11 +81,15 @@ class Platform:
             return Response(202)
         return Response(200, json=self._document(user_id))
 
-    def _create(self, email: str | None) -> Response:
+    def _user_id(self, id_or_email: str) -> str:
+        return next((user_id for user_id, email in self.users.items() if email == id_or_email), id_or_email)
+
+    def _create(self, clinic_id: str, email: str | None) -> Response:
         if email and email in self.users.values():
             return Response(409)
         user_id = f"{len(self.server.received):010x}"
         self.users[user_id] = email or ""
+        self.origins[user_id] = {"createdTime": clock.to_wire(clock.now()), "createdUserId": clinic_id}
         return Response(201, json=self._document(user_id))
 
     def _update(self, user_id: str, email: str | None) -> Response:
@@ -90,7 +100,7 @@ class Platform:
 
     def _document(self, user_id: str) -> dict[str, Any]:
         address = self.users[user_id] or MADE_UP
-        return {"userid": user_id, "username": address, "emails": [address]}
+        return {"userid": user_id, "username": address, "emails": [address], **self.origins.get(user_id, {})}
 
 
 @contextmanager

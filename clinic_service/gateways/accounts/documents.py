@@ -9,7 +9,7 @@ another one; so does a member of a wrong type.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from clinic_service.errors import BadGateway
@@ -17,6 +17,8 @@ from clinic_service.gateways.accounts.protocol import Account, Profile
 from clinic_service.gateways.user_ids import is_user_id
 from clinic_service.texts import MAX_EMAIL_LENGTH, is_email, is_storable, storable
 
+# Members by which directories name the clinic that had an account made.
+_CUSTODIANS = ("custodian", "clinicId", "createdUserId")
 MAX_TEXT_LENGTH = 255
 # Devices as the spec has it, and enough of anything else.
 MAX_ITEMS = 100
@@ -35,6 +37,8 @@ def account_from_document(document: Mapping[str, Any]) -> Account:
         username=address(document.get("username")) or "",
         emails=tuple(emails)[:MAX_ITEMS],
         roles=tuple(filter(None, map(label, _items(document, "roles")))),
+        created_time=_moment(document.get("createdTime")),
+        custodian_id=next(filter(None, map(label, map(document.get, _CUSTODIANS))), None),
     )
 
 
@@ -92,6 +96,15 @@ def day(value: object) -> str | None:
     try:
         return text if date.fromisoformat(text).isoformat() == text else None
     except ValueError:
+        return None
+
+
+def _moment(value: object) -> datetime | None:
+    """A point in time; one without a time zone could be any of several."""
+    try:
+        moment = datetime.fromisoformat(value.upper()) if isinstance(value, str) else None
+        return moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
 
 

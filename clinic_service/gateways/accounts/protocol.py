@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from clinic_service.errors import Conflict, NotFound
@@ -27,12 +28,16 @@ class Account:
 
     `username` is the address they sign in with and get mail at, lower-case, and empty when the account has none.
     `emails` are all their addresses, lower-case, in order. `roles` are words such as `clinic` and `clinician`.
+    `created_time` is when the account was made, and `custodian_id` the clinic that had it made for a patient; None where
+    the directory does not tell.
     """
 
     user_id: str
     username: str = ""
     emails: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    created_time: datetime | None = field(default=None, compare=False)
+    custodian_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

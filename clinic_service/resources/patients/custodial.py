@@ -1,11 +1,11 @@
 """How a clinic makes a patient, account and all.
 
 First everything is checked here and a place of the clinic's plan reserved; then the account is made, while no transaction
-is open; then the record is stored. An account without a record would block its address for good, so the removal of the
-account is promised (see `errands`) before anything can fail: beforehand where the id of the account can be chosen, as in
-the embedded directory, and otherwise as soon as the directory has told it. What remains is the moment between the
-account's creation in another system and that promise: only a process that ends in it, or an answer that never
-arrives, leaves an account that nobody here knows of.
+is open; then the record is stored. An account without a record would block its address for good, so its removal is
+promised (see `errands`) before the directory is asked. Where the id of the account can be chosen, as in the embedded
+directory, the promise names the id. Otherwise it names the address, the clinic and the time, until the directory has told
+the id: whenever the process ends, the relay finds the account by these, and never takes an older one for it. An account
+without an address blocks none; it is promised to be removed as soon as its id is known.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from clinic_service import clock, deadline
 from clinic_service.context import Preparation
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts import AccountNotFound, EmailTaken
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
-from clinic_service.outbox.events import AccountLeftOver
+from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
+from clinic_service.outbox.store import Event
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errands import Errand
 from clinic_service.resources.patients.errors import PatientLimitReached
@@ -45,18 +48,17 @@ def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> 
     and Unavailable, in this order.
     """
     accounts = ctx.services.accounts
-    chosen = accounts.choose_user_id()
-    undoing = AccountLeftOver(chosen) if chosen else None
+    chosen, email = accounts.choose_user_id(), given.get("email")
     demo_user_id = ctx.config.demo_patient_user_id
 
     def reserve(uow: UnitOfWork) -> Errand:
         _check(uow, uow.clinics.lock(clinic_id), given, demo_user_id)
-        return uow.patients.errands.start(clinic_id, undoing)
+        return uow.patients.errands.start(clinic_id, _removal(clinic_id, chosen, email, uow.now))
 
     errand = ctx.in_transaction(reserve)
     with ended_unless_made(ctx, errand):
-        user_id = accounts.create_custodial(clinic_id, given.get("email"), chosen).user_id
-        if not errand.undoing:
+        user_id = accounts.create_custodial(clinic_id, email, chosen).user_id
+        if not chosen:
             errand = _promise_removal(ctx, errand, user_id)
     return Custody(user_id, given, errand)
 
@@ -90,11 +92,20 @@ def ended_unless_made(ctx: Preparation, errand: Errand) -> Iterator[None]:
     try:
         yield
     except (EmailTaken, AccountNotFound):
-        ctx.in_transaction(lambda uow: uow.patients.errands.cancel(errand))
+        with deadline.unlimited():
+            ctx.in_transaction(lambda uow: uow.patients.errands.cancel(errand))
         raise
     except Exception:
-        ctx.in_transaction(lambda uow: uow.patients.errands.abandon(errand))
+        with deadline.unlimited():
+            ctx.in_transaction(lambda uow: uow.patients.errands.abandon(errand))
         raise
+
+
+def _removal(clinic_id: str, user_id: str | None, email: str | None, now: datetime) -> Event | None:
+    """What removes an account that is going to be made; None for one that could not be found again."""
+    if user_id:
+        return AccountLeftOver(user_id)
+    return AccountUnconfirmed(clinic_id, email, clock.to_wire(now)) if email else None
 
 
 def _check(uow: UnitOfWork, clinic: Clinic, given: Mapping[str, Any], demo_user_id: str | None) -> None:
@@ -110,13 +121,15 @@ def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) ->
 
 def _promise_removal(ctx: Preparation, errand: Errand, user_id: str) -> Errand:
     undoing = AccountLeftOver(user_id)
-    try:
-        return ctx.in_transaction(lambda uow: uow.patients.errands.promise(errand, undoing))
-    except Exception:
-        # There will be no second chance to remove it.
-        with suppress(ServiceError):
-            ctx.services.accounts.remove(user_id)
-        raise
+    # The account is there, so there is no time limit for keeping track of it.
+    with deadline.unlimited():
+        try:
+            return ctx.in_transaction(lambda uow: uow.patients.errands.identify(errand, undoing))
+        except Exception:
+            # Without an address there will be no second chance to remove it.
+            with suppress(ServiceError):
+                ctx.services.accounts.remove(user_id)
+            raise
 
 
 def _record(uow: UnitOfWork, clinic: Clinic, custody: Custody) -> Patient:

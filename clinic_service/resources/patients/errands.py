@@ -57,10 +57,17 @@ class Errands(Repository):
         errand = Errand(clinic_id, self._uow.new_id())
         key = {"clinic_id": clinic_id, "id": errand.reservation_id}
         self._uow.insert(_ADD, {**key, "user_id": user_id, "expires_time": now + LIFETIME})
-        return self.promise(errand, undoing) if undoing else errand
+        return self._promise(errand, undoing) if undoing else errand
 
-    def promise(self, errand: Errand, undoing: Event) -> Errand:
-        """The errand, with what undoes it, for one that could not tell beforehand."""
+    def identify(self, errand: Errand, undoing: Event) -> Errand:
+        """The errand, undone by `undoing` from now on, because the directory has told which account it is about.
+
+        Raises Unavailable when it is being undone already.
+        """
+        self._withdraw(errand)
+        return self._promise(errand, undoing)
+
+    def _promise(self, errand: Errand, undoing: Event) -> Errand:
         return replace(errand, undoing=Outbox(self._uow).promise(undoing, self._uow.now + LIFETIME))
 
     def complete(self, errand: Errand) -> bool:
@@ -68,8 +75,7 @@ class Errands(Repository):
 
         Raises Unavailable when it is too late, because the change of the account is being undone.
         """
-        if errand.undoing and not Outbox(self._uow).withdraw(errand.undoing):
-            raise Unavailable
+        self._withdraw(errand)
         return self._release(errand)
 
     def cancel(self, errand: Errand) -> None:
@@ -88,6 +94,10 @@ class Errands(Repository):
         """How many places of the clinic's plan are reserved."""
         row = self._uow.first(_COUNT_PLACES, {"of_clinic": clinic_id, "now": self._uow.now})
         return int(row.places) if row else 0
+
+    def _withdraw(self, errand: Errand) -> None:
+        if errand.undoing and not Outbox(self._uow).withdraw(errand.undoing):
+            raise Unavailable
 
     def _is_changing(self, clinic_id: str, user_id: str) -> bool:
         found = {"of_clinic": clinic_id, "of_user": user_id, "now": self._uow.now}

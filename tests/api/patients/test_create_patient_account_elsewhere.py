@@ -12,6 +12,7 @@ from sqlalchemy import delete
 from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, Clinician, OutboxEntry, Patient, Reservation
+from clinic_service.resources.patients.errands import LIFETIME
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, CAROL, ERIN, SERVICE, Somebody
 from tests.support.client import Reply
@@ -155,7 +156,7 @@ def test_a_taken_address_is_a_conflict(server: Hosted, clinic_id: str) -> None:
         pytest.param(Response(hang=True), 503, id="no answer"),
     ],
 )
-def test_a_platform_that_fails_leaves_nothing_here(
+def test_a_platform_that_fails_leaves_nothing_anywhere(
     server: Hosted,
     clinic_id: str,
     response: Response,
@@ -167,12 +168,21 @@ def test_a_platform_that_fails_leaves_nothing_here(
     server.platform.fail("POST", response, after=after)
     reply = create(server, clinic_id)
     assert_error(reply, status)
-    assert_nothing_here(server)
+    assert (stored(server.database, Patient), stored(server.database, Reservation)) == ([], [])
+    assert kinds(server) == ["account_unconfirmed"]
     # It is asked once: a second attempt could make a second account.
     assert server.platform.calls == [f"POST /v1/clinics/{clinic_id}/users"]
     written = capsys.readouterr()
     for value in (CAROL.email, CAROL.name, OLD_NUMBER):
         assert value not in str(reply) + caplog.text + written.out + written.err
+    server.platform.on_bad_days = lambda _: None
+    if not after:
+        # It may still be at it, so it is asked again when it cannot be any more.
+        assert server.deliver() == 0
+    with clock.frozen(NOW if after else NOW + LIFETIME):
+        assert server.deliver() == 1
+        assert server.deliver() == after
+    assert server.platform.users == {}
 
 
 @pytest.mark.parametrize(
@@ -235,8 +245,9 @@ def test_the_removal_is_tried_until_it_succeeds(server: Hosted, clinic_id: str) 
 
 
 def test_an_account_that_nobody_would_remove_later_is_removed_at_once(server: Hosted, clinic_id: str) -> None:
-    """The id is known only when the account is there, so this is when its removal is promised."""
+    """Without an address, it could be found by nothing but its id."""
     with failing(server.database, "INSERT INTO outbox"):
-        assert_error(create(server, clinic_id), 500)
+        assert_error(create(server, clinic_id, email=""), 500)
+    assert server.platform.calls[-1].startswith("DELETE /user/")
     assert server.platform.users == {}
     assert_nothing_here(server)
