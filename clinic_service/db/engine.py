@@ -115,7 +115,21 @@ def _engine(
         # The driver itself decodes JSON, so it is told what to decode it with.
         arguments = {"options": _postgresql_options(url, timeout, read_only)}
         engine = create_engine(url, connect_args=arguments, json_deserializer=orjson.loads, **options)
+        if timeout:
+            _limit_waiting(engine, timeout)
     return engine
+
+
+def _limit_waiting(engine: Engine, timeout: int) -> None:
+    # Imported here, because who uses SQLite need not have the driver.
+    from clinic_service.db.link import CONNECT_SECONDS, limited
+
+    kind = limited(timeout)
+
+    def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+        return kind.connect(*arguments, **{"connect_timeout": CONNECT_SECONDS} | options)
+
+    event.listen(engine, "do_connect", connect)
 
 
 def _transactions(url: URL) -> dict[str, Any]:
