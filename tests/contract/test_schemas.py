@@ -65,7 +65,7 @@ SPELLED: dict[type[WireSchema], tuple[str, ...]] = {
     MigrationSchema: ("migration.v1",),
     PatientSchema: ("patient.v1",),
     DataSourceSchema: ("dataSource.v1",),
-    SiteOfPatientSchema: ("site.v1",),
+    SiteOfPatientSchema: ("siteOfPatient.v1",),
     CreatePatientSchema: ("createPatient.v1",),
     PatientRecordSchema: ("patient.v1",),
     TidePatientSchema: ("tidePatient.v1",),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from clinic_service.context import Context
-from clinic_service.errors import BadRequest, Finding
 from clinic_service.resources.clinics.schemas import counted_schema
 from clinic_service.resources.sites import service
 
@@ -29,8 +28,5 @@ def delete_site(ctx: Context, clinic_id: str, site_id: str) -> None:
 
 def merge_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> Any:
     """Merge the site that the body names into the one in the path."""
-    # The published schema calls ids read-only, for which reason requests are valid without them.
-    if "id" not in body:
-        raise BadRequest(findings=[Finding("/body/id", "required")])
     service.merge_sites(ctx.uow, clinic_id, source_id=body["id"], target_id=site_id)
     return counted_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))

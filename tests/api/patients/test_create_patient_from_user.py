@@ -20,7 +20,7 @@ from clinic_service.resources.patients import service
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error
+from tests.support.errors import assert_error, assert_findings
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -254,6 +254,11 @@ def test_ranges_that_say_nothing_are_refused(api: Client, database: Database, cl
 )
 def test_bad_input_is_refused(api: Client, database: Database, clinic_id: str, body: dict[str, Any]) -> None:
     assert_error(create(api, clinic_id, **body), 400)
+    assert stored(database, Patient) == []
+
+
+def test_a_site_is_named_by_its_id(api: Client, database: Database, clinic_id: str) -> None:
+    assert_findings(create(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
     assert stored(database, Patient) == []
 
 

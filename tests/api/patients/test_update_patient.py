@@ -108,6 +108,10 @@ def test_bad_input_is_refused(api: Client, database: Database, clinic_id: str, m
     assert everything(database) == before
 
 
+def test_a_site_is_named_by_its_id(api: Client, clinic_id: str) -> None:
+    assert_findings(change(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
+
+
 @pytest.mark.parametrize("body", [{}, {"json": None}, {"json": {}}])
 def test_a_body_is_required(api: Client, database: Database, clinic_id: str, body: dict[str, Any]) -> None:
     """WP-7: an absent body would blank the record."""

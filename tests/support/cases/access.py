@@ -8,5 +8,5 @@ from tests.support.rows import make_grant
 
 
 def grant_permissions_in_group(stage: Stage) -> Send:
-    make_grant(stage.unit, CAROL, DAVE, "view")
+    make_grant(stage.unit, CAROL, DAVE, "view", "custodian", "admin")
     return lambda: stage.api.post(f"/access/{CAROL.id}/{DAVE.id}", as_=CAROL, json={"view": {}, "upload": {}})

@@ -44,8 +44,10 @@ def create_patient_account(stage: Stage) -> Send:
 
 def update_patient(stage: Stage) -> Send:
     """With a new address, so that the account changes as well."""
-    path = _carol(stage, "custodian", "view")
-    body = _PROFILE | {"tags": [], "sites": [], "dataSources": _SOURCES}
+    clinic = _particular_clinic(stage)
+    path = _carol(stage, "custodian", "view", clinic=clinic)
+    site = make_site(stage.unit, clinic, "Annexe")
+    body = _PROFILE | {"tags": [], "sites": [{"id": site.id, "name": site.name}], "dataSources": _SOURCES}
     return lambda: stage.api.put(path, as_=BOB, json=body)
 
 
@@ -97,9 +99,9 @@ def _particular_clinic(stage: Stage) -> Clinic:
     return make_staffed_clinic(stage.unit, mrn_required=True, mrn_unique=True, patient_count_settings=limits)
 
 
-def _carol(stage: Stage, *permissions: str) -> str:
+def _carol(stage: Stage, *permissions: str, clinic: Clinic | None = None) -> str:
     """The path of Carol's record, which has everything a record can have, in a clinic with another patient."""
-    unit, clinic = stage.unit, _particular_clinic(stage)
+    unit, clinic = stage.unit, clinic or _particular_clinic(stage)
     make_account(unit, CAROL)
     carol = make_patient(unit, clinic, CAROL, *permissions, mrn="A-1", mrn_key="a-1")
     carol.reviews = [Review(ALICE.id, LONG_AGO), Review(BOB.id, LONG_AGO)]
