@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from time import monotonic as _monotonic
 
 _frozen: datetime | None = None
@@ -47,6 +47,14 @@ def from_wire(text: str) -> datetime:
         return truncate(datetime.fromisoformat(text.upper()).astimezone(UTC))
     except OverflowError:
         raise ValueError("The time is beyond the calendar.") from None
+
+
+def is_date(text: str) -> bool:
+    """Whether `text` is a day of the calendar, written YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 @contextmanager

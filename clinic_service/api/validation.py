@@ -1,8 +1,9 @@
 """Schemas of the spec, compiled into validators in two forms.
 
 Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it, nor members with a default; read-only
-values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds.
-In both, `nullable` becomes a union with null, and an `x-pattern` is what a `pattern` beside it is too weak to say. Patterns
+values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds
+but what the spec says may be absent (`x-answer-may-be-absent`). In both, `nullable` becomes a union with null, and an
+`x-pattern` is what a `pattern` beside it is too weak to say; an `x-request-pattern` binds requests alone. Patterns
 run only in the validator's own engine, which reads `$` and `\\d` as the spec means them.
 """
 
@@ -17,6 +18,7 @@ import jsonschema_rs
 import orjson
 
 from clinic_service import texts
+from clinic_service.clock import is_date
 from clinic_service.errors import Finding
 
 # Words for people carry no rule, and leaving them out makes compiling faster.
@@ -32,11 +34,16 @@ def is_email(value: object) -> bool:
     return not isinstance(value, str) or texts.is_email(value)
 
 
-def _anything(_value: object) -> bool:
-    return True
+def _is_date(value: object) -> bool:
+    """A day of the calendar, whose years begin with 1."""
+    return not isinstance(value, str) or is_date(value)
 
 
-_FORMATS = {"email": is_email, "email-or-empty": lambda value: value == "" or is_email(value), "uri": _anything}
+_FORMATS = {
+    "email": is_email,
+    "email-or-empty": lambda value: value == "" or is_email(value),
+    "date": _is_date,
+}
 
 
 def has_more_parts(value: object, limit: int) -> bool:
@@ -140,11 +147,13 @@ def _transformed(node: Any, schemas: dict[str, Any], form: str) -> Any:
     }
     if "x-pattern" in made:
         made["pattern"] = made.pop("x-pattern")
-    if form == "request" and isinstance(made.get("required"), list):
-        _release_absent(made, node, schemas)
+    if form == "request" and "x-request-pattern" in node:
+        made["pattern"] = node["x-request-pattern"]
+    if isinstance(made.get("required"), list):
+        _release_absent(made, node, schemas, form)
     if node.get("nullable") is True:
         _allow_null(made)
-    if node.get("x-may-be-empty") is True or (form == "response" and node.get("x-answer-may-be-empty") is True):
+    if node.get("x-may-be-empty") is True:
         _allow_empty(made)
     return made
 
@@ -154,16 +163,20 @@ def _is_property_map(node: dict[str, Any], key: str) -> bool:
     return isinstance(node[key], dict)
 
 
-def _release_absent(made: dict[str, Any], node: dict[str, Any], schemas: dict[str, Any]) -> None:
+def _release_absent(made: dict[str, Any], node: dict[str, Any], schemas: dict[str, Any], form: str) -> None:
     properties = node.get("properties", {})
     made["required"] = [
-        name
-        for name in node["required"]
-        # What is left out of a request and has a default counts as given.
-        if not _is_read_only(properties.get(name, {}), schemas) and "default" not in properties.get(name, {})
+        name for name in node["required"] if not _may_be_absent(properties.get(name, {}), schemas, form)
     ]
     if not made["required"]:
         del made["required"]
+
+
+def _may_be_absent(schema: dict[str, Any], schemas: dict[str, Any], form: str) -> bool:
+    if form == "response":
+        return schema.get("x-answer-may-be-absent") is True
+    # What is left out of a request and has a default counts as given.
+    return "default" in schema or _is_read_only(schema, schemas)
 
 
 def _is_read_only(schema: dict[str, Any], schemas: dict[str, Any]) -> bool:

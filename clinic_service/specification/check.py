@@ -116,7 +116,7 @@ def _root_findings(source: Source, api: Api) -> Iterator[SpecFinding]:
 
 def _pattern_findings(source: Source, api: Api) -> Iterator[SpecFinding]:
     for place, node in _schemas_of(api):
-        for keyword in ("pattern", "x-pattern"):
+        for keyword in ("pattern", "x-pattern", "x-request-pattern"):
             pattern = node.get(keyword)
             if isinstance(pattern, str) and not _compiles(pattern):
                 yield _finding(source, place / keyword, "the pattern does not compile in the validator that runs it")

@@ -252,6 +252,7 @@ FINE = b'{"tier": "tier0100"}'
 TWO_MEANINGS = "what two readers take for different things is refused"
 NOT_STORABLE = "no store can hold it, and one of ours would answer with an error"
 NOT_A_DEFECT = "what a client did wrong is its fault and not a defect of the server"
+FURTHER_RULE = "a rule that the published documents do not have stands in an extension, which Connexion does not know"
 ONE_SPELLING = "a value has one spelling, that of JSON"
 
 DIFFERENCES: dict[str, Difference] = {
@@ -310,6 +311,9 @@ DIFFERENCES: dict[str, Difference] = {
     "a body of blanks": Difference(_body(b"  "), 400, 400, "both refuse it where a body is required"),
     "blanks in place of an optional body": Difference(
         good("GrantPermissionsInGroup")._replace(body=b" "), None, 400, "blanks are no body"
+    ),
+    "a number of white space only": Difference(
+        good("AcceptPatientInvitation")._replace(body=b'{"mrn": " "}'), 400, {"mrn": " "}, FURTHER_RULE
     ),
     # Paths.
     "a newline behind an id": Difference(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -153,15 +153,12 @@ def _limited(permissions: Iterable[str]) -> dict[str, Any]:
 
 
 def _enrol(uow: UnitOfWork, clinic: Clinic, acceptance: Acceptance, permissions: Iterable[str]) -> None:
-    given, patient = acceptance.given, acceptance.patient
+    patient = acceptance.patient
     if patient is None:
         # The record has gone since the look-up found it; the next attempt will look again.
         raise Unavailable
-    profile = patient.profile
-    if given.get("mrn") is not None and not given["mrn"].strip():
-        # The clinic says that there is no number, and that wins over the profile.
-        profile = replace(profile, mrn=None)
-    enrolment = uow.patients.enrolment(patient.account, profile, permissions=tuple(permissions), **given)
+    given = {"permissions": tuple(permissions), **acceptance.given}
+    enrolment = uow.patients.enrolment(patient.account, patient.profile, **given)
     uow.patients.enrol(clinic, enrolment, require_sites=True)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from marshmallow import fields
 
@@ -14,25 +15,25 @@ from clinic_service.resources.patients.schemas import CreatePatientSchema
 from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
 
 
-def _creator_id(invite: InviteDescription) -> str:
+def _creator_id(invite: InviteDescription) -> str | None:
     # A service has a name instead of an account, and clients expect a user id.
     creator_id: str = invite.creator_id
-    return creator_id if is_user_id(creator_id) else ""
+    return creator_id if is_user_id(creator_id) else None
 
 
 def _creator(invite: InviteDescription) -> dict[str, Any]:
     by_clinic = invite.type == InviteType.CLINICIAN
-    creator: dict[str, Any] = {
+    members = {
         "userid": _creator_id(invite),
         # That an administrator is a patient, too, is nobody's business here.
         "profile": {
             "fullName": invite.creator.full_name or "",
             "patient": {} if by_clinic else _patient(invite.creator),
         },
+        "clinicId": invite.clinic_id if by_clinic else None,
+        "clinicName": invite.clinic_name or None if by_clinic else None,
     }
-    if by_clinic:
-        creator |= {"clinicId": invite.clinic_id, "clinicName": invite.clinic_name or ""}
-    return creator
+    return _known(members)
 
 
 def _patient(profile: Profile) -> dict[str, Any]:
@@ -42,6 +43,10 @@ def _patient(profile: Profile) -> dict[str, Any]:
         "diagnosisDate": profile.diagnosis_date,
         "isOtherPerson": profile.is_other_person,
     }
+    return _known(members)
+
+
+def _known(members: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
@@ -55,9 +60,6 @@ def _restrictions(invite: InviteDescription) -> dict[str, Any] | None:
 
 class ConfirmationSchema(WireSchema):
     """`confirmation.v1`, from an `InviteDescription`."""
-
-    # Required in answers; a patient need not have an address.
-    when_none: ClassVar[dict[str, str]] = {"email": ""}
 
     key = fields.String()
     type = WireEnum()

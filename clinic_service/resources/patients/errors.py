@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadRequest, Conflict, ConstraintViolation, NotFound, PaymentRequired, Unavailable
+from clinic_service.errors import (
+    BadRequest,
+    Conflict,
+    ConstraintViolation,
+    Finding,
+    NotFound,
+    PaymentRequired,
+    Unavailable,
+)
 
 
 class PatientNotFound(NotFound):
@@ -23,6 +31,13 @@ class NotTheReviewer(Conflict):
 
 class DuplicatePatient(Conflict):
     message = "The user is already a patient of the clinic."
+
+
+class NameMissing(BadRequest):
+    """Where a name is known or a record is new, the empty text of a nameless patient says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(findings=[Finding("/body/fullName", "minLength")])
 
 
 class MrnRequired(BadRequest):

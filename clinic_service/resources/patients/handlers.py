@@ -20,7 +20,7 @@ from clinic_service.resources.patients import (
     updating,
 )
 from clinic_service.resources.patients.descriptions import PatientDescription
-from clinic_service.resources.patients.errors import WorkspaceTypeMissing
+from clinic_service.resources.patients.errors import NameMissing, WorkspaceTypeMissing
 from clinic_service.resources.patients.list_query import read_query
 from clinic_service.resources.patients.listing import find_page
 from clinic_service.resources.patients.schemas import (
@@ -134,6 +134,8 @@ def delete_patient_permission(ctx: Context, clinic_id: str, patient_id: str, per
 
 def prepare_create_patient_account(ctx: Preparation, clinic_id: str, body: Any) -> custodial.Custody:
     """Make the account, for which nobody but the clinic cares so far."""
+    if not body["fullName"]:
+        raise NameMissing
     return custodial.make_account(ctx, clinic_id, patient_record_schema.load(body))
 
 

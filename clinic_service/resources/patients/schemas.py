@@ -91,11 +91,11 @@ class EmailAddress(fields.Raw):
         return value.lower() or None
 
 
-class RecordNumber(fields.Raw):
-    """A medical record number; a blank one is none."""
+class FullName(fields.Raw):
+    """A name; the empty one is none."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
-        return None if value.isspace() else str(value)
+        return str(value) or None
 
 
 class DataSourceSchema(WireSchema):
@@ -190,10 +190,10 @@ class PatientRecordSchema(WireSchema):
     a value that says nothing.
     """
 
-    full_name = fields.String()
+    full_name = FullName()
     birth_date = BirthDate()
     email = EmailAddress()
-    mrn = RecordNumber()
+    mrn = fields.String()
     target_devices = fields.List(fields.String())
     tag_ids = TagIds(data_key="tags", allow_none=True)
     site_ids = SiteIds(data_key="sites")

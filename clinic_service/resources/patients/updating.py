@@ -22,6 +22,7 @@ from clinic_service.outbox.limits import MailLimitReached, MailSender
 from clinic_service.resources.patients.custodial import ended_unless_made
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errands import Errand
+from clinic_service.resources.patients.errors import NameMissing
 from clinic_service.resources.patients.links import replace_sites, replace_tags
 from clinic_service.serialization import camel_case
 from clinic_service.unit_of_work import UnitOfWork
@@ -62,8 +63,8 @@ class Update:
 def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any]) -> Update:
     """Change the address of the account, if the clinic manages it and the address is another one.
 
-    Raises then ClinicNotFound, PatientNotFound, MrnRequired, DuplicateMrn, UnknownSite and AccountIsChanging before
-    anything has changed; and EmailTaken, AccountNotFound, BadGateway and Unavailable.
+    Raises then ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn, UnknownSite and
+    AccountIsChanging before anything has changed; and EmailTaken, AccountNotFound, BadGateway and Unavailable.
     """
     row = ctx.uow.first(_ADDRESS, {"clinic_id": clinic_id, "user_id": user_id})
     if row is None or not _is_new(row, given):
@@ -74,8 +75,8 @@ def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, 
 def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sender: MailSender) -> None:
     """Store the record; what is not named is cleared, or kept, member by member. What stands already changes nothing.
 
-    Raises ClinicNotFound, PatientNotFound, MrnRequired, DuplicateMrn and UnknownSite; and Unavailable when the address
-    has changed since `prepare` compared it.
+    Raises ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn and UnknownSite; and Unavailable when
+    the address has changed since `prepare` compared it.
     """
     clinic = uow.clinics.lock(clinic_id)
     patient = uow.patients.lock(clinic_id, user_id)
@@ -138,6 +139,8 @@ def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mappi
 
 
 def _check(uow: UnitOfWork, clinic: Clinic, patient: Patient, given: Mapping[str, Any]) -> None:
+    if given["full_name"] is None and patient.full_name is not None:
+        raise NameMissing
     uow.patients.check_mrn(clinic, given.get("mrn"), patient.id)
     uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
 

@@ -229,28 +229,18 @@ def test_an_account_that_is_gone_is_not_found(api: Client, database: Database, c
     assert status_of(database, key) == "pending"
 
 
-@pytest.mark.parametrize("body", [{}, {"mrn": "  "}])
-def test_a_required_number_must_be_given_or_known(
-    api: Client, database: Database, clinic_id: str, body: dict[str, Any]
-) -> None:
+def test_a_required_number_must_be_given_or_known(api: Client, database: Database, clinic_id: str) -> None:
     set_up(database, clinic_id, mrn_required=True)
     with storing(database) as unit:
         key = make_offer(unit, unit.clinics.get(clinic_id), DAVE)
-    assert accept(api, clinic_id, key, body).status == 400
+    assert accept(api, clinic_id, key, {}).status == 400
     assert (users(database), status_of(database, key)) == ([], "pending")
     assert accept(api, clinic_id, key, {"mrn": "B-1"}).json["mrn"] == "B-1"
 
 
-def test_a_blank_number_in_the_body_is_none_whatever_the_profile_says(
-    api: Client, database: Database, clinic_id: str, key: str
-) -> None:
+def test_a_number_that_the_profile_knows_is_given(api: Client, database: Database, clinic_id: str, key: str) -> None:
     set_up(database, clinic_id, mrn_required=True)
-    assert accept(api, clinic_id, key, {"mrn": " "}).status == 400
     assert accept(api, clinic_id, key).json["mrn"] == "MRN-1"
-
-
-def test_a_blank_number_is_none_where_none_is_required(api: Client, clinic_id: str, key: str) -> None:
-    assert "mrn" not in accept(api, clinic_id, key, {"mrn": " "}).json
 
 
 def test_a_taken_number_is_refused_before_sites(api: Client, database: Database, clinic_id: str, key: str) -> None:
@@ -288,7 +278,9 @@ def test_unknown_tags_are_dropped(api: Client, database: Database, clinic_id: st
     [
         {"fullName": ""},
         {"birthDate": "12.04.1987"},
+        {"birthDate": "0000-01-01"},
         {"mrn": ""},
+        {"mrn": " \t\u2003\x1f"},
         {"tags": ["x"]},
         {"tags": ["0" * 24, "0" * 24]},
         {"sites": [{"id": "0" * 24}]},

@@ -212,7 +212,18 @@ def test_an_invitation_made_by_a_service_still_names_the_clinic(
     with storing(database) as unit:
         make_pending(unit, unit.clinics.get(clinic_id), ERIN, creator_id=SERVICE.id)
     creator = list_invites(api).json[0]["creator"]
-    assert (creator["userid"], creator["clinicName"]) == ("", "Harbour Diabetes Centre")
+    assert "userid" not in creator
+    assert creator["clinicName"] == "Harbour Diabetes Centre"
+
+
+@pytest.mark.usefixtures("clinic_id")
+def test_a_clinic_without_a_name_is_not_named(api: Client, database: Database) -> None:
+    with storing(database) as unit:
+        clinic = make_clinic(unit, name=None)
+        make_pending(unit, clinic, ERIN)
+    creator = list_invites(api).json[0]["creator"]
+    assert creator["clinicId"] == clinic.id
+    assert "clinicName" not in creator
 
 
 def test_nothing_else_changes(api: Client, database: Database, clinic_id: str, key: str) -> None:

@@ -152,7 +152,6 @@ BAD: list[tuple[str, Any]] = [
     ("omitNonStandardRanges", "TRUE"),
     ("omitNonStandardRanges", "1"),
     ("tags", ",".join(["0" * 24] * 51)),
-    ("sites", "0" * 25),
 ]
 TIMES = ("lastReviewed", "cgm.lastDataFrom", "cgm.lastDataTo", "bgm.lastDataFrom", "bgm.lastDataTo")
 # Every kind of parameter, with a value that is all right.
@@ -183,7 +182,8 @@ class TestBadInput:
     @pytest.mark.parametrize("name", sorted(set(FINE) - {"search"}))
     def test_what_is_refused_is_not_repeated(self, ward: Ward, name: str) -> None:
         """Rule: a refusal names the parameter, never its value, which may be about a patient."""
-        reply = ward.ask({"sortType": "cgm", name: CANARY if name not in ("tags", "sites") else CANARY * 3})
+        # Any item of a list of tags or sites is taken, but only so many.
+        reply = ward.ask({"sortType": "cgm", name: CANARY if name not in ("tags", "sites") else f"{CANARY}," * 50})
         assert_error(reply, 400)
         assert name in str(reply.json)
         assert CANARY not in str(reply.json) + str(reply.headers)

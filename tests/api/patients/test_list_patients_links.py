@@ -47,7 +47,9 @@ class TestTagsAndSites:
         assert ward.listed(sites=f"{c.id},{b.id}") == ["ab", "b"]
         assert ward.listed(sites=c.id) == []
 
-    @pytest.mark.parametrize("items", ["_", "_,_", "x", "null", "ffff", "_,", ",", "%20", "0" * 23, "g" * 24])
+    @pytest.mark.parametrize(
+        "items", ["_", "_,_", "x", "null", "ffff", "_,", ",", "%20", "0" * 23, "0" * 25, "g" * 24, "x" * 500]
+    )
     @pytest.mark.parametrize("parameter", ["tags", "sites"])
     def test_rule_items_of_which_none_is_an_id_stand_for_none_at_all(
         self, ward: Ward, parameter: str, items: str
@@ -61,7 +63,7 @@ class TestTagsAndSites:
         assert [patient["fullName"] for patient in reply.json["data"]] == ["nothing", "other"]
         assert reply.json["meta"]["count"] == 2
 
-    @pytest.mark.parametrize("items", ["{},_", "_,{}", "x,{},", "{},ffff"])
+    @pytest.mark.parametrize("items", ["{},_", "_,{}", "x,{},", "{},ffff", "{}," + "0" * 25, "x" * 500 + ",{}"])
     @pytest.mark.parametrize("parameter", ["tags", "sites"])
     def test_rule_items_that_are_no_ids_are_passed_over_beside_ids(
         self, ward: Ward, parameter: str, items: str

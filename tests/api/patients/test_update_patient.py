@@ -91,7 +91,9 @@ def test_nothing_else_changes(api: Client, database: Database, clinic_id: str) -
         {"birthDate": ""},
         {"email": None},
         {"email": "Carol"},
+        {"birthDate": "0000-02-29"},
         {"mrn": ""},
+        {"mrn": " \t\u2003\x1f"},
         {"targetDevices": [1]},
         {"tags": ["0" * 24, "0" * 24]},
         {"tags": ["Pump"]},
@@ -106,6 +108,17 @@ def test_bad_input_is_refused(api: Client, database: Database, clinic_id: str, m
     before = everything(database)
     assert_error(change(api, clinic_id, **members), 400)
     assert everything(database) == before
+
+
+def test_an_empty_name_is_taken_where_none_is_known(api: Client, database: Database, clinic_id: str) -> None:
+    with storing(database) as unit:
+        make_patient(unit, unit.clinics.get(clinic_id), DAVE, full_name=None)
+    shown = api.get(path(clinic_id, DAVE), as_=BOB).json
+    assert shown["fullName"] == ""
+    assert api.put(path(clinic_id, DAVE), as_=BOB, json=shown).json == shown
+    named = api.put(path(clinic_id, DAVE), as_=BOB, json=shown | {"fullName": "Dave"})
+    assert (named.status, named.json["fullName"]) == (200, "Dave")
+    assert_findings(api.put(path(clinic_id, DAVE), as_=BOB, json=shown), ("/body/fullName", "minLength"))
 
 
 def test_a_site_is_named_by_its_id(api: Client, clinic_id: str) -> None:

@@ -105,11 +105,10 @@ def make_subscription(patient: Patient, name: str, *, active: bool) -> EhrSubscr
 
 
 class TestNumbers:
-    @pytest.mark.parametrize("mrn", [..., " "])
-    def test_required_ones_must_be_given(self, api: Client, database: Database, clinic_id: str, mrn: Any) -> None:
+    def test_required_ones_must_be_given(self, api: Client, database: Database, clinic_id: str) -> None:
         set_up(database, clinic_id, mrn_required=True)
         before = everything(database)
-        assert_error(change(api, clinic_id, mrn=mrn), 400)
+        assert_error(change(api, clinic_id, mrn=...), 400)
         assert everything(database) == before
         assert change(api, clinic_id, mrn="C-2").status == 200
 

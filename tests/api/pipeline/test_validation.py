@@ -25,6 +25,8 @@ SCHEMAS: dict[str, Any] = {
             "note": {"$ref": "#/components/schemas/note.v1"},
             "kind": {"type": "string", "enum": ["a", "b"], "nullable": True},
             "title": {"type": "string", "maxLength": 3},
+            "day": {"type": "string", "format": "date"},
+            "site": {"type": "string", "format": "uri"},
             "parts": {"type": "array", "maxItems": 2, "items": {"$ref": "#/components/schemas/thing.v1"}},
         },
     },
@@ -32,8 +34,12 @@ SCHEMAS: dict[str, Any] = {
     "closed.v1": {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
     "shown.v1": {
         "type": "object",
-        "required": ["email"],
-        "properties": {"email": {"type": "string", "format": "email", "x-answer-may-be-empty": True}},
+        "required": ["email", "author"],
+        "properties": {
+            "email": {"type": "string", "format": "email", "minLength": 6, "x-may-be-empty": True},
+            "author": {"type": "string", "x-answer-may-be-absent": True},
+            "number": {"type": "string", "x-request-pattern": "^[a-z]+$"},
+        },
     },
 }
 VALIDATORS = Validators({"components": {"schemas": SCHEMAS}})
@@ -45,6 +51,8 @@ def reference(name: str) -> dict[str, str]:
 
 
 REQUEST, ANSWER = VALIDATORS.request(reference("thing.v1")), VALIDATORS.response(reference("thing.v1"))
+SHOWN_IN_REQUEST = VALIDATORS.request(reference("shown.v1"))
+SHOWN_IN_ANSWER = VALIDATORS.response(reference("shown.v1"))
 
 
 def found(value: Any, *, answer: bool = False) -> list[tuple[str, str]]:
@@ -72,9 +80,21 @@ class TestForms:
         nested = {**FULL, "parts": [{**FULL, "parts": [{"name": "z", "id": "00ff", "owner": "00ff"}]}]}
         assert found(nested, answer=True) == [("/body/parts/0/parts/0/made", "required")]
 
-    def test_empty_text_may_stand_for_none_in_answers_that_say_so(self) -> None:
-        assert VALIDATORS.response(reference("shown.v1")).is_valid({"email": ""})
-        assert not VALIDATORS.request(reference("shown.v1")).is_valid({"email": ""})
+    def test_empty_text_may_stand_for_none_where_the_spec_says_so(self) -> None:
+        for validator in (SHOWN_IN_REQUEST, SHOWN_IN_ANSWER):
+            assert validator.is_valid({"email": "", "author": "x"})
+            assert not validator.is_valid({"email": "a", "author": "x"})
+
+    def test_answers_leave_required_members_out_where_the_spec_says_so(self) -> None:
+        assert SHOWN_IN_ANSWER.is_valid({"email": "a@b.example"})
+        missing = [tuple(finding) for finding in SHOWN_IN_REQUEST.findings({"email": "a@b.example"}, "/body")]
+        assert missing == [("/body/author", "required")]
+
+    def test_some_patterns_hold_for_requests_alone(self) -> None:
+        shown = {"email": "", "author": "x", "number": "7"}
+        assert SHOWN_IN_ANSWER.is_valid(shown)
+        broken = [tuple(finding) for finding in SHOWN_IN_REQUEST.findings(shown, "/body")]
+        assert broken == [("/body/number", "pattern")]
 
 
 class TestMeaning:
@@ -101,6 +121,15 @@ class TestMeaning:
             ("made", "2026-02-30T09:30:00Z", "format"),
             ("made", "2026-03-02", "format"),
             ("made", "2026-03-02T09:30:00Z\n", "format"),
+            ("day", "2024-02-29", None),
+            ("day", "0001-01-01", None),
+            ("day", "0000-01-01", "format"),
+            ("day", "2023-02-29", "format"),
+            ("day", "20240229", "format"),
+            ("day", "2024-W09-4", "format"),
+            ("day", "2024-02-29\n", "format"),
+            ("site", "https://harbour.example/a?b#c", None),
+            ("site", "no address at all", "format"),
             ("id", "00ff\n", "pattern"),
             ("parts", [{"name": "x"}] * 3, "maxItems"),
             ("unknown", object, None),
