@@ -49,6 +49,10 @@ FAULTS = {
         _replace("clinic/schemas/patientTag.v1.yaml", "x-pattern: ^", "x-pattern: ^("),
         "compile",
     ),
+    "pattern of requests": (
+        _replace("clinic/schemas/clinician.v1.yaml", "x-request-pattern: ^(", "x-request-pattern: ^(("),
+        "compile",
+    ),
     "example": (_replace(CLINICS, "preferredBgUnits: mg/dL", "preferredBgUnits: stone"), "preferredBgUnits (enum)"),
     "default": (_replace("clinic/parameters/paging.yaml", "default: 10", "default: 0"), "default does not fit"),
     "missing refusal": (

@@ -54,7 +54,7 @@ def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> Any:
         # Only what a service account's own record shows may be empty, so that it can be sent back in an update.
         raise BadRequest(findings=[Finding("/body/email", "minLength")])
     given = clinician_schema.load(body)
-    return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, body["roles"]))
+    return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, body["roles"], ctx.caller.id))
 
 
 def get_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> Any:

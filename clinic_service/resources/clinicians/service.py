@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from clinic_service.auth.caller import Caller
-from clinic_service.models import Clinic, Clinician, Role
+from clinic_service.models import Clinic, Clinician, InviteType, Role
 from clinic_service.outbox.events import UNNAMED_ADMINISTRATOR, ClinicianPermissionsUpdated
 from clinic_service.resources.clinicians.errors import ClinicianNotFound, LastAdmin, ServiceAccountAsAdmin
 from clinic_service.unit_of_work import UnitOfWork
@@ -23,13 +23,20 @@ class Changes(NamedTuple):
     name: str | None
 
 
-def create_clinician(uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any], roles: Iterable[str]) -> Clinician:
-    """Add a member when `given` has a user id, a pending invitation otherwise.
+def create_clinician(
+    uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any], roles: Iterable[str], creator_id: str
+) -> Clinician:
+    """Add a member when `given` has a user id, a pending clinician otherwise.
 
-    Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
+    Whoever gives an `invite_id` keeps the invitation; without one the invitation is made here, by `creator_id`. Raises
+    ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
     """
     uow.clinics.hold_migrated(clinic_id)
-    return uow.clinicians.add(clinic_id, roles=roles, **given)
+    clinician = uow.clinicians.add(clinic_id, roles=roles, **given)
+    if clinician.is_pending and not given.get("invite_id"):
+        email = clinician.email or ""
+        uow.invites.add(clinic_id, InviteType.CLINICIAN, key=clinician.invite_id, email=email, creator_id=creator_id)
+    return clinician
 
 
 def add_service_account(uow: UnitOfWork, clinic_id: str, user_id: str, name: str) -> Clinician:

@@ -1,7 +1,7 @@
 """What happens to the invitations of clinics to clinicians.
 
-A pending clinician and its invitation have the same key and live and end together. One that a service recorded by itself
-has no invitation until it is sent again.
+A pending clinician and its invitation have the same key and live and end together. One that a service recorded with a
+key of its own has no invitation until it is sent again.
 """
 
 from __future__ import annotations

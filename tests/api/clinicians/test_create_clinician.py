@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -13,7 +14,8 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Clinician, ClinicianRoleUpdate, Invite, OutboxEntry
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, SERVICE
 from tests.support.client import Client, Reply
-from tests.support.rows import make_clinic, make_clinician, make_staffed_clinic, stored, storing
+from tests.support.errors import assert_findings
+from tests.support.rows import make_account, make_clinic, make_clinician, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -61,6 +63,42 @@ def test_a_row_without_user_and_invitation_gets_a_fresh_invite_id(api: Client, c
     }
     assert len(keys) == 2
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{32}", key) for key in keys)
+
+
+def test_a_row_without_user_and_invitation_is_an_ordinary_invitation(
+    api: Client, database: Database, clinic_id: str
+) -> None:
+    with storing(database) as unit:
+        make_account(unit, ERIN)
+    with clock.frozen(NOW):
+        key = create(api, clinic_id, email="Erin@HillTop.example", roles=["CLINIC_ADMIN"]).json["inviteId"]
+    [invite] = stored(database, Invite)
+    assert (invite.key, invite.type, invite.status) == (key, "clinician_invitation", "pending")
+    assert (invite.email, invite.creator_id, invite.expires_at) == (ERIN.email, SERVICE.id, None)
+    assert (invite.created, invite.modified) == (NOW, NOW)
+    [shown] = api.get(f"/v1/clinicians/{ERIN.id}/invites", as_=ERIN).json
+    assert (shown["key"], shown["restrictions"]) == (key, {"canAccept": True})
+    assert api.get(f"/v1/clinics/{clinic_id}/invites/clinicians/{key}", as_=ALICE).json["key"] == key
+    assert stored(database, OutboxEntry) == []
+    accepted = api.put(f"/v1/clinicians/{ERIN.id}/invites/{key}", as_=ERIN)
+    assert (accepted.status, accepted.json["roles"]) == (200, ["CLINIC_ADMIN"])
+    assert [invite.status for invite in stored(database, Invite)] == ["completed"]
+
+
+@pytest.mark.parametrize("invite_id", ["team/42", "/", "a/", "/a", ".", ".."])
+def test_an_invitation_that_no_path_can_carry_is_refused(
+    api: Client, database: Database, clinic_id: str, invite_id: str
+) -> None:
+    assert_findings(create(api, clinic_id, inviteId=invite_id), ("/body/inviteId", "pattern"))
+    assert_findings(create(api, clinic_id, id=ERIN.id, inviteId=invite_id), ("/body/inviteId", "pattern"))
+    assert len(stored(database, Clinician)) == 2
+
+
+@pytest.mark.parametrize("invite_id", ["a", "...", ".a", "..a", "a.", "team 42", "é?#%2F", "a\nb", "\\"])
+def test_all_others_can_be_asked_for(api: Client, clinic_id: str, invite_id: str) -> None:
+    assert create(api, clinic_id, inviteId=invite_id).json["inviteId"] == invite_id
+    path = f"/v1/clinics/{clinic_id}/invites/clinicians/{quote(invite_id, safe='')}/clinician"
+    assert api.get(path, as_=SERVICE).json["inviteId"] == invite_id
 
 
 def test_with_a_user_the_invitation_is_dropped(api: Client, clinic_id: str) -> None:
