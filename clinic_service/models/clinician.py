@@ -69,6 +69,11 @@ class Clinician(Timestamps, Base):
         self.is_prescriber = Role.PRESCRIBER in given
 
     @property
+    def counts_as_admin(self) -> bool:
+        """Whether this is one of the clinic's administrators: a person, no invitation and no service account."""
+        return self.is_admin and self.user_id is not None and not self.is_service_account
+
+    @property
     def is_pending(self) -> bool:
         """Whether nobody has accepted the invitation yet; such a row gives no access."""
         return self.user_id is None

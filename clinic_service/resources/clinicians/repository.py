@@ -6,7 +6,7 @@ roles they have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from clinic_service.db.dialects import constraint_name
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
-from clinic_service.models import Clinician, ClinicianDeletion, ClinicianRoleUpdate, Invite, InviteStatus
+from clinic_service.models import Clinic, Clinician, ClinicianDeletion, ClinicianRoleUpdate, Invite, InviteStatus
 from clinic_service.models.invite import new_invite_key
 from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
 from clinic_service.outbox.store import Outbox
@@ -93,12 +93,23 @@ _SET_PENDING_EMAIL = (
 _NAMES = [column.key for column in Clinician.__mapper__.column_attrs]
 _ADD = insert_into(Clinician, *_NAMES)
 _ADD_DELETION = insert(ClinicianDeletion)
+# The time never goes back, not even when the clock does.
+_MOVE_CLINICS_ON = (
+    update(Clinic)
+    .where(
+        Clinic.id.in_(bindparam("clinic_ids", expanding=True)),
+        Clinic.updated_time < bindparam("time", type_=Clinic.updated_time.type),
+    )
+    .values(updated_time=bindparam("time"))
+)
 
 
 class ClinicianRepository(Repository):
     """Members, service accounts and pending invitations of clinics.
 
-    That somebody became or ceased to be a clinician is told to the outbox here, because several groups see to it.
+    That somebody became or ceased to be a clinician is told to the outbox here, because several groups see to it. For the
+    same reason a clinic's time of change moves on here when its set of administrators changes; only for a new row
+    (`add`), the caller sees to that (`note_admins`), because the clinic may be new itself.
     """
 
     def is_member(self, clinic_id: str, user_id: str) -> bool:
@@ -197,6 +208,7 @@ class ClinicianRepository(Repository):
         clinician.updated_time = max(clinician.updated_time, self._uow.now)
         self.flush()
         Outbox(self._uow).add(ClinicianAdded(clinician.clinic_id, user_id))
+        self.note_admins([clinician])
 
     def flush(self) -> None:
         """Write what was changed. Raises DuplicateClinician when that made two rows of a clinic alike."""
@@ -210,8 +222,16 @@ class ClinicianRepository(Repository):
             raise error
         raise DuplicateClinician from error
 
-    def add_role_update(self, clinician: Clinician, updated_by: str) -> None:
-        """Note in the history that the roles became what they are now, and who changed them."""
+    def change_roles(self, clinician: Clinician, roles: Iterable[str], updated_by: str) -> None:
+        """Give the clinician these roles, and note in the history who did so."""
+        was_admin = clinician.counts_as_admin
+        clinician.roles = roles
+        clinician.updated_time = self._uow.now
+        self._add_role_update(clinician, updated_by)
+        if clinician.counts_as_admin != was_admin:
+            self._move_on({clinician.clinic_id})
+
+    def _add_role_update(self, clinician: Clinician, updated_by: str) -> None:
         self._uow.session.add(
             ClinicianRoleUpdate(
                 clinic_id=clinician.clinic_id,
@@ -251,6 +271,15 @@ class ClinicianRepository(Repository):
             self._uow.session.delete(clinician)
         self._uow.session.flush()
         Outbox(self._uow).add(*(ClinicianRemoved(c.clinic_id, c.user_id) for c in gone if c.user_id))
+        self.note_admins(gone)
+
+    def note_admins(self, changed: Iterable[Clinician]) -> None:
+        """Move the clinics' times of change on for those of `changed` who became or ceased to be administrators."""
+        self._move_on({clinician.clinic_id for clinician in changed if clinician.counts_as_admin})
+
+    def _move_on(self, clinic_ids: Collection[str]) -> None:
+        if clinic_ids:
+            self._uow.execute(_MOVE_CLINICS_ON, {"clinic_ids": sorted(clinic_ids), "time": self._uow.now})
 
     def _deletion(self, clinician: Clinician, deleted_by: str | None) -> dict[str, Any]:
         return {

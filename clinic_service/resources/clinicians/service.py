@@ -33,6 +33,7 @@ def create_clinician(
     """
     uow.clinics.hold_migrated(clinic_id)
     clinician = uow.clinicians.add(clinic_id, roles=roles, **given)
+    uow.clinicians.note_admins([clinician])
     if clinician.is_pending and not given.get("invite_id"):
         email = clinician.email or ""
         uow.invites.add(clinic_id, InviteType.CLINICIAN, key=clinician.invite_id, email=email, creator_id=creator_id)
@@ -86,17 +87,14 @@ def _get(uow: UnitOfWork, clinic_id: str, user_id: str) -> Clinician:
 
 
 def _keep_an_admin(uow: UnitOfWork, leaving: Clinician) -> None:
-    """Raise LastAdmin if nobody but `leaving` guards the clinic; whoever does not guard it may always go."""
-    guards = leaving.is_admin and not leaving.is_service_account
-    if guards and uow.clinicians.count_admins(leaving.clinic_id) == 1:
+    """Raise LastAdmin if `leaving` is the clinic's only administrator."""
+    if leaving.counts_as_admin and uow.clinicians.count_admins(leaving.clinic_id) == 1:
         raise LastAdmin
 
 
 def _change_roles(uow: UnitOfWork, clinic: Clinic, clinician: Clinician, roles: frozenset[str], caller: Caller) -> None:
     author = uow.clinicians.find_row(clinic.id, caller.id) if caller.person_id else None
-    clinician.roles = roles
-    clinician.updated_time = uow.now
-    uow.clinicians.add_role_update(clinician, updated_by=caller.id)
+    uow.clinicians.change_roles(clinician, roles, updated_by=caller.id)
     uow.outbox.add(
         ClinicianPermissionsUpdated(
             clinic_id=clinic.id,
