@@ -9,6 +9,7 @@ from typing import TypeVar
 from clinic_service.auth.caller import Caller
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
+from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.openid import OpenId, UnconfiguredOpenId
 from clinic_service.outbox.limits import MailSender
@@ -59,6 +60,10 @@ class Preparation(Context):
         It may be done again when the database asks for it, so it must have no effect outside the unit it gets.
         """
         return run(self.database, work, writes=True)
+
+
+class PreparationOutdated(Unavailable):
+    """What was prepared no longer fits what is stored: raised in the transaction, so that it is prepared again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,22 +4,25 @@ token (401) → access (403) → parameters and body (400) → handler → answe
 
 Access is decided inside the transaction that the handler works in. An operation that asks other services first has a
 `prepare_…` function: it is authorized and read beforehand, prepared while no transaction is open, and authorized again.
-When nothing is committed after that, its `abandon_…` function, if it has one, undoes what was prepared.
+When nothing is committed after that, its `abandon_…` function, if it has one, undoes what was prepared. When somebody
+else has changed meanwhile what the preparation rests on, all of this is done again.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from clinic_service import deadline
 from clinic_service.api.bodies import ABSENT, decode_json, may_be_large, read_body, require_json, require_length_within
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
+from clinic_service.api.operations import Handler
 from clinic_service.api.plan import Plan
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.rules import Attempt, partner_caller
-from clinic_service.context import Answer, Context, Preparation, Services
+from clinic_service.context import Answer, Context, Preparation, PreparationOutdated, Services
 from clinic_service.db.engine import Database
 from clinic_service.errors import BadRequest, Finding, NotImplementedYet, ServiceError, Unauthenticated
 from clinic_service.gateways.tokens import TokenVerifier
@@ -27,6 +30,8 @@ from clinic_service.serialization import to_json
 from clinic_service.unit_of_work import UnitOfWork, run
 
 _log = logging.getLogger("clinic_service.dispatch")
+# So often is a request carried out whose preparation is outdated each time.
+_TRIES = 5
 
 
 class AnswerBreaksSpec(Exception):
@@ -70,7 +75,15 @@ class Dispatcher:
             self._authorize_alone(plan, caller, path)
         # Read before the transaction opens, so that decoding holds no lock; told only once access is decided.
         arguments = self._read(plan, exchange, path)
-        if plan.handler.prepare:
+        for _ in range(_TRIES - 1):
+            with suppress(PreparationOutdated):
+                return self._carry_out(plan, plan.handler, caller, path, arguments)
+        return self._carry_out(plan, plan.handler, caller, path, arguments)
+
+    def _carry_out(
+        self, plan: Plan, handler: Handler, caller: Caller, path: dict[str, str], arguments: Arguments
+    ) -> RawAnswer:
+        if handler.prepare:
             self._prepare(plan, caller, path, arguments)
 
         def work(uow: UnitOfWork) -> RawAnswer:
@@ -115,6 +128,8 @@ class Dispatcher:
         assert plan.handler is not None
         assert plan.handler.prepare is not None
         prepare = plan.handler.prepare
+        # That of an earlier try.
+        given.pop("prepared", None)
         given["prepared"] = run(
             self._database,
             lambda uow: prepare(Preparation(caller, uow, self._services, self._database), **given),

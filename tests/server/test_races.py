@@ -261,6 +261,38 @@ class TestPatients:
             assert len(rows(servers.database, Patient, clinic.id)) == 1
             assert told(servers.database, clinic.id, "patient_added") == 1
 
+    def test_one_who_leaves_and_comes_back(self, servers: TwoServers) -> None:
+        """Rule: each request finds the user a patient or not, and is carried out or refused for that alone."""
+        for _ in range(ROUNDS):
+            with storing(servers.database) as unit:
+                clinic = make_staffed_clinic(unit)
+                make_patient(unit, clinic, CAROL)
+            leave = Call(ALICE, "DELETE", f"/v1/clinics/{clinic.id}/patients/{CAROL.id}")
+            answers = servers.race([leave, self.create(clinic.id, CAROL)] * 4)
+            left, created = ([answer.status for answer in answers[first::2]] for first in (0, 1))
+            assert set(left) <= {204, 404}, left
+            assert set(created) <= {200, 409}, created
+            patients = rows(servers.database, Patient, clinic.id)
+            assert len(patients) == 1 - left.count(204) + created.count(200)
+            assert told(servers.database, clinic.id, "patient_removed") == left.count(204)
+            assert told(servers.database, clinic.id, "patient_added") == created.count(200)
+
+    def test_one_who_leaves_while_an_offer_is_accepted(self, servers: TwoServers) -> None:
+        """Rule: an offer is accepted, whether its maker is a patient already or not."""
+        for _ in range(ROUNDS):
+            with storing(servers.database) as unit:
+                clinics = [make_staffed_clinic(unit) for _ in range(4)]
+                keys = [make_offer(unit, clinic, CAROL, expires_at=clock.now() + WEEK) for clinic in clinics]
+                for clinic in clinics:
+                    make_patient(unit, clinic, CAROL)
+            paths = [f"/v1/clinics/{clinic.id}" for clinic in clinics]
+            leave = [Call(CAROL, "DELETE", f"{path}/patients/{CAROL.id}") for path in paths]
+            accept = [
+                Call(BOB, "PUT", f"{path}/invites/patients/{key}", {}) for path, key in zip(paths, keys, strict=True)
+            ]
+            answers = servers.race([call for pair in zip(leave, accept, strict=True) for call in pair])
+            assert [answer.status for answer in answers] == [204, 200] * 4
+
     def test_the_limit(self, servers: TwoServers) -> None:
         """Rule: a clinic whose plan is limited gets no more custodial patients than it allows."""
         for _ in range(ROUNDS):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from clinic_service.auth.caller import Caller
-from clinic_service.errors import Unavailable
+from clinic_service.context import PreparationOutdated
 from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts, Profile
 from clinic_service.models import Clinic, InviteStatus, InviteType, MailPurpose, Permission
 from clinic_service.outbox.events import LOG_IN_PATH, AccessOffered
@@ -94,7 +94,8 @@ def offer_access(
 def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) -> str:
     """Make the person who made the offer a patient, if they are none yet; gives their user id.
 
-    Raises ClinicNotFound, InviteNotFound, InviteNotPending, MrnRequired, DuplicateMrn and UnknownSite.
+    Raises ClinicNotFound, InviteNotFound, InviteNotPending, MrnRequired, DuplicateMrn, UnknownSite and
+    PreparationOutdated.
     """
     clinic = uow.clinics.lock(clinic_id)
     invite = uow.invites.find(clinic_id, key)
@@ -155,8 +156,8 @@ def _limited(permissions: Iterable[str]) -> dict[str, Any]:
 def _enrol(uow: UnitOfWork, clinic: Clinic, acceptance: Acceptance, permissions: Iterable[str]) -> None:
     patient = acceptance.patient
     if patient is None:
-        # The record has gone since the look-up found it; the next attempt will look again.
-        raise Unavailable
+        # The record has gone since the look-up found it.
+        raise PreparationOutdated
     given = {"permissions": tuple(permissions), **acceptance.given}
     enrolment = uow.patients.enrolment(patient.account, patient.profile, **given)
     uow.patients.enrol(clinic, enrolment, require_sites=True)

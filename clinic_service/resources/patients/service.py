@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clinic_service.errors import Unavailable
+from clinic_service.context import PreparationOutdated
 from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts, Profile
 from clinic_service.models import Clinic, Patient
 from clinic_service.resources.patients.enrolment import Enrolment
@@ -52,15 +52,15 @@ def create_from_user(
 ) -> None:
     """Make an existing user a patient. With a legacy clinician's id, one who is a patient already only gets that id.
 
-    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and DuplicatePatient.
+    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and PreparationOutdated.
     """
     clinic = uow.clinics.lock(clinic_id)
     patient = uow.patients.find(clinic_id, user_id)
     if patient is not None:
         _add_legacy_clinician(uow, patient, newcomer.legacy_clinician_id)
     elif newcomer.account is None or newcomer.profile is None:
-        # The record has gone since the look-up found it; the next attempt will look again.
-        raise Unavailable
+        # The record has gone since the look-up found it.
+        raise PreparationOutdated
     else:
         enrolment = uow.patients.enrolment(newcomer.account, newcomer.profile, **newcomer.given)
         limit_reached = user_id != demo_user_id and _is_limit_reached(uow, clinic, enrolment, demo_user_id)

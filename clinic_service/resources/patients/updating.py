@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
-from clinic_service.context import Preparation
+from clinic_service.context import Preparation, PreparationOutdated
 from clinic_service.errors import Unavailable
 from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, MailPurpose, Patient
 from clinic_service.outbox.events import AddressUnsettled, PatientChanged
@@ -75,8 +75,8 @@ def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, 
 def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sender: MailSender) -> None:
     """Store the record; what is not named is cleared, or kept, member by member. What stands already changes nothing.
 
-    Raises ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn and UnknownSite; and Unavailable when
-    the address has changed since `prepare` compared it.
+    Raises ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn and UnknownSite; and
+    PreparationOutdated or Unavailable when the address has changed since `prepare` compared it.
     """
     clinic = uow.clinics.lock(clinic_id)
     patient = uow.patients.lock(clinic_id, user_id)
@@ -159,7 +159,7 @@ def _replace_address(uow: UnitOfWork, patient: Patient, update: Update, person_i
     change = update.address
     if change is None:
         if _is_new(patient, update.given):
-            raise Unavailable
+            raise PreparationOutdated
         return
     if not uow.patients.errands.complete(change.errand) or patient.email != change.old:
         raise Unavailable

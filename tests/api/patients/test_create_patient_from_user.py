@@ -13,8 +13,8 @@ import pytest
 from clinic_service import clock
 from clinic_service.app import create_app
 from clinic_service.config import Config
+from clinic_service.context import PreparationOutdated
 from clinic_service.db.engine import Database
-from clinic_service.errors import Unavailable
 from clinic_service.models import Account, Clinic, OutboxEntry, Patient, PatientSite, PatientTag
 from clinic_service.resources.patients import service
 from tests.conftest import SECRET
@@ -326,7 +326,7 @@ def test_a_repeat_asks_no_other_service(api: Client, database: Database, clinic_
 
 def test_a_record_that_goes_while_the_user_is_looked_up_is_looked_up_again(database: Database, clinic_id: str) -> None:
     found_as_patient = service.Newcomer({})
-    with storing(database) as unit, pytest.raises(Unavailable):
+    with storing(database) as unit, pytest.raises(PreparationOutdated):
         service.create_from_user(unit, clinic_id, CAROL.id, found_as_patient, None)
     assert stored(database, Patient) == []
 

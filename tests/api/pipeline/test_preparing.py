@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
-from clinic_service.context import Context
+from clinic_service.context import Context, PreparationOutdated
 from clinic_service.errors import NotFound
 from clinic_service.models import Clinician
 from tests.support.cast import ALICE
@@ -64,3 +65,32 @@ class TestPreparing:
             raise AssertionError("must not be reached")
 
         assert_error(small.client(work, prepare).put(f"/clinics/{clinic_id}", as_=ALICE, json={"name": "x"}), 403)
+
+    def test_is_done_again_when_it_is_outdated(self, small: Small, clinic_id: str) -> None:
+        number = count(1)
+
+        def prepare(_ctx: Context) -> Any:
+            return next(number)
+
+        def work(ctx: Context, prepared: Any) -> Any:
+            store(ctx.uow)
+            if prepared < 3:
+                raise PreparationOutdated
+            return {"found": prepared}
+
+        reply = small.client(work, prepare).put(f"/clinics/{clinic_id}", as_=ALICE, json={"name": "x"})
+        assert (reply.status, reply.json) == (200, {"found": 3})
+        assert stored(small.database) == (2, 1)
+
+    def test_is_given_up_when_it_is_outdated_each_time(self, small: Small, clinic_id: str) -> None:
+        number = count()
+
+        def prepare(_ctx: Context) -> Any:
+            return next(number)
+
+        def work(*_anything: Any) -> Any:
+            raise PreparationOutdated
+
+        reply = small.client(work, prepare).put(f"/clinics/{clinic_id}", as_=ALICE, json={"name": "x"})
+        assert_error(reply, 503)
+        assert next(number) == 5
