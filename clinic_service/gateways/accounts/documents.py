@@ -93,10 +93,7 @@ def address(value: object) -> str | None:
 def day(value: object) -> str | None:
     """A day of the calendar, written YYYY-MM-DD."""
     text = value.strip() if isinstance(value, str) else ""
-    try:
-        return text if date.fromisoformat(text).isoformat() == text else None
-    except ValueError:
-        return None
+    return text if clock.is_date(text) else None
 
 
 def _moment(value: object) -> datetime | None:
