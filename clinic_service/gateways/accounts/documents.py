@@ -9,9 +9,10 @@ another one; so does a member of a wrong type.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from clinic_service import clock
 from clinic_service.errors import BadGateway
 from clinic_service.gateways.accounts.protocol import Account, Profile
 from clinic_service.gateways.user_ids import is_user_id
