@@ -60,8 +60,7 @@ def require_audience(claims: Mapping[str, Any], audience: str) -> None:
 def _seconds(claim: Any) -> float:
     if isinstance(claim, bool) or not isinstance(claim, int | float):
         raise Unauthenticated
-    # Beyond any date, and small enough for arithmetic.
-    seconds = float(max(min(claim, 1e12), -1e12))
-    if math.isnan(seconds):
+    if isinstance(claim, float) and not math.isfinite(claim):
         raise Unauthenticated
-    return seconds
+    # Beyond any date, and small enough for arithmetic.
+    return float(max(min(claim, 1e12), -1e12))

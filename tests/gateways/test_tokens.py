@@ -192,9 +192,14 @@ def test_times_that_are_no_numbers_are_refused(verifier: TokenVerifier, changes:
     _refused(verifier, token(**changes))
 
 
-@pytest.mark.parametrize("expiry", [b'"soon"', b"NaN", b"-Infinity", b"null"])
+@pytest.mark.parametrize("expiry", [b'"soon"', b"NaN", b"Infinity", b"-Infinity", b"1e400", b"null"])
 def test_expiry_must_be_a_time(verifier: TokenVerifier, expiry: bytes) -> None:
     _refused(verifier, _forged(b'{"alg":"HS256"}', b'{"usr":"a11ce00001","exp":' + expiry + b"}"))
+
+
+@pytest.mark.parametrize("begin", [b"NaN", b"-Infinity", b"-1e400"])
+def test_the_begin_must_be_a_time(verifier: TokenVerifier, begin: bytes) -> None:
+    _refused(verifier, _forged(b'{"alg":"HS256"}', b'{"usr":"a11ce00001","exp":%d,"nbf":%s}' % (IN_AN_HOUR, begin)))
 
 
 @pytest.mark.parametrize(
