@@ -1,7 +1,9 @@
 """Every setting: its default, its environment variable and why one would change it.
 
 A setting comes from its flag on the command line, else from its variable (`CLINIC_` and the field's name in capitals),
-else from its default. A variable with the prefix that is no setting is an error: it is nearly always a misspelling.
+else from the file that the variable with `_FILE` behind its name names, else from its default. Blanks and newlines at
+the ends of a value are no part of it, and an empty value is none. A variable with the prefix that is no setting is an
+error, since it is nearly always a misspelling; the variables that a platform makes by itself are passed over.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,14 +21,22 @@ from clinic_service.errors import ServiceError
 PREFIX = "CLINIC_"
 _PREFIX_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s,]+")
+FILE_SUFFIX = "_FILE"
+_STARS = "********"
+# More than any value needs, so that a device or a log file named by mistake is not read to its end.
+_MAX_FILE_BYTES = 64 * 1024
+# What Kubernetes sets in every container for a service called `clinic` or `clinic-…`.
+_INJECTED = re.compile(r"CLINIC_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_INJECTED_ADDRESS = re.compile(r"CLINIC_(\w+_)?PORT=(tcp|udp|sctp)://.*")
 
 
 class ConfigError(ServiceError):
     """The settings contradict each other or cannot be read; the message says which and how to mend it."""
 
 
-def setting(default: Any, why: str, *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"why": why, "secret": secret})
+def setting(default: Any, why: str, *, secret: bool = False, least: int = 0, most: int | None = None) -> Any:
+    """`least` and `most` are the bounds of a number, and mean nothing for text."""
+    return field(default=default, metadata={"why": why, "secret": secret, "least": least, "most": most})
 
 
 @dataclass(frozen=True)
@@ -39,24 +50,31 @@ class Config:
         "FULL", "NORMAL is faster and may lose the last commits when the power fails, never with a crash"
     )
     host: str = setting("127.0.0.1", "address to listen on")
-    port: int = setting(8080, "port to listen on")
-    workers: int = setting(1, "server processes; one for each core is a good start")
-    threads: int = setting(4, "requests a process works on at once, and its database connections")
+    port: int = setting(8080, "port to listen on", least=1, most=65535)
+    workers: int = setting(1, "server processes; one for each core is a good start", least=1, most=1000)
+    threads: int = setting(4, "requests a process works on at once, and its database connections", least=1, most=1000)
     max_requests: int = setting(
-        256, "requests a process takes in, working and waiting; beyond them it answers 503 with Retry-After"
+        256,
+        "requests a process takes in, working and waiting; beyond them it answers 503 with Retry-After",
+        least=1,
+        most=100_000,
     )
     max_connections: int = setting(
-        2000, "connections a process holds; for one more, the one that has been silent for longest is closed"
+        2000,
+        "connections a process holds; for one more, the one that has been silent for longest is closed",
+        least=1,
+        most=1_000_000,
     )
     compression: str = setting("on", "off: answers are not compressed, because a proxy does it")
     path_prefix: str | None = setting(None, "path under which everything is served, such as /clinics-api")
     allowed_origins: str | None = setting(
         None, "origins of web pages that may call the API (CORS), joined by commas; * for all"
     )
+    # A change at the accounts directory that is not completed within a minute is undone.
     request_seconds: int = setting(
-        30, "the time for one request, calls of other systems included; past it the answer is 503"
+        30, "the time for one request, calls of other systems included; past it the answer is 503", least=1, most=50
     )
-    drain_seconds: int = setting(15, "how long a stopping server lets running requests finish")
+    drain_seconds: int = setting(15, "how long a stopping server lets running requests finish", most=3600)
     session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)
     session_jwks: str | None = setting(None, "file or URL with the public keys of RS256 and ES256 session tokens")
     session_issuer: str | None = setting(None, "issuer that session tokens must name")
@@ -79,16 +97,24 @@ class Config:
     mail_from: str = setting("Clinic Service <no-reply@localhost>", "sender of the mail")
     application_url: str | None = setting(None, "base URL of the web application that links in mails lead to")
     max_pending_invites_per_clinic: int = setting(
-        1000, "invitations to clinicians that a clinic may have waiting for an answer"
+        1000,
+        "invitations to clinicians that a clinic may have waiting for an answer",
+        least=1,
     )
     max_pending_invites_per_person: int = setting(
-        300, "invitations to clinicians, and offers to clinics, that a person may have waiting for an answer"
+        300,
+        "invitations to clinicians, and offers to clinics, that a person may have waiting for an answer",
+        least=1,
     )
     max_mails_per_hour_per_clinic: int = setting(
-        200, "invitations that a clinic may send in an hour; as many offers to it, and reminders of it"
+        200,
+        "invitations that a clinic may send in an hour; as many offers to it, and reminders of it",
+        least=1,
     )
     max_mails_per_hour_per_person: int = setting(
-        100, "invitations that a person may send in an hour, in all clinics; as many offers, and reminders"
+        100,
+        "invitations that a person may send in an hour, in all clinics; as many offers, and reminders",
+        least=1,
     )
     redox_verification_token: str | None = setting(
         None, "secret shared with Redox; unset: every call is refused", secret=True
@@ -111,14 +137,9 @@ class Config:
             raise ConfigError(
                 "CLINIC_ALLOWED_ORIGINS must look like https://app.example.org,https://other.example.org."
             )
-        if not 0 < self.port < 1 << 16:
-            raise ConfigError("CLINIC_PORT must be from 1 to 65535.")
-        for name in ("workers", "threads", "max_requests", "max_connections", *_LIMITS):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{variable(name)} must be at least 1.")
-        # A change at the accounts directory that is not completed within a minute is undone.
-        if not 0 < self.request_seconds <= 50:
-            raise ConfigError("CLINIC_REQUEST_SECONDS must be from 1 to 50.")
+        _require_choice("log_level", self.log_level, ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+        for number in filter(is_number, fields(self)):
+            _require_range(number, getattr(self, number.name))
         if self.accounts_url and not (self.accounts_server_name and self.accounts_server_secret and self.profiles_url):
             raise ConfigError(
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
@@ -136,17 +157,21 @@ class Config:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **flags: Any) -> Self:
-        """The settings of `environ`, overridden by the `flags` that are not None.
+        """The settings of `environ`, overridden by the `flags` that are given: not None and not empty.
 
         Raises ConfigError for an unknown variable and for a value that cannot be read.
         """
-        known = {variable(f.name): f for f in fields(cls)}
-        unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
-        unknown = [name for name in unknown if name not in TEST_VARIABLES]
-        if unknown:
-            raise ConfigError(f"Unknown setting in the environment: {', '.join(unknown)}. Known: {', '.join(known)}.")
-        values: dict[str, Any] = {f.name: _read(f, environ[name]) for name, f in known.items() if environ.get(name)}
-        values.update({name: value for name, value in flags.items() if value is not None})
+        given = {
+            name: text for name, text in environ.items() if name.startswith(PREFIX) and not _is_injected(name, text)
+        }
+        _require_known(given, [variable(f.name) for f in fields(cls)])
+        values: dict[str, Any] = {}
+        for f in fields(cls):
+            flagged = flags.get(f.name)
+            text = str(flagged).strip() if flagged is not None else ""
+            text = text or _value_of(variable(f.name), given)
+            if text:
+                values[f.name] = _read(f, text)
         return cls(**values)
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
@@ -161,16 +186,10 @@ class Config:
         if value is None:
             return ""
         if next(f for f in fields(self) if f.name == name).metadata["secret"]:
-            return "********"
+            return _STARS
         return mask_password(value) if isinstance(value, str) and "://" in value else str(value)
 
 
-_LIMITS = (
-    "max_pending_invites_per_clinic",
-    "max_pending_invites_per_person",
-    "max_mails_per_hour_per_clinic",
-    "max_mails_per_hour_per_person",
-)
 # Read by the tests, not by the server.
 TEST_VARIABLES = frozenset({"CLINIC_TEST_DATABASE_URL"})
 
@@ -186,26 +205,75 @@ def flag(name: str) -> str:
 
 
 def mask_password(url: str) -> str:
-    """`url` with the password, if it holds one, replaced by stars."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    user_info, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user_info.split(':', 1)[0]}:********@{host}"))
+    """`url` with the password, if it holds one, replaced by stars; nothing but stars if it cannot be read."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _STARS
+    parts = parts._replace(query=re.sub(r"(?i)(password=)[^&]*", rf"\1{_STARS}", parts.query))
+    if parts.password:
+        user_info, _, host = parts.netloc.rpartition("@")
+        parts = parts._replace(netloc=f"{user_info.split(':', 1)[0]}:{_STARS}@{host}")
+    return urlunsplit(parts)
+
+
+def _is_injected(name: str, text: str) -> bool:
+    """Whether a platform has set the variable, and not the operator."""
+    return bool(_INJECTED.fullmatch(name) or _INJECTED_ADDRESS.fullmatch(f"{name}={text}"))
+
+
+def _require_known(names: Mapping[str, str], known: list[str]) -> None:
+    """Raise ConfigError unless each of `names` is a setting, or one with `_FILE` behind it."""
+    unknown = {name for name in names if name.removesuffix(FILE_SUFFIX) not in known} - TEST_VARIABLES
+    if unknown:
+        raise ConfigError(
+            f"Unknown setting in the environment: {', '.join(sorted(unknown))}. Known: {', '.join(known)}, "
+            f"and each of them with {FILE_SUFFIX} behind it."
+        )
+
+
+def _value_of(name: str, environ: Mapping[str, str]) -> str:
+    """What the variable `name`, or the file that its `_FILE` names, holds; empty when there is neither."""
+    text, file = environ.get(name, "").strip(), environ.get(name + FILE_SUFFIX, "").strip()
+    if not file:
+        return text
+    content = _content(name + FILE_SUFFIX, Path(file))
+    if text and content != text:
+        raise ConfigError(f"{name} and {name}{FILE_SUFFIX} say different things. Set only one of them.")
+    return content
+
+
+def _content(name: str, file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_FILE_BYTES + 1)
+        if len(content) > _MAX_FILE_BYTES:
+            raise ConfigError(f"{name} names a file of more than {_MAX_FILE_BYTES} bytes: {file}")
+        return content.decode().strip()
+    except OSError as error:
+        raise ConfigError(f"{name} names a file that cannot be read: {file} ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name} names a file that is no text in UTF-8: {file}") from None
 
 
 def _read(setting_field: Any, text: str) -> str | int:
     if not is_number(setting_field):
         return text
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(f"{variable(setting_field.name)} must be a whole number.") from None
+    if not re.fullmatch("[+-]?[0-9]{1,1000}", text):
+        raise ConfigError(f"{variable(setting_field.name)} must be a whole number.")
+    return int(text)
 
 
 def is_number(setting_field: Any) -> bool:
     """Whether the setting is a whole number; all others are text."""
     return str(setting_field.type) == "int"
+
+
+def _require_range(number: Any, value: int) -> None:
+    least, most = number.metadata["least"], number.metadata["most"]
+    if value < least or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ConfigError(f"{variable(number.name)} must be {bounds}.")
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

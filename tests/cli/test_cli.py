@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clinic_service.cli import main
-from clinic_service.config import Config, ConfigError
 
 
 @pytest.fixture
@@ -86,29 +85,6 @@ def test_db_upgrade_check_and_current(run: CliRunner) -> None:
     head = _ok(run.invoke(main, ["db", "upgrade"]))
     assert _ok(run.invoke(main, ["db", "current"])) == head
     assert head.strip() in _ok(run.invoke(main, ["db", "check"]))
-
-
-@pytest.mark.parametrize(
-    ("environ", "words"),
-    [
-        ({"CLINIC_PROT": "8080"}, "CLINIC_PROT"),
-        ({"CLINIC_PORT": "eighty"}, "CLINIC_PORT must be a whole number"),
-        ({"CLINIC_PORT": "80800"}, "CLINIC_PORT must be from 1 to 65535"),
-        ({"CLINIC_REQUEST_SECONDS": "0"}, "CLINIC_REQUEST_SECONDS must be from 1 to 50"),
-        ({"CLINIC_REQUEST_SECONDS": "51"}, "CLINIC_REQUEST_SECONDS must be from 1 to 50"),
-        ({"CLINIC_WORKERS": "0"}, "at least 1"),
-        ({"CLINIC_SQLITE_SYNCHRONOUS": "OFF"}, "CLINIC_SQLITE_SYNCHRONOUS must be one of"),
-        ({"CLINIC_ACCOUNTS_URL": "http://accounts"}, "CLINIC_ACCOUNTS_URL needs"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(environ: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        Config.load(environ)
-
-
-def test_flags_win_over_the_environment() -> None:
-    assert Config.load({"CLINIC_PORT": "9000", "CLINIC_HOST": "0.0.0.0"}, port=9100, host=None).port == 9100
-    assert Config.load({"CLINIC_PORT": "9000"}, port=None).port == 9000
 
 
 @pytest.mark.parametrize(

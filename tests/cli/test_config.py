@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from clinic_service.cli.config import config_command
@@ -30,6 +31,22 @@ def test_json_has_the_same_rows() -> None:
     assert rows["CLINIC_SESSION_SECRET"]["value"] == "********"
     assert rows["CLINIC_PORT"]["value"] == rows["CLINIC_PORT"]["default"] == "8080"
     assert all(row["why"] for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "shown"),
+    [
+        ("CLINIC_DATABASE_URL", "postgresql://db/name?user=me&password=hidden&x=1", "password=********&x=1"),
+        ("CLINIC_ACCOUNTS_URL", "http://[hidden", "********"),
+    ],
+)
+def test_passwords_are_masked_wherever_they_stand(variable: str, value: str, shown: str) -> None:
+    others = dict.fromkeys(("CLINIC_ACCOUNTS_SERVER_NAME", "CLINIC_ACCOUNTS_SERVER_SECRET"), "x")
+    environ = {"CLINIC_PROFILES_URL": "http://profiles", **others, variable: value}
+    result = CliRunner().invoke(config_command, env=environ)
+    assert result.exit_code == 0, result.output
+    assert shown in result.output
+    assert "hidden" not in result.output
 
 
 def test_unknown_setting_is_wrong_use() -> None:
