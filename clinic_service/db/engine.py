@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Engine, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from clinic_service.config import Config, ConfigError
+from clinic_service.db.limits import REQUEST, REVISION, Limits
+from clinic_service.db.sqlite import begin_immediate, sqlite_engine
 
 _POOL_WAIT_SECONDS = 2
-_STATEMENT_TIMEOUT_SECONDS = 15
-_BUSY_TIMEOUT_SECONDS = 5
-# Revisions wait for each other, so they wait longer than a request does.
-_REVISION_BUSY_TIMEOUT_SECONDS = 60
+_UNREADABLE = "The database URL cannot be read; write sqlite:///FILE or postgresql://user:password@host:port/name"
 
 
 class Database:
@@ -28,16 +25,19 @@ class Database:
     `read_engine` is for single statements that need no transaction: no BEGIN, no ROLLBACK, and it refuses to write.
     """
 
-    def __init__(self, url: str, *, sqlite_synchronous: str = "FULL", pool_size: int = 2) -> None:
+    def __init__(
+        self, url: str, *, sqlite_synchronous: str = "FULL", pool_size: int = 2, limits: Limits = REQUEST
+    ) -> None:
         """Nothing connects yet. Raises ConfigError."""
         self.url = normal_url(url)
         pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
-        self.write_engine = _engine(self.url, sqlite_synchronous, **pool, **_transactions(self.url))
+        self.write_engine = _engine(self.url, limits, synchronous=sqlite_synchronous, **pool, **_transactions(self.url))
         # Set on the engine, because setting it at each checkout costs more than the statement; for the same reason
         # nothing is reset when a connection is given back: there is never anything to undo.
         self.read_engine = _engine(
             self.url,
-            sqlite_synchronous,
+            limits,
+            synchronous=sqlite_synchronous,
             read_only=True,
             # A thread that prepares a request holds one connection while the embedded directory asks by another.
             **pool | {"pool_size": 2 * pool_size},
@@ -45,7 +45,8 @@ class Database:
             pool_reset_on_return=None,
             skip_autocommit_rollback=True,
         )
-        _begin_immediate(self.write_engine)
+        if is_sqlite(self.url):
+            begin_immediate(self.write_engine)
 
     def dispose(self) -> None:
         """Close all connections that are not in use."""
@@ -62,14 +63,20 @@ def normal_url(url: str) -> URL:
     """`url` with its driver named. Raises ConfigError."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError("The database URL cannot be read; write sqlite:///FILE or postgresql://…") from None
-    if parsed.get_backend_name() == "sqlite":
+    except (ArgumentError, ValueError):
+        raise ConfigError(_UNREADABLE) from None
+    if is_sqlite(parsed):
         return _file_url(parsed)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
-        _require_driver()
-        return parsed.set(drivername="postgresql+psycopg")
+        return _server_url(parsed)
     raise ConfigError(f"{parsed.get_backend_name()} is not supported; write sqlite:///FILE or postgresql://…")
+
+
+def _server_url(url: URL) -> URL:
+    _require_driver()
+    if url.query.get("pooler", "transaction") != "transaction":
+        raise ConfigError("The database URL names a kind of pooler that is not known; write pooler=transaction.")
+    return url.set(drivername="postgresql+psycopg")
 
 
 def _require_driver() -> None:
@@ -78,11 +85,13 @@ def _require_driver() -> None:
 
 
 def _file_url(url: URL) -> URL:
-    in_memory = not url.database or ":memory:" in url.database or "memory" in url.query.get("mode", "")
-    if in_memory:
+    file = url.database or ""
+    if not file or ":memory:" in file or "memory" in url.query.get("mode", ""):
         raise ConfigError(
             "SQLite in memory cannot be used, because several connections share the database; write sqlite:///FILE."
         )
+    if url.host or url.query or file.startswith("file:"):
+        raise ConfigError("The URL of an SQLite database names a file and nothing else; write sqlite:///FILE.")
     return url.set(drivername="sqlite+pysqlite")
 
 
@@ -92,102 +101,36 @@ def revision_engine(url: str) -> Engine:
     SQLite rebuilds a table to change it, which with foreign keys on would delete the rows that refer to it.
     """
     target = normal_url(url)
-    engine = _engine(target, "FULL", busy_timeout=_REVISION_BUSY_TIMEOUT_SECONDS, foreign_keys=False, timeout=0)
-    _begin_immediate(engine)
+    engine = _engine(target, REVISION, foreign_keys=False)
+    if is_sqlite(target):
+        begin_immediate(engine)
     return engine
 
 
 def _engine(
     url: URL,
-    synchronous: str,
+    limits: Limits,
     *,
-    busy_timeout: int = _BUSY_TIMEOUT_SECONDS,
+    synchronous: str = "FULL",
     foreign_keys: bool = True,
-    timeout: int = _STATEMENT_TIMEOUT_SECONDS,
     read_only: bool = False,
     **options: Any,
 ) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, **options)
-        pragmas = _sqlite_pragmas(synchronous, busy_timeout, foreign_keys, read_only)
-        event.listen(engine, "connect", partial(_set_up_sqlite, pragmas))
-    else:
-        # The driver itself decodes JSON, so it is told what to decode it with.
-        arguments = {"options": _postgresql_options(url, timeout, read_only)}
-        engine = create_engine(url, connect_args=arguments, json_deserializer=orjson.loads, **options)
-        if timeout:
-            _limit_waiting(engine, timeout)
-    return engine
+    if is_sqlite(url):
+        return sqlite_engine(
+            url, limits, synchronous=synchronous, foreign_keys=foreign_keys, read_only=read_only, **options
+        )
+    # Its driver need not be installed where nobody uses it.
+    from clinic_service.db.postgresql import postgresql_engine
+
+    return postgresql_engine(url, limits, read_only=read_only, **options)
 
 
-def _limit_waiting(engine: Engine, timeout: int) -> None:
-    # Imported here, because who uses SQLite need not have the driver.
-    from clinic_service.db.link import CONNECT_SECONDS, limited
-
-    kind = limited(timeout)
-
-    def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
-        return kind.connect(*arguments, **{"connect_timeout": CONNECT_SECONDS} | options)
-
-    event.listen(engine, "do_connect", connect)
+def is_sqlite(url: URL) -> bool:
+    """Whether a file holds the database, and no server."""
+    return url.get_backend_name() == "sqlite"
 
 
 def _transactions(url: URL) -> dict[str, Any]:
     # SQLite's own level for a writing transaction cannot be chosen: there is only one.
-    return {} if url.get_backend_name() == "sqlite" else {"isolation_level": "READ COMMITTED"}
-
-
-def _sqlite_pragmas(synchronous: str, busy_timeout: int, foreign_keys: bool, read_only: bool) -> list[str]:
-    return [
-        # First, so that the next one waits as well.
-        f"busy_timeout = {busy_timeout * 1000}",
-        "journal_mode = WAL",
-        f"synchronous = {synchronous}",
-        f"foreign_keys = {_switch(foreign_keys)}",
-        # Each connection has a small cache of its own; what all of them read, they read from the system's.
-        "cache_size = -8192",
-        "mmap_size = 2147418112",
-        "temp_store = MEMORY",
-        f"query_only = {_switch(read_only)}",
-    ]
-
-
-def _set_up_sqlite(pragmas: list[str], connection: Any, _record: Any) -> None:
-    # The driver must not begin transactions by itself; `_begin_immediate` does.
-    connection.isolation_level = None
-    for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _switch(on: bool) -> str:
-    return "on" if on else "off"
-
-
-def _begin_immediate(engine: Engine) -> None:
-    if engine.dialect.name != "sqlite":
-        return
-
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    event.listen(engine, "begin", on_begin)
-
-
-def _postgresql_options(url: URL, timeout: int, read_only: bool) -> str:
-    settings = {
-        "statement_timeout": f"{timeout}s",
-        "timezone": "UTC",
-        "default_transaction_read_only": _switch(read_only),
-        # Every question is a few look-ups: compiling it, or sharing it out among processes, takes longer than answering.
-        "jit": "off",
-        "max_parallel_workers_per_gather": 0,
-        # The default is for disks that have to move an arm.
-        "random_page_cost": 1.1,
-        # Clinics are very different in size: to list one by a plan made for the average one is slow in the largest. What
-        # transactions send are look-ups by key and new rows, for which one plan does.
-        "plan_cache_mode": "force_custom_plan" if read_only else "auto",
-    }
-    ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    theirs = url.query.get("options", "")
-    # What the URL says comes last, so it wins.
-    return f"{ours} {theirs if isinstance(theirs, str) else ' '.join(theirs)}".strip()
+    return {} if is_sqlite(url) else {"isolation_level": "READ COMMITTED"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,7 +47,18 @@ def test_sqlite_in_memory_is_refused(url: str) -> None:
         Database(url)
 
 
-@pytest.mark.parametrize(("url", "message"), [("mysql://host/name", "not supported"), ("clinic.db", "cannot be read")])
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://host/name", "not supported"),
+        ("clinic.db", "cannot be read"),
+        ("postgresql://host:port/name", "cannot be read"),
+        ("postgresql://host/name?pooler=session", "pooler=transaction"),
+        ("sqlite:///file:clinic.db?uri=true", "names a file and nothing else"),
+        ("sqlite:///clinic.db?timeout=60", "names a file and nothing else"),
+        ("sqlite://clinic.db/x", "names a file and nothing else"),
+    ],
+)
 def test_a_url_that_names_no_database_is_refused(url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Database(url)
@@ -134,23 +147,28 @@ def test_sqlite_is_set_up_on_every_connection(tmp_path: Path, synchronous: str, 
     database.dispose()
 
 
-def test_postgresql_is_set_up_on_every_connection(postgresql_url: str) -> None:
-    database = Database(postgresql_url)
-    for engine in (database.write_engine, database.read_engine):
-        with engine.connect() as connection:
-            assert connection.scalar(text("SHOW statement_timeout")) == "15s"
-            assert connection.scalar(text("SHOW timezone")) == "UTC"
-            assert connection.scalar(text("SHOW transaction_isolation")) == "read committed"
+@pytest.mark.parametrize("existing", [False, True])
+def test_an_sqlite_database_is_readable_by_its_owner_alone(tmp_path: Path, existing: bool) -> None:
+    """A file that somebody else made keeps the rights that they gave it."""
+    file = tmp_path / "a.db"
+    if existing:
+        file.touch(0o640)
+    before = os.umask(0o022)
+    database = Database(f"sqlite:///{file}")
+    with database.write_engine.begin() as connection:
+        METADATA.create_all(connection)
+        found = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
     database.dispose()
+    os.umask(before)
+    assert found == dict.fromkeys(("a.db", "a.db-wal", "a.db-shm"), 0o640 if existing else 0o600)
 
 
-def test_options_in_a_postgresql_url_win(postgresql_url: str) -> None:
-    url = normal_url(postgresql_url).update_query_dict({"options": "-c statement_timeout=3s"})
-    database = Database(url.render_as_string(hide_password=False))
-    with database.read_engine.connect() as connection:
-        assert connection.scalar(text("SHOW statement_timeout")) == "3s"
-        assert connection.scalar(text("SHOW timezone")) == "UTC"
+def test_a_file_behind_a_link_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
+    database = Database(f"sqlite:///{tmp_path / 'link.db'}")
+    METADATA.create_all(database.write_engine)
     database.dispose()
+    assert stat.S_IMODE((tmp_path / "a.db").stat().st_mode) == 0o600
 
 
 def test_changing_a_table_keeps_the_rows_that_refer_to_it(database_url: str, database: Database) -> None:

@@ -1,0 +1,174 @@
+"""How a connection to PostgreSQL is set up: what the code takes for granted of a session is set, or else checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import orjson
+import psycopg
+from psycopg.abc import PQGen
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+
+from clinic_service.db.failures import DatabaseUnusable
+from clinic_service.db.limits import Limits
+
+T = TypeVar("T")
+
+POOLER = "pooler"
+# A dead link is noticed while connecting, while a request is sent, and while nothing is said.
+_LINK = {
+    "connect_timeout": 3,
+    "tcp_user_timeout": 10_000,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "client_encoding": "UTF8",
+}
+# No server has this value by itself and each one tells it unasked, so it shows whether start parameters reach the server.
+_MARK = "iso_8601"
+
+
+def postgresql_engine(url: URL, limits: Limits, *, read_only: bool, **options: Any) -> Engine:
+    """An engine whose sessions are set up when they start or, behind a transaction pooler, with each transaction."""
+    pooled = is_pooled(url)
+    arguments: dict[str, Any] = {name: value for name, value in _LINK.items() if name not in url.query}
+    if pooled:
+        # The next transaction may get another server process, which knows no statement prepared before.
+        arguments["prepare_threshold"] = None
+        options["execution_options"] = {POOLER: True}
+    else:
+        arguments["options"] = _start_parameters(url, limits, read_only)
+    # The driver itself decodes JSON, so it is told what to decode it with.
+    target = url.difference_update_query([POOLER])
+    engine = create_engine(target, connect_args=arguments, json_deserializer=orjson.loads, **options)
+    event.listen(engine, "do_connect", partial(_connect, limits.answer))
+    event.listen(engine, "connect", partial(_check, pooled))
+    if pooled and limits.statement is not None:
+        event.listen(engine, "begin", _setting_limits(limits))
+    return engine
+
+
+def is_pooled(url: URL) -> bool:
+    """Whether `url` says that a pooler stands between, which gives each transaction another session."""
+    return POOLER in url.query
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is given up when the server is silent for longer than `answer_seconds`.
+
+    The kernel notices a link that is cut. It does not notice a server, or a proxy, that takes what is sent and never
+    answers.
+    """
+
+    answer_seconds: float | None = None
+
+    def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
+        if self.answer_seconds is None:
+            return super().wait(gen, *args, **options)
+        try:
+            return super().wait(_in_time(gen, time.monotonic() + self.answer_seconds), *args, **options)
+        except _Silent:
+            # The answer may still come, so nothing else can be asked on this connection.
+            self.close()
+            raise
+
+
+class _Silent(psycopg.OperationalError):
+    """The server gave no answer in time."""
+
+
+def _in_time(steps: PQGen[T], end: float) -> PQGen[T]:
+    """`steps`, with _Silent raised when they are not done by `end`; the driver comes by several times a second."""
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if time.monotonic() > end:
+                raise _Silent("the server does not answer")
+            wanted = steps.send(ready)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+def _connect(
+    answer_seconds: float | None, _dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]
+) -> BoundedConnection:
+    connection = BoundedConnection.connect(*arguments, **options)
+    connection.answer_seconds = answer_seconds
+    return connection
+
+
+def _start_parameters(url: URL, limits: Limits, read_only: bool) -> str:
+    settings: dict[str, Any] = {
+        **_time_limits(limits),
+        "timezone": "UTC",
+        "datestyle": "ISO",
+        "intervalstyle": _MARK,
+        "standard_conforming_strings": "on",
+        "default_transaction_isolation": r"read\ committed",
+        # By itself a server would prefer a schema called like the user, as soon as somebody makes one.
+        "search_path": "public",
+        # Every question is a few look-ups: compiling it, or sharing it out among processes, takes longer than answering.
+        "jit": "off",
+        "max_parallel_workers_per_gather": 0,
+        # The default is for disks that have to move an arm.
+        "random_page_cost": 1.1,
+        # Clinics are very different in size: to list one by a plan made for the average one is slow in the largest. What
+        # transactions send are look-ups by key and new rows, for which one plan does.
+        "plan_cache_mode": "force_custom_plan" if read_only else "auto",
+    }
+    if read_only:
+        # Never switched off: who makes a whole database read-only has a reason.
+        settings["default_transaction_read_only"] = "on"
+    ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    theirs = url.query.get("options", "")
+    # What the URL says comes last, so it wins.
+    return f"{ours} {theirs if isinstance(theirs, str) else ' '.join(theirs)}".strip()
+
+
+def _time_limits(limits: Limits) -> dict[str, str]:
+    return {
+        "statement_timeout": f"{limits.statement or 0}s",
+        "lock_timeout": f"{limits.lock or 0}s",
+        # A process that stops in the middle of a transaction keeps its locks no longer than this.
+        "idle_in_transaction_session_timeout": "60s" if limits.statement else "0",
+    }
+
+
+def _setting_limits(limits: Limits) -> Callable[[Connection], None]:
+    statement = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _time_limits(limits).items())
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+    return on_begin
+
+
+def _check(pooled: bool, connection: BoundedConnection, _record: Any) -> None:
+    """Raise DatabaseUnusable when the session is not what the code takes for granted."""
+    fault = _fault(connection.info.parameter_status, pooled)
+    if fault:
+        connection.close()
+        raise DatabaseUnusable(fault)
+
+
+def _fault(status: Callable[[str], str | None], pooled: bool) -> str | None:
+    if status("server_encoding") != "UTF8":
+        return (
+            f"The database keeps text as {status('server_encoding')}; it must be UTF8. "
+            "Make another one: createdb --encoding=UTF8 --template=template0 NAME"
+        )
+    if not pooled and status("IntervalStyle") != _MARK:
+        return (
+            "The start parameters of a session do not reach the database, because a pooler drops them. "
+            f"Add ?{POOLER}=transaction to the database URL."
+        )
+    if not (status("DateStyle") or "").startswith("ISO"):
+        return "The database writes dates in a style of its own. Change it: ALTER ROLE … SET datestyle = 'ISO'"
+    return None
