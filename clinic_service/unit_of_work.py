@@ -7,6 +7,7 @@ database asks for it, so the work must have no effect outside the unit.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, CursorResult, Delete, Engine, Executable, Ins
 from sqlalchemy.orm import Session
 
 from clinic_service import clock, deadline
-from clinic_service.db.dialects import is_retryable, is_unavailable, snapshot
+from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailable, snapshot
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import Question, prepared
@@ -39,6 +40,7 @@ from clinic_service.resources.users.repository import UserRepository
 T = TypeVar("T")
 
 _TRIES = 5
+_TRY_AGAIN_SECONDS = 3.0
 
 
 class UnitOfWork:
@@ -193,19 +195,26 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
     """Do `work` in a unit, again when the database gave the transaction up in favour of another.
 
     A reading unit is also done again when its connection turns out to be gone, as after a restart of the database; of a
-    writing one nobody can know how far it came. Raises Unavailable when the database cannot be reached, and
-    DeadlineExceeded instead of beginning when the time for the request is over.
+    writing one nobody can know how far it came. Nothing is done again once `_TRY_AGAIN_SECONDS` have passed: whoever
+    waited that long for a lock or a dead connection has waited enough. Raises Unavailable when the database cannot be
+    reached or used, and DeadlineExceeded instead of beginning when the time for the request is over.
     """
+    started = time.monotonic()
     for tries_left in reversed(range(_TRIES)):
         deadline.remaining()
         try:
             with (writing if writes else reading)(database) as unit:
                 return work(unit)
         except Exception as error:
-            if not writes and tries_left and getattr(error, "connection_invalidated", False):
+            may_succeed = is_retryable(error) or (not writes and getattr(error, "connection_invalidated", False))
+            if may_succeed and tries_left and time.monotonic() - started < _TRY_AGAIN_SECONDS:
                 continue
-            if is_unavailable(error) or (is_retryable(error) and not tries_left):
+            if may_succeed or _is_unavailable(error, writes):
                 raise Unavailable from error
-            if not is_retryable(error):
-                raise
+            raise
     raise AssertionError("unreachable")
+
+
+def _is_unavailable(error: Exception, writes: bool) -> bool:
+    # A reading unit refuses to write by itself: whoever tries is at fault, and not the database.
+    return is_unavailable(error) and (writes or not is_read_only(error))

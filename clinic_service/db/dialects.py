@@ -29,14 +29,26 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType
 
 from clinic_service.db.base import Base
+from clinic_service.db.failures import DatabaseUnusable
 from clinic_service.db.types import TextList, UtcDateTime
 
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK = "40P01"
-# Connection failures, shutting down, starting up, and no connection left.
-_UNAVAILABLE_STATES = ("08", "57P", "53300")
+_READ_ONLY = "25006"
+# Connection lost, no disk, memory or connection left, lock not had in time, cancelled or shutting down, disk error.
+_UNAVAILABLE_STATES = ("08", _READ_ONLY, "53", "55P03", "57", "58")
 _SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_SQLITE_UNAVAILABLE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
+_SQLITE_UNAVAILABLE = (
+    *_SQLITE_BUSY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+)
 _SQLITE_PREFIX = re.compile(r"(UNIQUE|CHECK) constraint failed: (.+)", re.DOTALL)
 # Any number will do, as long as nobody else takes it in the same database.
 _REVISION_LOCK = 0x636C696E6963
@@ -51,22 +63,24 @@ def is_retryable(error: BaseException) -> bool:
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database could not be reached or used, through no fault of the statement."""
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, PoolTimeout | DatabaseUnusable):
         return True
     if not isinstance(error, DBAPIError):
         return False
     return (
         error.connection_invalidated
+        # No statement of ours was running: it was connecting, BEGIN or COMMIT that failed.
+        or error.statement is None
         or _state(error).startswith(_UNAVAILABLE_STATES)
         or _sqlite_code(error) in _SQLITE_UNAVAILABLE
-        or _never_connected(error)
     )
 
 
-def _never_connected(error: DBAPIError) -> bool:
-    # A server's error has a state and a failed attempt to connect has none; SQLite's has a code instead.
-    name = type(error.orig).__name__
-    return name in ("OperationalError", "ConnectionTimeout") and not _state(error) and _sqlite_code(error) is None
+def is_read_only(error: BaseException) -> bool:
+    """Whether something was to be written where nothing may be."""
+    if not isinstance(error, DBAPIError):
+        return False
+    return _state(error) == _READ_ONLY or _sqlite_code(error) == sqlite3.SQLITE_READONLY
 
 
 def _state(error: DBAPIError) -> str:

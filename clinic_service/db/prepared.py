@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from sqlalchemy import Dialect, Engine, Insert, PoolProxiedConnection, Select, bindparam, insert
@@ -66,17 +67,15 @@ class Prepared:
     def _run(
         self, engine: Engine, raw: PoolProxiedConnection, values: Any, *, many: bool = False, answers: bool = True
     ) -> Any:
-        cursor = raw.cursor()
-        # Who listens to statements (tests that count them, tracing) hears these as well.
-        for listener in engine.dispatch.before_cursor_execute:
-            listener(None, cursor, self._text, values, None, many)
         try:
-            (cursor.executemany if many else cursor.execute)(self._text, values)
-            return cursor.fetchall() if answers else None
+            with closing(raw.cursor()) as cursor:
+                # Who listens to statements (tests that count them, tracing) hears these as well.
+                for listener in engine.dispatch.before_cursor_execute:
+                    listener(None, cursor, self._text, values, None, many)
+                (cursor.executemany if many else cursor.execute)(self._text, values)
+                return cursor.fetchall() if answers else None
         except Exception as error:
             raise self._wrapped(error, engine, raw) from error
-        finally:
-            cursor.close()
 
     def _values(self, parameters: Parameters) -> Any:
         given = {**self._constants, **parameters} if self._constants else parameters

@@ -132,7 +132,7 @@ def test_a_lock_that_sqlite_does_not_get_is_worth_another_try(tmp_path: Path) ->
     with holder.write_engine.begin(), pytest.raises(OperationalError) as caught, waiter.write_engine.begin():
         pass
     assert is_retryable(caught.value)
-    assert not is_unavailable(caught.value)
+    assert is_unavailable(caught.value)
     holder.dispose()
     waiter.dispose()
 
@@ -154,6 +154,30 @@ def test_a_serialization_failure_is_worth_another_try(postgresql_url: str) -> No
     database.dispose()
     assert is_retryable(caught.value)
     assert not is_unavailable(caught.value)
+
+
+class _Refusal(Exception):
+    """What a driver raises for the server's refusal with this state."""
+
+    def __init__(self, state: str) -> None:
+        self.sqlstate = state
+
+
+@pytest.mark.parametrize(
+    "state", ["08006", "25006", "53100", "53200", "53300", "55P03", "57014", "57P01", "57P03", "58030"]
+)
+def test_states_in_which_no_statement_would_succeed(state: str) -> None:
+    assert is_unavailable(DBAPIError("a statement", None, _Refusal(state)))
+
+
+@pytest.mark.parametrize("state", ["22003", "23505", "42P01", "25P02", "55006", "P0001", "XX000"])
+def test_states_that_are_the_statements_own_fault(state: str) -> None:
+    assert not is_unavailable(DBAPIError("a statement", None, _Refusal(state)))
+
+
+def test_what_fails_without_a_statement_is_unavailable() -> None:
+    """Connecting, BEGIN and COMMIT."""
+    assert is_unavailable(DBAPIError(None, None, _Refusal("P0001")))
 
 
 def test_a_violated_constraint_is_neither(database: Database) -> None:
