@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from clinic_service.config import Config, ConfigError
 from clinic_service.db.engine import Database
+from clinic_service.db.failures import DatabaseUnusable, explained
 from clinic_service.db.files import database_file
-from clinic_service.db.schema import is_current
+from clinic_service.db.schema import current, suffices
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 
@@ -23,7 +23,7 @@ def plain_errors() -> Iterator[None]:
         yield
     except ConfigError as error:
         raise click.UsageError(error.message) from None
-    except ServiceError as error:
+    except (ServiceError, DatabaseUnusable) as error:
         raise click.ClickException(error.message) from None
 
 
@@ -32,10 +32,11 @@ def opened_database(config: Config) -> Iterator[Database]:
     """The database of `config`, at the schema this program needs. Raises click.ClickException when it is not there."""
     with plain_errors():
         _require_file(config.database_url)
+        _require_current_schema(config.database_url)
         database = Database(config.database_url, sqlite_synchronous=config.sqlite_synchronous, pool_size=1)
         try:
-            _require_current_schema(database)
-            yield database
+            with explained(database.url):
+                yield database
         finally:
             database.dispose()
 
@@ -58,11 +59,6 @@ def _require_file(url: str) -> None:
         raise click.ClickException(f"There is no database at {file} yet. Run `clinic-service db upgrade` first.")
 
 
-def _require_current_schema(database: Database) -> None:
-    try:
-        with database.read_engine.connect() as connection:
-            current = is_current(connection)
-    except SQLAlchemyError as error:
-        raise click.ClickException(f"The database cannot be reached ({type(error).__name__}).") from None
-    if not current:
+def _require_current_schema(url: str) -> None:
+    if not suffices(current(url)):
         raise click.ClickException("The database is not up to date. Run `clinic-service db upgrade` first.")

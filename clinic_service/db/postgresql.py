@@ -99,7 +99,10 @@ def _in_time(steps: PQGen[T], end: float) -> PQGen[T]:
 def _connect(
     answer_seconds: float | None, _dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]
 ) -> BoundedConnection:
-    connection = BoundedConnection.connect(*arguments, **options)
+    try:
+        connection = BoundedConnection.connect(*arguments, **options)
+    except UnicodeError:
+        raise psycopg.OperationalError("failed to resolve host: that is no name of a host") from None
     connection.answer_seconds = answer_seconds
     return connection
 

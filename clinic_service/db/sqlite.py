@@ -15,6 +15,11 @@ from clinic_service.db.limits import Limits
 # For those who wait as long as it takes: SQLite itself cannot wait for ever.
 _LONGEST_WAIT_SECONDS = 60
 
+_IS_OURS = """
+    SELECT NOT EXISTS (SELECT 1 FROM sqlite_master)
+        OR EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'alembic_version')
+"""
+
 _creating = threading.Lock()
 
 
@@ -23,16 +28,14 @@ def sqlite_engine(
 ) -> Engine:
     """An engine whose connections begin no transaction by themselves."""
     pragmas = [
-        # First, so that the next one waits as well.
+        # First, so that all that follows waits as well.
         f"busy_timeout = {(limits.lock or _LONGEST_WAIT_SECONDS) * 1000}",
-        "journal_mode = WAL",
         f"synchronous = {synchronous}",
         f"foreign_keys = {_switch(foreign_keys)}",
         # Each connection has a small cache of its own; what all of them read, they read from the system's.
         "cache_size = -8192",
         "mmap_size = 2147418112",
         "temp_store = MEMORY",
-        f"query_only = {_switch(read_only)}",
     ]
 
     def set_up(connection: Any, _record: Any) -> None:
@@ -40,6 +43,10 @@ def sqlite_engine(
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
+        # The file keeps this one. A file of another program is left as it is.
+        if connection.execute(_IS_OURS).fetchone()[0]:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA query_only = {_switch(read_only)}")
 
     engine = create_engine(url, **options)
     event.listen(engine, "do_connect", _create_for_the_owner)

@@ -28,7 +28,7 @@ def session_secret(config: Config) -> str:
     path = _key_file(config)
     try:
         return _long_enough(_read_or_make(path), f"The key file {path}")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"The key file {path} cannot be used ({type(error).__name__}). Set CLINIC_SESSION_SECRET instead."
         ) from None

@@ -90,3 +90,9 @@ def test_provider_alone_signs_nothing_here(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="CLINIC_SESSION_SECRET"):
         session_secret(config)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "clinic-service.key").write_bytes(b"\xff" * 48)
+    with pytest.raises(ConfigError, match="cannot be used"):
+        session_secret(_config(tmp_path))
