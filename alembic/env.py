@@ -1,7 +1,8 @@
 """How revisions run: the connection, the lock, and the transactions.
 
 One process at a time, the others wait and then find nothing left to do. On PostgreSQL each revision is a transaction
-of its own, so that its locks end with it; on SQLite all of them are one, because that transaction is the lock.
+of its own, so that its locks end with it; on SQLite and behind a transaction pooler all of them are one, because that
+transaction is, or keeps, the lock.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from clinic_service.config import Config
-from clinic_service.db.dialects import revision_lock
+from clinic_service.db.dialects import is_one_transaction, revision_lock
 from clinic_service.db.engine import revision_engine
 from clinic_service.models import Base
 
@@ -23,7 +24,7 @@ def run(connection: Connection) -> None:
             target_metadata=Base.metadata,
             render_as_batch=is_sqlite,
             transactional_ddl=True,
-            transaction_per_migration=not is_sqlite,
+            transaction_per_migration=not is_one_transaction(connection),
         )
         with context.begin_transaction():
             context.run_migrations()

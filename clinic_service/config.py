@@ -44,7 +44,8 @@ class Config:
     """The effective settings of one process."""
 
     database_url: str = setting(
-        "sqlite:///clinic-service.db", "where the data is; postgresql://… for the server engine"
+        "sqlite:///clinic-service.db",
+        "where the data is; postgresql://… for the server engine, with ?pooler=transaction behind one",
     )
     sqlite_synchronous: str = setting(
         "FULL", "NORMAL is faster and may lose the last commits when the power fails, never with a crash"

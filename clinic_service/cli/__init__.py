@@ -50,17 +50,20 @@ class _LazyGroup(click.Group):
 
 def _readable(error: Exception) -> Exception:
     """What the operator is told of `error`: one line for everything that they can mend, else the error itself."""
+    from clinic_service.cli.common import WrongSettings
     from clinic_service.config import ConfigError
     from clinic_service.db.failures import explain
     from clinic_service.errors import ServiceError
 
     if isinstance(error, ConfigError):
-        return click.UsageError(error.message)
+        return WrongSettings(error.message)
     sentence = explain(error)
     if sentence is not None:
         return click.ClickException(sentence)
     if isinstance(error, ServiceError):
         return click.ClickException(error.message)
+    if isinstance(error, UnicodeEncodeError):
+        return click.ClickException("What was given on the command line is no text in UTF-8.")
     # A broken pipe is no failure: whoever read has had enough.
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         return click.ClickException(f"{error.filename or 'The system refuses'}: {error.strerror or error}")

@@ -9,9 +9,15 @@ import click
 from clinic_service.config import Config, ConfigError
 
 
+class WrongSettings(click.ClickException):
+    """Settings that cannot be used. Unlike click's own error for wrong use it is one line."""
+
+    exit_code = 2
+
+
 def load_config(**flags: Any) -> Config:
     """The effective settings, `flags` first. Ends the command with status 2 when they cannot be used."""
     try:
         return Config.load(**flags)
     except ConfigError as error:
-        raise click.UsageError(error.message) from None
+        raise WrongSettings(error.message) from None

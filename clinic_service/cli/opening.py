@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from clinic_service.cli.common import WrongSettings
 from clinic_service.config import Config, ConfigError
 from clinic_service.db.engine import Database
 from clinic_service.db.failures import DatabaseUnusable, explained
@@ -22,7 +23,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise click.UsageError(error.message) from None
+        raise WrongSettings(error.message) from None
     except (ServiceError, DatabaseUnusable) as error:
         raise click.ClickException(error.message) from None
 

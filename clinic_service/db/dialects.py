@@ -30,6 +30,7 @@ from sqlalchemy.types import NullType
 
 from clinic_service.db.base import Base
 from clinic_service.db.failures import DatabaseUnusable
+from clinic_service.db.limits import POOLER
 from clinic_service.db.types import TextList, UtcDateTime
 
 _SERIALIZATION_FAILURE = "40001"
@@ -52,6 +53,8 @@ _SQLITE_UNAVAILABLE = (
 _SQLITE_PREFIX = re.compile(r"(UNIQUE|CHECK) constraint failed: (.+)", re.DOTALL)
 # Any number will do, as long as nobody else takes it in the same database.
 _REVISION_LOCK = 0x636C696E6963
+# A statement of a revision that waits for a table gives up soon, because everybody else queues behind it.
+_REVISION_LOCK_TIMEOUT = "5s"
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -241,6 +244,14 @@ def snapshot(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql("COMMIT")
 
 
+def is_one_transaction(connection: Connection) -> bool:
+    """Whether all revisions of one run have to be one transaction.
+
+    On SQLite it is the lock that keeps other processes away. Behind a transaction pooler nothing outlives a transaction.
+    """
+    return connection.dialect.name == "sqlite" or POOLER in connection.get_execution_options()
+
+
 @contextmanager
 def revision_lock(connection: Connection) -> Iterator[None]:
     """Let only one process at a time change the schema; the others wait.
@@ -249,10 +260,19 @@ def revision_lock(connection: Connection) -> Iterator[None]:
     """
     if connection.dialect.name == "sqlite":
         yield
-        return
+    elif is_one_transaction(connection):
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _REVISION_LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_REVISION_LOCK_TIMEOUT}'"))
+        yield
+    else:
+        with _session_lock(connection):
+            yield
+
+
+@contextmanager
+def _session_lock(connection: Connection) -> Iterator[None]:
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _REVISION_LOCK})
-    # From here on a statement that waits for a table gives up soon, because everybody else queues behind it.
-    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.execute(text(f"SET lock_timeout = '{_REVISION_LOCK_TIMEOUT}'"))
     connection.commit()
     try:
         yield

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from clinic_service.config import Config, ConfigError
-from clinic_service.db.limits import REQUEST, REVISION, Limits
+from clinic_service.db.limits import POOLER, REQUEST, REVISION, Limits
 from clinic_service.db.sqlite import begin_immediate, sqlite_engine
 
 _POOL_WAIT_SECONDS = 2
@@ -74,7 +74,7 @@ def normal_url(url: str) -> URL:
 
 def _server_url(url: URL) -> URL:
     _require_driver()
-    if url.query.get("pooler", "transaction") != "transaction":
+    if url.query.get(POOLER, "transaction") != "transaction":
         raise ConfigError("The database URL names a kind of pooler that is not known; write pooler=transaction.")
     return url.set(drivername="postgresql+psycopg")
 

@@ -1,8 +1,11 @@
-"""How long a connection waits."""
+"""How long a connection waits, and whether a pooler stands before the database."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+# The option of a database URL that says so; the connections carry it as an execution option.
+POOLER = "pooler"
 
 
 class Limits(NamedTuple):

@@ -14,11 +14,10 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from clinic_service.db.failures import DatabaseUnusable
-from clinic_service.db.limits import Limits
+from clinic_service.db.limits import POOLER, Limits
 
 T = TypeVar("T")
 
-POOLER = "pooler"
 # A dead link is noticed while connecting, while a request is sent, and while nothing is said.
 _LINK = {
     "connect_timeout": 3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,10 +17,10 @@ from clinic_service.db.engine import revision_engine
 from clinic_service.db.schema import upgrade
 from tests.conftest import SECRET
 from tests.support.databases import create_database
-from tests.support.processes import free_port, run_command
+from tests.support.processes import COMMAND, environment, free_port, run_command
 from tests.support.refusing_server import refusing_server
 
-COMMANDS = [
+EVERY_COMMAND = [
     ("db", "upgrade"),
     ("db", "check"),
     ("db", "current"),
@@ -102,7 +103,7 @@ def test_mistakes_about_a_file(tmp_path: Path, make: Callable[[Path], Path], wor
 def test_the_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
     file = of_another_program(tmp_path)
     before = file.read_bytes()
-    for command in COMMANDS:
+    for command in EVERY_COMMAND:
         assert run(f"sqlite:///{file}", *command).exit_code == 1
     assert file.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
@@ -185,6 +186,39 @@ def test_urls_that_name_no_database(url: str, words: str) -> None:
     assert_told(run(url), words, expected_status=2)
 
 
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"CLINIC_PROT": "1"}, "CLINIC_PROT"),
+        ({"CLINIC_SMTP_URL": "mail.example"}, "CLINIC_SMTP_URL must look like"),
+        ({"CLINIC_SESSION_SECRET_FILE": "/no/such/file"}, "No such file"),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path: Path, environ: dict[str, str], words: str) -> None:
+    upgrade(f"sqlite:///{tmp_path / 'clinic.db'}")
+    given = {"CLINIC_DATABASE_URL": f"sqlite:///{tmp_path / 'clinic.db'}", **environ}
+    assert_told(CliRunner().invoke(main, ["outbox", "relay", "--once"], env=given), words, expected_status=2)
+
+
+def test_an_argument_that_is_no_text(tmp_path: Path) -> None:
+    upgrade(f"sqlite:///{tmp_path / 'clinic.db'}")
+    assert_told(run(f"sqlite:///{tmp_path / 'clinic.db'}", "users", "add", "--name", "\udcff"), "no text in UTF-8")
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*COMMAND, "config"],
+            cwd=tmp_path,
+            env=environment({}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert_one_line(ended.returncode, "", ended.stderr, "No space left on device")
+
+
 @pytest.fixture
 def server_database(postgresql_url: str) -> Iterator[str]:
     with create_database(postgresql_url) as url:
@@ -260,7 +294,7 @@ class TestRealServer:
         assert_told(result, "another process has locked it")
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
 def test_every_command_tells_it_in_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
     file = no_database(tmp_path)
     assert_told(run(f"sqlite:///{file}", *command), "no SQLite database")

@@ -224,7 +224,7 @@ def test_server_that_does_not_answer() -> None:
     env = {"CLINIC_DATABASE_URL": "postgresql://clinic:hidden@127.0.0.1:1/clinics"}
     result = CliRunner().invoke(users, ["list"], env=env)
     assert result.exit_code == 1
-    assert "cannot be reached" in result.stderr
+    assert "nothing listens at its address" in result.stderr
     assert "hidden" not in result.stderr
 
 

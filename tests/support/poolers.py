@@ -1,0 +1,72 @@
+"""PgBouncer before a PostgreSQL server, where it is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from tests.support.links import linked, through
+from tests.support.processes import free_port
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+_START_SECONDS = 20
+_CONFIGURATION = """
+[databases]
+{name} = host=127.0.0.1 port={target} user={user}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+ignore_startup_parameters = {ignored}
+"""
+
+
+@contextmanager
+def pooler(database_url: str, folder: Path, *, ignored: str = "") -> Iterator[str]:
+    """The URL of the database through a pooler that gives each transaction another session, of which it has two.
+
+    `ignored`: the start parameters that it drops; it refuses sessions that have others.
+    """
+    assert PGBOUNCER
+    port, database = free_port(), make_url(database_url)
+    with linked(database_url) as (link, _):
+        file = folder / "pgbouncer.ini"
+        file.write_text(
+            _CONFIGURATION.format(
+                port=port, target=link.port, name=database.database, user=database.username, ignored=ignored
+            )
+        )
+        # It refuses to be run by root, who may hand it over to somebody else.
+        user = ["-u", "nobody"] if os.geteuid() == 0 else []
+        process = subprocess.Popen(
+            [PGBOUNCER, "-q", *user, str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            _wait_for(port, process)
+            yield through(database, port)
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("PgBouncer did not start")
