@@ -45,7 +45,7 @@ class Config:
 
     database_url: str = setting(
         "sqlite:///clinic-service.db",
-        "where the data is; postgresql://… for the server engine, with ?pooler=transaction behind one",
+        "where the data is; postgresql://… for the server engine, with ?pooler=transaction behind a pooler",
     )
     sqlite_synchronous: str = setting(
         "FULL", "NORMAL is faster and may lose the last commits when the power fails, never with a crash"

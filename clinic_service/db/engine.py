@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from clinic_service.config import Config, ConfigError
-from clinic_service.db.limits import POOLER, REQUEST, REVISION, Limits
+from clinic_service.db.limits import POOLER, PROBE, REQUEST, REVISION, Limits
 from clinic_service.db.sqlite import begin_immediate, sqlite_engine
 
 _POOL_WAIT_SECONDS = 2
@@ -105,6 +105,13 @@ def revision_engine(url: str) -> Engine:
     if is_sqlite(target):
         begin_immediate(engine)
     return engine
+
+
+def probe_engine(url: URL) -> Engine:
+    """An engine with one connection, for the question whether the database can be used: it waits for nothing long."""
+    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
+    # What it writes may be lost when the power fails.
+    return _engine(url, PROBE, synchronous="NORMAL", isolation_level="AUTOCOMMIT", **pool)
 
 
 def _engine(

@@ -1,0 +1,92 @@
+"""Whether the database can be used just now: it answers, has the right schema, and something can be written."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from sqlalchemy import Connection, Engine
+
+from clinic_service.db.engine import Database, probe_engine
+from clinic_service.db.failures import cause_of
+from clinic_service.db.schema import is_current
+
+# Together less than two seconds, so that a dead database is known within them.
+_ANSWER_SECONDS = 1.5
+_FRESH_SECONDS = 0.4
+
+_SILENT = "The database does not answer in time."
+_READ_ONLY = "The database cannot be used: it is read-only."
+_OLD_SCHEMA = "The schema of the database is not at the revision that this program needs."
+
+
+class Readiness:
+    """Looks at one database. Safe to share between threads; nothing connects and no thread starts before it is asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._engine = probe_engine(database.url)
+        self._lock = threading.Lock()
+        self._look: _Look | None = None
+
+    def obstacle(self) -> str | None:
+        """Why the database cannot be used, in a sentence that names no host, file or user; None when it can.
+
+        Answers within two seconds, whatever the database does. Those who ask at the same time share one look at it.
+        """
+        with self._lock:
+            if self._look is None or self._look.is_over():
+                self._look = _Look(self._engine)
+            look = self._look
+        return look.result()
+
+    def dispose(self) -> None:
+        """Close the connection, if it is not in use."""
+        self._engine.dispose()
+
+
+class _Look:
+    """One look at the database, on a thread of its own, since it may take longer than anybody wants to wait."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._started = time.monotonic()
+        self._done = threading.Event()
+        self._obstacle: str | None = _SILENT
+        threading.Thread(target=self._take, args=(engine,), name="readiness", daemon=True).start()
+
+    def is_over(self) -> bool:
+        """Whether it has ended and is too old to tell how things are now."""
+        return self._done.is_set() and time.monotonic() - self._started > _FRESH_SECONDS
+
+    def result(self) -> str | None:
+        self._done.wait(max(0.0, self._started + _ANSWER_SECONDS - time.monotonic()))
+        return self._obstacle
+
+    def _take(self, engine: Engine) -> None:
+        try:
+            self._obstacle = _find_obstacle(engine)
+        finally:
+            self._done.set()
+
+
+def _find_obstacle(engine: Engine) -> str | None:
+    try:
+        with engine.connect() as connection:
+            return _try_to_write(connection) if is_current(connection) else _OLD_SCHEMA
+    except Exception as error:
+        cause = cause_of(error, engine.url)
+        return f"The database cannot be used: {cause.what if cause else 'it is not as this program needs it'}."
+
+
+def _try_to_write(connection: Connection) -> str | None:
+    """Raise what the database would say to a request that writes. Leaves everything as it is."""
+    if connection.dialect.name == "sqlite":
+        # Writes the first page once more.
+        connection.exec_driver_sql("PRAGMA user_version = 0")
+        return None
+    is_read_only = connection.exec_driver_sql("SELECT current_setting('transaction_read_only')").scalar() == "on"
+    connection.exec_driver_sql("BEGIN")
+    # So little memory that the rows go through a file on the disk of the tables, which is gone when they are counted.
+    connection.exec_driver_sql("SET LOCAL work_mem = '64kB'")
+    connection.exec_driver_sql("SELECT count(*) FROM generate_series(1, 5000)")
+    connection.exec_driver_sql("COMMIT")
+    return _READ_ONLY if is_read_only else None
