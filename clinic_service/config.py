@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from clinic_service.errors import ServiceError
 
@@ -211,11 +211,10 @@ def mask_password(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return _STARS
-    parts = parts._replace(query=re.sub(r"(?i)(password=)[^&]*", rf"\1{_STARS}", parts.query))
     if parts.password:
         user_info, _, host = parts.netloc.rpartition("@")
-        parts = parts._replace(netloc=f"{user_info.split(':', 1)[0]}:{_STARS}@{host}")
-    return urlunsplit(parts)
+        url = url.replace(parts.netloc, f"{user_info.split(':', 1)[0]}:{_STARS}@{host}", 1)
+    return re.sub(r"(?i)([?&]password=)[^&]*", rf"\1{_STARS}", url)
 
 
 def _is_injected(name: str, text: str) -> bool:

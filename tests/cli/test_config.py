@@ -31,6 +31,7 @@ def test_json_has_the_same_rows() -> None:
     assert rows["CLINIC_SESSION_SECRET"]["value"] == "********"
     assert rows["CLINIC_PORT"]["value"] == rows["CLINIC_PORT"]["default"] == "8080"
     assert all(row["why"] for row in rows.values())
+    assert rows["CLINIC_DATABASE_URL"]["default"] == "sqlite:///clinic-service.db"
 
 
 @pytest.mark.parametrize(
