@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -13,10 +12,15 @@ from psycopg.abc import PQGen
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
+from clinic_service import clock, deadline
 from clinic_service.db.failures import DatabaseUnusable
 from clinic_service.db.limits import POOLER, Limits
+from clinic_service.deadline import DeadlineExceeded
 
 T = TypeVar("T")
+
+# For ending a transaction when the time for the request is over.
+_LEAST_SECONDS = 1.0
 
 # A dead link is noticed while connecting, while a request is sent, and while nothing is said.
 _LINK = {
@@ -58,7 +62,7 @@ def is_pooled(url: URL) -> bool:
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that is given up when the server is silent for longer than `answer_seconds`.
+    """A connection that is given up when the server is silent for longer than `answer_seconds`, or than the request has.
 
     The kernel notices a link that is cut. It does not notice a server, or a proxy, that takes what is sent and never
     answers.
@@ -69,12 +73,20 @@ class BoundedConnection(psycopg.Connection[Any]):
     def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
         if self.answer_seconds is None:
             return super().wait(gen, *args, **options)
+        end = clock.monotonic() + _patience(self.answer_seconds)
         try:
-            return super().wait(_in_time(gen, time.monotonic() + self.answer_seconds), *args, **options)
+            return super().wait(_in_time(gen, end), *args, **options)
         except _Silent:
             # The answer may still come, so nothing else can be asked on this connection.
             self.close()
             raise
+
+
+def _patience(answer_seconds: float) -> float:
+    try:
+        return max(_LEAST_SECONDS, deadline.shortened(answer_seconds))
+    except DeadlineExceeded:
+        return _LEAST_SECONDS
 
 
 class _Silent(psycopg.OperationalError):
@@ -87,7 +99,7 @@ def _in_time(steps: PQGen[T], end: float) -> PQGen[T]:
         wanted = next(steps)
         while True:
             ready = yield wanted
-            if time.monotonic() > end:
+            if not ready and clock.monotonic() > end:
                 raise _Silent("the server does not answer")
             wanted = steps.send(ready)
     except StopIteration as done:
