@@ -13,6 +13,7 @@ from clinic_service.api.validation import Validators
 from clinic_service.config import Config
 from clinic_service.context import Services
 from clinic_service.db.engine import Database, open_database
+from clinic_service.db.readiness import Readiness
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.openid import chosen_openid
 from clinic_service.gateways.tokens import TokenVerifier
@@ -38,7 +39,7 @@ def create_app(
     plans = compile_plans(apis)
     for api in apis:
         PlanApi(api, plans, dispatcher, app)
-    add_pages(app, apis, database, prefix=config.path_prefix or "")
+    add_pages(app, apis, Readiness(database), prefix=config.path_prefix or "")
     return app
 
 

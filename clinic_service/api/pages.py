@@ -12,9 +12,7 @@ import orjson
 from clinic_service.api import metrics
 from clinic_service.api.compression import encode
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
-from clinic_service.db.dialects import is_unavailable
-from clinic_service.db.engine import Database
-from clinic_service.db.schema import is_current
+from clinic_service.db.readiness import Readiness
 from clinic_service.specification.apis import Api
 
 Page = Callable[[Exchange], RawAnswer]
@@ -37,12 +35,12 @@ _ASSETS = {
 }
 
 
-def add_pages(app: flask.Flask, apis: list[Api], database: Database, *, prefix: str = "") -> None:
+def add_pages(app: flask.Flask, apis: list[Api], readiness: Readiness, *, prefix: str = "") -> None:
     """Add the fixed addresses to `app`, which stands under the path `prefix`."""
     pages: dict[str, Page] = {
         "/": lambda _: RawAnswer(307, headers=[("Location", f"{prefix}/docs")]),
         LIVE: lambda _: _health(ok=True),
-        READY: lambda exchange: _health(ok=_is_ready(exchange, database)),
+        READY: lambda exchange: _health(ok=_is_ready(exchange, readiness)),
         "/metrics": lambda _: RawAnswer(200, metrics.exposition(), [("Content-Type", metrics.CONTENT_TYPE)]),
         **{address: _asset(name) for address, name in _ASSETS.items()},
         **{f"/openapi/{api.name}.json": _document(api.document, prefix) for api in apis},
@@ -56,20 +54,9 @@ def _health(*, ok: bool) -> RawAnswer:
     return json_answer(status, orjson.dumps({"status": word}), [("Cache-Control", "no-store")])
 
 
-def _is_ready(exchange: Exchange, database: Database) -> bool:
+def _is_ready(exchange: Exchange, readiness: Readiness) -> bool:
     known: bool | None = exchange.environ.get(READY_KEY)
-    return is_ready(database) if known is None else known
-
-
-def is_ready(database: Database) -> bool:
-    """Whether the database answers and its schema is the one this program was made for."""
-    try:
-        with database.read_engine.connect() as connection:
-            return is_current(connection)
-    except Exception as error:
-        if is_unavailable(error):
-            return False
-        raise
+    return readiness.obstacle() is None if known is None else known
 
 
 def _document(document: Mapping[str, object], prefix: str) -> Page:

@@ -34,8 +34,9 @@ def in_child(work: Callable[[], T]) -> Callable[[], T]:
 
 
 def _work(work: Callable[[], Any], to: Connection) -> None:
-    # Ctrl-C in a terminal reaches this process as well; only the first one is to say something.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Ctrl-C in a terminal reaches this process as well; only the one that was started is to say something.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     try:
         message = (True, work())
     except Exception as error:

@@ -49,7 +49,7 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     # While it starts, it ends at once, and takes away what it has made for the run.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = load_config(**flags)
-    if demo and flags["database_url"] is None and variable("database_url") not in os.environ:
+    if demo and config.database_url == Config.database_url:
         config = load_config(**{**flags, "database_url": _DEMO_DATABASE})
     with _bound_socket(config) as listener, _metrics_folder(config):
         # Reading the YAML and importing the rest take about the same time, and there is more than one core.
@@ -63,20 +63,19 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
         _run(parts, listener, started=lambda: _say(text))
 
 
-@contextmanager
-def _bound_socket(config: Config) -> Iterator[socket.socket]:
+def _bound_socket(config: Config) -> socket.socket:
     """The socket to listen on. Ends the command when another program has the port or the address is not ours."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with socket.socket(family, kind, protocol) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            yield listener
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
     except OSError as error:
         reason = error.strerror or str(error)
         raise click.ClickException(f"Cannot listen on {config.host}:{config.port}: {reason}.") from None
+    return listener
 
 
 @contextmanager

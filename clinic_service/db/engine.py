@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from clinic_service.config import Config, ConfigError
 from clinic_service.db.limits import POOLER, PROBE, REQUEST, REVISION, Limits
@@ -108,10 +109,9 @@ def revision_engine(url: str) -> Engine:
 
 
 def probe_engine(url: URL) -> Engine:
-    """An engine with one connection, for the question whether the database can be used: it waits for nothing long."""
-    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
+    """An engine for the question whether the database can be used: it connects each time, and waits for nothing long."""
     # What it writes may be lost when the power fails.
-    return _engine(url, PROBE, synchronous="NORMAL", isolation_level="AUTOCOMMIT", **pool)
+    return _engine(url, PROBE, synchronous="NORMAL", isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
 def _engine(

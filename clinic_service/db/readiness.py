@@ -39,10 +39,6 @@ class Readiness:
             look = self._look
         return look.result()
 
-    def dispose(self) -> None:
-        """Close the connection, if it is not in use."""
-        self._engine.dispose()
-
 
 class _Look:
     """One look at the database, on a thread of its own, since it may take longer than anybody wants to wait."""

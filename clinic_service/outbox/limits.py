@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, bindparam, delete, func, select
 
 from clinic_service.config import Config
-from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime
@@ -72,7 +71,7 @@ class MailLimits(Repository):
         key = {"clinic_id": clinic_id, "person_id": sender.person_id, "purpose": purpose}
         self._refuse(self._uow.rows(_RECENT, {**key, "since": since})[0], sender.config)
         self._uow.change(_REMOVE_OLD, {"of_clinic": clinic_id, "until": since})
-        self._uow.insert(_ADD, {**key, "id": new_id(), "time": self._uow.now})
+        self._uow.insert(_ADD, {**key, "id": self._uow.new_id(), "time": self._uow.now})
 
     def _refuse(self, recent: Any, config: Config) -> None:
         waits = []

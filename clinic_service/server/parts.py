@@ -11,10 +11,10 @@ from typing import Any
 
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import count_lost_lines
-from clinic_service.api.pages import is_ready
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
+from clinic_service.db.readiness import Readiness
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.log_lines import LinesHandler, LogLines
@@ -32,26 +32,27 @@ class Parts:
     config: Config
     database: Database
     app: Application
+    relay: Relay
     lines: LogLines
+    readiness: Readiness
     stop: threading.Event = field(default_factory=threading.Event)
 
     def is_ready(self) -> bool:
         """Whether the database can be used."""
-        return is_ready(self.database)
+        return self.readiness.obstacle() is None
 
     def start_threads(self) -> None:
         """Start what works beside the requests of this process: the log, the relay and the watch over the spec."""
         self.lines.start()
         logging.basicConfig(level=self.config.log_level, handlers=[LinesHandler(self.lines)], force=True)
-        accounts = chosen_accounts(self.config, self.database)
-        relay = Relay(self.database, self.config, chosen_mailer(self.config), accounts)
-        _start_thread("outbox-relay", partial(relay.run, self.stop))
+        _start_thread("outbox-relay", partial(self.relay.run, self.stop))
         if isinstance(self.app, ReloadingApp):
             _start_thread("spec-watch", self.app.watch)
 
     def close(self) -> None:
         """Stop the threads; what they are doing is taken up again by another process, or after the next start."""
         self.stop.set()
+        self.database.dispose()
         self.lines.close()
 
 
@@ -62,12 +63,13 @@ def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False
     """
     database = open_database(config)
     lines = LogLines(count_lost_lines)
+    relay = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
 
     def make(apis: list[Api] | None) -> Any:
         return create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
 
     app = ReloadingApp(spec_folder(), lambda folder: make(load_apis(folder))) if reload else make(apis)
-    return Parts(config, database, app, lines)
+    return Parts(config, database, app, relay, lines, Readiness(database))
 
 
 def _start_thread(name: str, target: Callable[[], None]) -> None:

@@ -166,7 +166,7 @@ class TestTransactions:
             return any(node.attr in ("write_engine", "read_engine") for node in nodes)
 
         # The page for readiness asks for nothing but the revision.
-        assert offenders(connects, "unit_of_work", "db", "api.pages") == []
+        assert offenders(connects, "unit_of_work", "db") == []
 
 
 class TestDialects:

@@ -37,7 +37,6 @@ def ready(url: str) -> Iterator[Readiness]:
     database = Database(url)
     looking = Readiness(database)
     yield looking
-    looking.dispose()
     database.dispose()
 
 
@@ -141,7 +140,6 @@ class TestStalledLink:
             deadline = time.monotonic() + PATIENCE
             while ready.obstacle() is not None:
                 assert time.monotonic() < deadline
-            ready.dispose()
 
     def test_those_who_ask_meanwhile_share_one_look(
         self, server_database: str, monkeypatch: pytest.MonkeyPatch
@@ -166,4 +164,3 @@ class TestStalledLink:
                 thread.join()
             assert answers == ["The database does not answer in time."] * 5
             assert len(looks) == 1
-            ready.dispose()

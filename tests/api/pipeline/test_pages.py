@@ -17,6 +17,7 @@ from clinic_service.db.schema import downgrade, head, upgrade
 from tests.conftest import SECRET
 from tests.support.client import Client
 from tests.support.errors import spec_apis
+from tests.support.gates import wait_until
 
 DOCS = "/docs"
 
@@ -51,11 +52,13 @@ class TestHealth:
     def test_it_is_not_ready_without_a_schema_or_with_an_older_one(self, own: Client, database_url: str) -> None:
         self._assert_not_ready(own)
         upgrade(database_url)
-        assert own.get("/ready").status == 200
+        # What was found just now is told to everybody who asks just now.
+        wait_until(lambda: own.get("/ready").status == 200)
         downgrade(database_url, f"{int(head()) - 1:04d}")
+        wait_until(lambda: own.get("/ready").status == 503)
         self._assert_not_ready(own)
         upgrade(database_url)
-        assert own.get("/ready").status == 200
+        wait_until(lambda: own.get("/ready").status == 200)
 
     def test_a_later_schema_is_fine(self, own: Client, database_url: str) -> None:
         """A later revision is compatible with the release before, which runs on while its successor starts."""
