@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,19 +17,21 @@ from clinic_service.db.engine import Database
 from clinic_service.db.schema import upgrade
 from tests.support.client import Client
 from tests.support.databases import clear, create_database, postgresql_server
+from tests.support.errors import spec_apis
 
 SECRET = "a secret of the tests, at least 32 bytes long"
 
 
 @pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """The address of a PostgreSQL server: `CLINIC_TEST_DATABASE_URL`, or one started for this run."""
+def postgresql_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+    """The address of a PostgreSQL server: `CLINIC_TEST_DATABASE_URL`, or one that all processes of this run share."""
     given = os.environ.get("CLINIC_TEST_DATABASE_URL")
     if given:
         yield given
-    else:
-        with postgresql_server() as url:
-            yield url
+        return
+    own = tmp_path_factory.getbasetemp()
+    with postgresql_server(own if worker_id == "master" else own.parent) as url:
+        yield url
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -46,22 +50,30 @@ def database_url(engine_name: str, request: pytest.FixtureRequest, tmp_path: Pat
 
 
 @pytest.fixture(scope="session")
-def shared_database(
-    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
+def _open_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Database]]:
+    """The database of an engine, which stays open to the end: tests of the two engines follow each other by turns."""
+    with ExitStack() as stack:
+
+        @cache
+        def opened(engine_name: str) -> Database:
+            if engine_name == "sqlite":
+                url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'shared.db'}"
+            else:
+                url = stack.enter_context(create_database(request.getfixturevalue("postgresql_url")))
+            upgrade(url)
+            database = Database(url, sqlite_synchronous="NORMAL")
+            stack.callback(database.dispose)
+            return database
+
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def shared_database(engine_name: str, _open_database: Callable[[str], Database]) -> Database:
     """One database for all tests of this process, at the newest revision."""
-    if engine_name == "sqlite":
-        yield from _opened(f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'shared.db'}")
-    else:
-        with create_database(request.getfixturevalue("postgresql_url")) as url:
-            yield from _opened(url)
-
-
-def _opened(url: str) -> Iterator[Database]:
-    upgrade(url)
-    database = Database(url, sqlite_synchronous="NORMAL")
-    yield database
-    database.dispose()
+    return _open_database(engine_name)
 
 
 @pytest.fixture
@@ -76,10 +88,15 @@ def shared_config(shared_database: Database) -> Config:
     return Config(database_url=shared_database.url.render_as_string(hide_password=False), session_secret=SECRET)
 
 
+@cache
+def _app(database: Database, config: Config) -> LeanFlask:
+    return create_app(config, database, apis=spec_apis())
+
+
 @pytest.fixture(scope="session")
 def shared_app(shared_database: Database, shared_config: Config) -> LeanFlask:
-    """The whole application, built once: compiling the plans takes longer than most tests."""
-    return create_app(shared_config, shared_database)
+    """The whole application, built once for each engine: compiling the plans takes longer than most tests."""
+    return _app(shared_database, shared_config)
 
 
 @pytest.fixture
