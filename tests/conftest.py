@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -49,31 +49,35 @@ def database_url(engine_name: str, request: pytest.FixtureRequest, tmp_path: Pat
             yield url
 
 
-@pytest.fixture(scope="session")
-def _open_database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Database]]:
-    """The database of an engine, which stays open to the end: tests of the two engines follow each other by turns."""
-    with ExitStack() as stack:
-
-        @cache
-        def opened(engine_name: str) -> Database:
-            if engine_name == "sqlite":
-                url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'shared.db'}"
-            else:
-                url = stack.enter_context(create_database(request.getfixturevalue("postgresql_url")))
-            upgrade(url)
-            database = Database(url, sqlite_synchronous="NORMAL")
-            stack.callback(database.dispose)
-            return database
-
-        yield opened
+@contextmanager
+def _opened(url: str) -> Iterator[Database]:
+    upgrade(url)
+    # As many connections as a test lets requests meet.
+    database = Database(url, sqlite_synchronous="NORMAL", pool_size=4)
+    yield database
+    database.dispose()
 
 
 @pytest.fixture(scope="session")
-def shared_database(engine_name: str, _open_database: Callable[[str], Database]) -> Database:
-    """One database for all tests of this process, at the newest revision."""
-    return _open_database(engine_name)
+def _shared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with _opened(f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'shared.db'}") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def _shared_postgresql(postgresql_url: str) -> Iterator[Database]:
+    with create_database(postgresql_url) as url, _opened(url) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def shared_database(engine_name: str, request: pytest.FixtureRequest) -> Database:
+    """One database for all tests of this process, at the newest revision.
+
+    Those of both engines stay open to the end, since tests of the two follow each other by turns.
+    """
+    opened: Database = request.getfixturevalue(f"_shared_{engine_name}")
+    return opened
 
 
 @pytest.fixture

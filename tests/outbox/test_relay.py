@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Row
+from sqlalchemy import Row, event
 
 from clinic_service import clock
 from clinic_service.config import Config
@@ -316,9 +319,9 @@ def test_two_relays_at_once_share_the_work(
 ) -> None:
     clinics = [f"{number:024x}" for number in range(12)]
     _add(database, *(_created(clinic, f"{clinic} {part}") for clinic in clinics for part in ("one", "two")))
-    threads = [threading.Thread(target=_deliver_all, args=(_relay(database, mailer, accounts),)) for _ in range(2)]
-    with_own_time = _deliver_in(threads)
-    assert with_own_time == []
+    relays = [_relay(database, mailer, accounts) for _ in range(2)]
+    with ThreadPoolExecutor(len(relays)) as pool:
+        list(pool.map(partial(_deliver_all, database), relays))
     assert len(_delivered(database)) == 24
     assert sorted(mailer.subjects) == sorted(
         f"{clinic} {part} is ready" for clinic in clinics for part in ("one", "two")
@@ -328,19 +331,38 @@ def test_two_relays_at_once_share_the_work(
         assert own == [f"{clinic} one is ready", f"{clinic} two is ready"]
 
 
-def _deliver_all(relay: Relay) -> None:
+def _deliver_all(database: Database, relay: Relay) -> None:
     # A round may find nothing because the other relay is at it.
-    for _ in range(30):
+    while len(_delivered(database)) < len(_rows(database)):
         relay.deliver_due()
 
 
-def _deliver_in(threads: list[threading.Thread]) -> list[threading.Thread]:
-    """Run the threads; returns those that did not end."""
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return [thread for thread in threads if thread.is_alive()]
+@pytest.mark.parametrize("ending", [None, SystemExit], ids=["delivered", "being delivered"])
+def test_event_that_two_relays_have_found_is_taken_by_one(
+    database: Database,
+    accounts: EmbeddedAccounts,
+    relay: Relay,
+    mailer: RecordingMailer,
+    ending: type[BaseException] | None,
+) -> None:
+    """Rule: an event is claimed as it was found. The other relay claims it after this one has looked, before it acts."""
+    _add(database, _created(HARBOUR, "Harbour"))
+    others = RecordingMailer()
+    other = _relay(database, others, accounts)
+
+    def stop() -> None:
+        if ending is not None:
+            raise ending
+
+    def overtake(*_: Any) -> None:
+        with pytest.raises(ending) if ending else nullcontext():
+            assert other.deliver_due() == 1
+
+    others.before = stop
+    event.listen(database.read_engine, "after_cursor_execute", overtake, once=True)
+    assert relay.deliver_due() == 0
+    assert mailer.sent == []
+    assert others.subjects == ([] if ending else ["Harbour is ready"])
 
 
 def test_row_being_delivered_is_left_alone(
@@ -389,11 +411,12 @@ def test_run_outlives_an_unreachable_database(
     accounts: EmbeddedAccounts, mailer: RecordingMailer, tmp_path: Any
 ) -> None:
     nowhere = Database(f"sqlite:///{tmp_path / 'missing' / 'no.db'}")
-    stop = threading.Event()
+    stop, attempts = threading.Event(), threading.Semaphore(0)
+    event.listen(nowhere.read_engine, "do_connect", lambda *_: attempts.release())
     thread = threading.Thread(target=_relay(nowhere, mailer, accounts).run, args=(stop,))
     thread.start()
-    thread.join(0.2)
-    assert thread.is_alive()
+    # Who tries again has outlived the failure before.
+    assert all(attempts.acquire(timeout=60) for _ in range(2))
     stop.set()
     thread.join(30)
     assert not thread.is_alive()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from clinic_service.unit_of_work import UnitOfWork
 from tests.conftest import SECRET
 from tests.support.cast import Somebody
 from tests.support.client import Reply
+from tests.support.meeting import meeting
 from tests.support.rows import make_clinician, make_invite, stored, storing
 from tests.support.statements import counting
 
@@ -84,12 +85,12 @@ def session_of(person: Somebody, provider: str) -> dict[str, str]:
 
 def at_once(database: Database, clinic_id: str, *calls: Callable[[], Reply]) -> list[int]:
     """The statuses, sorted, of requests that all find the clinic as it is, and only then may change it."""
-    with ThreadPoolExecutor(len(calls)) as pool:
+    with ThreadPoolExecutor(len(calls)) as pool, meeting(database) as met:
         with storing(database) as unit:
             unit.clinics.lock(clinic_id)
             running = [pool.submit(call) for call in calls]
-            assert not wait(running, timeout=0.5).done
-        return sorted(call.result(timeout=20).status for call in running)
+            met.wait_for(running)
+        return sorted(call.result(timeout=60).status for call in running)
 
 
 def statements_of(database: Database, call: Callable[[], Reply]) -> int:

@@ -29,6 +29,8 @@ _SETTINGS = {
     "full_page_writes": "off",
     "checkpoint_timeout": "1h",
     "max_wal_size": "4GB",
+    # Some tests are about deadlocks.
+    "deadlock_timeout": "50ms",
 }
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
-import pytest
 from sqlalchemy import event, select
 
 from clinic_service import clock
@@ -18,6 +16,7 @@ from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
 from clinic_service.unit_of_work import UnitOfWork, writing
 from tests.support.client import Reply
+from tests.support.meeting import meeting
 from tests.support.statements import counting
 
 _seconds = count(1)
@@ -25,13 +24,12 @@ _seconds = count(1)
 
 def meanwhile(database: Database, work: Callable[[UnitOfWork], object], call: Callable[[], Reply]) -> Reply:
     """What `call` gets that comes while a unit that has done `work` is open: it has to wait for the end of the unit."""
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, meeting(database) as met:
         with writing(database) as unit:
             work(unit)
             other = pool.submit(call)
-            with pytest.raises(StillRunning):
-                other.result(timeout=0.3)
-        return other.result(timeout=10)
+            met.wait_for([other])
+        return other.result(timeout=60)
 
 
 def number_of_statements(database: Database, call: Callable[[], Reply]) -> int:

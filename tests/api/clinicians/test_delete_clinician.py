@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
 from datetime import UTC, datetime
 
 import pytest
@@ -12,11 +10,11 @@ from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinician, ClinicianDeletion, ClinicianRoleUpdate, OutboxEntry, Patient
 from clinic_service.resources.clinicians import service
-from clinic_service.unit_of_work import writing
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.rows import make_clinic, make_clinician, make_patient, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
+from tests.support.units import meanwhile
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -184,13 +182,12 @@ def test_the_clinics_patients_and_other_memberships_stay(api: Client, database: 
 def test_of_two_admins_who_leave_at_once_exactly_one_succeeds(api: Client, database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         make_clinician(unit, unit.clinics.get(clinic_id), ERIN, "CLINIC_ADMIN")
-    with ThreadPoolExecutor(1) as pool:
-        with writing(database) as unit:
-            service.delete_clinician(unit, clinic_id, ERIN.id, ERIN.id)
-            other = pool.submit(delete, api, clinic_id, ALICE, as_=ALICE)
-            with pytest.raises(StillRunning):
-                other.result(timeout=0.5)
-        assert other.result(timeout=10).status == 422
+    reply = meanwhile(
+        database,
+        lambda unit: service.delete_clinician(unit, clinic_id, ERIN.id, ERIN.id),
+        lambda: delete(api, clinic_id, ALICE, as_=ALICE),
+    )
+    assert reply.status == 422
     assert set(members(database)) == {ALICE.id, BOB.id}
     assert [one.user_id for one in stored(database, ClinicianDeletion)] == [ERIN.id]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +12,11 @@ from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinician, ClinicianRoleUpdate, OutboxEntry
 from clinic_service.resources.clinicians import service
-from clinic_service.unit_of_work import writing
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.rows import make_clinic, make_clinician, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
+from tests.support.units import meanwhile
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -241,13 +239,12 @@ def test_of_two_admins_who_demote_each_other_at_once_exactly_one_succeeds(
 ) -> None:
     assert update(api, clinic_id, BOB, "CLINIC_ADMIN").status == 200
     member = service.Changes(frozenset({"CLINIC_MEMBER"}), None)
-    with ThreadPoolExecutor(1) as pool:
-        with writing(database) as unit:
-            service.update_clinician(unit, clinic_id, BOB.id, member, Caller(ALICE.id, CallerKind.PERSON))
-            other = pool.submit(update, api, clinic_id, ALICE, "CLINIC_MEMBER", as_=SERVICE)
-            with pytest.raises(StillRunning):
-                other.result(timeout=0.5)
-        assert other.result(timeout=10).status == 422
+    reply = meanwhile(
+        database,
+        lambda unit: service.update_clinician(unit, clinic_id, BOB.id, member, Caller(ALICE.id, CallerKind.PERSON)),
+        lambda: update(api, clinic_id, ALICE, "CLINIC_MEMBER", as_=SERVICE),
+    )
+    assert reply.status == 422
     admins = [one.user_id for one in stored(database, Clinician) if one.is_admin]
     assert admins == [ALICE.id]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from clinic_service.resources.migrations.errors import DuplicateMigration
 from clinic_service.resources.migrations.service import migrate_patients
 from tests.support.cast import ALICE, BOB, CAROL, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
+from tests.support.meeting import meeting
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -82,12 +83,12 @@ def test_of_two_requests_for_two_clinics_at_once_the_later_conflicts(database: D
         with storing(database) as later:
             migrate_patients(later, clinic_ids[1], BOB.id)
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, meeting(database) as met:
         with storing(database) as earlier:
             migrate_patients(earlier, clinic_ids[0], BOB.id)
             answer = pool.submit(request_again)
-            # Long enough for the later one to have looked and found nothing yet.
-            wait([answer], timeout=0.3)
+            # On PostgreSQL the later one has looked by then, and found nothing yet.
+            met.wait_for([answer])
         assert isinstance(answer.exception(), DuplicateMigration)
     (migration,) = stored(database, Migration)
     assert migration.clinic_id == clinic_ids[0]
