@@ -15,6 +15,7 @@ from clinic_service.gateways.accounts.http import HttpAccounts
 from clinic_service.outbox.relay import Relay
 from tests.conftest import SECRET
 from tests.support.client import Client
+from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
 
 # Long enough for a machine that is busy, and short enough to wait for.
@@ -44,7 +45,7 @@ def hosted(database: Database) -> Iterator[Hosted]:
     with platform() as there, pytest.MonkeyPatch.context() as patch:
         # Nobody waits five seconds for a test.
         patch.setattr("clinic_service.app.chosen_accounts", _impatient)
-        app = create_app(there.config(session_secret=SECRET), database)
+        app = create_app(there.config(session_secret=SECRET), database, apis=spec_apis())
         yield Hosted(Client(app, SECRET), there, database)
 
 

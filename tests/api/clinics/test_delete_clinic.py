@@ -32,6 +32,7 @@ from clinic_service.models import (
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client
+from tests.support.errors import spec_apis
 from tests.support.rows import (
     make_clinic,
     make_clinician,
@@ -62,7 +63,7 @@ def clinic_id(database: Database) -> str:
 @pytest.fixture
 def with_demo(database: Database, config: Config) -> Client:
     """A client of a server that has Carol as its demonstration patient."""
-    return Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
+    return Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
 
 
 @pytest.fixture(autouse=True)

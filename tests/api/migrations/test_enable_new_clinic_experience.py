@@ -24,6 +24,7 @@ from clinic_service.unit_of_work import reading
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, SERVICE, Somebody
 from tests.support.client import Client
+from tests.support.errors import spec_apis
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -84,7 +85,7 @@ def test_the_account_administers_a_limited_clinic_that_is_not_migrated(api: Clie
 def test_there_is_no_migration_yet_no_mail_and_no_demo_patient(database: Database, config: Config) -> None:
     with storing(database) as unit:
         make_account(unit, CAROL)
-    api = Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
+    api = Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
     enable(api)
     assert stored(database, Migration) == []
     assert stored(database, Patient) == []

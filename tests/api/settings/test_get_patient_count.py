@@ -14,6 +14,7 @@ from clinic_service.models import Clinic
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
+from tests.support.errors import spec_apis
 from tests.support.rows import (
     make_clinic,
     make_clinician,
@@ -34,7 +35,7 @@ def clinic(database: Database) -> Clinic:
 @pytest.fixture
 def with_demo(database: Database, config: Config) -> Client:
     """A client of a server that has Carol as its demonstration patient."""
-    return Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
+    return Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
 
 
 def count(api: Client, clinic: Clinic, caller: Somebody = SERVICE) -> Any:
