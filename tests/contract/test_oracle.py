@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -18,8 +18,6 @@ from clinic_service.specification.apis import Api, Operation
 from tests.support.errors import spec_apis
 from tests.support.oracle import ACCEPTED, Ours, Outcome, Request, Stock
 from tests.support.variations import CLINIC_ID, good_request, varied_bodies, varied_paths, varied_queries
-
-pytestmark = pytest.mark.xdist_group("oracle")  # the two servers are made once, in one process
 
 OPERATIONS = [(api, operation) for api in spec_apis() for operation in api.operations]
 # One in so many of the generated requests is sent: they overlap, and Connexion takes milliseconds for each.
@@ -168,16 +166,17 @@ def explained(pairs: Iterator[Pair]) -> tuple[Counter[str], list[Pair]]:
     return counts, unexplained
 
 
-def asked(ours: Ours, stock: Stock, api: Api, generated: Iterator[Request]) -> Iterator[Pair]:
-    for request in generated:
-        yield Pair(api, request, ours.ask(request), stock.ask(request))
+def asked(ours: Ours, stock: Stock, generated: Iterable[tuple[Api, Request]]) -> Iterator[Pair]:
+    apis, sent = zip(*generated, strict=True)
+    for api, request, theirs in zip(apis, sent, stock.ask_all(sent), strict=True):
+        yield Pair(api, request, ours.ask(request), theirs)
 
 
 @pytest.fixture(scope="module")
 def compared(ours: Ours, stock: Stock) -> dict[str, tuple[Counter[str], list[Pair]]]:
     """What came of all generated requests, by operationId."""
     return {
-        operation.operation_id: explained(asked(ours, stock, api, requests(api, operation)))
+        operation.operation_id: explained(asked(ours, stock, ((api, sent) for sent in requests(api, operation))))
         for api, operation in OPERATIONS
     }
 
@@ -201,8 +200,7 @@ def _paths() -> Iterator[tuple[Api, Request]]:
 
 
 def test_paths(ours: Ours, stock: Stock) -> None:
-    pairs = (Pair(api, request, ours.ask(request), stock.ask(request)) for api, request in _paths())
-    counts, unexplained = explained(pairs)
+    counts, unexplained = explained(asked(ours, stock, _paths()))
     assert unexplained == []
     assert counts["accepted"] > 20
     assert counts["refused"] > 200

@@ -18,9 +18,6 @@ from tests.support.processes import Answer, ServerProcess
 from tests.support.races import TwoServers, two_servers
 from tests.support.rows import make_patient, make_staffed_clinic, storing
 
-# The servers are started once for each engine, in one process.
-pytestmark = pytest.mark.xdist_group("access_across_processes")
-
 NOTHING: tuple[Any, ...] = (404, 404, [])
 
 

@@ -36,8 +36,6 @@ from tests.support.rows import (
     storing,
 )
 
-pytestmark = pytest.mark.xdist_group("races")  # the servers are started once for each engine, in one process
-
 ROUNDS = 5
 NEWCOMERS = [Somebody(f"4e3c0{number:05d}", f"Newcomer {number}", "") for number in range(8)]
 
