@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from clinic_service.api.routing import LeanFlask
-from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.db.schema import upgrade
+from tests.support.applications import application
 from tests.support.client import Client
 from tests.support.databases import clear, create_database, postgresql_server
-from tests.support.errors import spec_apis
 
 SECRET = "a secret of the tests, at least 32 bytes long"
 
@@ -92,15 +90,10 @@ def shared_config(shared_database: Database) -> Config:
     return Config(database_url=shared_database.url.render_as_string(hide_password=False), session_secret=SECRET)
 
 
-@cache
-def _app(database: Database, config: Config) -> LeanFlask:
-    return create_app(config, database, apis=spec_apis())
-
-
 @pytest.fixture(scope="session")
 def shared_app(shared_database: Database, shared_config: Config) -> LeanFlask:
-    """The whole application, built once for each engine: compiling the plans takes longer than most tests."""
-    return _app(shared_database, shared_config)
+    """The whole application."""
+    return application(shared_config, shared_database)
 
 
 @pytest.fixture

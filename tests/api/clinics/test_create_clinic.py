@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
-from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, Clinician, OutboxEntry, Patient, ShareCode
 from clinic_service.resources.clinics.errors import NoFreeShareCode
 from tests.conftest import SECRET
+from tests.support.applications import application
 from tests.support.cast import ALICE, CAROL, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import spec_apis
 from tests.support.rows import make_account, make_clinic, share_code, stored, storing
 from tests.support.statements import counting
 
@@ -57,7 +56,7 @@ def _account(database: Database) -> None:
 @pytest.fixture
 def with_demo(database: Database, config: Config) -> Client:
     """A client of a server that has Carol as its demonstration patient."""
-    return Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
+    return Client(application(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
 
 
 def created(api: Client, body: Any = LEAST) -> Any:
@@ -291,7 +290,7 @@ def test_nothing_remains_of_a_creation_that_fails(database: Database, config: Co
         forbid = "BEFORE INSERT ON patients"
         unit.connection.exec_driver_sql(_REFUSAL[unit.connection.dialect.name].format(forbid=forbid))
     try:
-        api = Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
+        api = Client(application(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
         assert api.post("/v1/clinics", as_=ALICE, json=LEAST).status == 500
     finally:
         with storing(database) as unit:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
-from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
@@ -30,9 +29,9 @@ from clinic_service.models import (
     Tag,
 )
 from tests.conftest import SECRET
+from tests.support.applications import application
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import spec_apis
 from tests.support.rows import (
     make_clinic,
     make_clinician,
@@ -63,7 +62,7 @@ def clinic_id(database: Database) -> str:
 @pytest.fixture
 def with_demo(database: Database, config: Config) -> Client:
     """A client of a server that has Carol as its demonstration patient."""
-    return Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
+    return Client(application(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import pytest
 
 from clinic_service import clock
-from clinic_service.app import create_app
 from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.config import Config
 from clinic_service.context import Context, Services
@@ -22,9 +21,9 @@ from clinic_service.models import Clinic, Clinician, Migration, OutboxEntry, Pat
 from clinic_service.resources.migrations.handlers import prepare_enable_new_clinic_experience
 from clinic_service.unit_of_work import reading
 from tests.conftest import SECRET
+from tests.support.applications import application
 from tests.support.cast import ALICE, BOB, CAROL, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import spec_apis
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -85,7 +84,7 @@ def test_the_account_administers_a_limited_clinic_that_is_not_migrated(api: Clie
 def test_there_is_no_migration_yet_no_mail_and_no_demo_patient(database: Database, config: Config) -> None:
     with storing(database) as unit:
         make_account(unit, CAROL)
-    api = Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
+    api = Client(application(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
     enable(api)
     assert stored(database, Migration) == []
     assert stored(database, Patient) == []

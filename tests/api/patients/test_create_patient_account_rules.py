@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
-from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import Account, OutboxEntry, Patient, PatientSite, PatientTag, Reservation
 from tests.conftest import SECRET
+from tests.support.applications import application
 from tests.support.cast import BOB, CAROL, DAVE, ERIN, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, spec_apis
+from tests.support.errors import assert_error
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -126,7 +126,7 @@ def test_a_limit_that_does_not_apply_stops_nobody(
 def test_the_demo_patient_and_the_free_provider_use_up_nothing(
     database: Database, config: Config, clinic_id: str
 ) -> None:
-    api = Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
+    api = Client(application(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
     limit_to(database, clinic_id, 1)
     with storing(database) as unit:
         clinic = unit.clinics.get(clinic_id)

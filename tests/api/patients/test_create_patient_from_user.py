@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
-from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.context import PreparationOutdated
 from clinic_service.db.engine import Database
 from clinic_service.models import Account, Clinic, OutboxEntry, Patient, PatientSite, PatientTag
 from clinic_service.resources.patients import service
 from tests.conftest import SECRET
+from tests.support.applications import application
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings, spec_apis
+from tests.support.errors import assert_error, assert_findings
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -440,7 +440,7 @@ def test_a_taken_number_is_told_before_the_limit(api: Client, database: Database
 def test_the_demo_patient_is_exempt_from_the_limit_and_does_not_use_it_up(
     database: Database, config: Config, clinic_id: str
 ) -> None:
-    api = Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
+    api = Client(application(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
     limit_to(database, clinic_id, 0)
     assert create(api, clinic_id, CAROL, permissions={"custodian": {}}).status == 200
     limit_to(database, clinic_id, 1)

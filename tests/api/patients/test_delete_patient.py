@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import pytest
 
 from clinic_service import clock
-from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import (
@@ -25,9 +24,10 @@ from clinic_service.models import (
 )
 from clinic_service.resources.patients import permissions, reviews
 from tests.conftest import SECRET
+from tests.support.applications import application
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings, spec_apis
+from tests.support.errors import assert_error, assert_findings
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -173,7 +173,7 @@ def test_the_counts_follow_at_once(api: Client, clinic_id: str) -> None:
 def test_rule_the_demo_patient_can_be_removed_like_any_other(
     config: Config, database: Database, clinic_id: str
 ) -> None:
-    api = Client(create_app(replace(config, demo_patient_user_id=CAROL.id), database, apis=spec_apis()), SECRET)
+    api = Client(application(replace(config, demo_patient_user_id=CAROL.id), database), SECRET)
     assert delete(api, clinic_id).status == 204
     assert patients(database) == [(clinic_id, DAVE.id)]
 
