@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import bindparam, insert, literal, select, update
+from sqlalchemy import bindparam, insert, update
 
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
@@ -20,7 +20,7 @@ from clinic_service.resources.patients.filters import PATIENTS
 from clinic_service.resources.patients.list_query import read_query
 from clinic_service.resources.patients.listing import FEW, Page, find_page
 from clinic_service.unit_of_work import UnitOfWork, reading
-from tests.support.crowds import make_crowd, summarize_crowd, tag_crowd
+from tests.support.crowds import copy_crowd, make_crowd, summarize_crowd, tag_crowd
 from tests.support.databases import clear
 from tests.support.plans import Step, plans
 from tests.support.rows import LONG_AGO, make_clinic, make_site, make_tag, storing
@@ -63,7 +63,7 @@ def large(shared_database: Database) -> Iterator[Large]:
         clinic = make_clinic(unit)
         large = _filled(shared_database, unit, clinic)
         for _ in range(OTHERS):
-            _copy(unit, clinic, make_clinic(unit))
+            copy_crowd(unit, clinic, make_clinic(unit))
     after_loading(shared_database.url.render_as_string(hide_password=False))
     yield large
     clear(shared_database)
@@ -106,21 +106,6 @@ def _summary(number: int, random: Random) -> dict[str, Any]:
         if field.flagged and name == field.name:
             made[column_name(field.flag)] = random.random() < 0.9
     return made
-
-
-_COPIED = (
-    *("tags", "sites", "patients", "patient_counts", "summaries", "statistics", "hot_statistics"),
-    *("patient_tags", "patient_sites"),
-)
-
-
-def _copy(unit: UnitOfWork, clinic: Clinic, other: Clinic) -> None:
-    """Give the other clinic the same of everything."""
-    for name in _COPIED:
-        table = Base.metadata.tables[name]
-        columns = [literal(other.id) if column.name == "clinic_id" else column for column in table.c]
-        same = select(*columns).where(table.c.clinic_id == clinic.id)
-        unit.execute(insert(table).from_select(table.c.keys(), same))
 
 
 def find(large: Large, query: Mapping[str, Any], offset: int = 0) -> Page:

@@ -16,7 +16,7 @@ from clinic_service.models.statistics import CGM, FIELDS, column_name
 from clinic_service.resources.patients.listing import FEW
 from clinic_service.resources.patients.tide import NO_DATA, TideQuery, find_tide_patients
 from clinic_service.unit_of_work import UnitOfWork, reading
-from tests.support.crowds import connect_crowd, make_crowd, summarize_crowd, tag_crowd
+from tests.support.crowds import connect_crowd, copy_crowd, make_crowd, summarize_crowd, tag_crowd
 from tests.support.databases import clear
 from tests.support.plans import Step, analyze, plans
 from tests.support.rows import make_clinic, make_tag, storing
@@ -47,8 +47,10 @@ class Large(NamedTuple):
 def large(shared_database: Database) -> Iterator[Large]:
     random = Random(1)
     with storing(shared_database) as unit:
-        for _ in range(OTHER_CLINICS):
-            populate(unit, make_clinic(unit), PATIENTS_ELSEWHERE, PATIENTS_ELSEWHERE // 2, random)
+        elsewhere = make_clinic(unit)
+        populate(unit, elsewhere, PATIENTS_ELSEWHERE, PATIENTS_ELSEWHERE // 2, random)
+        for _ in range(OTHER_CLINICS - 1):
+            copy_crowd(unit, elsewhere, make_clinic(unit))
         clinic = make_clinic(unit)
         tag_id, ids = populate(unit, clinic, PATIENTS, TAGGED, random)
         rare = make_tag(unit, clinic, "Rare")

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import insert, inspect
+from sqlalchemy import insert, inspect, literal, select
 
+from clinic_service.db.base import Base
 from clinic_service.db.ids import new_id
 from clinic_service.models import (
     HOT_STATISTICS,
@@ -83,6 +84,21 @@ def _store(unit: UnitOfWork, target: Any, clinic: Clinic, rows: Summaries, same:
         for patient_id, columns in rows.items()
     ]
     unit.execute(insert(target), made)
+
+
+_COPIED = (
+    *("tags", "sites", "patients", "patient_counts", "summaries", "statistics", "hot_statistics"),
+    *("patient_tags", "patient_sites", "data_sources"),
+)
+
+
+def copy_crowd(unit: UnitOfWork, clinic: Clinic, other: Clinic) -> None:
+    """Give the other clinic the same of everything: less work than to make another crowd."""
+    for name in _COPIED:
+        table = Base.metadata.tables[name]
+        columns = [literal(other.id) if column.name == "clinic_id" else column for column in table.c]
+        same = select(*columns).where(table.c.clinic_id == clinic.id)
+        unit.execute(insert(table).from_select(table.c.keys(), same))
 
 
 def connect_crowd(unit: UnitOfWork, clinic: Clinic, states: Mapping[str, str]) -> None:
