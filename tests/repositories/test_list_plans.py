@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from random import Random
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from clinic_service.resources.patients.listing import FEW, Page, find_page
 from clinic_service.unit_of_work import UnitOfWork, reading
 from tests.support.crowds import copy_crowd, make_crowd, summarize_crowd, tag_crowd
 from tests.support.databases import clear
-from tests.support.plans import Step, plans
+from tests.support.plans import Step, plans, rows_read
 from tests.support.rows import LONG_AGO, make_clinic, make_site, make_tag, storing
 
 SIZE, OTHERS, LIMIT = 2400, 7, 50
@@ -149,7 +150,8 @@ def test_each_hot_sort_walks_its_index(large: Large, kind: str, name: str, direc
     # Missing values come first when ascending, and have a statement of their own.
     assert len(pages) <= 2
     # PostgreSQL sorts those who have equal values, of whom it reads one more group: that of one birth date.
-    assert sum(step.rows or 0 for page in pages for step in page) <= 2 * LIMIT + SIZE // 9 + 1
+    if (rows := rows_read(chain(*pages))) is not None:
+        assert rows <= 2 * LIMIT + SIZE // 9 + 1
     if direction + name == "+fullName":
         assert explained(large, {}) == [sizes, *pages]
 
@@ -159,7 +161,8 @@ def test_the_second_page_costs_two_pages(large: Large, sort: str) -> None:
     [_, *pages] = explained(large, by(sort), offset=LIMIT)
     assert {step.by for page in pages for step in page} == {on(sort[1:])}
     # How far the piece of the order reaches, and the page.
-    assert sum(step.rows or 0 for page in pages for step in page) <= 3 * LIMIT + 2
+    if (rows := rows_read(chain(*pages))) is not None:
+        assert rows <= 3 * LIMIT + 2
 
 
 @pytest.mark.parametrize(("kind", "name"), HOT_FILTERS)
@@ -183,7 +186,8 @@ def test_few_matches_are_found_first_and_then_sorted(large: Large, kind: str, na
     [matches, probe] = page
     assert matches.by == on(name, kind)
     assert hot_column(kind, name) in matches.columns
-    assert (matches.rows or 0) <= 60
+    if matches.rows is not None:
+        assert matches.rows <= 60
     # What they are sorted by is looked up for each; PostgreSQL may find it cheaper to read one period of the index.
     assert probe.by in (*PROBES, on(sort[1:], other)), probe
     assert probe.columns & {"patient_id", "id", "period"}
@@ -210,7 +214,8 @@ def test_what_start_pages_filter_by_is_met_in_passing(large: Large, column: str,
     assert [step.by for step in sizes] == [on(name)]
     # Nobody is looked up, and no walk is given up: half of all match, so a page needs some hundred entries.
     assert [step.by for page in pages for step in page] == [on(order[1:], kind)] * len(pages)
-    assert sum(step.rows or 0 for page in pages for step in page) <= 4 * LIMIT
+    if (rows := rows_read(chain(*pages))) is not None:
+        assert rows <= 4 * LIMIT
 
 
 def test_several_filters_of_start_pages_are_counted_in_one_index(large: Large) -> None:
@@ -232,7 +237,10 @@ def test_far_down_the_order_nobody_is_looked_up(large: Large, query: dict[str, A
     [_, *pages] = explained(large, {**query, **by(sort)}, offset=SIZE // 2)
     # How long a piece of the order is, how many matches are in it, or the page.
     assert {step.by for page in pages for step in page} == {index, on(sort[1:])}
-    assert all((step.rows or 0) <= SIZE for page in pages for step in page)
+    for page in pages:
+        for step in page:
+            if step.rows is not None:
+                assert step.rows <= SIZE
 
 
 @pytest.mark.parametrize("sort", ["-lastData", "+averageGlucoseMmol"])
@@ -266,7 +274,8 @@ def test_the_last_page_is_found_from_the_end(large: Large, query: dict[str, Any]
     [_, *pages] = explained(large, wanted, offset)
     assert on(sort[1:]) in {step.by for page in pages for step in page}
     # Two look-ups at most for each patient passed.
-    assert sum(step.rows or 0 for page in pages for step in page) <= 4 * LIMIT
+    if (rows := rows_read(chain(*pages))) is not None:
+        assert rows <= 4 * LIMIT
 
 
 @pytest.mark.parametrize("direction", "+-")
@@ -277,7 +286,8 @@ def test_one_index_serves_a_filter_and_a_sort_of_one_column(large: Large, name: 
     query: dict[str, Any] = {**on_column.get(name, {f"cgm.{name}": ">0.2"}), **by(direction + name)}
     for page in explained(large, query)[1:]:
         assert [step.by for step in page] == [on(name)]
-        assert sum(step.rows or 0 for step in page) <= LIMIT + 1
+        if (rows := rows_read(page)) is not None:
+            assert rows <= LIMIT + 1
 
 
 @pytest.mark.parametrize("start", [LONG_AGO + timedelta(minutes=1900), LONG_AGO + timedelta(minutes=300)])
@@ -296,7 +306,8 @@ def test_reviews_are_found_by_their_index(large: Large) -> None:
     [sizes, page] = explained(large, query)
     assert [step.by for step in sizes] == [on("lastReviewed")]
     assert page[0].by == on("lastReviewed")
-    assert sum(step.rows or 0 for step in page) <= 30 * 3
+    if (rows := rows_read(page)) is not None:
+        assert rows <= 30 * 3
 
 
 @pytest.mark.parametrize(("parameter", "index"), [("tags", BY_TAG), ("sites", BY_SITE)])
@@ -306,7 +317,8 @@ def test_a_rare_tag_or_site_leads_to_its_patients(large: Large, parameter: str, 
     [sizes, page] = explained(large, {parameter: [ids[0]], **by(sort)})
     assert [step.by for step in sizes] == [index]
     assert page[0].by == index
-    assert (page[0].rows or 0) <= SIZE // RARE
+    if page[0].rows is not None:
+        assert page[0].rows <= SIZE // RARE
 
 
 @pytest.mark.parametrize(("parameter", "index"), [("tags", BY_TAG), ("sites", BY_SITE)])
@@ -358,4 +370,5 @@ def test_a_filter_that_nearly_everybody_fulfils_does_not_lead(large: Large) -> N
 def test_what_has_no_index_reads_no_more_than_the_clinic(large: Large, query: dict[str, Any]) -> None:
     for plan in explained(large, query):
         for step in plan:
-            assert (step.rows or 0) <= 4 * SIZE, plan
+            if step.rows is not None:
+                assert step.rows <= 4 * SIZE, plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import event, text
@@ -28,6 +28,12 @@ class Step(NamedTuple):
     whole: bool
     rows: int | None
     columns: frozenset[str] = frozenset()
+
+
+def rows_read(steps: Iterable[Step]) -> int | None:
+    """How many rows the steps look at together. None on SQLite, which does not tell, so that nothing can be asserted."""
+    rows = [step.rows for step in steps]
+    return None if None in rows else sum(row for row in rows if row is not None)
 
 
 def plans(database: Database, call: Callable[[], object]) -> list[list[Step]]:
