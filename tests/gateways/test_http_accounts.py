@@ -16,7 +16,7 @@ from clinic_service.errors import BadGateway, Unavailable
 from clinic_service.gateways.accounts import Account, AccountNotFound, EmailTaken, Profile
 from clinic_service.gateways.accounts.http import SESSION_HEADER, HttpAccounts
 from clinic_service.gateways.breaker import PAUSE_SECONDS, CircuitOpen
-from tests.support.http_server import HttpServer, Received, Response, http_server
+from tests.support.http_server import HttpServer, Received, Response, http_server, patience
 
 USER_ID = "ca401c0003"
 CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
@@ -65,8 +65,8 @@ def platform() -> Iterator[Platform]:
 
 
 @pytest.fixture
-def accounts(platform: Platform) -> HttpAccounts:
-    return HttpAccounts(_config(platform.server.url), seconds=0.3)
+def accounts(platform: Platform, request: pytest.FixtureRequest) -> HttpAccounts:
+    return HttpAccounts(_config(platform.server.url), seconds=patience(request))
 
 
 def _config(url: str) -> Config:

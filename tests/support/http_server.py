@@ -10,6 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import orjson
+import pytest
+
+# How long a caller is kept waiting who does not give up.
+HANG_SECONDS = 60
 
 
 class Received(NamedTuple):
@@ -38,6 +42,13 @@ class Response:
 
 
 Answering = Callable[[Received], Response]
+
+
+def patience(request: pytest.FixtureRequest) -> float:
+    """Seconds to wait for an answer: enough on a busy machine, but one if the test is about an answer that never comes."""
+    callspec = getattr(request.node, "callspec", None)
+    values = callspec.params.values() if callspec else ()
+    return 1.0 if any(isinstance(value, Response) and value.hang for value in values) else 20.0
 
 
 class HttpServer:
@@ -98,7 +109,7 @@ def _handler_for(server: HttpServer) -> type[BaseHTTPRequestHandler]:
             elif not response.hang:
                 self.write_http(response)
             if response.hang:
-                server.closing.wait(30)
+                server.closing.wait(HANG_SECONDS)
 
         def write_http(self, response: Response) -> None:
             body = response.body if response.json is None else orjson.dumps(response.json)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +65,10 @@ class TwoServers(NamedTuple):
         return answers
 
 
+def _token(somebody: Somebody) -> str:
+    return mint(SECRET, somebody.id, service=somebody.is_service, lifetime=timedelta(hours=1))
+
+
 @contextmanager
 def two_servers(folder: Path, url: str) -> Iterator[TwoServers]:
     """Two servers on the empty database at `url`, which is brought to the newest revision."""
@@ -78,8 +81,3 @@ def two_servers(folder: Path, url: str) -> Iterator[TwoServers]:
     with serving(folders[0], **settings) as first, serving(folders[1], **settings) as second:
         yield TwoServers((first, second), database)
     database.dispose()
-
-
-@cache
-def _token(somebody: Somebody) -> str:
-    return mint(SECRET, somebody.id, service=somebody.is_service, lifetime=timedelta(hours=1))

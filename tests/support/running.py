@@ -40,7 +40,7 @@ class RawServer:
             return [_parse(_unbuffered(connection)) for _ in range(answers)]
 
     def _connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
 
 def _unbuffered(connection: socket.socket) -> http.client.HTTPResponse:
@@ -87,7 +87,7 @@ def running_server(database_url: str, secret: str) -> Iterator[RawServer]:
         yield server
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 def _free_port() -> int:
