@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 import orjson
 
 from tests.support.client import Reply
+from tests.support.processes import free_port
 
 _SECONDS_TO_START = 60
 
@@ -72,7 +73,7 @@ def _parse(answer: http.client.HTTPResponse) -> Reply:
 @contextmanager
 def running_server(database_url: str, secret: str) -> Iterator[RawServer]:
     """`clinic-service serve` on a port of its own; stopped as an operator would stop it."""
-    port = _free_port()
+    port = free_port()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
     environ |= {"CLINIC_DATABASE_URL": database_url, "CLINIC_SESSION_SECRET": secret}
     process = subprocess.Popen(
@@ -88,13 +89,6 @@ def running_server(database_url: str, secret: str) -> Iterator[RawServer]:
     finally:
         process.terminate()
         process.wait(timeout=60)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _wait_for(server: RawServer, process: subprocess.Popen[bytes]) -> None:
