@@ -20,6 +20,8 @@ from tests.support.meeting import meeting
 from tests.support.statements import counting
 
 _seconds = count(1)
+# Made once: some tests ask for everything before and after each statement of an operation.
+_ROWS = {table.name: select(table) for table in Base.metadata.sorted_tables}
 
 
 def meanwhile(database: Database, work: Callable[[UnitOfWork], object], call: Callable[[], Reply]) -> Reply:
@@ -42,9 +44,7 @@ def number_of_statements(database: Database, call: Callable[[], Reply]) -> int:
 def everything(database: Database) -> dict[str, list[Any]]:
     """All rows of all tables."""
     with database.read_engine.connect() as connection:
-        return {
-            table.name: sorted(map(repr, connection.execute(select(table)))) for table in Base.metadata.sorted_tables
-        }
+        return {name: sorted(map(repr, connection.execute(rows))) for name, rows in _ROWS.items()}
 
 
 def _difference(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> dict[str, set[Any]]:
