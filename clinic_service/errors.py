@@ -22,38 +22,49 @@ ends as an HTTP answer; a separate table would be a second list to keep. A messa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class Finding(NamedTuple):
-    """One place where a request does not fit the spec: a pointer to it and the rule it breaks, never its value."""
+    """One place where a request does not fit: a pointer to it, the rule it breaks, and what that rule allows.
+
+    `expected` is the bound, the list of values or the name that the spec gives for the rule; True for a rule that needs
+    none, such as `required`. It never holds a value of the request.
+    """
 
     pointer: str
     rule: str
+    expected: Any = True
 
 
 class ServiceError(Exception):
-    """A failure that the caller is told about: its status and one fixed sentence."""
+    """A failure that the caller is told about: its status, one fixed sentence, and the places of the request it is about.
+
+    A class whose errors are always about the same place names it in its own `findings`.
+    """
 
     status = 500
     message = "An unexpected error occurred."
     # Seconds after which the same request may succeed, where that is known.
     retry_after: int | None = None
+    findings: tuple[Finding, ...] = ()
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, findings: Sequence[Finding] = ()) -> None:
         self.message = message or type(self).message
+        self.findings = tuple(findings) or type(self).findings
         super().__init__(self.message)
+
+    @classmethod
+    def at(cls, pointer: str) -> Self:
+        """The error with the class's own findings, but about the place at `pointer`."""
+        return cls(findings=[finding._replace(pointer=pointer) for finding in cls.findings])
 
 
 class BadRequest(ServiceError):
-    """The request is malformed or does not fit the spec; `findings` says where."""
+    """The request is malformed or does not fit the spec."""
 
     status = 400
     message = "The request is not valid."
-
-    def __init__(self, message: str | None = None, findings: Sequence[Finding] = ()) -> None:
-        super().__init__(message)
-        self.findings = tuple(findings)
 
 
 class Unauthenticated(ServiceError):

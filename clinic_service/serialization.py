@@ -7,7 +7,7 @@ marshmallow's general way costs more than the rest of a request together; a test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
@@ -38,7 +38,22 @@ class WireTime(fields.Field[datetime]):
             return clock.from_wire(value)
         except ValueError:
             # The spec's format also admits what no calendar library holds, such as leap seconds.
-            raise BadRequest(findings=[Finding(f"/body/{attr}", "format")]) from None
+            raise BadRequest(findings=[Finding(f"/body/{attr}", "format", "date-time")]) from None
+
+
+class WireNested(fields.Nested):
+    """An object within a body. What cannot be read in it is named by its place in the whole body."""
+
+    def _deserialize(self, value: Any, attr: str | None, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, *args, **kwargs)
+        except BadRequest as error:
+            raise BadRequest(findings=moved(error.findings, f"/body/{attr}")) from None
+
+
+def moved(findings: Iterable[Finding], place: str) -> list[Finding]:
+    """The findings of a part of a body, as those of the whole body in which the part stands at `place`."""
+    return [finding._replace(pointer=place + finding.pointer.removeprefix("/body")) for finding in findings]
 
 
 class WireEnum(fields.String):

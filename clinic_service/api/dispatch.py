@@ -20,6 +20,7 @@ from clinic_service.api.bodies import ABSENT, decode_json, may_be_large, read_bo
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.operations import Handler
 from clinic_service.api.plan import Plan
+from clinic_service.api.preferences import is_strict, preference_headers
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.rules import Attempt, partner_caller
 from clinic_service.context import Answer, Context, Preparation, PreparationOutdated, Services
@@ -65,7 +66,9 @@ class Dispatcher:
         """Carry out one request in the time it has. Raises ServiceError for every refusal."""
         # What it has waited for a thread counts.
         with deadline.limited(self._services.config.request_seconds - exchange.seconds):
-            return self._run(plan, exchange, path)
+            answer = self._run(plan, exchange, path)
+        answer.headers.extend(preference_headers(exchange.environ))
+        return answer
 
     def _run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         caller = exchange.caller = self._caller(plan, exchange.environ)
@@ -167,15 +170,15 @@ class Dispatcher:
             return Arguments({}, refusal)
 
     def _arguments(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> dict[str, Any]:
-        arguments = plan.parameters.read_path(path)
-        query = plan.parameters.read_query(exchange.environ.get("QUERY_STRING", ""))
+        environ = exchange.environ
+        arguments, query = plan.parameters.read(path, environ.get("QUERY_STRING", ""), strict=is_strict(environ))
         if plan.passes_query:
             arguments["query"] = query
         else:
             for name, parameter in plan.parameters.query.items():
                 arguments[parameter.argument] = query.get(name)
         if plan.body:
-            arguments["body"] = _read_body(plan, exchange.environ)
+            arguments["body"] = _read_body(plan, environ)
         return arguments
 
     def _handle(self, plan: Plan, caller: Caller, uow: UnitOfWork, arguments: dict[str, Any]) -> RawAnswer:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from clinic_service.api.validation import Validator, Validators
+from clinic_service.api.validation import MAX_FINDINGS, Validator, Validators
 from clinic_service.clock import from_wire
 from clinic_service.errors import BadRequest, Finding
 from clinic_service.specification.apis import Api
@@ -44,8 +44,14 @@ class Parameter:
     is_list: bool
     validator: Validator
 
-    def read(self, text: str) -> Any:
-        """The value of `text`. Raises BadRequest naming the parameter and the rule, never the value."""
+    def read(self, texts: Sequence[str]) -> Any:
+        """The value of the parameter, which was sent with each of `texts`.
+
+        Raises BadRequest naming the parameter, the rule and what it allows, never the value.
+        """
+        if len(texts) > 1:
+            raise self.refusal("repeated", 1)
+        text = texts[0]
         if "\x00" in text:
             raise self.refusal("characters")
         value = self._convert(text)
@@ -57,8 +63,8 @@ class Parameter:
     def pointer(self) -> str:
         return f"/{self.location}/{self.name}"
 
-    def refusal(self, rule: str) -> BadRequest:
-        return BadRequest(findings=[Finding(self.pointer, rule)])
+    def refusal(self, rule: str, expected: Any = True) -> BadRequest:
+        return BadRequest(findings=[Finding(self.pointer, rule, expected)])
 
     def _convert(self, text: str) -> Any:
         if self.is_list:
@@ -71,13 +77,13 @@ class Parameter:
             return int(text)
         if self.type == "number" and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
             return float(text)
-        raise self.refusal("type")
+        raise self.refusal("type", self.type)
 
     def _time(self, text: str) -> datetime:
         try:
             return from_wire(text)
         except ValueError:
-            raise self.refusal("format") from None
+            raise self.refusal("format", self.format) from None
 
 
 class Parameters:
@@ -89,33 +95,45 @@ class Parameters:
         self._defaults = {p.name: p.default for p in self.query.values() if p.default is not None}
         self._required = [p for p in self.query.values() if p.required]
 
-    def read_path(self, values: Mapping[str, str]) -> dict[str, Any]:
-        """The path values by argument name. Raises BadRequest."""
-        return {parameter.argument: parameter.read(values[parameter.name]) for parameter in self.path}
+    def read(
+        self, path: Mapping[str, str], query_string: str, *, strict: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The path values by argument name, and the query values by their names in the spec, defaults filled in.
 
-    def read_query(self, query_string: str) -> dict[str, Any]:
-        """The query values by their names in the spec, defaults filled in; unknown names are ignored.
-
-        Raises BadRequest for a missing, malformed or repeated parameter.
+        Raises BadRequest that names every parameter which is missing, malformed or repeated. Unknown names in the query
+        are ignored, or refused as well when `strict`.
         """
-        values = dict(self._defaults)
+        refusals: list[BadRequest] = []
+        values = {p.argument: _read(p, [path[p.name]], refusals) for p in self.path}
+        query = dict(self._defaults)
         if query_string:
-            self._read_given(query_string, values)
-        for parameter in self._required:
-            if parameter.name not in values:
-                raise parameter.refusal("required")
-        return values
+            given = _grouped(query_string)
+            query |= {p.name: _read(p, given[p.name], refusals) for p in map(self.query.get, given) if p}
+            if strict and not given.keys() <= self.query.keys():
+                # The unknown name is the client's own, so it is not repeated.
+                refusals.append(BadRequest(findings=[Finding("/query/*", "unknown", sorted(self.query))]))
+        refusals.extend(p.refusal("required") for p in self._required if p.name not in query)
+        if refusals:
+            findings = [finding for refusal in refusals for finding in refusal.findings]
+            raise BadRequest(findings=findings[:MAX_FINDINGS])
+        return values, query
 
-    def _read_given(self, query_string: str, values: dict[str, Any]) -> None:
-        seen: set[str] = set()
-        for name, text in _pairs(query_string):
-            parameter = self.query.get(name)
-            if parameter is None:
-                continue
-            if name in seen:
-                raise parameter.refusal("repeated")
-            seen.add(name)
-            values[name] = parameter.read(text)
+
+def _read(parameter: Parameter, texts: Sequence[str], refusals: list[BadRequest]) -> Any:
+    """The value of a parameter that was sent with each of `texts`. A refusal is added to the others, not raised."""
+    try:
+        return parameter.read(texts)
+    except BadRequest as refusal:
+        refusals.append(refusal)
+        return None
+
+
+def _grouped(query_string: str) -> dict[str, list[str]]:
+    """The texts of each name, in order. Raises BadRequest."""
+    given: dict[str, list[str]] = {}
+    for name, text in _pairs(query_string):
+        given.setdefault(name, []).append(text)
+    return given
 
 
 def _pairs(query_string: str) -> list[tuple[str, str]]:
@@ -124,7 +142,7 @@ def _pairs(query_string: str) -> list[tuple[str, str]]:
         query_string.encode("ascii")
         return parse_qsl(query_string, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=1000)
     except ValueError:
-        raise BadRequest("The query string cannot be read.", [Finding("/query", "encoding")]) from None
+        raise BadRequest("The query string cannot be read.", [Finding("/query", "encoding", "UTF-8")]) from None
 
 
 def compile_parameters(api: Api, definition: Mapping[str, Any], validators: Validators) -> Parameters:

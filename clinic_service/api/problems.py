@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +13,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
-from clinic_service.errors import BadRequest, ServiceError
+from clinic_service.api.preferences import preference_headers
+from clinic_service.errors import BadRequest, Finding, ServiceError
 
 _log = logging.getLogger("clinic_service.defects")
 
@@ -23,7 +25,7 @@ _ROUTE_MESSAGES = {404: "There is nothing at this address.", 405: "The address d
 def answer_failure(error: BaseException, exchange: Exchange) -> RawAnswer:
     """The answer for anything that was raised while a request was carried out."""
     if isinstance(error, ServiceError):
-        return _answer(error.status, error.message, exchange, _findings(error), _headers(error))
+        return _answer(error.status, error.message, exchange, error.findings, _headers(error, exchange))
     if isinstance(error, HTTPException):
         return _answer_routing(error, exchange)
     return _answer_defect(error, exchange)
@@ -55,7 +57,7 @@ def _answer(
     status: int,
     message: str,
     exchange: Exchange,
-    findings: list[dict[str, str]] | None = None,
+    findings: Sequence[Finding] = (),
     headers: list[tuple[str, str]] | None = None,
 ) -> RawAnswer:
     body: dict[str, Any] = {
@@ -68,20 +70,17 @@ def _answer(
         "instance": exchange.request_id,
     }
     if findings:
-        body["errors"] = findings
+        body["errors"] = [finding._asdict() for finding in findings]
     return json_answer(status, orjson.dumps(body), headers or ())
 
 
-def _findings(error: ServiceError) -> list[dict[str, str]]:
-    return [finding._asdict() for finding in error.findings] if isinstance(error, BadRequest) else []
-
-
-def _headers(error: ServiceError) -> list[tuple[str, str]]:
+def _headers(error: ServiceError, exchange: Exchange) -> list[tuple[str, str]]:
     if error.status == 401:
         return [("WWW-Authenticate", 'ApiKey realm="clinic-service", header="X-Tidepool-Session-Token"')]
     if error.retry_after is not None:
         return [("Retry-After", str(error.retry_after))]
-    return []
+    # Of the other refusals, only those of a request that does not fit the spec depend on the preference.
+    return preference_headers(exchange.environ) if isinstance(error, BadRequest) else []
 
 
 def _title(status: int) -> str:

@@ -10,7 +10,7 @@ run only in the validator's own engine, which reads `$` and `\\d` as the spec me
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -27,6 +27,15 @@ _WORDS = frozenset(
 )
 # Listing every error costs some 10 µs each, so a value with more parts than this gets its first one alone.
 _MAX_PARTS = 1000
+# As many places of a request are named, and as many as `error.v1` has room for.
+MAX_FINDINGS = 100
+# Keywords whose value in the spec says what is allowed.
+_BOUNDS = frozenset(
+    {
+        "maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "multipleOf", "maxLength", "minLength", "maxItems",
+        "minItems", "maxProperties", "minProperties", "enum",
+    }
+)  # fmt: skip
 
 
 def is_email(value: object) -> bool:
@@ -39,9 +48,12 @@ def _is_date(value: object) -> bool:
     return not isinstance(value, str) or is_date(value)
 
 
+_EMAIL_OR_EMPTY = "email-or-empty"
+# The path of a keyword that stands directly in a named schema: components, schemas, the name, the keyword.
+_LENGTH_OF_NAMED = 4
 _FORMATS = {
     "email": is_email,
-    "email-or-empty": lambda value: value == "" or is_email(value),
+    _EMAIL_OR_EMPTY: lambda value: value == "" or is_email(value),
     "date": _is_date,
 }
 
@@ -66,9 +78,11 @@ class Validator:
         self._known_names = known_names
 
     def findings(self, value: object, pointer: str) -> list[Finding]:
-        """Places where `value`, which stands at `pointer`, breaks the schema; at most 100, and never a value itself."""
-        errors = islice(self._errors(value), 100)
-        return [Finding(pointer + self._pointer(error), str(error.schema_path[-1])) for error in errors]
+        """Places where `value`, which stands at `pointer`, breaks the schema; at most MAX_FINDINGS, and no value itself."""
+        errors = islice(self._errors(value), MAX_FINDINGS)
+        return [
+            Finding(pointer + self._pointer(error), str(error.schema_path[-1]), _expected(error)) for error in errors
+        ]
 
     def _errors(self, value: object) -> Iterable[jsonschema_rs.ValidationError]:
         if not has_more_parts(value, _MAX_PARTS):
@@ -91,6 +105,26 @@ class Validator:
         if isinstance(part, int) or part in self._known_names:
             return str(part)
         return "*"
+
+
+def _expected(error: jsonschema_rs.ValidationError) -> Any:
+    """What the spec allows where `error` was found; nothing in it comes from the value that was refused."""
+    rule, value = error.schema_path[-1], error.kind.value
+    if rule in _BOUNDS:
+        return value
+    if rule == "type":
+        return value[0] if len(value) == 1 else value
+    if rule == "format":
+        return "email" if value == _EMAIL_OR_EMPTY else value
+    if rule == "pattern":
+        return _pattern_name(error.schema_path) or value
+    return rule != "additionalProperties"
+
+
+def _pattern_name(path: Sequence[str | int]) -> str | None:
+    """The name of the schema that is little more than this pattern: `clinicId.v1`. None for a pattern without a name."""
+    is_named = len(path) == _LENGTH_OF_NAMED and list(path[:2]) == ["components", "schemas"]
+    return str(path[2]) if is_named else None
 
 
 class Validators:
@@ -197,7 +231,7 @@ def _allow_empty(made: dict[str, Any]) -> None:
     for keyword in ("minLength", "pattern"):
         made.pop(keyword, None)
     if made.get("format") == "email":
-        made["format"] = "email-or-empty"
+        made["format"] = _EMAIL_OR_EMPTY
 
 
 def _absolute(node: Any, base: str) -> Any:

@@ -12,6 +12,7 @@ from werkzeug.test import Client as WsgiClient
 from clinic_service import clock
 from clinic_service.gateways.tokens import mint
 from tests.support.cast import Somebody
+from tests.support.pointers import assert_pointers
 
 
 class Reply(NamedTuple):
@@ -53,7 +54,10 @@ class Client:
             rest.update(data=orjson.dumps(json), content_type="application/json")
         answer = WsgiClient(self.app).open(path, method=method, headers=sent, **rest)
         body = answer.get_data()
-        return Reply(answer.status_code, orjson.loads(body) if body else None, answer.headers)
+        reply = Reply(answer.status_code, orjson.loads(body) if body else None, answer.headers)
+        if reply.status in (400, 409, 422) and method != "HEAD":
+            assert_pointers(method, path.partition("?")[0], reply.status, reply.json.get("errors", []))
+        return reply
 
     def token(self, somebody: Somebody) -> str:
         """A session token of `somebody`."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from clinic_service.errors import Conflict, NotFound
+from clinic_service.errors import Conflict, Finding, NotFound
 
 
 class EmailTaken(Conflict):
     """Another account has the address."""
 
     message = "The e-mail address is already taken."
+    findings = (Finding("/body/email", "unique"),)
 
 
 class AccountNotFound(NotFound):

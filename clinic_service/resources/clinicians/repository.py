@@ -220,7 +220,7 @@ class ClinicianRepository(Repository):
     def _refuse_duplicate(self, error: IntegrityError) -> NoReturn:
         if not _is_duplicate(error):
             raise error
-        raise DuplicateClinician from error
+        raise DuplicateClinician.at(_NAMED_BY.get(constraint_name(error) or "", "/body/email")) from error
 
     def change_roles(self, clinician: Clinician, roles: Iterable[str], updated_by: str) -> None:
         """Give the clinician these roles, and note in the history who did so."""
@@ -290,6 +290,14 @@ class ClinicianRepository(Repository):
             "deleted_by_user_id": deleted_by,
             "record": whole_row(clinician),
         }
+
+
+# What a request names a clinician by, for each rule of the table that no two may share it.
+_NAMED_BY = {
+    "ix_clinicians_clinic_id_user_id": "/body/id",
+    "ix_clinicians_clinic_id_invite_id": "/body/inviteId",
+    "ix_clinicians_invite_id": "/body/inviteId",
+}
 
 
 def _is_duplicate(error: IntegrityError) -> bool:

@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 from clinic_service.auth.caller import Caller
 from clinic_service.models import Clinic, Clinician, InviteType, Role
 from clinic_service.outbox.events import UNNAMED_ADMINISTRATOR, ClinicianPermissionsUpdated
-from clinic_service.resources.clinicians.errors import ClinicianNotFound, LastAdmin, ServiceAccountAsAdmin
+from clinic_service.resources.clinicians.errors import (
+    ClinicianNotFound,
+    DuplicateClinician,
+    LastAdmin,
+    ServiceAccountAsAdmin,
+)
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -46,7 +51,11 @@ def add_service_account(uow: UnitOfWork, clinic_id: str, user_id: str, name: str
     Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
     """
     uow.clinics.hold_migrated(clinic_id)
-    return uow.clinicians.add(clinic_id, roles=[Role.MEMBER], user_id=user_id, name=name, is_service_account=True)
+    try:
+        return uow.clinicians.add(clinic_id, roles=[Role.MEMBER], user_id=user_id, name=name, is_service_account=True)
+    except DuplicateClinician:
+        # The account is known by the credentials alone.
+        raise DuplicateClinician.at("/body/client_id") from None
 
 
 def update_clinician(uow: UnitOfWork, clinic_id: str, user_id: str, changes: Changes, caller: Caller) -> Clinician:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadGateway, BadRequest, ConstraintViolation, NotFound, ServiceError
+from clinic_service.errors import BadGateway, BadRequest, ConstraintViolation, Finding, NotFound, ServiceError
 
 
 class ClinicNotFound(NotFound):
@@ -11,6 +11,7 @@ class ClinicNotFound(NotFound):
 
 class ClinicNotMigrated(ConstraintViolation):
     message = "The clinic has not been migrated."
+    findings = (Finding("/path/clinicId", "state"),)
 
 
 class ClinicNotEmpty(BadRequest):

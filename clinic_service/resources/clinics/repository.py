@@ -120,10 +120,13 @@ class ClinicRepository(Repository):
         """Raise ClinicNotFound unless the clinic exists."""
         self._is_migrated(clinic_id)
 
-    def require_migrated(self, clinic_id: str) -> None:
-        """Raise ClinicNotFound unless the clinic exists, and ClinicNotMigrated unless it is migrated."""
+    def require_migrated(self, clinic_id: str, *, named_by: str = "/path/clinicId") -> None:
+        """Raise ClinicNotFound unless the clinic exists, and ClinicNotMigrated unless it is migrated.
+
+        `named_by` points to what names the clinic in the request.
+        """
         if not self._is_migrated(clinic_id):
-            raise ClinicNotMigrated
+            raise ClinicNotMigrated.at(named_by)
 
     def touch(self, clinic: Clinic) -> None:
         """Record that the clinic changed now. The time never goes back, not even when the clock does."""

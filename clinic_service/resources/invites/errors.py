@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import Conflict, ConstraintViolation, Forbidden, NotFound
+from clinic_service.errors import Conflict, ConstraintViolation, Finding, Forbidden, NotFound
 
 
 class InviteNotFound(NotFound):
@@ -23,14 +23,17 @@ class NotAdmitted(Forbidden):
 
 class AlreadyMember(Conflict):
     message = "The user is already a member of the clinic."
+    findings = (Finding("/path/userId", "unique"),)
 
 
 class AlreadyPatient(Conflict):
     message = "The user is already a patient of the clinic."
+    findings = (Finding("/body/shareCode", "unique"),)
 
 
 class DuplicateOffer(Conflict):
     message = "The user has offered access to the clinic already, and the offer is pending."
+    findings = (Finding("/body/shareCode", "unique"),)
 
 
 class InviteLimitReached(ConstraintViolation):

@@ -72,7 +72,7 @@ def invite(uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], se
     """
     clinic = uow.clinics.lock_migrated(clinic_id)
     if sending.user_id is not None:
-        _refuse_member(uow, clinic_id, sending.user_id)
+        _refuse_member(uow, clinic_id, sending.user_id, "/body/email")
     require_room(uow, clinic_id, InviteType.CLINICIAN, sending.sender.person_id, sending.sender.config)
     clinician = uow.clinicians.add(clinic_id, email=email, roles=roles)
     made = uow.invites.add(
@@ -138,7 +138,7 @@ def associate(uow: UnitOfWork, clinic_id: str, key: str, user_id: str, name: str
     clinician = uow.clinicians.find_invited(clinic_id, key)
     if clinician is None:
         raise InvitedClinicianNotFound
-    _refuse_member(uow, clinic_id, user_id)
+    _refuse_member(uow, clinic_id, user_id, "/body/userId")
     return _admit(uow, clinician, key, user_id, name)
 
 
@@ -173,8 +173,8 @@ def accept(uow: UnitOfWork, key: str, acceptance: Acceptance, identity_provider:
     restrictions = uow.invites.restrictions([clinic_id]).get(clinic_id, ())
     if not judge(restrictions, invitee.email, identity_provider).can_accept:
         raise NotAdmitted
-    uow.clinics.require_migrated(clinic_id)
-    _refuse_member(uow, clinic_id, invitee.user_id)
+    uow.clinics.require_migrated(clinic_id, named_by="/path/inviteId")
+    _refuse_member(uow, clinic_id, invitee.user_id, "/path/userId")
     clinician = uow.clinicians.find_invited(clinic_id, key)
     if clinician is None:
         raise InviteNotFound
@@ -203,9 +203,10 @@ def _lock_addressed(uow: UnitOfWork, clinic_id: str, key: str, invitee: Invitee)
         raise InviteNotFound
 
 
-def _refuse_member(uow: UnitOfWork, clinic_id: str, user_id: str) -> None:
+def _refuse_member(uow: UnitOfWork, clinic_id: str, user_id: str, named_by: str) -> None:
+    """Raise AlreadyMember; `named_by` points to what names the user in the request."""
     if uow.clinicians.find_row(clinic_id, user_id) is not None:
-        raise AlreadyMember
+        raise AlreadyMember.at(named_by)
 
 
 def _admit(uow: UnitOfWork, clinician: Clinician, key: str, user_id: str, name: str | None) -> Clinician:

@@ -36,7 +36,7 @@ def enable_new_clinic_experience(ctx: Context, user_id: str, prepared: _Owner) -
 def prepare_trigger_initial_migration(ctx: Context, clinic_id: str, body: Any) -> str:  # noqa: ARG001
     """The user id of the only administrator, once it is known that it is a legacy account's."""
     user_id = service.require_ready(ctx.uow, clinic_id)
-    return service.require_legacy(ctx.services.accounts.find_account(user_id)).user_id
+    return service.require_legacy(ctx.services.accounts.find_account(user_id), named_by="/path/clinicId").user_id
 
 
 def trigger_initial_migration(ctx: Context, clinic_id: str, body: Any, prepared: str) -> Any:

@@ -9,6 +9,7 @@ from clinic_service.models import Migration, MigrationStatus, Role
 from clinic_service.outbox.events import MigrationRequested
 from clinic_service.resources.migrations.errors import (
     AlreadyMigrated,
+    DuplicateMigration,
     NotLegacyAccount,
     NotMember,
     NotOneAdmin,
@@ -20,12 +21,15 @@ from clinic_service.unit_of_work import UnitOfWork
 _LEGACY_ROLE = "clinic"
 
 
-def require_legacy(account: Account | None) -> Account:
-    """The account, if there is one and it is a legacy clinic's. Raises AccountNotFound, then NotLegacyAccount."""
+def require_legacy(account: Account | None, *, named_by: str = "/path/userId") -> Account:
+    """The account, if there is one and it is a legacy clinic's. Raises AccountNotFound, then NotLegacyAccount.
+
+    `named_by` points to what names the account in the request.
+    """
     if account is None:
         raise AccountNotFound
     if _LEGACY_ROLE not in account.roles:
-        raise NotLegacyAccount
+        raise NotLegacyAccount.at(named_by)
     return account
 
 
@@ -82,7 +86,10 @@ def migrate_patients(uow: UnitOfWork, clinic_id: str, user_id: str) -> Migration
     if not uow.clinicians.is_member(clinic_id, user_id):
         raise NotMember
     uow.clinics.require_migrated(clinic_id)
-    return _request(uow, clinic_id, user_id, None)
+    try:
+        return _request(uow, clinic_id, user_id, None)
+    except DuplicateMigration:
+        raise DuplicateMigration.at("/body/userId") from None
 
 
 def record_progress(uow: UnitOfWork, clinic_id: str, user_id: str, status: str) -> Migration:

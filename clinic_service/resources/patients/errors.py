@@ -27,10 +27,12 @@ class NoReview(NotFound):
 
 class NotTheReviewer(Conflict):
     message = "The latest review is somebody else's."
+    findings = (Finding("/path/patientId", "state"),)
 
 
 class DuplicatePatient(Conflict):
     message = "The user is already a patient of the clinic."
+    findings = (Finding("/path/patientId", "unique"),)
 
 
 class NameMissing(BadRequest):
@@ -42,14 +44,17 @@ class NameMissing(BadRequest):
 
 class MrnRequired(BadRequest):
     message = "The clinic requires a medical record number."
+    findings = (Finding("/body/mrn", "required"),)
 
 
 class DuplicateMrn(BadRequest):
     message = "The medical record number must be unique in the clinic."
+    findings = (Finding("/body/mrn", "unique"),)
 
 
 class CustomRangesMissing(BadRequest):
     message = "Custom glycemic ranges must be given when their type is custom."
+    findings = (Finding("/body/glycemicRanges/custom", "required"),)
 
 
 class PatientLimitReached(PaymentRequired):
@@ -64,6 +69,7 @@ class AccountIsChanging(Unavailable):
 
 class UnknownSite(ConstraintViolation):
     message = "A site is not one of the clinic's."
+    findings = (Finding("/body/sites", "exists"),)
 
 
 class DataSourceNotFound(NotFound):

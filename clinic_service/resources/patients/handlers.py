@@ -62,7 +62,7 @@ def tide_report(
 ) -> Any:
     """Which patients of a clinic need attention."""
     if last_data_cutoff.year == 1:
-        raise BadRequest(findings=[Finding("/query/lastDataCutoff", "minimum")])
+        raise BadRequest(findings=[Finding("/query/lastDataCutoff", "minimum", "0002-01-01T00:00:00Z")])
     query = TideQuery(period, tags, last_data_cutoff, categories or DEFAULT_CATEGORIES, not exclude_no_data)
     with ctx.uow.snapshot():
         found = find_tide_patients(ctx.uow, clinic_id, query, ctx.uow.now)

@@ -128,7 +128,7 @@ def _order(query: Mapping[str, Any], period: str) -> Order:
         raise BadRequest(findings=[Finding("/query/sortType", "required")])
     # The pattern of the spec is not anchored, so anything may stand around what it asks for.
     if text[0] not in "+-":
-        raise _unknown_sort()
+        raise _unknown_sort(kind)
     return _order_by(text[1:], kind, period, descending=text[0] == "-")
 
 
@@ -144,14 +144,15 @@ def _order_by(name: str, kind: str, period: str, *, descending: bool) -> Order:
         return Order(place, descending, flag=f"has_{place.column}")
     figure = SORTABLE.get((kind, name))
     if figure is None:
-        raise _unknown_sort()
+        raise _unknown_sort(kind)
     column, flag = figure.columns(kind)
     table, part = (HOT_STATISTICS, period) if is_hot(kind, name) else (STATISTICS, scope(kind, period))
     return Order(Place(table, part, column), descending, flag, is_hot=is_hot(kind, name))
 
 
-def _unknown_sort() -> BadRequest:
-    return BadRequest(findings=[Finding("/query/sort", "enum")])
+def _unknown_sort(kind: str) -> BadRequest:
+    expected = [sign + name for name in SORTS[kind] for sign in "+-"]
+    return BadRequest(findings=[Finding("/query/sort", "enum", expected)])
 
 
 SORTS = {

@@ -19,7 +19,7 @@ def kept_ranges(given: Any) -> dict[str, Any]:
     Raises BadRequest when it is no object, which the published schema forgets to say, and CustomRangesMissing.
     """
     if not isinstance(given, Mapping):
-        raise BadRequest(findings=[Finding("/body/glycemicRanges", "type")])
+        raise BadRequest(findings=[Finding("/body/glycemicRanges", "type", "object")])
     if given.get("type", _PRESET) == _PRESET:
         return {"type": _PRESET, _PRESET: given.get(_PRESET, _DEFAULT_PRESET)}
     if _CUSTOM not in given:

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from marshmallow import fields, missing
 
-from clinic_service.errors import BadRequest, Finding
+from clinic_service.errors import BadRequest
 from clinic_service.models import Permission
 from clinic_service.models.statistics import TYPES
 from clinic_service.resources.patients.ranges import kept_ranges
-from clinic_service.serialization import Computed, StoredJson, WireEnum, WireSchema, WireTime, to_wire
+from clinic_service.serialization import Computed, StoredJson, WireEnum, WireSchema, WireTime, moved, to_wire
 
 # Clients know it as a birth date that nobody knows.
 UNKNOWN_BIRTH_DATE = "0001-01-01"
@@ -121,8 +121,7 @@ def _load_data_source(given: Any, place: str) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = _data_source_schema.load(given)
     except BadRequest as error:
-        findings = [Finding(place + finding.pointer.removeprefix("/body"), finding.rule) for finding in error.findings]
-        raise BadRequest(findings=findings) from None
+        raise BadRequest(findings=moved(error.findings, place)) from None
     return loaded
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
+from clinic_service.serialization import Computed, WireEnum, WireNested, WireSchema, WireTime
 
 
 class _Document:
@@ -81,8 +81,8 @@ class PatientCountLimitSchema(_Document, WireSchema):
 class PatientCountSettingsSchema(_Document, WireSchema):
     """`patientCountSettings.v1`."""
 
-    hard_limit = fields.Nested(PatientCountLimitSchema)
-    soft_limit = fields.Nested(PatientCountLimitSchema)
+    hard_limit = WireNested(PatientCountLimitSchema)
+    soft_limit = WireNested(PatientCountLimitSchema)
 
 
 class MembershipRestrictionSchema(WireSchema):

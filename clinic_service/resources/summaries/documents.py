@@ -98,7 +98,7 @@ def _time(kind: str, name: str, text: str) -> datetime | None:
     try:
         time = clock.from_wire(text)
     except ValueError:
-        raise BadRequest(findings=[Finding(f"/body/{kind}Stats/dates/{name}", "format")]) from None
+        raise BadRequest(findings=[Finding(f"/body/{kind}Stats/dates/{name}", "format", "date-time")]) from None
     return None if time.year == _NO_YEAR else time
 
 

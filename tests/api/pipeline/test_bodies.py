@@ -141,7 +141,7 @@ class TestDecodeJson:
     def test_refuses(self, rule: str, raw: bytes) -> None:
         with pytest.raises(BadRequest) as refusal:
             decode_json(raw)
-        assert refusal.value.findings == (("/body", rule),)
+        assert [finding[:2] for finding in refusal.value.findings] == [("/body", rule)]
         assert refusal.value.__cause__ is None
 
     @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
@@ -150,7 +150,7 @@ class TestDecodeJson:
         assert decode_json(f"{opening * times}1{closing * times}".encode()) is not None
         with pytest.raises(BadRequest) as refusal:
             decode_json(f"[{opening * times}1{closing * times}]".encode())
-        assert refusal.value.findings == (("/body", "depth"),)
+        assert [finding[:2] for finding in refusal.value.findings] == [("/body", "depth")]
 
     def test_breadth_is_not_depth(self) -> None:
         wide = [[{}] * 100, {"a": [1] * 1000}]

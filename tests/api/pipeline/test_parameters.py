@@ -39,17 +39,18 @@ PARAMETERS = small_parameters(
     query("flag", {"type": "boolean"}),
     query("list", LIST, explode=False),
     query("named", {"$ref": "#/components/schemas/small"}),
-    schemas={"small": {"type": "integer", "maximum": 9}},
+    query("code", {"$ref": "#/components/schemas/code.v1"}),
+    schemas={"small": {"type": "integer", "maximum": 9}, "code.v1": {"type": "string", "pattern": "^[A-Z]$"}},
 )
 
 
 def read(text: str) -> dict[str, Any]:
-    return PARAMETERS.read_query(text)
+    return PARAMETERS.read({}, text)[1]
 
 
 def refusal(text: str, parameters: Parameters = PARAMETERS) -> list[tuple[str, str]]:
     with pytest.raises(BadRequest) as caught:
-        parameters.read_query(text)
+        parameters.read({}, text)
     return [(finding.pointer, finding.rule) for finding in caught.value.findings]
 
 
@@ -173,6 +174,58 @@ def test_unknown_names_are_ignored_and_names_are_exact() -> None:
     assert read("unknown=1&Text=x&text%20=x&&=&any_integer=1&anyinteger=2&any.integer=3") == {"any.integer": 3}
 
 
+def test_every_wrong_parameter_is_named_in_the_order_of_the_request() -> None:
+    assert refusal("count=x&text=ok&flag=maybe&short=&count=y&list=a,B") == [
+        ("/query/count", "repeated"),
+        ("/query/flag", "type"),
+        ("/query/short", "minLength"),
+        ("/query/list/1", "pattern"),
+    ]
+
+
+def test_more_wrong_parameters_than_an_error_body_holds_are_cut() -> None:
+    many = small_parameters(*(query(f"p{number}", {"type": "integer"}) for number in range(150)))
+    assert len(refusal("&".join(f"p{number}=x" for number in range(150)), many)) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("count=1001", 1000),
+        ("count=x", "integer"),
+        ("short=abcd", 3),
+        ("choice=three", ["one", "two"]),
+        ("pattern=x", "^\\d{2}$"),
+        ("code=x", "code.v1"),
+        ("time=x", "date-time"),
+        ("time=0001-01-01T00:00:00%2B10:00", "date-time"),
+        ("flag=1", "boolean"),
+        ("list=a,b,c,d", 3),
+        ("text=a&text=b", 1),
+        ("text=%00", True),
+        ("text=%ff", "UTF-8"),
+    ],
+)
+def test_what_the_spec_allows_is_said(text: str, expected: Any) -> None:
+    with pytest.raises(BadRequest) as caught:
+        read(text)
+    assert [finding.expected for finding in caught.value.findings] == [expected]
+
+
+class TestStrict:
+    def test_unknown_names_are_refused_and_not_repeated(self) -> None:
+        parameters = small_parameters(query("search", TEXT), query("limit", {"type": "integer"}))
+        with pytest.raises(BadRequest) as caught:
+            parameters.read({}, "limit=x&serach=canary&canary=1", strict=True)
+        assert [tuple(finding) for finding in caught.value.findings] == [
+            ("/query/limit", "type", "integer"),
+            ("/query/*", "unknown", ["limit", "search"]),
+        ]
+
+    def test_known_names_are_taken(self) -> None:
+        assert PARAMETERS.read({}, "text=a&&flag=true", strict=True)[1] == {"text": "a", "flag": True}
+
+
 def test_a_refusal_never_repeats_the_value() -> None:
     with pytest.raises(BadRequest) as caught:
         read("choice=canary")
@@ -191,19 +244,30 @@ class TestRequiredAndDefaults:
             assert refusal(text, self.PARAMETERS) == [("/query/key", "required")]
 
     def test_an_empty_one_is_there(self) -> None:
-        assert self.PARAMETERS.read_query("key=")["key"] == ""
+        assert self.PARAMETERS.read({}, "key=")[1]["key"] == ""
 
     def test_defaults_stand_in_for_absent_ones_only(self) -> None:
-        assert self.PARAMETERS.read_query("key=x") == {"key": "x", "limit": 10, "sorted": False}
-        assert self.PARAMETERS.read_query("key=x&limit=2") == {"key": "x", "limit": 2, "sorted": False}
+        assert self.PARAMETERS.read({}, "key=x")[1] == {"key": "x", "limit": 10, "sorted": False}
+        assert self.PARAMETERS.read({}, "key=x&limit=2")[1] == {"key": "x", "limit": 2, "sorted": False}
         assert refusal("key=x&limit=", self.PARAMETERS) == [("/query/limit", "type")]
 
     def test_one_request_does_not_change_the_defaults_of_the_next(self) -> None:
-        self.PARAMETERS.read_query("key=x&limit=2").clear()
-        assert self.PARAMETERS.read_query("key=x")["limit"] == 10
+        self.PARAMETERS.read({}, "key=x&limit=2")[1].clear()
+        assert self.PARAMETERS.read({}, "key=x")[1]["limit"] == 10
 
 
 class TestPath:
+    def test_wrong_parameters_of_path_and_query_are_named_together(self) -> None:
+        parameters = small_parameters(
+            {"name": "key", "in": "path", "required": True, "schema": {"type": "integer"}},
+            query("limit", {"type": "integer"}),
+            query("search", TEXT, required=True),
+        )
+        with pytest.raises(BadRequest) as caught:
+            parameters.read({"key": "x"}, "limit=x")
+        pointers = [finding.pointer for finding in caught.value.findings]
+        assert pointers == ["/path/key", "/query/limit", "/query/search"]
+
     PARAMETERS = small_parameters(
         {"name": "clinicId", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[a-f0-9]{24}$"}},
         {"name": "MRNCode", "in": "path", "required": True, "schema": {"type": "integer"}},
@@ -211,7 +275,10 @@ class TestPath:
     ID = "5f0c7d1e9a3b4c6d8e2f1a0b"
 
     def test_values_have_python_names(self) -> None:
-        assert self.PARAMETERS.read_path({"clinicId": self.ID, "MRNCode": "7"}) == {"clinic_id": self.ID, "mrn_code": 7}
+        assert self.PARAMETERS.read({"clinicId": self.ID, "MRNCode": "7"}, "")[0] == {
+            "clinic_id": self.ID,
+            "mrn_code": 7,
+        }
 
     @pytest.mark.parametrize(
         ("value", "rule"),
@@ -227,8 +294,8 @@ class TestPath:
     )
     def test_refusals(self, value: str, rule: str) -> None:
         with pytest.raises(BadRequest) as caught:
-            self.PARAMETERS.read_path({"clinicId": value, "MRNCode": "7"})
-        assert caught.value.findings == (("/path/clinicId", rule),)
+            self.PARAMETERS.read({"clinicId": value, "MRNCode": "7"}, "")
+        assert [finding[:2] for finding in caught.value.findings] == [("/path/clinicId", rule)]
 
 
 class TestPlans:

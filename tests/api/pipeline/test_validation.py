@@ -57,9 +57,9 @@ SHOWN_IN_ANSWER = VALIDATORS.response(reference("shown.v1"))
 
 def found(value: Any, *, answer: bool = False) -> list[tuple[str, str]]:
     validator = ANSWER if answer else REQUEST
-    findings = [tuple(finding) for finding in validator.findings(value, "/body")]
+    findings = [finding[:2] for finding in validator.findings(value, "/body")]
     assert validator.is_valid(value) == (not findings)
-    return findings  # type: ignore[return-value]
+    return findings
 
 
 class TestForms:
@@ -159,7 +159,7 @@ class TestStrictPatterns:
         word = make({"type": "object", "properties": {"title": reference("word.v1")}})
         assert word.is_valid({"title": "é"})
         for other in ("\u2028", "É", ""):
-            assert word.findings({"title": other}, "/body") == [("/body/title", "pattern")]
+            assert [finding[:2] for finding in word.findings({"title": other}, "/body")] == [("/body/title", "pattern")]
 
 
 class TestFindings:
@@ -175,8 +175,32 @@ class TestFindings:
     def test_never_repeat_names_that_the_sender_made_up(self) -> None:
         closed = VALIDATORS.request(reference("closed.v1"))
         open_ended = VALIDATORS.request({"type": "object", "additionalProperties": {"type": "integer"}})
-        assert [tuple(f) for f in closed.findings({"canary": 1}, "/body")] == [("/body", "additionalProperties")]
-        assert [tuple(f) for f in open_ended.findings({"canary": "x"}, "/body")] == [("/body/*", "type")]
+        assert [tuple(f) for f in closed.findings({"canary": 1}, "/body")] == [("/body", "additionalProperties", False)]
+        assert [tuple(f) for f in open_ended.findings({"canary": "x"}, "/body")] == [("/body/*", "type", "integer")]
+
+    @pytest.mark.parametrize(
+        ("member", "value", "expected"),
+        [
+            ("count", 10, 10),
+            ("count", "canary", "integer"),
+            ("note", "canary", 5),
+            ("note", 1, ["null", "string"]),
+            ("kind", "canary", ["a", "b", None]),
+            ("made", "canary", "date-time"),
+            ("id", "canary", "id.v1"),
+            ("parts", [{"name": "canary"}] * 3, 2),
+            ("name", "", 1),
+        ],
+    )
+    def test_say_what_is_allowed(self, member: str, value: Any, expected: Any) -> None:
+        (finding,) = REQUEST.findings({"name": "x", member: value}, "/body")
+        assert finding.expected == expected
+
+    def test_say_the_pattern_itself_where_it_has_no_name(self) -> None:
+        (finding,) = VALIDATORS.request({"type": "string", "pattern": "^x$"}).findings("canary", "/query/x")
+        assert finding.expected == "^x$"
+        (finding,) = VALIDATORS.response(reference("shown.v1")).findings({"email": "canary"}, "")
+        assert finding.expected == "email"
 
     def test_are_a_hundred_at_most(self) -> None:
         many = VALIDATORS.request({"type": "array", "items": reference("count.v1")})
@@ -184,7 +208,7 @@ class TestFindings:
 
     def test_are_one_where_listing_them_would_take_long(self) -> None:
         many = VALIDATORS.request({"type": "array", "items": reference("count.v1")})
-        assert [tuple(f) for f in many.findings([-1] * 5000, "/body")] == [("/body/0", "minimum")]
+        assert [tuple(f) for f in many.findings([-1] * 5000, "/body")] == [("/body/0", "minimum", 0)]
 
 
 def test_parts_are_counted_however_deep() -> None:
