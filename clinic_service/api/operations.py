@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
@@ -39,11 +39,21 @@ def find_handlers(operations: Iterable[Operation]) -> dict[str, Handler]:
 
     Raises PlanError for a handler that belongs to no operation: it would never run.
     """
+    found, strays = match_handlers(operations)
+    for group, name in strays:
+        raise PlanError(f"the handler {name} of {group} handles no operation of the spec")
+    return found
+
+
+def match_handlers(operations: Iterable[Operation]) -> tuple[dict[str, Handler], list[tuple[str, str]]]:
+    """The handlers by operationId, and (group, name) of each that belongs to no operation.
+
+    Raises PlanError for a function that abandons what nothing prepares.
+    """
     operations = list(operations)
     modules = {group: _module(group) for group in {operation.group for operation in operations}}
     found = {o.operation_id: handler for o in operations if (handler := _handler(modules[o.group], o))}
-    _refuse_strays(modules.values(), operations)
-    return found
+    return found, list(_strays(modules, operations))
 
 
 def handler_name(operation_id: str) -> str:
@@ -68,12 +78,12 @@ def _handler(module: ModuleType | None, operation: Operation) -> Handler | None:
     return Handler(function, prepare, frozenset(parameters), abandon)
 
 
-def _refuse_strays(modules: Iterable[ModuleType | None], operations: Iterable[Operation]) -> None:
+def _strays(modules: Mapping[str, ModuleType | None], operations: Iterable[Operation]) -> Iterator[tuple[str, str]]:
     names = {handler_name(operation.operation_id) for operation in operations}
-    for module in modules:
+    for group, module in modules.items():
         for name, function in inspect.getmembers(module, inspect.isfunction):
             is_ours = module is not None and function.__module__ == module.__name__ and not name.startswith("_")
             if is_ours and name.removeprefix(_PREPARE).removeprefix(_ABANDON) not in names:
-                raise PlanError(f"{function.__module__}.{name} handles no operation of the spec")
+                yield group, name
             if is_ours and name.startswith(_ABANDON) and not hasattr(module, _PREPARE + name.removeprefix(_ABANDON)):
                 raise PlanError(f"{function.__module__}.{name} abandons what nothing prepares")

@@ -9,7 +9,8 @@ from typing import Any
 
 from clinic_service.packaged import spec_folder
 from clinic_service.specification.bundle import Bundle, bundle
-from clinic_service.specification.source import Place, Source
+from clinic_service.specification.source import Place, Source, SpecError
+from clinic_service.specification.structure import structure_faults
 
 API_NAMES = ("clinic.v1", "access.v1")
 METHODS = ("get", "put", "post", "patch", "delete")
@@ -28,6 +29,11 @@ class Operation:
     @property
     def operation_id(self) -> str:
         return str(self.definition.get("operationId", f"{self.method} {self.path}"))
+
+    @property
+    def url_place(self) -> Place:
+        """Where the URL of the operation is described."""
+        return Place(self.place.file, self.place.keys[:-1])
 
     @property
     def group(self) -> str:
@@ -53,6 +59,14 @@ class Api:
         found: dict[str, Any] = self.document["components"][kind][name]
         return found
 
+    def parameters(self, operation: Operation) -> Iterator[tuple[Place, dict[str, Any]]]:
+        """Each parameter of the operation and where it is written: those of its URL first, then its own."""
+        item = self.document["paths"][operation.path]
+        for holder, place in ((item, operation.url_place), (item[operation.method], operation.place)):
+            for index, node in enumerate(holder.get("parameters", [])):
+                name = node.get("$ref", "").rsplit("/", 1)[-1]
+                yield self.bundle.places.get(("parameters", name), place / "parameters" / index), self.resolved(node)
+
     def resolved(self, node: dict[str, Any]) -> dict[str, Any]:
         """`node`, or the component it refers to."""
         return self.component(node["$ref"]) if "$ref" in node else node
@@ -65,8 +79,15 @@ def load_apis(folder: Path | None = None) -> list[Api]:
 
 
 def load_api(source: Source, name: str) -> Api:
-    """The API whose root file is `name`.yaml."""
+    """The API whose root file is `name`.yaml. Raises SpecError."""
     made = bundle(source, f"{name}.yaml")
+    for place, message in structure_faults(made):
+        raise SpecError(place.file, source.line(place), message)
+    return made_api(name, made)
+
+
+def made_api(name: str, made: Bundle) -> Api:
+    """The API with the document `made`, whose structure has no faults."""
     return Api(name, made, tuple(_operations(name, made)))
 
 

@@ -6,6 +6,7 @@ generated from the bundle keep their type names. Path items and security schemes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,18 @@ _LITERAL = frozenset({"example", "default", "enum", "x-access"})
 
 @dataclass
 class Bundle:
-    """`document` is the whole API; `places` tells where each path item and component comes from."""
+    """`document` is the whole API; `root` is its root file, `places` where each path item and component comes from."""
 
     document: dict[str, Any]
+    root: Place
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
+
+    def place(self, path: Sequence[str | int]) -> Place:
+        """Where the part of the document that `path` leads to stands in the source."""
+        # A path item is found as (paths, URL), a component as (kind, name).
+        start = 1 if path and path[0] == "components" else 0
+        found = self.places.get((str(path[start]), str(path[start + 1]))) if len(path) > start + 1 else None
+        return Place(found.file, (*found.keys, *path[start + 2 :])) if found else Place(self.root.file, tuple(path))
 
 
 def bundle(source: Source, file_name: str) -> Bundle:
@@ -58,30 +67,32 @@ class _Bundler:
         root = self._source.document(self._root)
         if not isinstance(root, dict) or not isinstance(root.get("paths"), dict):
             raise SpecError(self._root, 1, "an OpenAPI document needs paths")
-        document = {key: value for key, value in root.items() if key not in ("paths", "components")}
-        document["paths"] = {url: self._path_item(url, item) for url, item in root["paths"].items()}
-        self._root_components(root.get("components", {}))
+        document = {str(key): value for key, value in root.items() if key not in ("paths", "components")}
+        try:
+            document["paths"] = {str(url): self._path_item(str(url), item) for url, item in root["paths"].items()}
+            self._root_components(root.get("components", {}))
+        except RecursionError:
+            raise SpecError(self._root, 1, "something in the document contains itself") from None
         document["components"] = {kind: dict(sorted(named.items())) for kind, named in self._components.items()}
-        return Bundle(document, self._places)
+        return Bundle(document, Place(self._root), self._places)
 
     def _path_item(self, url: str, item: Any) -> Any:
-        item, place = self._target(item, Place(self._root, ("paths", url)))
+        item, place = self._source.follow(item, Place(self._root, ("paths", url)))
         self._places["paths", url] = place
         return self._copy(item, place, None)
 
-    def _root_components(self, components: dict[str, Any]) -> None:
-        for kind, named in components.items():
-            for name, item in named.items():
-                target, place = self._target(item, Place(self._root, ("components", kind, name)))
+    def _root_components(self, components: Any) -> None:
+        here = Place(self._root, ("components",))
+        for kind, named in self._members(components, here):
+            for name, item in self._members(named, here / kind):
+                target, place = self._source.follow(item, here / kind / name)
+                self._places.setdefault((kind, name), place)
                 self._components.setdefault(kind, {}).setdefault(name, self._copy(target, place, None))
 
-    def _target(self, item: Any, place: Place) -> tuple[Any, Place]:
-        if not (isinstance(item, dict) and isinstance(item.get("$ref"), str)):
-            return item, place
-        try:
-            return self._source.follow(item["$ref"], place.file)
-        except KeyError as error:
-            raise SpecError(place.file, self._source.line(place / "$ref"), str(error.args[0])) from None
+    def _members(self, node: Any, place: Place) -> list[tuple[str, Any]]:
+        if not isinstance(node, dict):
+            raise SpecError(place.file, self._source.line(place), f"{place.keys[-1]} must have members")
+        return [(str(name), item) for name, item in node.items()]
 
     def _copy(self, node: Any, place: Place, kind: str | None) -> Any:
         """`node` with its references turned into references to components; `kind` is what it would be one of."""
@@ -105,7 +116,7 @@ class _Bundler:
         return self._copy(value, place / key, _KIND_OF_KEY.get(key))
 
     def _reference(self, node: dict[str, Any], place: Place, kind: str | None) -> Any:
-        target, found = self._target(node, place)
+        target, found = self._source.follow(node, place)
         if kind is None:
             return self._copy(target, found, None)
         name = str(found.keys[-1]) if found.keys else found.file.stem
@@ -114,6 +125,6 @@ class _Bundler:
             self._places[kind, name] = found
             self._components.setdefault(kind, {})[name] = self._copy(target, found, None)
         elif known != found:
-            line = self._source.line(place)
+            line = self._source.line(place / "$ref")
             raise SpecError(place.file, line, f"two {kind} are named {name!r}: the other is in {known.file.name}")
         return {"$ref": f"#/components/{kind}/{name}"}

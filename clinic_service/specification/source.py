@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,8 +47,11 @@ class Source:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
+        self._texts: dict[Path, str] = {}
         self._documents: dict[Path, Any] = {}
         self._nodes: dict[Path, yaml.Node] = {}
+        # Every place that a reference was followed to.
+        self.reached: set[Place] = set()
 
     def document(self, file: Path) -> Any:
         """The content of `file`. Raises SpecError when it is missing or no YAML."""
@@ -55,20 +59,37 @@ class Source:
             self._documents[file] = self._read(file)
         return self._documents[file]
 
-    def follow(self, reference: str, here: Path) -> tuple[Any, Place]:
-        """What `reference`, written in the file `here`, points at, through any chain of further references."""
+    def follow(self, node: Any, place: Place) -> tuple[Any, Place]:
+        """What `node` at `place` refers to through any chain of references; `node` itself when it is no reference.
+
+        Raises SpecError with the line of the reference that leads nowhere.
+        """
+        passed = {place}
+        while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            node, target = self._step(node["$ref"], place)
+            if target in passed:
+                raise self._error(place, f"{target.keys or target.file.name} refers to itself in the end")
+            passed.add(target)
+            self.reached.add(target)
+            place = target
+        return node, place
+
+    def _step(self, reference: str, place: Place) -> tuple[Any, Place]:
+        """What `reference`, written at `place`, points at."""
         file_part, _, fragment = reference.partition("#")
-        file = (here.parent / file_part).resolve() if file_part else here
+        file = (place.file.parent / file_part).resolve() if file_part else place.file
+        if "\0" in reference or not file.is_file():
+            raise self._error(place, f"{reference!r} points at a file that does not exist")
         keys = tuple(key.replace("~1", "/").replace("~0", "~") for key in fragment.split("/") if key)
         node = self.document(file)
         for key in keys:
             if not isinstance(node, dict) or key not in node:
-                raise KeyError(f"{reference!r} points at nothing")
+                raise self._error(place, f"{reference!r} points at nothing")
             node = node[key]
-        place = Place(file, keys)
-        if isinstance(node, dict) and isinstance(node.get("$ref"), str):
-            return self.follow(node["$ref"], file)
-        return node, place
+        return node, Place(file, keys)
+
+    def _error(self, place: Place, message: str) -> SpecError:
+        return SpecError(place.file, self.line(place / "$ref"), message)
 
     def line(self, place: Place) -> int:
         """The line `place` stands on, or that of the nearest thing around it which exists."""
@@ -84,22 +105,50 @@ class Source:
 
     def duplicate_keys(self, file: Path) -> list[tuple[int, str]]:
         """(line, key) of each mapping key that stands twice; YAML itself would let the later one win in silence."""
-        return list(_duplicate_keys(self._node(file)))
+        return [
+            found for node in self.nodes(file) if isinstance(node, yaml.MappingNode) for found in _duplicate_keys(node)
+        ]
+
+    def nodes(self, file: Path) -> Iterator[yaml.Node]:
+        """Every node of the file, each once, with the marks that say where it stands."""
+        pending, seen = [self._node(file)], set()
+        while pending:
+            node = pending.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            yield node
+            if isinstance(node, yaml.MappingNode):
+                pending.extend(part for pair in node.value for part in pair)
+            elif isinstance(node, yaml.SequenceNode):
+                pending.extend(node.value)
 
     def _read(self, file: Path) -> Any:
         try:
-            return yaml.load(file.read_text(encoding="utf-8"), _Loader)
-        except FileNotFoundError:
-            raise SpecError(file, 1, "the file does not exist") from None
+            return yaml.load(self.text(file), _Loader)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             problem = getattr(error, "problem", None) or "not YAML"
             raise SpecError(file, mark.line + 1 if mark else 1, str(problem)) from None
+        except (ValueError, RecursionError):
+            # A number or a date that is none, or a node that contains itself.
+            raise SpecError(file, 1, "the file holds a value that YAML cannot make") from None
 
     def _node(self, file: Path) -> yaml.Node:
         if file not in self._nodes:
-            self._nodes[file] = yaml.compose(file.read_text(encoding="utf-8"), _Loader) or yaml.ScalarNode("", "")
+            self._nodes[file] = yaml.compose(self.text(file), _Loader) or yaml.ScalarNode("", "")
         return self._nodes[file]
+
+    def text(self, file: Path) -> str:
+        """The text of `file`. Raises SpecError when it cannot be read."""
+        if file not in self._texts:
+            try:
+                self._texts[file] = file.read_text(encoding="utf-8")
+            except FileNotFoundError:
+                raise SpecError(file, 1, "the file does not exist") from None
+            except (OSError, UnicodeDecodeError):
+                raise SpecError(file, 1, "the file cannot be read as UTF-8 text") from None
+        return self._texts[file]
 
 
 def _child(node: yaml.Node | None, key: str | int, line: int) -> tuple[yaml.Node | None, int]:
@@ -112,14 +161,10 @@ def _child(node: yaml.Node | None, key: str | int, line: int) -> tuple[yaml.Node
     return None, line
 
 
-def _duplicate_keys(node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for name, value in node.value:
+def _duplicate_keys(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
+    seen: set[str] = set()
+    for name, _ in node.value:
+        if isinstance(name, yaml.ScalarNode):
             if name.value in seen:
                 yield name.start_mark.line + 1, name.value
             seen.add(name.value)
-            yield from _duplicate_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _duplicate_keys(item)

@@ -229,4 +229,4 @@ class Ours:
 
 def _for_services(api: Api) -> Api:
     operations = [replace(o, definition={**o.definition, "x-access": ["service"]}) for o in api.operations]
-    return Api(api.name, Bundle(api.document), tuple(operations))
+    return Api(api.name, Bundle(api.document, api.bundle.root), tuple(operations))

@@ -52,7 +52,7 @@ def small_api(paths: Paths, schemas: dict[str, Any] | None = None) -> Api:
         for method in METHODS
         if method in item
     )
-    return Api("small", Bundle(document), operations)
+    return Api("small", Bundle(document, Place(Path("small.yaml"))), operations)
 
 
 def small_plans(api: Api, *functions: Callable[..., Any]) -> dict[str, Plan]:

@@ -1,0 +1,100 @@
+"""Rules about the text of each YAML file, whatever it describes, and about files that nothing refers to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from clinic_service.specification.apis import API_NAMES
+from clinic_service.specification.findings import Faults, SpecFinding
+from clinic_service.specification.source import Place, Source, SpecError
+
+_LONGEST_LINE = 118
+_INDENT = 2
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+_TIME = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?")
+# What the server knows, and an identifier that only people read.
+_EXTENSIONS = frozenset(
+    {
+        "x-access",
+        "x-writes",
+        "x-max-body-bytes",
+        "x-may-be-empty",
+        "x-answer-may-be-absent",
+        "x-pattern",
+        "x-request-pattern",
+        "x-tidepool-document-id",
+    }
+)
+
+
+def file_findings(source: Source) -> Iterator[SpecFinding]:
+    """What is wrong with the text of the files. A file that is no YAML is told by that alone."""
+    roots = {source.folder / f"{name}.yaml" for name in API_NAMES}
+    for file in source.files():
+        try:
+            source.document(file)
+            found = [*_duplicates(source, file), *_lines(source, file, is_root=file in roots), *_nodes(source, file)]
+        except SpecError as error:
+            found = [(error.line, error.message)]
+        yield from (SpecFinding(file, line, message) for line, message in found)
+
+
+def dead_faults(source: Source) -> Faults:
+    """Files, and named parts of files, that no reference leads to. Asked once both APIs have been read."""
+    for file in source.files():
+        if file.parent == source.folder:
+            continue
+        names = {place.keys[0] if place.keys else None for place in source.reached if place.file == file}
+        document = source.document(file)
+        if not names:
+            yield Place(file), "nothing refers to this file"
+        elif None not in names and isinstance(document, dict):
+            yield from ((Place(file, (key,)), f"nothing refers to {key!r}") for key in document if key not in names)
+
+
+def _duplicates(source: Source, file: Path) -> Iterator[tuple[int, str]]:
+    return ((line, f"the key {key!r} stands twice") for line, key in source.duplicate_keys(file))
+
+
+def _lines(source: Source, file: Path, *, is_root: bool) -> Iterator[tuple[int, str]]:
+    for number, text in enumerate(source.text(file).splitlines(), 1):
+        # A long word, such as a pattern, cannot be wrapped.
+        if len(text) > _LONGEST_LINE and " " in text.strip().partition(": ")[2]:
+            yield number, f"a line has at most {_LONGEST_LINE} columns"
+        if is_root and any(mark in text for mark in _TEMPLATE_MARKS):
+            yield number, "Connexion reads this file as a template: no double brace, brace-percent, brace-hash"
+
+
+def _nodes(source: Source, file: Path) -> Iterator[tuple[int, str]]:
+    for node in source.nodes(file):
+        line = node.start_mark.line + 1
+        if isinstance(node, yaml.CollectionNode) and node.flow_style and node.value:
+            yield line, "lists and objects are written in block style"
+        elif isinstance(node, yaml.MappingNode):
+            yield from _members(node)
+        elif isinstance(node, yaml.ScalarNode) and node.style is None and _TIME.fullmatch(node.value):
+            yield line, "a date or time must be quoted"
+
+
+def _members(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        is_block = isinstance(value, yaml.CollectionNode) and not value.flow_style
+        if is_block and value.start_mark.column - key.start_mark.column != _INDENT:
+            yield line, f"what belongs to {key.value!r} is indented by two spaces"
+        if key.value == "$ref" and isinstance(value, yaml.ScalarNode):
+            yield from _reference(node, line, value.value)
+        elif str(key.value).startswith("x-") and key.value not in _EXTENSIONS:
+            yield line, f"{key.value!r} is no extension that this server knows"
+
+
+def _reference(node: yaml.MappingNode, line: int, reference: str) -> Iterator[tuple[int, str]]:
+    if "#/components/" in reference:
+        yield line, "refer to the file that holds it, not to #/components"
+    for key, _ in node.value:
+        if key.value != "$ref":
+            yield key.start_mark.line + 1, f"{key.value!r} stands beside a $ref, where it is ignored"

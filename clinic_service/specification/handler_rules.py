@@ -1,0 +1,52 @@
+"""Rules about the link between operations and handlers, which is the `operationId` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import Path
+
+from clinic_service.api.operations import handler_name, match_handlers
+from clinic_service.api.parameters import PlanError
+from clinic_service.api.plan import compile_plan
+from clinic_service.api.validation import Validators
+from clinic_service.specification.apis import Api, Operation
+from clinic_service.specification.findings import Faults
+from clinic_service.specification.source import Place
+
+
+def handler_faults(apis: list[Api], tests: Path | None) -> Faults:
+    """Handlers that fit no operation, operations that do not fit their handler, and handlers without a test."""
+    operations = [operation for api in apis for operation in api.operations]
+    handlers, strays = match_handlers(operations)
+    for group, name in strays:
+        of_group = [operation for operation in operations if operation.group == group]
+        yield _culprit(name, of_group, handlers)
+    for api in apis:
+        validators = Validators(api.document)
+        for operation in api.operations:
+            handler = handlers.get(operation.operation_id)
+            if handler is None:
+                continue
+            try:
+                compile_plan(api, operation, validators, handler)
+            except PlanError as error:
+                yield operation.place, str(error)
+            if tests and not test_file(tests, operation).exists():
+                yield operation.place, f"{operation.operation_id} has a handler and no test file"
+
+
+def test_file(tests: Path, operation: Operation) -> Path:
+    """Where the test of `operation` is, under the folder of all tests."""
+    return tests / "api" / operation.group / f"test_{handler_name(operation.operation_id)}.py"
+
+
+def _culprit(name: str, of_group: list[Operation], handled: Collection[str]) -> tuple[Place, str]:
+    """The operation without a handler that the stray handler `name` was most likely written for."""
+    unhandled = {handler_name(o.operation_id): o for o in of_group if o.operation_id not in handled}
+    message = f"the handler {name} of {of_group[0].group} handles no operation of the spec"
+    similar = get_close_matches(name, unhandled, n=1)
+    if similar:
+        operation = unhandled[similar[0]]
+        return operation.place / "operationId", f"{message}; was {operation.operation_id} renamed?"
+    return Place(of_group[0].place.file), message

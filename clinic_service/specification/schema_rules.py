@@ -1,0 +1,158 @@
+"""Rules about schemas: bounds, patterns, null, and values that must fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import regress
+
+from clinic_service.api.validation import Validator, Validators
+from clinic_service.specification.apis import Api
+from clinic_service.specification.findings import Faults
+from clinic_service.specification.source import Place
+
+_POSIX_CLASS = re.compile(r"\[:\^?[a-z]+:\]")
+# What a pattern without an upper length has, once escapes and classes are taken away.
+_ESCAPE_OR_CLASS = re.compile(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]")
+_ENGINES_DIFFER = re.compile(r"(?<!\\)(\\\\)*\\[sSwWbBpP]")
+_UNBOUNDED = re.compile(r"[*+|]|\{\d+,\}")
+_BOUNDED_FORMATS = frozenset({"date", "date-time"})
+_SCHEMA_MEMBERS = ("items", "additionalProperties", "not")
+_SCHEMA_LISTS = ("allOf", "anyOf", "oneOf")
+
+Schemas = Iterator[tuple[Place, dict[str, Any]]]
+
+
+def pattern_faults(api: Api) -> Faults:
+    """Patterns that some engine reads differently or not at all. With one of them nothing can be validated."""
+    for place, node in _all_schemas(api):
+        for keyword in ("pattern", "x-request-pattern", "x-pattern"):
+            if isinstance(node.get(keyword), str):
+                messages = _pattern_messages(node[keyword], is_portable=keyword == "pattern")
+                yield from ((place / keyword, message) for message in messages)
+
+
+def schema_faults(api: Api, validators: Validators) -> Faults:
+    """Everything else about schemas, of an API whose patterns have no faults."""
+    for place, node in _all_schemas(api):
+        yield from _described(place, node)
+        yield from _null(place, node)
+        if node.get("type") == "array" and "maxItems" not in node:
+            yield place, "a list needs maxItems"
+        if "default" in node:
+            yield from misfits(place / "default", "default", validators.request(node), node["default"])
+        if "example" in node:
+            yield from misfits(place / "example", "example", validators.response(node), node["example"])
+    yield from _bounds(api)
+
+
+def misfits(place: Place, what: str, validator: Validator, value: Any) -> Faults:
+    """Where the value at `place`, which is called `what`, does not fit its schema."""
+    for finding in validator.findings(value, ""):
+        yield place, f"{what} does not fit its schema at {finding.pointer or '/'} ({finding.rule})"
+
+
+def _pattern_messages(pattern: str, *, is_portable: bool) -> Iterator[str]:
+    if _POSIX_CLASS.search(pattern):
+        yield "a pattern has no POSIX classes such as [[:alpha:]]"
+    if is_portable and _ENGINES_DIFFER.search(pattern):
+        yield "engines read \\s, \\w, \\b and \\p differently or not at all; such a rule stands in x-pattern"
+    try:
+        # This engine knows neither look-around nor back-references, as RE2.
+        jsonschema_rs.Draft4Validator({"pattern": pattern}, pattern_options=jsonschema_rs.RegexOptions())
+    except ValueError:
+        yield "the pattern does not compile in the regex engine of Rust, which has no look-around and no back-references"
+        return
+    try:
+        regress.Regex(pattern, "u")
+    except regress.RegressError:
+        yield "the pattern does not compile as one of ECMAScript"
+
+
+def _described(place: Place, node: dict[str, Any]) -> Faults:
+    for name, member in node.get("properties", {}).items():
+        if "$ref" not in member and not member.get("description") and not member.get("allOf"):
+            yield place / "properties" / name, f"the property {name!r} has no description"
+
+
+def _null(place: Place, node: dict[str, Any]) -> Faults:
+    if "nullable" in node and "allOf" in node:
+        yield place / "nullable", "nullable has no effect beside allOf"
+
+
+def _bounds(api: Api) -> Faults:
+    """Numbers in parameters and texts in bodies must have an upper bound."""
+    seen: set[str] = set()
+    for operation in api.operations:
+        for place, parameter in api.parameters(operation):
+            schema = api.resolved(parameter.get("schema", {}))
+            if schema.get("type") in ("integer", "number") and "maximum" not in schema:
+                yield place, f"the parameter {parameter['name']!r} needs maximum"
+        body = api.resolved(operation.definition.get("requestBody", {}))
+        for media_type, content in body.get("content", {}).items():
+            place = operation.place / "requestBody" / "content" / media_type / "schema"
+            yield from _unbounded_texts(api, place, content.get("schema", {}), seen)
+
+
+def _unbounded_texts(api: Api, place: Place, node: dict[str, Any], seen: set[str]) -> Faults:
+    reference = node.get("$ref")
+    if reference and reference not in seen:
+        seen.add(reference)
+        target = api.bundle.places["schemas", reference.rsplit("/", 1)[-1]]
+        yield from _unbounded_texts(api, target, api.component(reference), seen)
+    # What is read-only is ignored in requests.
+    elif not reference and not node.get("readOnly"):
+        if node.get("type") == "string" and not _is_bounded(node):
+            yield place, "a text in a request body needs maxLength"
+        for part, child in _children(place, node):
+            yield from _unbounded_texts(api, part, child, seen)
+
+
+def _is_bounded(node: dict[str, Any]) -> bool:
+    if {"maxLength", "enum"} & node.keys() or node.get("format") in _BOUNDED_FORMATS:
+        return True
+    pattern = node.get("pattern", "")
+    is_anchored = pattern.startswith("^") and pattern.endswith("$")
+    return is_anchored and not _UNBOUNDED.search(_ESCAPE_OR_CLASS.sub("", pattern))
+
+
+def _all_schemas(api: Api) -> Schemas:
+    """Every schema of the document, wherever it stands; those referred to are components of their own."""
+    for name, node in api.document["components"].get("schemas", {}).items():
+        yield from _walk(api.bundle.places["schemas", name], node)
+    for (kind, name), place in api.bundle.places.items():
+        if kind == "paths":
+            yield from _find(place, api.document["paths"][name])
+        elif kind not in ("schemas", "examples"):
+            yield from _find(place, api.document["components"][kind][name])
+
+
+def _find(place: Place, node: Any) -> Schemas:
+    """The schemas in a part of the document that is none itself."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if key == "schema":
+            yield from _walk(place / key, value)
+        elif key not in ("example", "examples"):
+            yield from _find(place / key, value)
+
+
+def _walk(place: Place, node: Any) -> Schemas:
+    """The schema `node` and every schema in it."""
+    if isinstance(node, dict) and "$ref" not in node:
+        yield place, node
+        for part, child in _children(place, node):
+            yield from _walk(part, child)
+
+
+def _children(place: Place, node: dict[str, Any]) -> Schemas:
+    for name, member in node.get("properties", {}).items():
+        yield place / "properties" / name, member
+    for key in _SCHEMA_MEMBERS:
+        if isinstance(node.get(key), dict):
+            yield place / key, node[key]
+    for key in _SCHEMA_LISTS:
+        for index, member in enumerate(node.get(key, [])):
+            yield place / key / index, member

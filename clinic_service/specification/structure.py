@@ -1,0 +1,90 @@
+"""Whether a bundled document has the structure of OpenAPI 3.0, and where it has not.
+
+The rules are the OpenAPI Initiative's own schema of such documents, which comes with openapi-spec-validator. Everything
+that reads a document relies on this check, so it runs first, for the server as well: after it, what must be a list or an
+object is one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from clinic_service.specification.bundle import Bundle
+from clinic_service.specification.source import Place
+
+_REFERENCE = {"$ref": "#/definitions/Reference"}
+
+
+def structure_faults(made: Bundle) -> Iterator[tuple[Place, str]]:
+    """Each place of the source that is not as OpenAPI 3.0 has it, and what is wrong there."""
+    for error in _validator().iter_errors(made.document):
+        for cause in _causes(error):
+            place = made.place(list(cause.instance_path))
+            if cause.kind.name == "additionalProperties":
+                yield from ((place / name, f"{name!r} is not known here") for name in cause.kind.value)
+            else:
+                yield place, _message(cause)
+
+
+@cache
+def _validator() -> jsonschema_rs.Draft7Validator:
+    package = find_spec("openapi_spec_validator")
+    assert package, "it is a requirement of this program"
+    assert package.submodule_search_locations
+    file = Path(package.submodule_search_locations[0]) / "resources" / "schemas" / "v3.0" / "schema.json"
+    return jsonschema_rs.Draft7Validator(_decided(json.loads(file.read_text(encoding="utf-8"))))
+
+
+def _decided(node: Any) -> Any:
+    """The schema with each "one of these or a reference" written as a decision, so that an error names its cause."""
+    if isinstance(node, list):
+        return [_decided(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: _decided(value) for key, value in node.items() if key != "$schema"}
+    alternatives = made.get("oneOf")
+    if isinstance(alternatives, list) and _REFERENCE in alternatives:
+        del made["oneOf"]
+        *objects, last = [one for one in alternatives if one != _REFERENCE]
+        # Beside the reference there is an object, and once a boolean as well.
+        made |= _decision({"required": ["$ref"]}, _REFERENCE, _decision({}, objects[0], last) if objects else last)
+    if made.get("exclusiveMinimum") is True:
+        # As later drafts spell it, which know the decision.
+        made["exclusiveMinimum"] = made.pop("minimum")
+    return made
+
+
+def _decision(condition: dict[str, Any], then: Any, otherwise: Any) -> dict[str, Any]:
+    return {"if": {"type": "object", **condition}, "then": then, "else": otherwise}
+
+
+def _causes(error: jsonschema_rs.ValidationError) -> Iterator[jsonschema_rs.ValidationError]:
+    """The errors behind `error`: of alternatives, those of the one that fits best."""
+    alternatives = getattr(error.kind, "context", None)
+    if not alternatives:
+        yield error
+        return
+    for cause in min(alternatives, key=len):
+        yield from _causes(cause)
+
+
+def _message(error: jsonschema_rs.ValidationError) -> str:
+    allowed = error.kind.value
+    match error.kind.name:
+        case "required":
+            return f"{allowed!r} is missing here"
+        case "type":
+            return f"must be of the type {' or '.join(allowed)}"
+        case "enum":
+            return f"must be one of {', '.join(map(str, allowed))}"
+        case "pattern":
+            return f"must match {allowed}"
+        case rule:
+            return f"breaks the rule {rule!r} of OpenAPI 3.0"
