@@ -76,7 +76,7 @@ def _nodes(source: Source, file: Path) -> Iterator[tuple[int, str]]:
             yield line, "lists and objects are written in block style"
         elif isinstance(node, yaml.MappingNode):
             yield from _members(node)
-        elif isinstance(node, yaml.ScalarNode) and node.style is None and _TIME.fullmatch(node.value):
+        elif isinstance(node, yaml.ScalarNode) and not node.style and _TIME.fullmatch(node.value):
             yield line, "a date or time must be quoted"
 
 
@@ -85,7 +85,7 @@ def _members(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
         line = key.start_mark.line + 1
         is_block = isinstance(value, yaml.CollectionNode) and not value.flow_style
         if is_block and value.start_mark.column - key.start_mark.column != _INDENT:
-            yield line, f"what belongs to {key.value!r} is indented by two spaces"
+            yield value.start_mark.line + 1, f"what belongs to {key.value!r} is indented by two spaces"
         if key.value == "$ref" and isinstance(value, yaml.ScalarNode):
             yield from _reference(node, line, value.value)
         elif str(key.value).startswith("x-") and key.value not in _EXTENSIONS:

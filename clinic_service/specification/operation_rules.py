@@ -17,6 +17,7 @@ from clinic_service.specification.source import Place, Source
 
 _OPERATION_ID = re.compile(r"([A-Z][a-z0-9]*)+")
 _STATUS = re.compile(r"[2-5][0-9]{2}|default")
+_URL_PARAMETER = re.compile(r"\{([^}]*)\}")
 _VERSION = "3.0.3"
 _ERROR_SCHEMA = {"$ref": "#/components/schemas/error.v1"}
 
@@ -92,6 +93,9 @@ def _members(api: Api, operation: Operation) -> Faults:
         for member in ("description", "schema"):
             if not parameter.get(member):
                 yield here, f"the parameter {parameter['name']!r} has no {member}"
+    declared = {parameter["name"] for _, parameter in api.parameters(operation) if parameter["in"] == "path"}
+    if declared != set(_URL_PARAMETER.findall(operation.path)):
+        yield operation.url_place, f"{name}: the URL {operation.path} and the parameters in path differ"
     if "x-access" in definition:
         try:
             compile_access(definition["x-access"], operation.path)

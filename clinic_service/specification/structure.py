@@ -39,7 +39,8 @@ def _validator() -> jsonschema_rs.Draft7Validator:
     assert package, "it is a requirement of this program"
     assert package.submodule_search_locations
     file = Path(package.submodule_search_locations[0]) / "resources" / "schemas" / "v3.0" / "schema.json"
-    return jsonschema_rs.Draft7Validator(_decided(json.loads(file.read_text(encoding="utf-8"))))
+    schema = _decided(json.loads(file.read_text(encoding="utf-8")))
+    return jsonschema_rs.Draft7Validator(schema, validate_formats=False)
 
 
 def _decided(node: Any) -> Any:

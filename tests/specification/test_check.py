@@ -1,94 +1,202 @@
-"""`spec check` on the real spec, and on copies of it with one fault each."""
+"""`spec check` on the real spec, and on the spec with one fault each: it names the file and line of the culprit."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clinic_service.packaged import spec_folder
 from clinic_service.specification.check import check, own_findings, standard_findings
+from clinic_service.specification.source import Source
+from tests.support.edited_spec import EditedSource, spec_text
 
 TESTS = Path(__file__).parents[1]
+ROOT = "clinic.v1.yaml"
+CLINICS = "clinic/paths/clinics.yaml"
+SITES = "clinic/paths/sites.yaml"
+SCALARS = "clinic/schemas/scalars.yaml"
+PAGING = "clinic/parameters/paging.yaml"
+TAG = "clinic/schemas/patientTag.v1.yaml"
+
+# What is wrong: (file, text that stands there, what it becomes, words of the finding). The finding is on the line where
+# the two texts begin to differ, unless a fifth member names a text that begins the line.
+FAULTS: dict[str, tuple[str, ...]] = {
+    "type that there is not": (PAGING, "type: integer", "type: int", "must be one of"),
+    "emptied responses": (
+        CLINICS,
+        "    responses:\n",
+        "    responses:\n    x-writes:\n",
+        "must be of the type object",
+        "    responses:",
+    ),
+    "emptied list of parameters": (PAGING, "limit:\n  name: limit", "limit:\n  name:", "must be of the type string"),
+    "emptied path": (
+        ROOT,
+        "  /v1/clinics:\n    $ref: clinic/paths/clinics.yaml#/Clinics\n",
+        "  /v1/clinics:\n",
+        "object",
+        "  /v1/clinics:",
+    ),
+    "misspelt keyword": (SCALARS, "maxLength:", "maxLenght:", "'maxLenght' is not known here"),
+    "misspelt member": (CLINICS, "    summary:", "    sumary:", "'sumary' is not known here"),
+    "misspelt extension": (CLINICS, "    x-access:", "    x-acess:", "'x-acess' is no extension"),
+    "unknown rule": (
+        CLINICS,
+        "x-access:\n      - service",
+        "x-access:\n      - everybody",
+        "everybody",
+        "    x-access:",
+    ),
+    "rule on a missing parameter": (
+        "clinic/paths/users.yaml",
+        "x-access:\n      - service",
+        "x-access:\n      - self:patientId",
+        "self:patientId",
+        "    x-access:",
+    ),
+    "no rule": (CLINICS, "    x-access:\n      - service\n", "", "has no x-access", "  get:"),
+    "reference to no file": (CLINICS, "clinics.v1.yaml", "klinics.v1.yaml", "points at a file that does not exist"),
+    "reference to nothing": (ROOT, "clinics.yaml#/Clinics\n", "clinics.yaml#/Klinics\n", "points at nothing"),
+    "reference to a component": (PAGING, "name: limit", "$ref: '#/components/parameters/limit'", "not to #/components"),
+    "something beside a reference": (
+        TAG,
+        "$ref: ",
+        "description: An id.\n    $ref: ",
+        "'description' stands beside a $ref",
+    ),
+    "schema that nothing refers to": (SCALARS, "city.v1:", "dead.v1:\n  type: string\ncity.v1:", "refers to 'dead.v1'"),
+    "path item that nothing refers to": (CLINICS, "Clinics:\n", "Dead: {}\nClinics:\n", "refers to 'Dead'"),
+    "undeclared tag": (CLINICS, "tags:\n      - Clinics", "tags:\n      - Klinics", "'Klinics' is not declared"),
+    "unused tag": (
+        ROOT,
+        "tags:\n  - name: Clinics",
+        "tags:\n  - name: Nothing\n  - name: Clinics",
+        "the tag 'Nothing'",
+    ),
+    "operationId twice": (SITES, "operationId: CreateSite", "operationId: ListClinics", "stands twice"),
+    "operationId in another form": (SITES, "operationId: CreateSite", "operationId: create_site", "not in PascalCase"),
+    "renamed operationId": (SITES, "operationId: CreateSite", "operationId: CreateSites", "was CreateSites renamed?"),
+    "nullable beside allOf": (
+        SCALARS,
+        "  allOf:",
+        "  nullable: true\n  allOf:",
+        "nullable has no effect",
+    ),
+    "strict pattern": (TAG, "x-pattern: ^", "x-pattern: ^(", "does not compile"),
+    "pattern of requests": (
+        "clinic/schemas/clinician.v1.yaml",
+        "x-request-pattern: ^(",
+        "x-request-pattern: ^((",
+        "does not compile",
+    ),
+    "pattern that engines read differently": (
+        SCALARS,
+        "pattern: ^[a-f0-9]{24}$",
+        "pattern: ^\\w{24}$",
+        "stands in x-pattern",
+    ),
+    "look-ahead": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: ^(?=a)[a-f0-9]{24}$", "does not compile"),
+    "look-behind": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: (?<!a)b", "does not compile"),
+    "back-reference": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: ^(a)\\1$", "does not compile"),
+    "POSIX class": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: '^[[:alpha:]]$'", "POSIX"),
+    "text without maxLength": (SCALARS, "  maxLength: 255\n", "", "needs maxLength", "city.v1:"),
+    "number without maximum": (PAGING, "  maximum: 1000\n", "", "needs maximum", "  schema:"),
+    "list without maxItems": (
+        "clinic/schemas/clinics.v1.yaml",
+        "maxItems:",
+        "minItems:",
+        "needs maxItems",
+        "type: array",
+    ),
+    "example": (CLINICS, "preferredBgUnits: mg/dL", "preferredBgUnits: stone", "preferredBgUnits (enum)"),
+    "default": (PAGING, "default: 10", "default: 0", "default does not fit"),
+    "missing refusal": (
+        CLINICS,
+        "      '401':\n        $ref: ../../common/responses.yaml#/Unauthenticated\n",
+        "",
+        "can answer 401",
+        "    responses:",
+    ),
+    "status in words": (CLINICS, "'401'", "'4XX'", "4XX is no status"),
+    "key twice": (CLINICS, "    summary:", "    summary: Twice\n    summary:", "stands twice", "    summary: List"),
+    "template mark": (ROOT, "info:", "x-tidepool-document-id: '{{'\ninfo:", "template"),
+    "flow style": (CLINICS, "tags:\n      - Clinics", "tags:  [Clinics]", "block style"),
+    "no indentation": (CLINICS, "tags:\n      - Clinics", "tags:\n    - Clinics", "indented by two"),
+    "long line": (CLINICS, "summary: List", "summary: " + "List " * 30, "at most 118 columns"),
+    "time without quotes": (
+        "common/responses.yaml",
+        "5f0c7d1e9a3b4c6d8e2f1a0b",
+        "2026-03-02T09:30:00Z",
+        "must be quoted",
+    ),
+    "URL in the comment": (CLINICS, "# /v1/clinics\n", "# /v1/klinics\n", "the comment above", "Clinics:"),
+    "other version": (ROOT, "openapi: 3.0.3", "openapi: 3.0.2", "the files are OpenAPI 3.0.3"),
+    "writes said of a method that writes": (
+        SITES,
+        "    operationId: CreateSite\n",
+        "    x-writes: true\n    operationId: CreateSite\n",
+        "x-writes is for GET",
+    ),
+    "URL and parameters differ": (
+        "access.v1.yaml",
+        "  /access/groups/{userId}:\n",
+        "  /access/groups/{user}:\n",
+        "differ",
+    ),
+    "handler does not fit": (
+        CLINICS,
+        "- name: shareCode\n",
+        "- name: codeShared\n",
+        "spec and handler differ",
+        "  get:",
+    ),
+}
 
 
 def test_the_spec_has_no_faults() -> None:
     assert check(spec_folder(), TESTS) == []
 
 
-def _replace(file: str, old: str, new: str) -> Callable[[Path], tuple[str, int]]:
-    """A fault in `file`: `old`, where it first stands, becomes `new`; gives the file and the line of the change."""
-
-    def apply(folder: Path) -> tuple[str, int]:
-        path = folder / file
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new, 1))
-        return path.name, text[: text.index(old)].count("\n") + 1
-
-    return apply
-
-
-CLINICS = "clinic/paths/clinics.yaml"
-FAULTS = {
-    "unknown rule": (_replace(CLINICS, "x-access:\n      - service", "x-access:\n      - everybody"), "everybody"),
-    "rule on a missing parameter": (
-        _replace("clinic/paths/users.yaml", "x-access:\n      - service", "x-access:\n      - self:patientId"),
-        "self:patientId",
-    ),
-    "no rule": (_replace(CLINICS, "    x-access:\n      - service\n", ""), "x-access"),
-    "no summary": (_replace(CLINICS, "    summary:", "    x-summary:"), "no summary"),
-    "reference to nothing": (_replace(CLINICS, "clinics.v1.yaml", "klinics.v1.yaml"), "does not exist"),
-    "pattern": (
-        _replace("clinic/schemas/scalars.yaml", "pattern: ^[a-f0-9]{24}$", "pattern: '[[:nonsense'"),
-        "compile",
-    ),
-    "strict pattern": (
-        _replace("clinic/schemas/patientTag.v1.yaml", "x-pattern: ^", "x-pattern: ^("),
-        "compile",
-    ),
-    "pattern of requests": (
-        _replace("clinic/schemas/clinician.v1.yaml", "x-request-pattern: ^(", "x-request-pattern: ^(("),
-        "compile",
-    ),
-    "example": (_replace(CLINICS, "preferredBgUnits: mg/dL", "preferredBgUnits: stone"), "preferredBgUnits (enum)"),
-    "default": (_replace("clinic/parameters/paging.yaml", "default: 10", "default: 0"), "default does not fit"),
-    "missing refusal": (
-        _replace(CLINICS, "      '401':\n        $ref: ../../common/responses.yaml#/Unauthenticated\n", ""),
-        "can answer 401",
-    ),
-    "key twice": (_replace(CLINICS, "    summary:", "    summary: Twice\n    summary:"), "stands twice"),
-    "template mark": (_replace("clinic.v1.yaml", "info:", "x-note: '{{'\ninfo:"), "template"),
-    "handler does not fit": (
-        _replace(CLINICS, "      - name: shareCode\n", "      - name: codeShared\n"),
-        "spec and handler differ",
-    ),
-}
-
-
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_told_with_file_and_line(name: str, tmp_path: Path) -> None:
-    fault, words = FAULTS[name]
-    folder = tmp_path / "spec"
-    shutil.copytree(spec_folder(), folder)
-    file, line = fault(folder)
-    findings = [finding for finding in own_findings(folder, None) if words in finding.message]
+def test_a_fault_is_told_with_file_and_line(name: str) -> None:
+    name_of_file, old, new, words, *begins = FAULTS[name]
+    file = spec_folder() / name_of_file
+    before = spec_text(file)
+    assert old in before
+    text = before.replace(old, new, 1)
+    findings = [f for f in own_findings(EditedSource(file, text), None) if words in f.message]
     assert findings, "the fault was not found"
-    assert findings[0].file.is_relative_to(folder)
-    if findings[0].file.name == file:
-        # A fault of an operation may be told at a line of the operation further up.
-        assert line - 70 <= findings[0].line <= line + 1
+    expected = _line_of(text, begins[0]) if begins else _changed_line(before, text)
+    assert (findings[0].file, findings[0].line) == (file, expected)
 
 
-def test_what_the_standard_forbids_is_found(tmp_path: Path) -> None:
+def _changed_line(before: str, after: str) -> int:
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    return next(number for number, (old, new) in enumerate(pairs, 1) if old != new)
+
+
+def _line_of(text: str, beginning: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if line.startswith(beginning))
+
+
+def test_a_removed_operation_leaves_a_handler_without_one() -> None:
+    file = spec_folder() / SITES
+    text = spec_text(file).replace("operationId: CreateSite", "operationId: Xyz", 1)
+    messages = [f.message for f in own_findings(EditedSource(file, text), None)]
+    assert "the handler create_site of sites handles no operation of the spec" in messages
+
+
+def test_the_validator_of_the_standard_is_asked(tmp_path: Path) -> None:
     folder = tmp_path / "spec"
     shutil.copytree(spec_folder(), folder)
-    _replace("access.v1.yaml", "openapi: 3.0.3", "openapi: 3.0.3\nopenPaths: {}")(folder)
-    assert "openPaths" in standard_findings(folder, "access.v1")[0].message
+    access = folder / "access.v1.yaml"
+    access.write_text(access.read_text().replace("/groups/{userId}:", "/groups/{user}:", 1))
+    messages = [finding.message for finding in standard_findings(folder, "access.v1")]
+    assert any("'user'" in message and "was not resolved" in message for message in messages)
 
 
 def test_a_handler_needs_a_test_file(tmp_path: Path) -> None:
-    messages = [finding.message for finding in own_findings(spec_folder(), tmp_path)]
+    messages = [finding.message for finding in own_findings(Source(spec_folder()), tmp_path)]
     assert "GetClinician has a handler and no test file" in messages
