@@ -1,64 +1,178 @@
-"""Taking edits of the spec while the server runs, for spec editors (`serve --reload`)."""
+"""`serve --reload`: takes edits of the spec's YAML and of the code on save, and goes on with the last good state."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clinic_service.api.exchange import RawAnswer
-from clinic_service.api.parameters import PlanError
-from clinic_service.api.routing import LeanFlask
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
 from clinic_service.errors import ServiceError
-from clinic_service.specification.source import SpecError
+from clinic_service.packaged import package_folder
 
 _POLL_SECONDS = 0.3
+_PACKAGE = "clinic_service"
+# Modules that hold what the running process has only once: the tables, the open database, the settings, the counters. They
+# import none but each other, so that the others can be imported anew beside them.
+_KEPT = frozenset(
+    {
+        "__main__",
+        "api.metrics",
+        "cli",
+        "clock",
+        "config",
+        "db",
+        "deadline",
+        "errors",
+        "log_lines",
+        "models",
+        "packaged",
+        "reloading",
+        "server",
+        "texts",
+    }
+)
+
+# The application that is served; its class is another one after each import.
+Application = Any
+Build = Callable[[Path], Application]
+
+
+def builder(config: Config, database: Database, write: Callable[[str], None]) -> Build:
+    """What makes the application for the spec in a folder, from the code as it is imported at that moment.
+
+    `write` takes the lines of its log.
+    """
+
+    def build(spec: Path) -> Application:
+        apis = importlib.import_module(f"{_PACKAGE}.specification.apis").load_apis(spec)
+        log = importlib.import_module(f"{_PACKAGE}.api.log").RequestLog(write=write)
+        return importlib.import_module(f"{_PACKAGE}.app").create_app(config, database, apis=apis, log=log)
+
+    return build
 
 
 class ReloadingApp:
-    """Serves the spec under a folder as it was when it last made sense; looks for edits a few times a second."""
+    """Serves spec and code as they were when they last made sense; looks for edits a few times a second."""
 
-    def __init__(self, folder: Path, build: Callable[[Path], LeanFlask]) -> None:
-        self._folder, self._build = folder, build
-        self._app = build(folder)
-        self._seen = self._stamp()
+    def __init__(self, spec: Path, build: Build, code: Path | None = None) -> None:
+        self._spec, self._build, self._code = spec, build, code or package_folder()
+        _say(f"The spec is read from {spec}, the code from {self._code}; both are taken over on save.")
+        self._seen = self._stamps()
+        self._app = build(spec)
 
-    def admit(self, environ: dict[str, Any]) -> RawAnswer | int:
+    def admit(self, environ: dict[str, Any]) -> Any:
         return self._app.admit(environ)
 
-    def answer(self, environ: dict[str, Any]) -> RawAnswer:
+    def answer(self, environ: dict[str, Any]) -> Any:
         return self._app.answer(environ)
 
-    def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> RawAnswer:
+    def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> Any:
         return self._app.refuse(refusal, environ)
 
     def refresh(self) -> None:
-        """Take the spec as it is now; keep the one before, and say file and line, when it cannot be served."""
-        stamp = self._stamp()
-        if stamp == self._seen:
+        """Take spec and code as they are now. Keeps those before, and says file and line, when they cannot be served."""
+        stamps = self._stamps()
+        changed = {file for file, _ in stamps.items() ^ self._seen.items()}
+        if not changed:
             return
-        self._seen = stamp
-        try:
-            self._app = self._build(self._folder)
-        except (SpecError, PlanError, ValueError) as error:
-            print(f"The spec was not taken over: {error}", file=sys.stderr)  # noqa: T201 - meant for the editor's eyes
-        else:
-            print("The spec was taken over.", file=sys.stderr)  # noqa: T201
+        self._seen = stamps
+        code = {file for file in changed if file.suffix == ".py"}
+        if any(self._is_kept(file) for file in code):
+            _say("The code was not taken over: a change of settings, tables, database or server needs a new start.")
+            return
+        self._take_over("code" if code else "spec")
 
     def watch(self) -> None:
         """Call `refresh` for ever."""
+        # A file may be saved twice within a second, which compiled code beside it would not notice.
+        sys.dont_write_bytecode = True
         while True:
             time.sleep(_POLL_SECONDS)
             self.refresh()
 
-    def _stamp(self) -> dict[Path, int]:
-        stamps = {}
-        for file in self._folder.rglob("*.yaml"):
-            try:
-                stamps[file] = file.stat().st_mtime_ns
-            except FileNotFoundError:
-                # Editors replace a file by deleting it first.
-                continue
-        return stamps
+    def _take_over(self, what: str) -> None:
+        try:
+            if what == "code":
+                with _imported_anew():
+                    self._app = self._build(self._spec)
+            else:
+                self._app = self._build(self._spec)
+        except Exception as error:
+            # Half-finished edits fail in every way there is, and none may end the watching.
+            _say(f"The {what} was not taken over: {_told(error)}")
+        else:
+            _say(f"The {what} was taken over.")
+
+    def _is_kept(self, file: Path) -> bool:
+        parts = file.relative_to(self._code).with_suffix("").parts
+        return parts == ("__init__",) or _is_kept(".".join(parts))
+
+    def _stamps(self) -> dict[Path, tuple[int, int]]:
+        return {**_stamps(self._spec, "*.yaml"), **_stamps(self._code, "*.py")}
+
+
+@contextmanager
+def _imported_anew() -> Iterator[None]:
+    """Let the block import the package's modules from their files again. When it fails, the present ones stay."""
+    present = {name: module for name, module in sys.modules.items() if _is_reloaded(name)}
+    importlib.invalidate_caches()
+    _remove(present)
+    try:
+        yield
+    except BaseException:
+        _remove([name for name in sys.modules if _is_reloaded(name)])
+        sys.modules.update(present)
+        raise
+
+
+def _remove(names: Iterable[str]) -> None:
+    for name in names:
+        del sys.modules[name]
+
+
+def _is_reloaded(name: str) -> bool:
+    package, _, module = name.partition(".")
+    return package == _PACKAGE and bool(module) and not _is_kept(module)
+
+
+def _is_kept(module: str) -> bool:
+    """Whether the module of that name within the package, or a package around it, is kept."""
+    return any(module == kept or module.startswith(f"{kept}.") for kept in _KEPT)
+
+
+def _stamps(folder: Path, pattern: str) -> dict[Path, tuple[int, int]]:
+    stamps = {}
+    for file in folder.rglob(pattern):
+        try:
+            facts = file.stat()
+        except OSError:
+            # Editors replace a file by deleting it first.
+            continue
+        stamps[file] = facts.st_mtime_ns, facts.st_size
+    return stamps
+
+
+def _told(error: Exception) -> str:
+    """What an editor needs to know of `error`: errors of the spec say their place, others get the one they arose at."""
+    text = str(error) or type(error).__name__
+    if type(error).__name__ in ("SpecError", "PlanError"):
+        return text
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}: {type(error).__name__}: {text}"
+
+
+def _say(text: str) -> None:
+    # Meant for the editor's eyes. Nobody may be looking, and that is no reason to stop.
+    try:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+    except OSError:
+        return

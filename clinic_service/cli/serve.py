@@ -18,7 +18,7 @@ import click
 from clinic_service.cli.child import in_child
 from clinic_service.cli.common import load_config
 from clinic_service.cli.introduction import introduction
-from clinic_service.config import Config, flag, is_number, variable
+from clinic_service.config import FILE_SUFFIX, Config, flag, is_number, variable
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
 
@@ -49,7 +49,7 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     # While it starts, it ends at once, and takes away what it has made for the run.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = load_config(**flags)
-    if demo and config.database_url == Config.database_url:
+    if demo and not _names_database(flags):
         config = load_config(**{**flags, "database_url": _DEMO_DATABASE})
     with _bound_socket(config) as listener, _metrics_folder(config):
         # Reading the YAML and importing the rest take about the same time, and there is more than one core.
@@ -61,6 +61,12 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
         gc.collect()
         gc.freeze()
         _run(parts, listener, started=lambda: _say(text))
+
+
+def _names_database(flags: dict[str, Any]) -> bool:
+    """Whether the operator says which database to use."""
+    name = variable("database_url")
+    return bool(flags["database_url"] or os.environ.get(name) or os.environ.get(name + FILE_SUFFIX))
 
 
 def _bound_socket(config: Config) -> socket.socket:

@@ -8,7 +8,7 @@ import click
 import orjson
 
 from clinic_service.cli.tables import table
-from clinic_service.packaged import spec_folder
+from clinic_service.packaged import edited_spec_folder
 from clinic_service.specification.apis import API_NAMES, Api, load_apis
 from clinic_service.specification.source import SpecError
 
@@ -21,7 +21,7 @@ def spec() -> None:
 _folder = click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Another spec than the server's own.",
+    help="Another spec than that of the checkout one stands in, or else the server's own.",
 )
 
 
@@ -31,7 +31,8 @@ def check(folder: Path | None) -> None:
     """Print everything that is wrong, with file and line; status 1 when there is something."""
     from clinic_service.specification.check import check as check_spec
 
-    where = folder or spec_folder()
+    where = folder or edited_spec_folder()
+    click.echo(f"Checking {where}", err=True)
     tests = where.parent / "tests"
     findings = check_spec(where, tests if tests.is_dir() else None)
     for finding in findings:
@@ -97,6 +98,6 @@ def stub(operation: str, folder: Path | None) -> None:
 
 def _apis(folder: Path | None) -> list[Api]:
     try:
-        return load_apis(folder)
+        return load_apis(folder or edited_spec_folder())
     except SpecError as error:
         raise click.ClickException(str(error)) from None

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import count_lost_lines
@@ -19,10 +18,10 @@ from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.log_lines import LinesHandler, LogLines
 from clinic_service.outbox.relay import Relay
-from clinic_service.packaged import spec_folder
-from clinic_service.reloading import ReloadingApp
+from clinic_service.packaged import edited_spec_folder
+from clinic_service.reloading import ReloadingApp, builder
 from clinic_service.server.gate import Application
-from clinic_service.specification.apis import Api, load_apis
+from clinic_service.specification.apis import Api
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,10 @@ def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False
     lines = LogLines(count_lost_lines)
     relay = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
 
-    def make(apis: list[Api] | None) -> Any:
-        return create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
-
-    app = ReloadingApp(spec_folder(), lambda folder: make(load_apis(folder))) if reload else make(apis)
+    if reload:
+        app: Application = ReloadingApp(edited_spec_folder(), builder(config, database, lines.write))
+    else:
+        app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
     return Parts(config, database, app, relay, lines, Readiness(database))
 
 

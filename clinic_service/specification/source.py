@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,10 @@ from typing import Any, NamedTuple
 import yaml
 
 CSafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+_MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
+_TOO_LARGE = 1 << 63
 
 
 class Place(NamedTuple):
@@ -33,9 +38,33 @@ class SpecError(Exception):
 
 
 class _Loader(CSafeLoader):  # type: ignore[misc]  # chosen at run time: C where it is built, Python elsewhere
-    """YAML as JSON would have it: dates and times stay text."""
+    """YAML as JSON would have it: keys, dates and times are text, and there are no values that JSON cannot hold."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                key.tag = _TEXT
+        made: dict[Any, Any] = super().construct_mapping(node, deep)
+        return made
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        try:
+            number = self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and abs(number) < _TOO_LARGE):
+            raise yaml.constructor.ConstructorError(None, None, "that is no number of JSON", node.start_mark)
+        return number  # type: ignore[no-any-return]  # the loader is chosen at run time
 
 
+_KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
+_Loader.yaml_constructors = {
+    tag: construct
+    for tag, construct in CSafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in _KINDS
+}
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in CSafeLoader.yaml_implicit_resolvers.items()
@@ -131,8 +160,7 @@ class Source:
             problem = getattr(error, "problem", None) or "not YAML"
             raise SpecError(file, mark.line + 1 if mark else 1, str(problem)) from None
         except (ValueError, RecursionError):
-            # A number or a date that is none, or a node that contains itself.
-            raise SpecError(file, 1, "the file holds a value that YAML cannot make") from None
+            raise SpecError(file, 1, "the file holds a value that cannot be made") from None
 
     def _node(self, file: Path) -> yaml.Node:
         if file not in self._nodes:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import stat
 import threading
 from pathlib import Path
 
-import pytest
-
 from clinic_service.db.schema import upgrade
-from clinic_service.packaged import spec_folder
-from clinic_service.reloading import ReloadingApp
 from tests.conftest import SECRET
 from tests.support.processes import ServerProcess, run_command, serving
 
@@ -129,56 +123,6 @@ def test_wrong_settings_end_it_with_status_2(tmp_path: Path) -> None:
     ended = run_command(tmp_path, "serve", CLINIC_DATABSE_URL="sqlite:///x.db")
     assert ended.returncode == 2
     assert "CLINIC_DATABSE_URL" in ended.stderr
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> Path:
-    folder = tmp_path / "spec"
-    shutil.copytree(spec_folder(), folder)
-    return folder
-
-
-def _touch(file: Path, text: str) -> None:
-    later = file.stat().st_mtime + 5
-    file.write_text(text)
-    os.utime(file, (later, later))
-
-
-def test_reload_takes_good_edits_and_keeps_the_last_good_state(
-    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from clinic_service.app import create_app
-    from clinic_service.config import Config
-    from clinic_service.db.engine import open_database
-    from clinic_service.specification.apis import load_apis
-    from tests.support.client import Client
-
-    config = Config(database_url=f"sqlite:///{tmp_path / 'reload.db'}", session_secret=SECRET)
-    upgrade(config.database_url)
-    database = open_database(config)
-    app = ReloadingApp(spec, lambda folder: create_app(config, database, apis=load_apis(folder)))
-    client = Client(lambda environ, start_response: app.answer(environ)(environ, start_response), SECRET)
-    root = spec / "access.v1.yaml"
-    good = root.read_text()
-
-    _touch(root, good.replace("title: Access API", "title: Access API, edited"))
-    app.refresh()
-    assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API, edited"
-
-    _touch(root, good.replace("title: Access API", "title: [Access API"))
-    app.refresh()
-    assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API, edited"
-    assert re.search(r"access\.v1\.yaml:\d+: ", capsys.readouterr().err)
-
-    _touch(root, good)
-    app.refresh()
-    assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API"
-    database.dispose()
-
-
-def test_reload_works_in_a_running_server(tmp_path: Path) -> None:
-    with serving(tmp_path, "--reload") as server:
-        assert server.get("/openapi/access.v1.json").status == 200
 
 
 def test_the_port_in_use_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""`clinic-service spec`: which spec it looks at."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from clinic_service.cli import main
+from clinic_service.packaged import edited_spec_folder, spec_folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout whose spec has one operation by another name."""
+    shutil.copytree(spec_folder(), tmp_path / "spec")
+    file = tmp_path / "spec" / "clinic" / "paths" / "ehr.yaml"
+    file.write_text(file.read_text().replace("operationId: XealthPreorder", "operationId: XealthOrder"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("inside", [".", "spec", "spec/clinic/paths", "tests/api"])
+def test_the_spec_of_the_checkout_one_stands_in_comes_first(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    (checkout / inside).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(checkout / inside)
+    assert edited_spec_folder() == checkout / "spec"
+    result = CliRunner().invoke(main, ["spec", "coverage"])
+    assert "XealthOrder" in result.stdout
+
+
+def test_elsewhere_it_is_the_one_that_came_with_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spec").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert edited_spec_folder() == spec_folder()
+
+
+def test_check_says_which_spec_it_looks_at(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    result = CliRunner().invoke(main, ["spec", "check"])
+    assert result.stderr.startswith(f"Checking {checkout / 'spec'}\n")
+    # Another name is no fault as long as the operation has no handler.
+    assert (result.exit_code, result.stdout) == (0, "")

@@ -1,0 +1,158 @@
+"""`serve --reload`: edits of the YAML and of the code are taken over on save, and nothing ends the watching."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clinic_service.app import create_app
+from clinic_service.config import Config
+from clinic_service.db.engine import open_database
+from clinic_service.db.schema import upgrade
+from clinic_service.packaged import spec_folder
+from clinic_service.reloading import ReloadingApp
+from clinic_service.specification.apis import load_apis
+from tests.conftest import SECRET
+from tests.support.client import Client
+from tests.support.processes import ROOT, ServerProcess, run_command, serving
+
+_SECONDS_TO_NOTICE = 60
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    folder = tmp_path / "spec"
+    shutil.copytree(spec_folder(), folder)
+    return folder
+
+
+def _touch(file: Path, text: str) -> None:
+    later = file.stat().st_mtime + 5
+    file.write_text(text)
+    os.utime(file, (later, later))
+
+
+def test_good_edits_are_taken_and_the_last_good_state_is_kept(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Config(database_url=f"sqlite:///{tmp_path / 'reload.db'}", session_secret=SECRET)
+    upgrade(config.database_url)
+    database = open_database(config)
+    app = ReloadingApp(spec, lambda folder: create_app(config, database, apis=load_apis(folder)))
+    assert str(spec) in capsys.readouterr().err
+    client = Client(lambda environ, start_response: app.answer(environ)(environ, start_response), SECRET)
+    root = spec / "access.v1.yaml"
+    good = root.read_text()
+
+    _touch(root, good.replace("title: Access API", "title: Access API, edited"))
+    app.refresh()
+    assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API, edited"
+
+    for damage in ("title: [Access API", "title:", "x: {$ref: '#'}\n  title: Access API", "title: 5"):
+        _touch(root, good.replace("title: Access API", damage))
+        app.refresh()
+        assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API, edited"
+        assert re.search(r"access\.v1\.yaml:\d+: ", capsys.readouterr().err)
+
+    _touch(root, good)
+    app.refresh()
+    assert client.get("/openapi/access.v1.json").json["info"]["title"] == "Access API"
+    database.dispose()
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("odd"), KeyError("x"), RecursionError(), AssertionError(), OSError(5, "x")]
+)
+def test_whatever_a_half_finished_edit_raises_the_app_goes_on(
+    spec: Path, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail = False
+
+    def build(_: Path) -> Any:
+        if fail:
+            raise error
+        return SimpleNamespace(answer=lambda _: "last good state")
+
+    app = ReloadingApp(spec, build)
+    fail = True
+    _touch(spec / "access.v1.yaml", "")
+    app.refresh()
+    assert app.answer({}) == "last good state"
+    assert f"test_reloading.py:{build.__code__.co_firstlineno + 2}: {type(error).__name__}" in capsys.readouterr().err
+
+
+def test_files_that_come_and_go_are_noticed(spec: Path) -> None:
+    builds: list[Path] = []
+
+    def build(folder: Path) -> Any:
+        builds.append(folder)
+        return None
+
+    app = ReloadingApp(spec, build)
+    (spec / "new.yaml").write_text("a: 1\n")
+    app.refresh()
+    (spec / "new.yaml").unlink()
+    app.refresh()
+    app.refresh()
+    shutil.rmtree(spec)
+    app.refresh()
+    assert len(builds) == 4
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of this checkout, whose code and spec a test may edit."""
+    for name in ("clinic_service", "spec", "alembic"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_a_running_server_takes_changed_handlers_and_survives_broken_ones(checkout: Path) -> None:
+    handlers = checkout / "clinic_service" / "resources" / "clinics" / "handlers.py"
+    good = handlers.read_text()
+    head, body = good.split("def list_clinics(", 1)
+    signature, rest = body.split('"""', 2)[0], body.split('"""', 2)[2]
+    edited = f'{head}def list_clinics({signature}"""Nothing."""\n    return []\n{rest}'
+    with serving(checkout, "--reload") as server:
+        assert str(checkout / "spec") in server.errors.read_text()
+        assert str(checkout / "clinic_service") in server.errors.read_text()
+        token = run_command(checkout, "token", "service", "x").stdout.strip()
+        made = server.request("POST", "/v1/clinics", _person(checkout), json={"name": "A", "preferredBgUnits": "mg/dL"})
+        assert [clinic["id"] for clinic in server.get("/v1/clinics", token).json] == [made.json["id"]]
+
+        handlers.write_text(edited)
+        _wait_for(server, "The code was taken over.")
+        assert server.get("/v1/clinics", token).json == []
+
+        handlers.write_text(edited.replace("return []", "return ["))
+        _wait_for(server, "handlers.py:")
+        handlers.write_text(f"{edited}\n\nundefined\n")
+        _wait_for(server, "NameError")
+        assert server.get("/v1/clinics", token).json == []
+
+        handlers.write_text(good)
+        _wait_for(server, "The code was taken over.", times=2)
+        assert [clinic["id"] for clinic in server.get("/v1/clinics", token).json] == [made.json["id"]]
+
+        models = checkout / "clinic_service" / "models" / "clinic.py"
+        models.write_text(models.read_text() + "\n")
+        _wait_for(server, "needs a new start")
+
+
+def _person(folder: Path) -> str:
+    added = run_command(folder, "users", "add", "--name", "Ada Archer").stdout.strip()
+    return run_command(folder, "token", "user", added).stdout.strip()
+
+
+def _wait_for(server: ServerProcess, words: str, times: int = 1) -> None:
+    deadline = time.monotonic() + _SECONDS_TO_NOTICE
+    while server.errors.read_text().count(words) < times:
+        assert time.monotonic() < deadline, server.errors.read_text()
+        time.sleep(0.05)
