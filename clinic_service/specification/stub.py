@@ -15,51 +15,70 @@ _FIELDS = {
     "number": "fields.Float",
     "boolean": "fields.Boolean",
 }
+# As many parameters a handler takes one by one; of an operation with more it takes the query as a whole.
+_MOST_PARAMETERS = 10
+_FIRST_LINE = "from __future__ import annotations\n\n"
+_STEPS = ("works", "refuses_bad_input", "needs_a_token", "is_refused_to_others", "is_not_found", "leaves_behind")
 
 
 def stub(api: Api, operation: Operation) -> str:
-    """Handler, test and schema skeletons for `operation`."""
-    parts = [_handler(api, operation), _test(operation)]
-    parts.extend(_schema(name, schema) for name, schema in _object_schemas(api, operation))
-    return "\n\n".join(parts)
+    """Handler, test and schema skeletons for `operation`: one file after the other, its path in a comment on top."""
+    return "\n\n".join(f"# {file}\n{code}" for file, code in stub_files(api, operation).items())
+
+
+def stub_files(api: Api, operation: Operation) -> dict[str, str]:
+    """The skeletons by the file that each belongs to."""
+    group, name = operation.group, handler_name(operation.operation_id)
+    files = {
+        f"clinic_service/resources/{group}/handlers.py": _handler(api, operation),
+        f"tests/api/{group}/test_{name}.py": _test(operation),
+    }
+    schemas = [_schema(api, name, schema) for name, schema in _object_schemas(api, operation)]
+    if schemas:
+        files[f"clinic_service/resources/{group}/schemas.py"] = _schemas(schemas)
+    return files
 
 
 def _handler(api: Api, operation: Operation) -> str:
     arguments = "".join(f", {name}: {kind}" for name, kind in _arguments(api, operation))
+    imports = "from datetime import datetime\n" if "datetime" in arguments else ""
     return (
-        f"# clinic_service/resources/{operation.group}/handlers.py\n\n"
+        f"{_FIRST_LINE}{imports}from typing import Any\n\n"
+        "from clinic_service.context import Context\n"
+        "from clinic_service.errors import NotImplementedYet\n\n\n"
         f"def {handler_name(operation.operation_id)}(ctx: Context{arguments}) -> Any:\n"
-        f'    """{operation.definition.get("summary", "")}."""\n'
-        "    ...\n"
+        f'    """{operation.definition.get("summary", operation.operation_id)}."""\n'
+        "    raise NotImplementedYet\n"
     )
 
 
 def _arguments(api: Api, operation: Operation) -> list[tuple[str, str]]:
-    found = [api.resolved(node) for node in operation.definition["parameters"]]
-    if sum(parameter["in"] == "query" for parameter in found) > 10:
+    found = [parameter for _, parameter in api.parameters(operation)]
+    whole_query = []
+    if sum(parameter["in"] == "query" for parameter in found) > _MOST_PARAMETERS:
         found = [parameter for parameter in found if parameter["in"] == "path"]
-        extra = [("query", "dict[str, Any]")]
-    else:
-        extra = []
-    arguments = [(snake_case(parameter["name"]), _python_type(api, parameter)) for parameter in found] + extra
+        whole_query = [("query", "dict[str, Any]")]
+    arguments = [(snake_case(parameter["name"]), _python_type(api, parameter)) for parameter in found] + whole_query
     return [*arguments, ("body", "Any")] if "requestBody" in operation.definition else arguments
 
 
 def _python_type(api: Api, parameter: dict[str, Any]) -> str:
     schema = api.resolved(parameter["schema"])
-    is_time = schema.get("format") == "date-time"
-    kind = "datetime" if is_time else _PYTHON_TYPES[schema["type"]]
+    kind = "datetime" if schema.get("format") == "date-time" else _PYTHON_TYPES[schema["type"]]
     always = parameter.get("required") or "default" in schema
     return kind if always else f"{kind} | None"
 
 
 def _test(operation: Operation) -> str:
-    name = handler_name(operation.operation_id)
-    steps = ("works", "refuses_bad_input", "needs_a_token", "is_refused_to_others", "is_not_found", "leaves_behind")
-    tests = "\n\n".join(f"def test_{step}(api: Client, database: Database) -> None:\n    ..." for step in steps)
+    tests = "\n\n\n".join(
+        f'def test_{step}(api: Client, database: Database) -> None:\n    pytest.fail("not written yet")'
+        for step in _STEPS
+    )
     return (
-        f"# tests/api/{operation.group}/test_{name}.py\n\n"
-        f'"""{operation.operation_id}: {operation.method.upper()} {operation.path}"""\n\n{tests}\n'
+        f'"""{operation.operation_id}: {operation.method.upper()} {operation.path}."""\n\n{_FIRST_LINE}'
+        "import pytest\n\n"
+        "from clinic_service.db.engine import Database\n"
+        f"from tests.support.client import Client\n\n\n{tests}\n"
     )
 
 
@@ -76,11 +95,22 @@ def _object_schemas(api: Api, operation: Operation) -> list[tuple[str, dict[str,
     return [(name, schema) for name, schema in named.items() if "properties" in schema]
 
 
-def _schema(name: str, schema: dict[str, Any]) -> str:
-    class_name = name.removesuffix(".v1").replace("-", "_")
-    class_name = class_name[0].upper() + class_name[1:]
+def _schemas(schemas: list[str]) -> str:
+    code = "\n\n".join(schemas)
+    serialization = "WireSchema, WireTime" if "WireTime(" in code else "WireSchema"
+    fields = "from marshmallow import fields\n\n" if "fields." in code else ""
+    return f"{_FIRST_LINE}{fields}from clinic_service.serialization import {serialization}\n\n\n{code}"
+
+
+def _schema(api: Api, name: str, schema: dict[str, Any]) -> str:
+    class_name = "".join(part[0].upper() + part[1:] for part in name.removesuffix(".v1").split("-"))
     members = "\n".join(
-        f"    {snake_case(member)} = {_FIELDS.get(node.get('type', ''), 'fields.Raw')}()"
-        for member, node in schema["properties"].items()
+        f"    {snake_case(member)} = {_field(api.resolved(node))}()" for member, node in schema["properties"].items()
     )
-    return f'# schemas.py\n\nclass {class_name}Schema(WireSchema):\n    """`{name}`."""\n\n{members}\n'
+    return f'class {class_name}Schema(WireSchema):\n    """`{name}`."""\n\n{members}\n'
+
+
+def _field(schema: dict[str, Any]) -> str:
+    if schema.get("format") == "date-time":
+        return "WireTime"
+    return _FIELDS.get(schema.get("type", ""), "fields.Raw")

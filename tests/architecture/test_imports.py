@@ -106,11 +106,9 @@ class TestLibraries:
     def test_alembic_is_known_to_the_schema_of_the_database(self) -> None:
         assert offenders(lambda source: "alembic" in source.packages(), "db.schema") == []
 
-    def test_the_validator_of_requests_is_known_to_the_edge_and_the_check_of_the_spec(self) -> None:
-        assert (
-            offenders(lambda source: "jsonschema_rs" in source.packages(), "api.validation", "specification.check")
-            == []
-        )
+    def test_the_validator_of_requests_is_known_to_the_edge_and_the_reader_of_the_spec(self) -> None:
+        rooms = ("api.validation", "specification.check", "specification.structure")
+        assert offenders(lambda source: "jsonschema_rs" in source.packages(), *rooms) == []
 
     def test_the_client_of_other_services_is_known_where_they_are_called(self) -> None:
         assert offenders(lambda source: "httpx" in source.packages(), "gateways.http") == []

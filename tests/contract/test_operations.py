@@ -42,20 +42,60 @@ FIRST = {
 }
 
 
+# Described and not carried out yet: these answer 501. Any other operation has a handler.
+NOT_BUILT = frozenset(
+    {
+        "GenerateMergeReport",
+        "MatchClinicAndPatient",
+        "MergeClinic",
+        "ProcessEHRMessage",
+        "SyncEHRData",
+        "SyncEHRDataForPatient",
+        "VerifyEndpoint",
+        "ViewPDFReport",
+        "XealthGetProgramUrl",
+        "XealthGetPrograms",
+        "XealthNotification",
+        "XealthPreorder",
+    }
+)
+
+
 @pytest.fixture(scope="module")
 def plans() -> dict[str, Plan]:
     return compile_plans(spec_apis())
 
 
-def test_there_are_92_operations() -> None:
-    assert Counter(operation.api for operation in OPERATIONS) == {"clinic.v1": 88, "access.v1": 4}
-    assert len({operation.operation_id for operation in OPERATIONS}) == 92
-    assert len({(operation.method, operation.path) for operation in OPERATIONS}) == 92
+def test_every_operation_has_a_handler() -> None:
+    missing = [_what_is_missing(o) for o in OPERATIONS if o.operation_id not in {*BUILT, *NOT_BUILT}]
+    assert not missing, "\n".join(missing)
+
+
+def _what_is_missing(operation: Operation) -> str:
+    place, name = operation.place, operation.operation_id
+    return (
+        f"{name} ({operation.method.upper()} {operation.path}, described in {place.file.name}) has no handler: "
+        f"clinic_service/resources/{operation.group}/handlers.py needs a function {handler_name(name)}; "
+        f"`clinic-service spec stub {name}` prints it"
+    )
+
+
+def test_a_new_operation_is_named_with_what_it_lacks() -> None:
+    paths = {"/clinics/{clinicId}/colour": {"get": operation("GetClinicColour")}}
+    (new,) = small_api(paths).operations
+    text = _what_is_missing(new)
+    assert "GetClinicColour" in text
+    assert "clinic_service/resources/small/handlers.py needs a function get_clinic_colour" in text
+
+
+def test_what_is_not_built_is_in_the_spec_and_has_no_handler() -> None:
+    assert {o.operation_id for o in OPERATIONS} - BUILT.keys() >= NOT_BUILT
 
 
 def test_names_are_pascal_case_and_make_distinct_python_names() -> None:
     assert all(re.fullmatch("[A-Z][A-Za-z]+", operation.operation_id) for operation in OPERATIONS)
-    assert len({handler_name(operation.operation_id) for operation in OPERATIONS}) == 92
+    names = Counter(handler_name(operation.operation_id) for operation in OPERATIONS)
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.operation_id)
@@ -199,5 +239,5 @@ class TestRefusedAtTheStart:
 
     def test_a_handler_without_an_operation(self) -> None:
         missing = [operation for operation in OPERATIONS if operation.operation_id != "GetClinic"]
-        with pytest.raises(PlanError, match=r"get_clinic handles no operation"):
+        with pytest.raises(PlanError, match=r"the handler get_clinic of clinics handles no operation"):
             find_handlers(missing)

@@ -38,7 +38,7 @@ def test_nothing_but_the_package_is_in_it(installed: Path) -> None:
 
 def test_the_spec_is_in_it(installed: Path, tmp_path: Path) -> None:
     rows = json.loads(_run(installed, tmp_path, "spec", "coverage", "--json"))
-    assert len(rows) == 92
+    assert "GetClinic" in {row["operationId"] for row in rows}
 
 
 def test_the_revisions_are_in_it(installed: Path, tmp_path: Path) -> None:

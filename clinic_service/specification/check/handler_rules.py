@@ -11,7 +11,7 @@ from clinic_service.api.parameters import PlanError
 from clinic_service.api.plan import compile_plan
 from clinic_service.api.validation import Validators
 from clinic_service.specification.apis import Api, Operation
-from clinic_service.specification.findings import Faults
+from clinic_service.specification.check.findings import Faults
 from clinic_service.specification.source import Place
 
 

@@ -10,7 +10,7 @@ import jsonschema_rs
 
 from clinic_service.api.validation import Validator, Validators
 from clinic_service.specification.apis import Api
-from clinic_service.specification.findings import Faults
+from clinic_service.specification.check.findings import Faults
 from clinic_service.specification.source import Place
 
 _POSIX_CLASS = re.compile(r"\[:\^?[a-z]+:\]")
