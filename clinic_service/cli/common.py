@@ -8,6 +8,9 @@ import click
 
 from clinic_service.config import Config, ConfigError
 
+# Where `serve --demo` has its made-up clinic, unless another database is named.
+DEMO_DATABASE_URL = "sqlite:///clinic-service-demo.db"
+
 
 class WrongSettings(click.ClickException):
     """Settings that cannot be used. Unlike click's own error for wrong use it is one line."""

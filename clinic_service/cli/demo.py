@@ -35,7 +35,7 @@ def load(patients: int, name: str, seed: int | None, database_url: str | None, *
     config = load_config(database_url=database_url)
     # Nothing but the result goes to standard output.
     bar = click.progressbar(length=patients, label="Patients", file=sys.stderr)
-    with opened_database(config) as database, bar:
+    with opened_database(config, make=True) as database, bar:
         loaded = load_clinic(database, name=name, patients=patients, random=Random(seed), progress=bar.update, mix=mix)
     after_loading(config.database_url)
     click.echo(

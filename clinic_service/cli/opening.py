@@ -9,10 +9,10 @@ import click
 
 from clinic_service.cli.common import WrongSettings
 from clinic_service.config import Config, ConfigError
+from clinic_service.db import schema
 from clinic_service.db.engine import Database
 from clinic_service.db.failures import DatabaseUnusable, explained
 from clinic_service.db.files import database_file
-from clinic_service.db.schema import current, suffices
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 
@@ -29,11 +29,13 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def opened_database(config: Config) -> Iterator[Database]:
-    """The database of `config`, at the schema this program needs. Raises click.ClickException when it is not there."""
+def opened_database(config: Config, *, make: bool = False) -> Iterator[Database]:
+    """The database of `config`, at the schema this program needs.
+
+    Raises click.ClickException when it cannot be had; that of SQLite is brought up, and with `make` also made.
+    """
     with plain_errors():
-        _require_file(config.database_url)
-        _require_current_schema(config.database_url)
+        require_schema(config, make=make)
         database = Database(config.database_url, sqlite_synchronous=config.sqlite_synchronous, pool_size=1)
         try:
             with explained(database.url):
@@ -43,23 +45,27 @@ def opened_database(config: Config) -> Iterator[Database]:
 
 
 @contextmanager
-def opened_directory(config: Config) -> Iterator[EmbeddedAccounts]:
+def opened_directory(config: Config, *, make: bool = False) -> Iterator[EmbeddedAccounts]:
     """The embedded directory of accounts. Raises click.ClickException when another system keeps the accounts."""
     if config.accounts_url:
         raise click.ClickException(
             "The accounts service at CLINIC_ACCOUNTS_URL keeps the accounts; they can only be managed there."
         )
-    with opened_database(config) as database:
+    with opened_database(config, make=make) as database:
         yield EmbeddedAccounts(database)
 
 
-def _require_file(url: str) -> None:
-    file = database_file(url)
-    # Connecting would make an empty one.
-    if file is not None and not file.exists():
+def require_schema(config: Config, *, make: bool = False) -> None:
+    """Make sure that the database has the schema this program needs. SQLite is brought up by itself, as by `serve`.
+
+    On PostgreSQL somebody decides when, since other processes may be running. Raises click.ClickException when the schema
+    is not there, and without `make` for a database of SQLite that does not exist.
+    """
+    file = database_file(config.database_url)
+    if file is not None and not make and not file.exists():
         raise click.ClickException(f"There is no database at {file} yet. Run `clinic-service db upgrade` first.")
-
-
-def _require_current_schema(url: str) -> None:
-    if not suffices(current(url)):
+    if schema.suffices(schema.current(config.database_url)):
+        return
+    if file is None:
         raise click.ClickException("The database is not up to date. Run `clinic-service db upgrade` first.")
+    schema.upgrade(config.database_url)

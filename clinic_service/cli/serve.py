@@ -18,6 +18,7 @@ import click
 from clinic_service.cli.child import in_child
 from clinic_service.cli.common import load_config
 from clinic_service.cli.introduction import introduction
+from clinic_service.cli.opening import require_schema
 from clinic_service.config import FILE_SUFFIX, Config, flag, is_number, variable
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
@@ -54,7 +55,7 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     with _bound_socket(config) as listener, _metrics_folder(config):
         # Reading the YAML and importing the rest take about the same time, and there is more than one core.
         apis = in_child(load_apis)
-        _require_schema(config)
+        require_schema(config, make=True)
         text = introduction(config, demo=demo, mix=mix)
         parts = _parts(config, apis, reload=reload)
         # The server processes share it as long as nobody writes to it, and the collector would.
@@ -93,20 +94,6 @@ def _metrics_folder(config: Config) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="clinic-service-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         yield
-
-
-def _require_schema(config: Config) -> None:
-    """SQLite is brought up by itself. On PostgreSQL somebody decides when, since other processes may be running."""
-    from clinic_service.db import schema
-
-    if schema.suffices(schema.current(config.database_url)):
-        return
-    if config.database_url.startswith("sqlite"):
-        schema.upgrade(config.database_url)
-    else:
-        raise click.ClickException(
-            "The schema of the database is not at the newest revision. Bring it up first: clinic-service db upgrade"
-        )
 
 
 def _say(text: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import click
 
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import DEMO_DATABASE_URL, load_config
 from clinic_service.cli.opening import opened_directory, plain_errors
-from clinic_service.config import Config
+from clinic_service.config import Config, mask_password
+from clinic_service.db.files import database_file
 from clinic_service.gateways.tokens import mint, session_secret
 from clinic_service.gateways.user_ids import is_user_id
 
@@ -42,7 +45,10 @@ def user(user_id: str, hours: float) -> None:
     config = load_config()
     click.echo(_token(config, user_id, service=False, hours=hours))
     if not config.accounts_url and not _is_known(config, user_id):
-        click.echo(f"Warning: there is no account {user_id}. `clinic-service users add` makes one.", err=True)
+        demo = replace(config, database_url=DEMO_DATABASE_URL)
+        advice = _for_demo("user", user_id) if _is_known(demo, user_id) else "`clinic-service users add` makes one."
+        where = mask_password(config.database_url)
+        click.echo(f"Warning: there is no account {user_id} in {where}. {advice}", err=True)
 
 
 @token.command
@@ -52,7 +58,12 @@ def service(name: str, hours: float) -> None:
     """Print a token that speaks for the backend service NAME."""
     if not name:
         raise click.BadParameter("a service needs a name.")
-    click.echo(_token(load_config(), name, service=True, hours=hours))
+    config = load_config()
+    click.echo(_token(config, name, service=True, hours=hours))
+    if _is_missing(config.database_url) and not _is_missing(DEMO_DATABASE_URL):
+        click.echo(
+            f"Warning: there is no database at {config.database_url} yet. {_for_demo('service', name)}", err=True
+        )
 
 
 def _token(config: Config, subject: str, *, service: bool, hours: float) -> str:
@@ -66,6 +77,17 @@ def _token(config: Config, subject: str, *, service: bool, hours: float) -> str:
         issuer=config.session_issuer,
         audience=config.session_audience,
     )
+
+
+def _for_demo(*arguments: str) -> str:
+    """The command that makes the token for the server of `serve --demo`, which has a database and a key of its own."""
+    command = shlex.join(["clinic-service", "token", *arguments])
+    return f"For `serve --demo`: CLINIC_DATABASE_URL={DEMO_DATABASE_URL} {command}"
+
+
+def _is_missing(url: str) -> bool:
+    file = database_file(url)
+    return file is not None and not file.exists()
 
 
 def _is_known(config: Config, user_id: str) -> bool:

@@ -80,7 +80,7 @@ def add(
     --email, --role and --device may be repeated.
     """
     profile = Profile(name, patient_name, birthday, mrn, devices or None)
-    with opened_directory(load_config()) as directory:
+    with opened_directory(load_config(), make=True) as directory:
         click.echo(directory.add(NewAccount(user_id, emails, roles, profile)).user_id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +12,15 @@ from click.testing import CliRunner, Result
 
 from clinic_service import clock
 from clinic_service.auth.caller import Caller, CallerKind
+from clinic_service.cli.common import DEMO_DATABASE_URL
+from clinic_service.cli.opening import opened_directory
 from clinic_service.cli.token import token
-from clinic_service.config import Config
+from clinic_service.config import Config, mask_password
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unauthenticated
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
-from clinic_service.gateways.tokens import TokenVerifier
-from tests.support.cast import ALICE
+from clinic_service.gateways.tokens import TokenVerifier, session_secret
+from tests.support.cast import ALICE, BOB
 
 Run = Callable[..., Result]
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -49,7 +52,8 @@ def test_token_of_a_person_is_printed_alone(run: Run, config: Config, database: 
 def test_unknown_person_gets_a_token_and_a_warning(run: Run, config: Config) -> None:
     result = run("user", ALICE.id)
     assert result.exit_code == 0
-    assert result.stderr.startswith(f"Warning: there is no account {ALICE.id}.")
+    assert result.stderr.startswith(f"Warning: there is no account {ALICE.id} in {mask_password(config.database_url)}.")
+    assert "`clinic-service users add`" in result.stderr
     assert _caller(config, result.stdout).id == ALICE.id
 
 
@@ -96,6 +100,38 @@ def test_first_use_makes_a_key_and_no_database(tmp_path: Path) -> None:
     assert "no account" in result.stderr
     verifier = TokenVerifier.from_config(Config(database_url=env["CLINIC_DATABASE_URL"]))
     assert verifier.caller(result.stdout.strip()).id == ALICE.id
+
+
+class TestAfterTheDemo:
+    """`serve --demo` has a database and a key of its own, which `token` does not use unless it is told to."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("CLINIC_DATABASE_URL", raising=False)
+        demo = Config(database_url=DEMO_DATABASE_URL)
+        with opened_directory(demo, make=True) as directory:
+            directory.add(NewAccount(ALICE.id))
+        session_secret(demo)
+        return tmp_path
+
+    @pytest.mark.parametrize("arguments", [("user", ALICE.id), ("service", "task runner")])
+    def test_the_command_that_makes_its_tokens_is_told(self, folder: Path, arguments: tuple[str, str]) -> None:
+        told = CliRunner().invoke(token, arguments).stderr
+        command = told[told.index("CLINIC_DATABASE_URL") :].strip()
+        name, _, rest = command.partition(" ")
+        assert rest == shlex.join(["clinic-service", "token", *arguments])
+        result = CliRunner().invoke(token, arguments, env=dict([name.split("=", 1)]))
+        assert (result.exit_code, result.stderr) == (0, "")
+        verifier = TokenVerifier.from_config(Config(database_url=DEMO_DATABASE_URL))
+        assert verifier.caller(result.stdout.strip()).id == arguments[1]
+        assert not (folder / "clinic-service.db").exists()
+
+    def test_an_account_that_the_demo_does_not_have_either(self, folder: Path) -> None:
+        told = CliRunner().invoke(token, ["user", BOB.id]).stderr
+        assert "no account" in told
+        assert "demo" not in told
+        assert folder.exists()
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,18 @@ def run_command(folder: Path, *arguments: str, **settings: str) -> subprocess.Co
     )
 
 
+def spawn(folder: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+    """`clinic-service ARGUMENTS`, started and not waited for."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process without its own settings, and with `settings`."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("CLINIC_", "PROMETHEUS_"))}

@@ -1,0 +1,57 @@
+"""Every block of the README runs as it stands, one after the other, in a fresh copy of the repository.
+
+Installing takes minutes, so here `pip` and `venv` do nothing and the environment of the tests stands in; `tests/full/` has
+the test that installs. Ports differ, since others may be using those of the README.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT, free_port
+from tests.support.readme import blocks, terminal
+
+_SECONDS = 120
+_COPIED = ("README.md", "pyproject.toml", "alembic.ini", "alembic", "clinic_service", "spec")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of the repository whose `.venv` is that of the tests, and never made anew."""
+    for name in _COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, tmp_path / name)
+    _script(tmp_path / ".venv" / "bin" / "clinic-service", f'exec "{sys.executable}" -W ignore -m clinic_service "$@"')
+    _script(tmp_path / ".venv" / "bin" / "pip", 'echo "pip $*"')
+    _script(tmp_path / ".venv" / "bin" / "pytest", 'echo "pytest $*"')
+    _script(tmp_path / "shims" / "python3", 'echo "python3 $*"')
+    return tmp_path
+
+
+def _script(file: Path, command: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{command}\n")
+    file.chmod(0o755)
+
+
+def test_every_block_runs_after_the_other(clone: Path) -> None:
+    run_it, test_it, example = blocks()
+    path = f"{clone / 'shims'}:{os.environ['PATH']}"
+    demo_port, port = free_port(), free_port()
+    with terminal(clone, PATH=path) as here:
+        demo = here.run(run_it, _SECONDS, CLINIC_PORT=str(demo_port))
+        assert "python3 -m venv .venv\npip install -q .\n" in demo
+        assert f"http://127.0.0.1:{demo_port}" in demo
+        # The demo goes on in its terminal while the reader goes on in another.
+        assert "pytest" in here.run(test_it, _SECONDS)
+        assert "8081" in example
+        answers = here.run(example.replace("8081", str(port)), _SECONDS)
+    assert '"name":"Harbour Diabetes Centre"' in answers
+    assert '"code":415,"message":"The request body must be application/json in UTF-8."' in answers
