@@ -66,7 +66,7 @@ def update_clinician(uow: UnitOfWork, clinic_id: str, user_id: str, changes: Cha
     clinic = uow.clinics.lock_migrated(clinic_id)
     clinician = _get(uow, clinic_id, user_id)
     if Role.ADMIN not in changes.roles:
-        _keep_an_admin(uow, clinician)
+        _keep_an_admin(uow, clinician, "/body/roles")
     elif clinician.is_service_account and not clinician.is_admin and caller.person_id:
         raise ServiceAccountAsAdmin
     if changes.name is not None and changes.name != clinician.name:
@@ -84,7 +84,7 @@ def delete_clinician(uow: UnitOfWork, clinic_id: str, user_id: str, deleted_by: 
     """
     uow.clinics.hold_migrated(clinic_id)
     clinician = _get(uow, clinic_id, user_id)
-    _keep_an_admin(uow, clinician)
+    _keep_an_admin(uow, clinician, "/path/clinicianId")
     uow.clinicians.remove([clinician], deleted_by)
 
 
@@ -95,10 +95,13 @@ def _get(uow: UnitOfWork, clinic_id: str, user_id: str) -> Clinician:
     return clinician
 
 
-def _keep_an_admin(uow: UnitOfWork, leaving: Clinician) -> None:
-    """Raise LastAdmin if `leaving` is the clinic's only administrator."""
+def _keep_an_admin(uow: UnitOfWork, leaving: Clinician, cause: str) -> None:
+    """Raise LastAdmin if `leaving` is the clinic's only administrator.
+
+    `cause` points to what in the request makes them leave.
+    """
     if leaving.counts_as_admin and uow.clinicians.count_admins(leaving.clinic_id) == 1:
-        raise LastAdmin
+        raise LastAdmin.at(cause)
 
 
 def _change_roles(uow: UnitOfWork, clinic: Clinic, clinician: Clinician, roles: frozenset[str], caller: Caller) -> None:

@@ -137,6 +137,7 @@ def test_the_last_admin_cannot_be_demoted(api: Client, database: Database, clini
         make_clinician(unit, clinic, MALLORY, "CLINIC_ADMIN", email=None, is_service_account=True)
     reply = update(api, clinic_id, ALICE, "CLINIC_MEMBER", as_=caller, name="Another")
     assert reply.status == 422
+    assert [error["pointer"] for error in reply.json["errors"]] == ["/body/roles"]
     alice = api.get(f"/v1/clinics/{clinic_id}/clinicians/{ALICE.id}", as_=ALICE).json
     assert (alice["roles"], alice["name"]) == (["CLINIC_ADMIN"], ALICE.name)
     assert stored(database, ClinicianRoleUpdate) == []

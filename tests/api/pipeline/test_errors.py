@@ -179,6 +179,7 @@ class TestOversizedBodies:
 
 class NameTaken(Conflict):
     message = "The name is taken."
+    findings = (Finding("/body/name", "unique"),)
 
 
 def fail(_ctx: Context, kind: str) -> Any:
@@ -186,6 +187,7 @@ def fail(_ctx: Context, kind: str) -> Any:
         "defect": RuntimeError(CANARY),
         "chained": _chained(),
         "conflict": NameTaken(),
+        "conflict elsewhere": NameTaken.at("/path/kind"),
         "bad": BadRequest(findings=[Finding("/query/kind", "enum")]),
         "away": Unavailable(),
         "bare": ServiceError(),
@@ -268,6 +270,9 @@ class TestFailures:
         reply = small.post("/fail/conflict", as_=ALICE)
         assert_error(reply, 409)
         assert reply.json["message"] == "The name is taken."
+        assert reply.json["errors"] == [{"pointer": "/body/name", "rule": "unique", "expected": True}]
+        elsewhere = small.post("/fail/conflict elsewhere", as_=ALICE)
+        assert elsewhere.json["errors"] == [{"pointer": "/path/kind", "rule": "unique", "expected": True}]
         assert_findings(small.post("/fail/bad", as_=ALICE), ("/query/kind", "enum"))
 
     def test_passing_shortages_say_when_to_try_again(self, small: Client) -> None:
