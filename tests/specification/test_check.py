@@ -121,7 +121,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     ),
     "status in words": (CLINICS, "'401'", "'4XX'", "4XX is no status"),
     "key twice": (CLINICS, "    summary:", "    summary: Twice\n    summary:", "stands twice", "    summary: List"),
-    "template mark": (ROOT, "info:", "x-tidepool-document-id: '{{'\ninfo:", "template"),
+    "template mark": (ROOT, "info:", "x-access: '{{'\ninfo:", "template"),
     "flow style": (CLINICS, "tags:\n      - Clinics", "tags:  [Clinics]", "block style"),
     "no indentation": (CLINICS, "tags:\n      - Clinics", "tags:\n    - Clinics", "indented by two"),
     "long line": (CLINICS, "summary: List", "summary: " + "List " * 30, "at most 118 columns"),

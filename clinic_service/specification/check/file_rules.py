@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
@@ -16,7 +16,6 @@ _LONGEST_LINE = 118
 _INDENT = 2
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 _TIME = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?")
-# What the server knows, and an identifier that only people read.
 _EXTENSIONS = frozenset(
     {
         "x-access",
@@ -26,9 +25,10 @@ _EXTENSIONS = frozenset(
         "x-answer-may-be-absent",
         "x-pattern",
         "x-request-pattern",
-        "x-tidepool-document-id",
     }
 )
+# Under these keys stand names, which may begin like an extension.
+_MAPS = frozenset({"headers", "properties", "example", "value"})
 
 
 def file_findings(source: Source) -> Iterator[SpecFinding]:
@@ -70,7 +70,11 @@ def _lines(source: Source, file: Path, *, is_root: bool) -> Iterator[tuple[int, 
 
 
 def _nodes(source: Source, file: Path) -> Iterator[tuple[int, str]]:
-    for node in source.nodes(file):
+    nodes = list(source.nodes(file))
+    mappings = [node for node in nodes if isinstance(node, yaml.MappingNode)]
+    maps = {id(value) for node in mappings for key, value in node.value if str(key.value) in _MAPS}
+    yield from _extensions(node for node in mappings if id(node) not in maps)
+    for node in nodes:
         line = node.start_mark.line + 1
         if isinstance(node, yaml.CollectionNode) and node.flow_style and node.value:
             yield line, "lists and objects are written in block style"
@@ -88,8 +92,13 @@ def _members(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
             yield value.start_mark.line + 1, f"what belongs to {key.value!r} is indented by two spaces"
         if key.value == "$ref" and isinstance(value, yaml.ScalarNode):
             yield from _reference(node, line, value.value)
-        elif str(key.value).startswith("x-") and key.value not in _EXTENSIONS:
-            yield line, f"{key.value!r} is no extension that this server knows"
+
+
+def _extensions(mappings: Iterable[yaml.MappingNode]) -> Iterator[tuple[int, str]]:
+    for node in mappings:
+        for key, _ in node.value:
+            if str(key.value).startswith("x-") and key.value not in _EXTENSIONS:
+                yield key.start_mark.line + 1, f"{key.value!r} is no extension that this server knows"
 
 
 def _reference(node: yaml.MappingNode, line: int, reference: str) -> Iterator[tuple[int, str]]:
