@@ -120,14 +120,14 @@ def decode_json(raw: bytes) -> Any:
     except (ValueError, RecursionError):
         _refuse("json")
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        _refuse("depth")
+        _refuse("depth", MAX_DEPTH)
     if "\\u" in text and not _is_storable(value):
         _refuse("characters")
     return value
 
 
-def _refuse(rule: str) -> NoReturn:
-    raise BadRequest("The request body cannot be read.", [Finding("/body", rule)]) from None
+def _refuse(rule: str, expected: object = True) -> NoReturn:
+    raise BadRequest("The request body cannot be read.", [Finding("/body", rule, expected)]) from None
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,17 +16,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clinic_service.cli.child import in_child
-from clinic_service.cli.common import load_config
-from clinic_service.cli.introduction import introduction
-from clinic_service.cli.opening import require_schema
+from clinic_service.cli.common import DEMO_DATABASE_URL, load_config
 from clinic_service.config import FILE_SUFFIX, Config, flag, is_number, variable
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
 
 if TYPE_CHECKING:
     from clinic_service.server.parts import Parts
-
-_DEMO_DATABASE = "sqlite:///clinic-service-demo.db"
 
 
 def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -51,17 +47,27 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = load_config(**flags)
     if demo and not _names_database(flags):
-        config = load_config(**{**flags, "database_url": _DEMO_DATABASE})
+        config = load_config(**{**flags, "database_url": DEMO_DATABASE_URL})
     with _bound_socket(config) as listener, _metrics_folder(config):
-        # Reading the YAML and importing the rest take about the same time, and there is more than one core.
-        apis = in_child(load_apis)
-        require_schema(config, make=True)
-        text = introduction(config, demo=demo, mix=mix)
+        # Reading the YAML and importing the rest take about the same time, and there is more than one core. With `--reload`
+        # the spec of the checkout is read instead, when it is taken over.
+        apis = (lambda: None) if reload else in_child(load_apis)
+        text = _prepared(config, demo=demo, mix=mix)
         parts = _parts(config, apis, reload=reload)
         # The server processes share it as long as nobody writes to it, and the collector would.
         gc.collect()
         gc.freeze()
         _run(parts, listener, started=lambda: _say(text))
+
+
+def _prepared(config: Config, *, demo: bool, mix: bool) -> str:
+    """Make sure that the database can be served; returns what to tell the operator."""
+    # Imported while a child reads the spec.
+    from clinic_service.cli.introduction import introduction
+    from clinic_service.cli.opening import require_schema
+
+    require_schema(config, make=True)
+    return introduction(config, demo=demo, mix=mix)
 
 
 def _names_database(flags: dict[str, Any]) -> bool:
@@ -102,7 +108,7 @@ def _say(text: str) -> None:
         click.echo(text)
 
 
-def _parts(config: Config, apis: Callable[[], list[Api]], *, reload: bool) -> Parts:
+def _parts(config: Config, apis: Callable[[], list[Api] | None], *, reload: bool) -> Parts:
     """Build the application here, before the processes that serve it are forked."""
     from clinic_service.api.parameters import PlanError
     from clinic_service.server.parts import build
