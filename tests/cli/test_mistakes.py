@@ -202,7 +202,7 @@ def test_settings_that_cannot_be_used(tmp_path: Path, environ: dict[str, str], w
 
 def test_an_argument_that_is_no_text(tmp_path: Path) -> None:
     upgrade(f"sqlite:///{tmp_path / 'clinic.db'}")
-    assert_told(run(f"sqlite:///{tmp_path / 'clinic.db'}", "users", "add", "--name", "\udcff"), "no text in UTF-8")
+    assert_told(run(f"sqlite:///{tmp_path / 'clinic.db'}", "users", "add", "--role", "\udcff"), "no text in UTF-8")
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:

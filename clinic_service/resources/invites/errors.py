@@ -38,3 +38,4 @@ class DuplicateOffer(Conflict):
 
 class InviteLimitReached(ConstraintViolation):
     message = "The clinic or the person has as many pending invitations as the limit allows."
+    findings = (Finding("/path/clinicId", "maxItems"),)

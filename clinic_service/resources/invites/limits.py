@@ -16,4 +16,4 @@ def require_room(uow: UnitOfWork, clinic_id: str, kind: InviteType, creator_id: 
     pending = uow.invites.count_pending(clinic_id, kind, creator_id)
     clinic_is_full = kind is InviteType.CLINICIAN and pending.of_clinic >= config.max_pending_invites_per_clinic
     if clinic_is_full or pending.of_creator >= config.max_pending_invites_per_person:
-        raise InviteLimitReached
+        raise InviteLimitReached.at("/path/clinicId" if kind is InviteType.CLINICIAN else "/path/userId")

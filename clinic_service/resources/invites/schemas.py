@@ -14,6 +14,14 @@ from clinic_service.resources.invites.descriptions import InviteDescription
 from clinic_service.resources.patients.schemas import CreatePatientSchema
 from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
 
+# The published document shows no shorter address in a confirmation, though other operations set them.
+_SHORTEST_SHOWN_EMAIL = 6
+
+
+def _email(invite: InviteDescription) -> str | None:
+    email: str = invite.email or ""
+    return email if len(email) >= _SHORTEST_SHOWN_EMAIL else None
+
 
 def _creator_id(invite: InviteDescription) -> str | None:
     # A service has a name instead of an account, and clients expect a user id.
@@ -64,7 +72,7 @@ class ConfirmationSchema(WireSchema):
     key = fields.String()
     type = WireEnum()
     status = WireEnum()
-    email = fields.String()
+    email = Computed(_email)
     creator_id = Computed(_creator_id)
     creator = Computed(_creator)
     context = fields.Raw()
