@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from clinic_service import __version__
+from clinic_service.texts import is_storable
 
 # subcommand: (module, name of the click command in it, one line for --help)
 _COMMANDS = {
@@ -27,6 +28,11 @@ _COMMANDS = {
 
 
 class _LazyGroup(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not all(map(is_storable, args)):
+            raise click.ClickException("What was given on the command line is no text in UTF-8.")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -62,8 +68,6 @@ def _readable(error: Exception) -> Exception:
         return click.ClickException(sentence)
     if isinstance(error, ServiceError):
         return click.ClickException(error.message)
-    if isinstance(error, UnicodeEncodeError):
-        return click.ClickException("What was given on the command line is no text in UTF-8.")
     # A broken pipe is no failure: whoever read has had enough.
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         return click.ClickException(f"{error.filename or 'The system refuses'}: {error.strerror or error}")

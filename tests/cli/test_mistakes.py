@@ -200,9 +200,13 @@ def test_settings_that_cannot_be_used(tmp_path: Path, environ: dict[str, str], w
     assert_told(CliRunner().invoke(main, ["outbox", "relay", "--once"], env=given), words, expected_status=2)
 
 
-def test_an_argument_that_is_no_text(tmp_path: Path) -> None:
-    upgrade(f"sqlite:///{tmp_path / 'clinic.db'}")
-    assert_told(run(f"sqlite:///{tmp_path / 'clinic.db'}", "users", "add", "--role", "\udcff"), "no text in UTF-8")
+@pytest.mark.parametrize(
+    "command",
+    [("users", "add", "--name", "\udcff"), ("token", "service", "\udcff"), ("demo", "load", "--clinic", "\udcff")],
+)
+def test_an_argument_that_is_no_text(tmp_path: Path, command: tuple[str, ...]) -> None:
+    assert_told(run(f"sqlite:///{tmp_path / 'clinic.db'}", *command), "no text in UTF-8")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:
