@@ -15,8 +15,8 @@ from clinic_service.api.metrics import count_closed
 from clinic_service.errors import ServiceError
 from clinic_service.server.errors import BodyEndedEarly, Overloaded, RequestTimeout, Stopping
 from clinic_service.server.heads import CONTINUE, answer_head
-from clinic_service.server.limits import Limits
 from clinic_service.server.reader import Request, RequestReader
+from clinic_service.server.unread import UnreadAnswers, bound_send_buffer
 
 if TYPE_CHECKING:
     from clinic_service.server.gate import Gate
@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._dropped = 0
         self._awaited: Request | str | None = "head"
         self._deadline = _NEVER
-        self._answers = _Unread(gate.limits)
+        self._answers = UnreadAnswers(gate.limits)
         self.is_busy = False
         """Whether the application works for this client."""
 
@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._socket = transport.get_extra_info("socket")
-        _bound_send_buffer(self._socket, self._limits)
+        bound_send_buffer(self._socket, self._limits)
         self._deadline = time.monotonic() + self._limits.head_seconds
         self._gate.opened(self)
 
@@ -306,33 +306,3 @@ class Connection(asyncio.Protocol):
             return
         count_closed("slow")
         self._refuse_the_rest(Stopping() if self._gate.stopping else RequestTimeout())
-
-
-class _Unread:
-    """Watches how a client takes its answers."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._size = 0
-        self._window_size, self._window_start = 0, 0.0
-        self.taken = 0.0
-
-    def sent(self, now: float) -> None:
-        """Begin anew: an answer was sent just now."""
-        self._size, self._window_size, self.taken = 0, 0, now
-
-    def is_late(self, size: int, now: float) -> bool:
-        """Whether the client, with `size` bytes left to take, has taken too little for too long."""
-        if size < self._size:
-            self.taken = now
-        self._size = size
-        if size == 0 or self._window_size == 0 or self._window_size - size >= self._limits.unread_bytes:
-            self._window_size, self._window_start = size, now
-        return size > 0 and now - self._window_start >= self._limits.unread_seconds
-
-
-def _bound_send_buffer(sock: socket.socket, limits: Limits) -> None:
-    """Let the system hold little of an answer and not for long: no deadline here begins before it has handed it over."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.unread_seconds * 1000))

@@ -150,6 +150,7 @@ COMPUTED_FROM: dict[type[WireSchema], dict[str, Any]] = {
     ClinicianSchema: {"is_admin": True, "is_member": False, "is_prescriber": True},
     ClinicSchema: {"can_migrate": True},
     ConfirmationSchema: {
+        "email": "erin@mail.example",
         "creator_id": "a11ce00001",
         "creator": Profile(full_name="Alice Archer"),
         "clinic_id": "5f0c7d1e9a3b4c6d8e2f1a0b",
