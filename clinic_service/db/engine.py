@@ -57,7 +57,7 @@ class Database:
 
 def open_database(config: Config) -> Database:
     """The database that `config` names. Raises ConfigError."""
-    return Database(config.database_url, sqlite_synchronous=config.sqlite_synchronous, pool_size=config.threads)
+    return Database(config.database_url, sqlite_synchronous=config.sqlite_synchronous, pool_size=config.worker_threads)
 
 
 def normal_url(url: str) -> URL:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from clinic_service.server.gate import Gate
 
 _NEVER = float("inf")
+# Joining head and body costs less than handing them over one by one, up to about this size.
+_JOINED_BYTES = 64 * 1024
 # On, and no time: what has not been sent is not sent any more.
 _DROP = struct.pack("ii", 1, 0)
 
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._refusal: tuple[ServiceError, Request] | None = None
         self._stage = _Stage.OPEN
         self._is_full = False
+        self._is_paused = False
         self._has_ended = False
         self._dropped = 0
         self._awaited: Request | str | None = "head"
@@ -125,7 +128,7 @@ class Connection(asyncio.Protocol):
         if self._stage is _Stage.OVER or self._transport.is_closing():
             return
         if self.is_busy or self._is_full:
-            self._hold()
+            self._stop_reading()
         elif not self._requests:
             self._await_request()
         else:
@@ -164,8 +167,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(CONTINUE)
 
     def _start(self) -> None:
+        # Most clients wait for the answer, so reading is stopped only for those that send on.
         self.is_busy = True
-        self._hold()
+        self._awaited, self._deadline = None, _NEVER
 
     def _admitted(self, result: RawAnswer | int | None) -> None:
         self.is_busy = False
@@ -203,7 +207,10 @@ class Connection(asyncio.Protocol):
     def _send(self, answer: RawAnswer, request: Request, *, keep_alive: bool) -> None:
         head = answer_head(answer, keep_alive=keep_alive, version=request.version)
         body = b"" if request.method == "HEAD" else answer.body
-        self._transport.writelines([head, body])
+        if len(body) <= _JOINED_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines([head, body])
         self._answers.sent(time.monotonic())
         self._gate.answered(self)
 
@@ -214,14 +221,17 @@ class Connection(asyncio.Protocol):
         if awaited is not self._awaited:
             self._awaited = awaited
             self._deadline = time.monotonic() + seconds
-        if not self._has_ended:
-            self._transport.resume_reading()
+        self._resume_reading()
 
-    def _hold(self) -> None:
-        """Read nothing for now."""
-        self._awaited, self._deadline = None, _NEVER
-        if not self._has_ended:
+    def _stop_reading(self) -> None:
+        if not (self._is_paused or self._has_ended):
+            self._is_paused = True
             self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_paused and not self._has_ended:
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def _drop(self, size: int) -> None:
         self._dropped += size
@@ -249,7 +259,7 @@ class Connection(asyncio.Protocol):
             return
         self._deadline = time.monotonic() + self._limits.linger_seconds
         self._transport.write_eof()
-        self._transport.resume_reading()
+        self._resume_reading()
 
     def abort(self, reason: str) -> None:
         """Close both sides at once, and let the system drop what it holds; `reason` is counted."""

@@ -63,7 +63,9 @@ async def _serve(parts: Parts, limits: Limits, listener: socket.socket, started:
     loop = asyncio.get_running_loop()
     stopping = _Stopping(loop)
     config = parts.config
-    gate = Gate(parts.app, limits, threads=config.threads, is_ready=parts.is_ready, prefix=config.path_prefix or "")
+    gate = Gate(
+        parts.app, limits, threads=config.worker_threads, is_ready=parts.is_ready, prefix=config.path_prefix or ""
+    )
     server = await loop.create_server(lambda: Connection(gate), sock=listener, backlog=BACKLOG)
     watch = loop.create_task(gate.watch())
     started()

@@ -40,7 +40,7 @@ KUBERNETES = {
         ({"CLINIC_PORT": "80800"}, "CLINIC_PORT must be from 1 to 65535"),
         ({"CLINIC_PORT": "0"}, "CLINIC_PORT must be from 1 to 65535"),
         ({"CLINIC_WORKERS": "0"}, "CLINIC_WORKERS must be from 1 to 1000"),
-        ({"CLINIC_THREADS": "9" * 30}, "CLINIC_THREADS must be from 1 to 1000"),
+        ({"CLINIC_THREADS": "9" * 30}, "CLINIC_THREADS must be from 0 to 1000"),
         ({"CLINIC_DRAIN_SECONDS": "-1"}, "CLINIC_DRAIN_SECONDS must be from 0 to 3600"),
         ({"CLINIC_SQLITE_SYNCHRONOUS": "OFF"}, "CLINIC_SQLITE_SYNCHRONOUS must be one of"),
         ({"CLINIC_LOG_LEVEL": "chatty"}, "CLINIC_LOG_LEVEL must be one of"),

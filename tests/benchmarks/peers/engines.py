@@ -78,7 +78,8 @@ class Sqlite:
         return _wire(time)
 
     def wire(self, time: str) -> str:
-        return time
+        # Some are kept to the microsecond.
+        return f"{time[:23]}Z"
 
 
 class Postgresql:
