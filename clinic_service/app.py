@@ -5,11 +5,9 @@ from __future__ import annotations
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics
-from clinic_service.api.operations import find_handlers
+from clinic_service.api.operations import refuse_strays
 from clinic_service.api.pages import add_pages
-from clinic_service.api.plan import Plan, compile_plan
 from clinic_service.api.routing import LeanFlask, PlanApi
-from clinic_service.api.validation import Validators
 from clinic_service.config import Config
 from clinic_service.context import Services
 from clinic_service.db.engine import Database, open_database
@@ -36,20 +34,8 @@ def create_app(
     services = Services(config, chosen_accounts(config, database), chosen_openid(config))
     dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services)
     app = LeanFlask(log or RequestLog(), Metrics(), config)
-    plans = compile_plans(apis)
     for api in apis:
-        PlanApi(api, plans, dispatcher, app)
+        PlanApi(api, dispatcher, app)
+    refuse_strays(operation for api in apis for operation in api.operations)
     add_pages(app, apis, Readiness(database), prefix=config.path_prefix or "")
     return app
-
-
-def compile_plans(apis: list[Api]) -> dict[str, Plan]:
-    """The plan of every operation by operationId. Raises PlanError."""
-    handlers = find_handlers(operation for api in apis for operation in api.operations)
-    plans: dict[str, Plan] = {}
-    for api in apis:
-        validators = Validators(api.document)
-        for operation in api.operations:
-            handler = handlers.get(operation.operation_id)
-            plans[operation.operation_id] = compile_plan(api, operation, validators, handler)
-    return plans

@@ -16,8 +16,9 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from clinic_service.api.framework import AbstractOperation, Resolution, Resolver
 from clinic_service.api.parameters import PlanError, snake_case
-from clinic_service.specification.apis import Operation
+from clinic_service.specification.apis import Api, Operation
 
 _PREPARE = "prepare_"
 _ABANDON = "abandon_"
@@ -34,15 +35,33 @@ class Handler:
     abandon: Callable[..., Any] | None = None
 
 
+class HandlerResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
+    """Resolves the operationIds of one API for Connexion: to a Handler, or to None for an operation without one."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__()
+        self._operations = {operation.operation_id: operation for operation in api.operations}
+
+    def resolve(self, operation: AbstractOperation) -> Resolution:
+        described = self._operations[operation.operation_id]
+        return Resolution(_handler(_module(described.group), described), operation.operation_id)
+
+
 def find_handlers(operations: Iterable[Operation]) -> dict[str, Handler]:
     """The handlers by operationId; an operation without one is left out.
 
     Raises PlanError for a handler that belongs to no operation: it would never run.
     """
-    found, strays = match_handlers(operations)
-    for group, name in strays:
+    operations = list(operations)
+    refuse_strays(operations)
+    return match_handlers(operations)[0]
+
+
+def refuse_strays(operations: Iterable[Operation]) -> None:
+    """Raise PlanError for a handler that belongs to no operation: it would never run."""
+    operations = list(operations)
+    for group, name in _strays(_modules(operations), operations):
         raise PlanError(f"the handler {name} of {group} handles no operation of the spec")
-    return found
 
 
 def match_handlers(operations: Iterable[Operation]) -> tuple[dict[str, Handler], list[tuple[str, str]]]:
@@ -51,7 +70,7 @@ def match_handlers(operations: Iterable[Operation]) -> tuple[dict[str, Handler],
     Raises PlanError for a function that abandons what nothing prepares.
     """
     operations = list(operations)
-    modules = {group: _module(group) for group in {operation.group for operation in operations}}
+    modules = _modules(operations)
     found = {o.operation_id: handler for o in operations if (handler := _handler(modules[o.group], o))}
     return found, list(_strays(modules, operations))
 
@@ -59,6 +78,10 @@ def match_handlers(operations: Iterable[Operation]) -> tuple[dict[str, Handler],
 def handler_name(operation_id: str) -> str:
     """The Python name of the handler of `operation_id`: `GetMRNSettings` → `get_mrn_settings`."""
     return snake_case(operation_id)
+
+
+def _modules(operations: Iterable[Operation]) -> dict[str, ModuleType | None]:
+    return {group: _module(group) for group in {operation.group for operation in operations}}
 
 
 def _module(group: str) -> ModuleType | None:

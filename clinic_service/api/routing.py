@@ -1,7 +1,7 @@
 """Connexion binds the spec to Flask: each operation becomes a URL rule whose view runs the operation's plan.
 
 Connexion loads the document, resolves references and operationIds and walks the paths; its routing hook
-(`AbstractRoutingAPI`, three methods with an underscore, hence the exact pin of 3.3) hands every operation to us. The
+(`AbstractRoutingAPI`, four methods with an underscore, hence the exact pin of 3.3) hands every operation to us. The
 Flask application's URL map then routes, and its view functions answer.
 """
 
@@ -24,13 +24,14 @@ from clinic_service.api.framework import (
     AbstractOperation,
     AbstractRoutingAPI,
     OpenAPISpecification,
-    Resolution,
     Resolver,
 )
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics, count_lost_lines, count_refused
-from clinic_service.api.plan import Plan
+from clinic_service.api.operations import HandlerResolver
+from clinic_service.api.plan import compile_plan
 from clinic_service.api.problems import answer_failure
+from clinic_service.api.validation import Validators
 from clinic_service.config import Config
 from clinic_service.errors import ServiceError
 from clinic_service.specification.apis import Api
@@ -145,15 +146,48 @@ class LeanFlask(flask.Flask):
         self._log.write(exchange, answer.status, seconds)
 
 
-class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
-    """Adds a URL rule to `app` for each operation of one API."""
+def _refusing(name: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise TypeError(
+            f"{name} has no effect on this application, which makes no request context. "
+            "What happens to every request stands in api/dispatch.py, and to every answer in LeanFlask."
+        )
 
-    def __init__(self, api: Api, plans: Mapping[str, Plan], dispatcher: Dispatcher, app: LeanFlask) -> None:
-        self._plans, self._dispatcher, self._app = plans, dispatcher, app
-        super().__init__(_CheckedSpecification(api.document), base_path="", resolver=_PlanResolver(plans))
+    return refuse
+
+
+# Flask would take them and never call them.
+for _name in (
+    "before_request",
+    "after_request",
+    "teardown_request",
+    "teardown_appcontext",
+    "errorhandler",
+    "register_error_handler",
+    "register_blueprint",
+    "url_value_preprocessor",
+    "url_defaults",
+    "context_processor",
+):
+    setattr(LeanFlask, _name, _refusing(_name))
+
+
+class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
+    """Adds a URL rule to `app` for each operation of one API.
+
+    Connexion walks the document and has `resolver` find the handlers. What it hands over is compiled into a plan; an
+    operation without a handler gets one that answers 501. Raises PlanError.
+    """
+
+    def __init__(self, api: Api, dispatcher: Dispatcher, app: LeanFlask, resolver: Resolver | None = None) -> None:
+        self._api, self._dispatcher, self._app = api, dispatcher, app
+        self._operations = {operation.operation_id: operation for operation in api.operations}
+        self._validators = Validators(api.document)
+        super().__init__(_CheckedSpecification(api.document), base_path="", resolver=resolver or HandlerResolver(api))
 
     def make_operation(self, operation: AbstractOperation) -> BoundOperation:
-        plan = self._plans[operation.operation_id]
+        described = self._operations[operation.operation_id]
+        plan = compile_plan(self._api, described, self._validators, operation.function)
         dispatcher = self._dispatcher
 
         def view(exchange: Exchange, **path: str) -> RawAnswer:
@@ -173,16 +207,9 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
     def _add_operation_internal(self, method: str, path: str, operation: BoundOperation, name: str) -> None:
         self._app.add_operation(path, method, name, operation)
 
-
-class _PlanResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
-    """Every operationId has a plan, also one without a handler: that plan answers 501."""
-
-    def __init__(self, plans: Mapping[str, Plan]) -> None:
-        super().__init__()
-        self._plans = plans
-
-    def resolve(self, operation: AbstractOperation) -> Resolution:
-        return Resolution(self._plans[operation.operation_id], operation.operation_id)
+    def _handle_add_operation_error(self, path: str, method: str, exc_info: Any) -> None:  # noqa: ARG002
+        # The library would log it as well; whoever asked for the application tells it.
+        raise exc_info[1]
 
 
 class _CheckedSpecification(OpenAPISpecification):  # type: ignore[misc]  # Connexion is untyped

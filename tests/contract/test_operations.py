@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from clinic_service.api.log import RequestLog
+from clinic_service.api.metrics import Metrics
 from clinic_service.api.operations import find_handlers, handler_name
 from clinic_service.api.parameters import PlanError
 from clinic_service.api.plan import Plan
-from clinic_service.app import compile_plans, create_app
+from clinic_service.api.routing import LeanFlask
+from clinic_service.app import create_app
 from clinic_service.auth.rules import RULES
 from clinic_service.config import Config
 from clinic_service.context import Context
@@ -21,7 +24,7 @@ from clinic_service.db.engine import Database
 from clinic_service.specification.apis import Operation
 from tests.conftest import SECRET
 from tests.support.errors import spec_apis
-from tests.support.small import json_body, operation, small_api, small_plans
+from tests.support.small import compile_plans, json_body, operation, small_api, small_plans
 
 TESTS = Path(__file__).parents[1] / "api"
 OPERATIONS = [operation for api in spec_apis() for operation in api.operations]
@@ -241,3 +244,12 @@ class TestRefusedAtTheStart:
         missing = [operation for operation in OPERATIONS if operation.operation_id != "GetClinic"]
         with pytest.raises(PlanError, match=r"the handler get_clinic of clinics handles no operation"):
             find_handlers(missing)
+
+
+@pytest.mark.parametrize(
+    "name", ["before_request", "after_request", "teardown_request", "errorhandler", "register_blueprint"]
+)
+def test_what_the_application_would_ignore_is_refused(name: str) -> None:
+    app = LeanFlask(RequestLog(), Metrics(), Config())
+    with pytest.raises(TypeError, match=f"{name} has no effect .* api/dispatch.py"):
+        getattr(app, name)(lambda *_: None)

@@ -18,13 +18,12 @@ from connexion.security import ApiKeySecurityHandler, BearerSecurityHandler
 from werkzeug.test import Client as WsgiClient
 
 from clinic_service.api.dispatch import Dispatcher
+from clinic_service.api.framework import AbstractOperation, Resolution
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics
 from clinic_service.api.operations import Handler
 from clinic_service.api.parameters import snake_case
-from clinic_service.api.plan import compile_plan
 from clinic_service.api.routing import LeanFlask, PlanApi
-from clinic_service.api.validation import Validators
 from clinic_service.config import Config
 from clinic_service.context import Context, Services
 from clinic_service.db.engine import Database
@@ -180,6 +179,18 @@ class _Listened(ServiceError):
     status = ACCEPTED
 
 
+class _ListenerResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
+    """Resolves each operationId to a handler that listens."""
+
+    def __init__(self, api: Api, listener: Callable[[Api, Operation], Handler]) -> None:
+        super().__init__()
+        self._api, self._listener = api, listener
+        self._operations = {operation.operation_id: operation for operation in api.operations}
+
+    def resolve(self, operation: AbstractOperation) -> Resolution:
+        return Resolution(self._listener(self._api, self._operations[operation.operation_id]), operation.operation_id)
+
+
 class Ours:
     """This server's pipeline: its plans and its door, with listening handlers, for a service that may do everything."""
 
@@ -190,9 +201,7 @@ class Ours:
         services = Services(config, chosen_accounts(config, database))
         dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services)
         for api in map(_for_services, apis):
-            validators = Validators(api.document)
-            plans = {o.operation_id: compile_plan(api, o, validators, self._listener(api, o)) for o in api.operations}
-            PlanApi(api, plans, dispatcher, self._app)
+            PlanApi(api, dispatcher, self._app, _ListenerResolver(api, self._listener))
 
     def _listener(self, api: Api, operation: Operation) -> Handler:
         path = {snake_case(name): name for name in _names(api, operation, "path")}

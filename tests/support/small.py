@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from clinic_service.api.dispatch import Dispatcher
+from clinic_service.api.framework import AbstractOperation, Resolution, Resolver
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics
-from clinic_service.api.operations import Handler, handler_name
+from clinic_service.api.operations import Handler, find_handlers, handler_name
 from clinic_service.api.parameters import Parameters, compile_parameters
 from clinic_service.api.plan import Plan, compile_plan
 from clinic_service.api.routing import LeanFlask, PlanApi
@@ -55,16 +56,40 @@ def small_api(paths: Paths, schemas: dict[str, Any] | None = None) -> Api:
     return Api("small", Bundle(document, Place(Path("small.yaml"))), operations)
 
 
+class FunctionResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
+    """Resolves operationIds to `functions`, by their names, as Connexion walks an API."""
+
+    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
+        super().__init__()
+        self._by_name = {function.__name__: function for function in functions}
+
+    def resolve(self, operation: AbstractOperation) -> Resolution:
+        return Resolution(_handler(operation.operation_id, self._by_name), operation.operation_id)
+
+
+def compile_plans(apis: Iterable[Api]) -> dict[str, Plan]:
+    """The plan of every operation of the real APIs by operationId, without an application. Raises PlanError."""
+    apis = list(apis)
+    handlers = find_handlers(operation for api in apis for operation in api.operations)
+    plans: dict[str, Plan] = {}
+    for api in apis:
+        validators = Validators(api.document)
+        for o in api.operations:
+            plans[o.operation_id] = compile_plan(api, o, validators, handlers.get(o.operation_id))
+    return plans
+
+
 def small_plans(api: Api, *functions: Callable[..., Any]) -> dict[str, Plan]:
     """The plans of `api`; `functions` are its handlers and, by their names, what prepares them."""
     by_name = {function.__name__: function for function in functions}
     return {
-        o.operation_id: compile_plan(api, o, Validators(api.document), _handler(o, by_name)) for o in api.operations
+        o.operation_id: compile_plan(api, o, Validators(api.document), _handler(o.operation_id, by_name))
+        for o in api.operations
     }
 
 
-def _handler(operation: Operation, by_name: Mapping[str, Callable[..., Any]]) -> Handler | None:
-    name = handler_name(operation.operation_id)
+def _handler(operation_id: str, by_name: Mapping[str, Callable[..., Any]]) -> Handler | None:
+    name = handler_name(operation_id)
     function = by_name.get(name)
     if function is None:
         return None
@@ -85,7 +110,8 @@ def small_app(
     api = small_api(paths, schemas)
     app = LeanFlask(log or RequestLog(), Metrics(), config)
     services = Services(config, chosen_accounts(config, database))
-    PlanApi(api, small_plans(api, *functions), Dispatcher(database, TokenVerifier.from_config(config), services), app)
+    dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services)
+    PlanApi(api, dispatcher, app, FunctionResolver(functions))
     return app
 
 

@@ -15,7 +15,7 @@ from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics
 from clinic_service.api.routing import LeanFlask, PlanApi
-from clinic_service.app import compile_plans, create_app
+from clinic_service.app import create_app
 from clinic_service.context import Services
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
@@ -74,9 +74,9 @@ def impatient_app(shared_database: Database, running: IdentityProvider, log: io.
     openid = HttpOpenId(config, seconds=SECONDS)
     services = Services(config, chosen_accounts(config, shared_database), openid)
     dispatcher = Dispatcher(shared_database, TokenVerifier.from_config(config), services)
-    app, plans = LeanFlask(RequestLog(log), Metrics(), config), compile_plans(spec_apis())
+    app = LeanFlask(RequestLog(log), Metrics(), config)
     for described in spec_apis():
-        PlanApi(described, plans, dispatcher, app)
+        PlanApi(described, dispatcher, app)
     return app
 
 
