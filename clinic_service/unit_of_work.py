@@ -24,7 +24,7 @@ from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import Question, prepared
 from clinic_service.errors import Unavailable
 from clinic_service.outbox.limits import MailLimits
-from clinic_service.outbox.store import Outbox
+from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository
 from clinic_service.resources.clinics.repository import ClinicRepository

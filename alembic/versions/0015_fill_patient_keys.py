@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from clinic_service.db.types import ExactText, Json, ObjectId
-from clinic_service.models.keys import name_key, search_text
+from clinic_service.models.sort_keys import name_key, search_text
 
 revision = "0015"
 down_revision = "0014"

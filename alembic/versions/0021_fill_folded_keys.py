@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from clinic_service.db.types import ExactText, ObjectId
-from clinic_service.models.keys import folded, search_text
+from clinic_service.models.sort_keys import folded, search_text
 
 revision = "0021"
 down_revision = "0020"

@@ -7,7 +7,7 @@ import click
 from clinic_service.cli.common import load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.db import schema
-from clinic_service.resources.summaries.rebuilding import compare
+from clinic_service.resources.summaries.reconcile import compare
 
 
 @click.group()

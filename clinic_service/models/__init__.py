@@ -22,8 +22,8 @@ from clinic_service.models.clinic import (
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
 from clinic_service.models.ehr_subscription import EhrSubscription
-from clinic_service.models.hot_statistics import HOT_STATISTICS
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
+from clinic_service.models.list_index import HOT_STATISTICS
 from clinic_service.models.mail_request import MailPurpose, MailRequest
 from clinic_service.models.migration import Migration, MigrationStatus
 from clinic_service.models.outbox import OutboxEntry

@@ -15,7 +15,7 @@ from clinic_service.db.base import DERIVED, Base, Timestamps, partial_index
 from clinic_service.db.dialects import insert_or_add
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
 from clinic_service.models.clinic import Clinic
-from clinic_service.models.keys import name_key, search_text
+from clinic_service.models.sort_keys import name_key, search_text
 
 _STANDARD_PRESET = "adaStandard"
 

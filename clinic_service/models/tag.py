@@ -10,8 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from clinic_service.db.base import Base
 from clinic_service.db.types import ExactText, ObjectId
 from clinic_service.models.clinic import Clinic
-from clinic_service.models.keys import folded
 from clinic_service.models.patient import Patient
+from clinic_service.models.sort_keys import folded
 
 
 class Tag(Base):

@@ -1,6 +1,6 @@
 """Everything that others must learn: rows written with the change itself, and delivered after it is committed.
 
-`events.py` says what can happen, `store.py` writes an event as a row of the running transaction, `deliveries.py` says
+`events.py` says what can happen, `outbox.py` writes an event as a row of the running transaction, `deliveries.py` says
 what follows from it and `relay.py` does that. `limits.py` counts requests for mail. There are two kinds of events:
 
 * **Mails** are composed from `templates/` and sent by SMTP. Without a mail server they stay undelivered, neither

@@ -20,8 +20,8 @@ from clinic_service.db.engine import Database
 from clinic_service.demo.clinic import fill
 from clinic_service.demo.guard import HoldsRealClinics
 from clinic_service.models import STATISTICS, Clinic, DemoClinic, Summary, SummaryDocument
-from clinic_service.models.keys import name_key
-from clinic_service.resources.summaries.documents import copies_of
+from clinic_service.models.sort_keys import name_key
+from clinic_service.resources.summaries.projection import copies_of
 from tests.support.cast import SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.rows import make_clinic, stored, storing

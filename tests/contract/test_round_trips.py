@@ -20,7 +20,7 @@ from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.models import DiagnosisType, Review
 from clinic_service.resources.summaries import service
-from clinic_service.resources.summaries.documents import given_summaries
+from clinic_service.resources.summaries.projection import given_summaries
 from clinic_service.specification.apis import Api, Operation
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, SERVICE, Somebody

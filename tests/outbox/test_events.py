@@ -8,7 +8,7 @@ import pytest
 
 from clinic_service.outbox import events
 from clinic_service.outbox.deliveries import MAILS
-from clinic_service.outbox.store import Event
+from clinic_service.outbox.outbox import Event
 
 CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
 ALL_KINDS = {

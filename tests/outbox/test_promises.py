@@ -14,9 +14,9 @@ from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.models import Account, OutboxEntry
 from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS, is_notice
 from clinic_service.outbox.events import AccountLeftOver, AddressUnsettled, ClinicianAdded, PatientAdded
+from clinic_service.outbox.outbox import Promise
 from clinic_service.outbox.queue import Queue
 from clinic_service.outbox.relay import Relay
-from clinic_service.outbox.store import Promise
 from clinic_service.unit_of_work import reading, writing
 from tests.support.cast import ALICE, BOB, CAROL
 from tests.support.rows import make_account, stored, storing

@@ -32,9 +32,9 @@ from clinic_service.outbox.events import (
     ClinicianInvited,
     ClinicianPermissionsUpdated,
 )
+from clinic_service.outbox.outbox import Event
 from clinic_service.outbox.queue import PATIENCE, Queue
 from clinic_service.outbox.relay import CLAIMED_FOR, LONGEST_PAUSE, NO_RECIPIENT, Relay, pause_after
-from clinic_service.outbox.store import Event
 from clinic_service.unit_of_work import reading, writing
 from tests.support.cast import ALICE, BOB
 from tests.support.smtp_server import smtp_server

@@ -18,8 +18,8 @@ from clinic_service.models import InviteType
 from clinic_service.outbox.events import ClinicianAdded
 from clinic_service.outbox.queue import Queue
 from clinic_service.resources.clinicians.listing import Filters
-from clinic_service.resources.patients.list_query import read_query
-from clinic_service.resources.patients.listing import find_page
+from clinic_service.resources.patients.listing.planner import find_page
+from clinic_service.resources.patients.listing.query import read_query
 from clinic_service.unit_of_work import UnitOfWork, reading
 from tests.support.cast import CAROL
 from tests.support.rows import LONG_AGO, make_clinic, storing

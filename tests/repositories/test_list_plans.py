@@ -15,11 +15,11 @@ from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
 from clinic_service.db.upkeep import after_loading
 from clinic_service.models import Clinic, PatientSite
-from clinic_service.models.hot_statistics import CARRIED, hot_column
+from clinic_service.models.list_index import CARRIED, hot_column
 from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_hot
-from clinic_service.resources.patients.filters import PATIENTS
-from clinic_service.resources.patients.list_query import read_query
-from clinic_service.resources.patients.listing import FEW, Page, find_page
+from clinic_service.resources.patients.listing.filters import PATIENTS
+from clinic_service.resources.patients.listing.planner import FEW, Page, find_page
+from clinic_service.resources.patients.listing.query import read_query
 from clinic_service.unit_of_work import UnitOfWork, reading
 from tests.support.crowds import copy_crowd, make_crowd, summarize_crowd, tag_crowd
 from tests.support.databases import clear

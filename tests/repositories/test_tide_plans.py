@@ -11,10 +11,10 @@ import pytest
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic
-from clinic_service.models.hot_statistics import HOT, hot_column
+from clinic_service.models.list_index import HOT, hot_column
 from clinic_service.models.statistics import CGM, FIELDS, column_name
-from clinic_service.resources.patients.listing import FEW
-from clinic_service.resources.patients.tide import NO_DATA, TideQuery, find_tide_patients
+from clinic_service.resources.patients.listing.planner import FEW
+from clinic_service.resources.patients.tide.report import NO_DATA, TideQuery, find_tide_patients
 from clinic_service.unit_of_work import UnitOfWork, reading
 from tests.support.crowds import connect_crowd, copy_crowd, make_crowd, summarize_crowd, tag_crowd
 from tests.support.databases import clear

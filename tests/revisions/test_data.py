@@ -13,9 +13,9 @@ from sqlalchemy import select, text, update
 from clinic_service.db import schema
 from clinic_service.db.engine import Database, revision_engine
 from clinic_service.models import HOT_STATISTICS, Clinic, Patient, PatientCount, Site, Tag
-from clinic_service.models.keys import name_key, search_text
+from clinic_service.models.sort_keys import name_key, search_text
 from clinic_service.resources.patients.mrn import mrn_key
-from clinic_service.resources.summaries.rebuilding import compare
+from clinic_service.resources.summaries.reconcile import compare
 from clinic_service.unit_of_work import UnitOfWork, reading, writing
 from tests.support.cast import BOB, CAROL, DAVE, ERIN
 from tests.support.rows import make_clinic, make_patient, tag_patient

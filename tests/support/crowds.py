@@ -21,8 +21,8 @@ from clinic_service.models import (
     Summary,
     Tag,
 )
-from clinic_service.models.keys import name_key
 from clinic_service.models.patient import ADD_TO_COUNT
+from clinic_service.models.sort_keys import name_key
 from clinic_service.models.statistics import scope
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.rows import LONG_AGO

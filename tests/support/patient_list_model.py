@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from unicodedata import normalize
 
-from clinic_service.models.keys import name_key
+from clinic_service.models.sort_keys import name_key
 from tests.support.patient_lists import flag_of
 
 Patient = Mapping[str, Any]

@@ -11,7 +11,7 @@ import orjson
 from clinic_service.db.engine import Database
 from clinic_service.models import Patient, Site, Tag
 from clinic_service.models.statistics import FIELDS
-from clinic_service.resources.summaries.documents import copies_of
+from clinic_service.resources.summaries.projection import copies_of
 from clinic_service.resources.summaries.repository import Change
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, Somebody

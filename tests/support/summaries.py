@@ -18,7 +18,7 @@ from clinic_service.demo.summaries import CONFIG
 from clinic_service.models import STATISTICS, Patient, Summary, SummaryDocument
 from clinic_service.models.statistics import BGM, CGM, DELTA, FIELDS, PERIODS, Field
 from clinic_service.resources.summaries import service
-from clinic_service.resources.summaries.documents import given_summaries
+from clinic_service.resources.summaries.projection import given_summaries
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import Somebody
 from tests.support.rows import storing

@@ -12,7 +12,7 @@ from clinic_service.db.repository import Repository
 from clinic_service.db.types import Json
 from clinic_service.models import Clinician, Grant, Patient, Permission
 from clinic_service.outbox.events import AccessChanged
-from clinic_service.outbox.store import Outbox
+from clinic_service.outbox.outbox import Outbox
 
 Permissions = dict[str, Any]
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, select
 from clinic_service.db.repository import Unit
 from clinic_service.db.types import wire_time
 from clinic_service.models import Clinician, Role
-from clinic_service.models.keys import folded
+from clinic_service.models.sort_keys import folded
 
 Listing = Select[*tuple[Any, ...]]
 

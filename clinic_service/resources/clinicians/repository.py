@@ -21,7 +21,7 @@ from clinic_service.db.repository import Repository
 from clinic_service.models import Clinic, Clinician, ClinicianDeletion, ClinicianRoleUpdate, Invite, InviteStatus
 from clinic_service.models.invite import new_invite_key
 from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
-from clinic_service.outbox.store import Outbox
+from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.clinicians import listing
 from clinic_service.resources.clinicians.errors import DuplicateClinician, EmailTaken
 

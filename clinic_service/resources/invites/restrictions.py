@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from clinic_service.models.keys import folded
+from clinic_service.models.sort_keys import folded
 
 
 class Restriction(NamedTuple):

@@ -22,7 +22,7 @@ from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts import AccountNotFound, EmailTaken
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
 from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
-from clinic_service.outbox.store import Event
+from clinic_service.outbox.outbox import Event
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errands import Errand
 from clinic_service.resources.patients.errors import PatientLimitReached

@@ -17,7 +17,7 @@ from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.errors import Unavailable
 from clinic_service.models import Reservation
-from clinic_service.outbox.store import Event, Outbox, Promise
+from clinic_service.outbox.outbox import Event, Outbox, Promise
 from clinic_service.resources.patients.errors import AccountIsChanging
 
 # Longer than the directory can take. Who comes later finds the reservation gone and the account being put right.

@@ -13,7 +13,6 @@ from clinic_service.resources.patients import (
     care,
     custodial,
     data_sources,
-    finding,
     permissions,
     reviews,
     service,
@@ -21,8 +20,8 @@ from clinic_service.resources.patients import (
 )
 from clinic_service.resources.patients.descriptions import PatientDescription
 from clinic_service.resources.patients.errors import NameMissing, WorkspaceTypeMissing
-from clinic_service.resources.patients.list_query import read_query
-from clinic_service.resources.patients.listing import find_page
+from clinic_service.resources.patients.listing.planner import find_page
+from clinic_service.resources.patients.listing.query import read_query
 from clinic_service.resources.patients.schemas import (
     create_patient_schema,
     load_data_sources,
@@ -31,9 +30,10 @@ from clinic_service.resources.patients.schemas import (
     permissions_on_wire,
     reviews_on_wire,
 )
-from clinic_service.resources.patients.tide import TideQuery, find_tide_patients
-from clinic_service.resources.patients.tide_answer import figures_of, report
-from clinic_service.resources.patients.tide_categories import DEFAULT_CATEGORIES
+from clinic_service.resources.patients.search import Search, find_records
+from clinic_service.resources.patients.tide.categories import DEFAULT_CATEGORIES
+from clinic_service.resources.patients.tide.report import TideQuery, find_tide_patients
+from clinic_service.resources.patients.tide.response import figures_of, report
 
 
 def get_patient(ctx: Context, clinic_id: str, patient_id: str) -> Any:
@@ -89,8 +89,8 @@ def find_patients(
     """Patients of all clinics of the caller, each with its clinic."""
     if workspace_id is not None and workspace_id_type is None:
         raise WorkspaceTypeMissing(findings=[Finding("/query/workspaceIdType", "required")])
-    search = finding.Search(mrn, birth_date, workspace_id, workspace_id_type)
-    return _with_clinics(ctx, finding.find(ctx.uow, ctx.caller.id, search, limit, offset or 0))
+    search = Search(mrn, birth_date, workspace_id, workspace_id_type)
+    return _with_clinics(ctx, find_records(ctx.uow, ctx.caller.id, search, limit, offset or 0))
 
 
 def prepare_create_patient_from_user(ctx: Context, clinic_id: str, patient_id: str, body: Any) -> service.Newcomer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.models.keys import folded
+from clinic_service.models.sort_keys import folded
 
 
 def mrn_key(mrn: str | None) -> str | None:

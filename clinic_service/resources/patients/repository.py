@@ -17,7 +17,7 @@ from clinic_service.gateways.accounts import Account, Profile
 from clinic_service.models import Clinic, Patient, PatientDeletion, PatientSite, PatientTag, Site, Tag
 from clinic_service.models.patient import ADD_TO_COUNT, counted
 from clinic_service.outbox.events import PatientAdded, PatientRemoved
-from clinic_service.outbox.store import Outbox
+from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.patients import counts
 from clinic_service.resources.patients.connections import repeated_requests
 from clinic_service.resources.patients.descriptions import BY_IDS, ONE, PAGE_OF_USER, PatientDescription, describe

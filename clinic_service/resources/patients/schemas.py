@@ -10,7 +10,7 @@ from marshmallow import fields, missing
 from clinic_service.errors import BadRequest
 from clinic_service.models import Permission
 from clinic_service.models.statistics import TYPES
-from clinic_service.resources.patients.ranges import kept_ranges
+from clinic_service.resources.patients.glycemic_ranges import kept_ranges
 from clinic_service.serialization import Computed, StoredJson, WireEnum, WireSchema, WireTime, moved, to_wire
 
 # Clients know it as a birth date that nobody knows.

@@ -23,7 +23,7 @@ from clinic_service.resources.patients.custodial import ended_unless_made
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errands import Errand
 from clinic_service.resources.patients.errors import NameMissing
-from clinic_service.resources.patients.links import replace_sites, replace_tags
+from clinic_service.resources.patients.tags_and_sites import replace_sites, replace_tags
 from clinic_service.serialization import camel_case
 from clinic_service.unit_of_work import UnitOfWork
 

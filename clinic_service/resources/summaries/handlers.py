@@ -6,7 +6,7 @@ from typing import Any
 
 from clinic_service.context import Answer, Context
 from clinic_service.resources.summaries import service
-from clinic_service.resources.summaries.documents import given_summaries
+from clinic_service.resources.summaries.projection import given_summaries
 
 
 def update_patient_summary(ctx: Context, patient_id: str, body: Any) -> Answer:

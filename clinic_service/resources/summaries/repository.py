@@ -12,9 +12,9 @@ from sqlalchemy import Insert, and_, bindparam, delete, exists, not_, select, up
 from clinic_service.db.dialects import insert_or_update, moved_on
 from clinic_service.db.repository import Repository
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, Summary, SummaryDocument
-from clinic_service.models.hot_statistics import HOT
+from clinic_service.models.list_index import HOT
 from clinic_service.models.statistics import BGM, CGM, PERIODS, TYPES
-from clinic_service.resources.summaries.documents import SCOPES, Copies, hot_row
+from clinic_service.resources.summaries.projection import SCOPES, Copies, hot_row
 
 # So many changes at a time keep the rows of a user who is a patient of very many clinics from filling the memory.
 _BATCH = 200

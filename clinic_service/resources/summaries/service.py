@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clinic_service.outbox.events import PatientChanged
-from clinic_service.resources.summaries.documents import Copies
+from clinic_service.resources.summaries.projection import Copies
 from clinic_service.resources.summaries.repository import Change
 from clinic_service.unit_of_work import UnitOfWork
 

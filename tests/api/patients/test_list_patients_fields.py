@@ -17,7 +17,7 @@ from clinic_service.api.routing import LeanFlask
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models.statistics import DELTA, FIELDS
-from clinic_service.resources.patients.list_query import FILTERABLE, SORTS
+from clinic_service.resources.patients.listing.query import FILTERABLE, SORTS
 from tests.support.client import Client
 from tests.support.databases import clear
 from tests.support.errors import assert_findings, spec_apis

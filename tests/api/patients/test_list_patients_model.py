@@ -16,10 +16,10 @@ from sqlalchemy import select, true
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Patient, Review
-from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Filter, Ids
-from clinic_service.resources.patients.list_query import read_query
-from clinic_service.resources.patients.listing import narrowed
-from clinic_service.resources.patients.orders import Order
+from clinic_service.resources.patients.listing.filters import CLINIC_ID, PATIENTS, Filter, Ids
+from clinic_service.resources.patients.listing.planner import narrowed
+from clinic_service.resources.patients.listing.query import read_query
+from clinic_service.resources.patients.listing.sorting import Order
 from clinic_service.unit_of_work import reading
 from tests.support.cast import BOB
 from tests.support.client import Client

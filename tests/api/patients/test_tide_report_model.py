@@ -11,8 +11,8 @@ import pytest
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Patient
-from clinic_service.resources.patients.listing import FEW
-from clinic_service.resources.patients.tide import TideQuery, find_tide_patients
+from clinic_service.resources.patients.listing.planner import FEW
+from clinic_service.resources.patients.tide.report import TideQuery, find_tide_patients
 from clinic_service.unit_of_work import UnitOfWork, reading
 from tests.support.cast import BOB, Somebody
 from tests.support.client import Client

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from clinic_service import clock
 from clinic_service.models.statistics import TYPES, is_hot
-from clinic_service.resources.patients.list_query import SORTS
+from clinic_service.resources.patients.listing.query import SORTS
 from tests.benchmarks.patients.clinics import Clinic
 
 PAGE = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from clinic_service.resources.summaries import service
-from clinic_service.resources.summaries.documents import given_summaries
+from clinic_service.resources.summaries.projection import given_summaries
 from tests.support.cases import Send, Stage
 from tests.support.cast import CAROL, DAVE, SERVICE
 from tests.support.rows import make_clinic, make_patient, make_staffed_clinic

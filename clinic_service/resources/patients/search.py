@@ -68,7 +68,7 @@ class Search(NamedTuple):
         return None if self.workspace_id is None else self.workspace_id_type
 
 
-def find(unit: Unit, person_id: str, search: Search, limit: int, offset: int) -> list[PatientDescription]:
+def find_records(unit: Unit, person_id: str, search: Search, limit: int, offset: int) -> list[PatientDescription]:
     """A page of the patients of the clinics in which the person is a member or an admin: by name, then the oldest."""
     if search.finds_nobody:
         return []

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from clinic_service.errors import BadRequest, Finding
 from clinic_service.models import HOT_STATISTICS, STATISTICS
-from clinic_service.models.hot_statistics import LAST_DATA, hot_column
+from clinic_service.models.list_index import LAST_DATA, hot_column
 from clinic_service.models.statistics import BGM, CGM, DELTA, FIELDS, TYPES, Field, column_name, is_hot, scope
-from clinic_service.resources.patients import filters
-from clinic_service.resources.patients.filters import PATIENTS, SUMMARIES, Comparison, Filter, Place, last_data
-from clinic_service.resources.patients.orders import Order
+from clinic_service.resources.patients.listing import filters
+from clinic_service.resources.patients.listing.filters import PATIENTS, SUMMARIES, Comparison, Filter, Place, last_data
+from clinic_service.resources.patients.listing.sorting import Order
 
 _DEFAULT_PERIOD = "14d"
 _ID = re.compile(r"[a-f0-9]{24}")

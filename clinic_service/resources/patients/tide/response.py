@@ -13,9 +13,9 @@ from clinic_service.db.types import wire_time
 from clinic_service.models import STATISTICS
 from clinic_service.models.statistics import CGM, column_name, scope
 from clinic_service.resources.patients.descriptions import PatientDescription
-from clinic_service.resources.patients.filters import CLINIC_ID, SUMMARIES
+from clinic_service.resources.patients.listing.filters import CLINIC_ID, SUMMARIES
 from clinic_service.resources.patients.schemas import tide_patient_schema
-from clinic_service.resources.patients.tide import TideQuery
+from clinic_service.resources.patients.tide.report import TideQuery
 from clinic_service.serialization import to_wire
 
 # The figures that are shown of each patient.

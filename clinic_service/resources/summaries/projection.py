@@ -16,7 +16,7 @@ import orjson
 from clinic_service import clock
 from clinic_service.errors import BadRequest, Finding
 from clinic_service.models import STATISTICS
-from clinic_service.models.hot_statistics import HOT, hot_column
+from clinic_service.models.list_index import HOT, hot_column
 from clinic_service.models.statistics import DELTA, FIELDS, PERIODS, TYPES, column_name, scope
 
 _FLAGS = ("hasFirstData", "hasLastData", "hasLastUploadDate", "hasOutdatedSince")

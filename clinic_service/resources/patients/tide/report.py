@@ -16,9 +16,9 @@ from sqlalchemy import ColumnElement, and_, exists, not_, or_, select, union_all
 
 from clinic_service.db.repository import Unit
 from clinic_service.models import HOT_STATISTICS, DataSource, DataSourceState
-from clinic_service.models.hot_statistics import LAST_DATA, hot_column
+from clinic_service.models.list_index import LAST_DATA, hot_column
 from clinic_service.models.statistics import CGM
-from clinic_service.resources.patients.filters import (
+from clinic_service.resources.patients.listing.filters import (
     CLINIC_ID,
     SUMMARIES,
     Comparison,
@@ -31,8 +31,8 @@ from clinic_service.resources.patients.filters import (
     aside,
     last_data,
 )
-from clinic_service.resources.patients.listing import FEW, fewest, narrowed
-from clinic_service.resources.patients.tide_categories import CATEGORIES, COMPARED, Category
+from clinic_service.resources.patients.listing.planner import FEW, fewest, narrowed
+from clinic_service.resources.patients.tide.categories import CATEGORIES, COMPARED, Category
 
 # All categories together, and those without data.
 _MOST, _MOST_WITHOUT_DATA = 100, 50

@@ -19,9 +19,9 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select, true
 
 from clinic_service.db.repository import Unit
 from clinic_service.models import PatientCount
-from clinic_service.resources.patients.filters import CLINIC_ID, Condition, Figures, Filter, HotFigures, Ids
-from clinic_service.resources.patients.list_query import ListQuery
-from clinic_service.resources.patients.orders import Piece
+from clinic_service.resources.patients.listing.filters import CLINIC_ID, Condition, Figures, Filter, HotFigures, Ids
+from clinic_service.resources.patients.listing.query import ListQuery
+from clinic_service.resources.patients.listing.sorting import Piece
 
 # What it costs to take the next entry of an index, where to look a patient up costs 1: on its own, when each patient has
 # to be looked up to be tested, and when all matches are at hand; and to take a match to hand.

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, false, not_, select, true
 
-from clinic_service.resources.patients.filters import CLINIC_ID, PATIENTS, Condition, Ids, Place
+from clinic_service.resources.patients.listing.filters import CLINIC_ID, PATIENTS, Condition, Ids, Place
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from clinic_service.db.types import ObjectId
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Clinic, Patient, PatientCount, Summary, SummaryDocument
 from clinic_service.models.patient import ADD_TO_COUNT, keys_of
 from clinic_service.models.statistics import PERIODS, TYPES
-from clinic_service.resources.summaries.documents import Copies, copies_of, hot_row
+from clinic_service.resources.summaries.projection import Copies, copies_of, hot_row
 from clinic_service.resources.summaries.repository import REMOVE_STATISTICS, Change, SummaryRepository
 from clinic_service.unit_of_work import UnitOfWork, run
 

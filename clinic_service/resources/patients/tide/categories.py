@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import and_, or_
 
 from clinic_service.models import HOT_STATISTICS
-from clinic_service.models.hot_statistics import HOT, hot_column
+from clinic_service.models.list_index import HOT, hot_column
 from clinic_service.models.statistics import CGM, DELTA
-from clinic_service.resources.patients.filters import Comparison, Condition, aside
+from clinic_service.resources.patients.listing.filters import Comparison, Condition, aside
 
 _FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
 

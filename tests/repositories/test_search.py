@@ -12,9 +12,8 @@ from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import insert_into
 from clinic_service.models import Clinic, Patient
-from clinic_service.models.keys import name_key
-from clinic_service.resources.patients import finding
-from clinic_service.resources.patients.finding import Search
+from clinic_service.models.sort_keys import name_key
+from clinic_service.resources.patients.search import Search, find_records
 from clinic_service.unit_of_work import UnitOfWork, reading, writing
 from tests.support.cast import BOB, CAROL, DAVE, Somebody
 from tests.support.databases import clear
@@ -87,7 +86,7 @@ def find(
 ) -> list[tuple[str, str]]:
     """The name and the id of those who are found."""
     with reading(database) as unit:
-        return [(found.full_name, found.id) for found in finding.find(unit, person.id, search, limit, offset)]
+        return [(found.full_name, found.id) for found in find_records(unit, person.id, search, limit, offset)]
 
 
 def steps(database: Database, search: Search, limit: int = 10) -> list[Step]:
@@ -190,7 +189,7 @@ def everybody_at_the_end(database: Database) -> list[tuple[str, str]]:
 def test_more_clinics_than_one_statement_merges(large: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = [(10, 0), (7, 20), (50, OF_BOB * PATIENTS_OF_EACH - 10)]
     whole = [find(large, Search(), *page) for page in pages]
-    monkeypatch.setattr(finding, "_MOST_MERGED", 3)
+    monkeypatch.setattr("clinic_service.resources.patients.search._MOST_MERGED", 3)
     assert [find(large, Search(), *page) for page in pages] == whole
 
 

@@ -2,7 +2,7 @@
 
 Each filter can be put in three ways, because which one is fast depends on how many patients it leaves: `indexed`, found
 by an index at the cost of what that index finds; `matches`, the best way when there are many; and `holds`, asked of one
-patient at a time. The planner (`listing.py`) chooses. Every statement has the parameter `clinic_id`.
+patient at a time. The planner (`planner.py`) chooses. Every statement has the parameter `clinic_id`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from sqlalchemy import table as sql_table
 from clinic_service.db.base import Base
 from clinic_service.db.dialects import contains
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, PatientSite, PatientTag, Summary
-from clinic_service.models.hot_statistics import CARRIED, LAST_DATA, hot_column
-from clinic_service.models.keys import sought
+from clinic_service.models.list_index import CARRIED, LAST_DATA, hot_column
+from clinic_service.models.sort_keys import sought
 from clinic_service.models.statistics import TYPES
 
 CLINIC_ID: ColumnElement[str] = bindparam("clinic_id")

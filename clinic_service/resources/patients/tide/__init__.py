@@ -1,0 +1,1 @@
+"""The TIDE report: its categories, how patients are found for them, and the response."""
