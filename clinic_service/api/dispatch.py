@@ -4,7 +4,7 @@ token (401) → access (403) → parameters and body (400) → handler → answe
 
 Access is decided inside the transaction that the handler works in. An operation that asks other services first has a
 `prepare_…` function: it is authorized and read beforehand, prepared while no transaction is open, and authorized again.
-When nothing is committed after that, its `abandon_…` function, if it has one, undoes what was prepared. When somebody
+When nothing is committed after that, its `compensate_…` function, if it has one, undoes what was prepared. When somebody
 else has changed meanwhile what the preparation rests on, all of this is done again.
 """
 
@@ -96,7 +96,7 @@ class Dispatcher:
         try:
             return run(self._database, work, writes=plan.writes)
         except Exception:
-            self._abandon(plan, caller, arguments)
+            self._compensate(plan, caller, arguments)
             raise
 
     def admit(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> int:
@@ -139,22 +139,22 @@ class Dispatcher:
             writes=False,
         )
 
-    def _abandon(self, plan: Plan, caller: Caller, arguments: Arguments) -> None:
+    def _compensate(self, plan: Plan, caller: Caller, arguments: Arguments) -> None:
         """Undo what was prepared, in a transaction of its own, also when the time for the request is over.
 
         The transaction that failed may have been committed all the same, when only the confirmation was lost.
         """
         assert plan.handler is not None
-        abandon = plan.handler.abandon
-        if abandon is None:
+        compensate = plan.handler.compensate
+        if compensate is None:
             return
         prepared = arguments.values["prepared"]
         try:
             with deadline.unlimited():
-                run(self._database, lambda uow: abandon(Context(caller, uow, self._services), prepared), writes=True)
+                run(self._database, lambda uow: compensate(Context(caller, uow, self._services), prepared), writes=True)
         except Exception as error:
             # The caller is told why the request failed, and not that this did as well.
-            _log.warning("%s: could not be abandoned: %s", plan.operation_id, type(error).__name__)
+            _log.warning("%s: could not be compensated: %s", plan.operation_id, type(error).__name__)
 
     def _authorize_alone(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
         run(self._database, lambda uow: self._authorize(plan, caller, path, uow), writes=False)

@@ -3,7 +3,7 @@
 A module `resources/patients/handlers.py` with a public function `get_patient` handles `GetPatient` of
 `spec/clinic/paths/patients.yaml`. A function `prepare_get_patient` beside it, if there is one, runs first, while no
 transaction is open, and is where other services are asked. What it does there may have to be undone when the handler's
-own transaction is not committed: that is for a function `abandon_get_patient`, which gets what was prepared.
+own transaction is not committed: that is for a function `compensate_get_patient`, which gets what was prepared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clinic_service.api.parameters import PlanError, snake_case
 from clinic_service.specification.apis import Api, Operation
 
 _PREPARE = "prepare_"
-_ABANDON = "abandon_"
+_COMPENSATE = "compensate_"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Handler:
     function: Callable[..., Any]
     prepare: Callable[..., Any] | None
     accepts: frozenset[str]
-    abandon: Callable[..., Any] | None = None
+    compensate: Callable[..., Any] | None = None
 
 
 class HandlerResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
@@ -67,7 +67,7 @@ def refuse_strays(operations: Iterable[Operation]) -> None:
 def match_handlers(operations: Iterable[Operation]) -> tuple[dict[str, Handler], list[tuple[str, str]]]:
     """The handlers by operationId, and (group, name) of each that belongs to no operation.
 
-    Raises PlanError for a function that abandons what nothing prepares.
+    Raises PlanError for a function that compensates what nothing prepares.
     """
     operations = list(operations)
     modules = _modules(operations)
@@ -97,8 +97,8 @@ def _handler(module: ModuleType | None, operation: Operation) -> Handler | None:
     if function is None:
         return None
     parameters = [p for p in inspect.signature(function).parameters if p != "ctx"]
-    prepare, abandon = getattr(module, _PREPARE + name, None), getattr(module, _ABANDON + name, None)
-    return Handler(function, prepare, frozenset(parameters), abandon)
+    prepare, compensate = getattr(module, _PREPARE + name, None), getattr(module, _COMPENSATE + name, None)
+    return Handler(function, prepare, frozenset(parameters), compensate)
 
 
 def _strays(modules: Mapping[str, ModuleType | None], operations: Iterable[Operation]) -> Iterator[tuple[str, str]]:
@@ -106,7 +106,11 @@ def _strays(modules: Mapping[str, ModuleType | None], operations: Iterable[Opera
     for group, module in modules.items():
         for name, function in inspect.getmembers(module, inspect.isfunction):
             is_ours = module is not None and function.__module__ == module.__name__ and not name.startswith("_")
-            if is_ours and name.removeprefix(_PREPARE).removeprefix(_ABANDON) not in names:
+            if is_ours and name.removeprefix(_PREPARE).removeprefix(_COMPENSATE) not in names:
                 yield group, name
-            if is_ours and name.startswith(_ABANDON) and not hasattr(module, _PREPARE + name.removeprefix(_ABANDON)):
-                raise PlanError(f"{function.__module__}.{name} abandons what nothing prepares")
+            if (
+                is_ours
+                and name.startswith(_COMPENSATE)
+                and not hasattr(module, _PREPARE + name.removeprefix(_COMPENSATE))
+            ):
+                raise PlanError(f"{function.__module__}.{name} compensates what nothing prepares")

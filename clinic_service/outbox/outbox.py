@@ -20,8 +20,8 @@ _UNTOUCHED = and_(
     OutboxEntry.attempts == 0,
     OutboxEntry.delivered_time.is_(None),
 )
-_WITHDRAW = delete(OutboxEntry).where(_UNTOUCHED)
-_HASTEN = update(OutboxEntry).where(_UNTOUCHED).values(next_attempt_time=bindparam("now"))
+_CANCEL = delete(OutboxEntry).where(_UNTOUCHED)
+_DELIVER_NOW = update(OutboxEntry).where(_UNTOUCHED).values(next_attempt_time=bindparam("now"))
 
 
 class Event(Protocol):
@@ -34,8 +34,8 @@ class Event(Protocol):
     def to_payload(self) -> Mapping[str, Any]: ...
 
 
-class Promise(NamedTuple):
-    """An event that is delivered at the time `due`, unless it is withdrawn before."""
+class ScheduledEvent(NamedTuple):
+    """An event that is delivered at the time `due`, unless it is canceled before."""
 
     id: str
     due: datetime
@@ -48,19 +48,19 @@ class Outbox(Repository):
         """Store `events`; the relay delivers them after the commit, at least once, in order for each clinic."""
         self._uow.insert(_ADD, *(self._row(event, self._uow.now) for event in events))
 
-    def promise(self, event: Event, due: datetime) -> Promise:
+    def schedule(self, event: Event, due: datetime) -> ScheduledEvent:
         """Store `event` for later; it must be in no order with other events, which would wait for it."""
         row = self._row(event, due)
         self._uow.insert(_ADD, row)
-        return Promise(row["id"], due)
+        return ScheduledEvent(row["id"], due)
 
-    def withdraw(self, promise: Promise) -> bool:
-        """Take the promised event back. False when its delivery has begun, so that it is too late."""
-        return self._uow.execute(_WITHDRAW, {"entry": promise.id, "due": promise.due}).rowcount == 1
+    def cancel(self, schedule: ScheduledEvent) -> bool:
+        """Cancel the scheduled event. False when its delivery has begun, so that it is too late."""
+        return self._uow.execute(_CANCEL, {"entry": schedule.id, "due": schedule.due}).rowcount == 1
 
-    def hasten(self, promise: Promise) -> None:
-        """Let the promised event be delivered now. One that is withdrawn or under way stays as it is."""
-        self._uow.execute(_HASTEN, {"entry": promise.id, "due": promise.due, "now": self._uow.now})
+    def deliver_now(self, schedule: ScheduledEvent) -> None:
+        """Let the scheduled event be delivered now. One that is canceled or under way stays as it is."""
+        self._uow.execute(_DELIVER_NOW, {"entry": schedule.id, "due": schedule.due, "now": self._uow.now})
 
     def _row(self, event: Event, due: datetime) -> dict[str, Any]:
         return {

@@ -13,10 +13,10 @@ from clinic_service.db.types import UtcDateTime
 from clinic_service.models import OutboxEntry
 
 # A row that failed this often no longer holds up the later ones of its clinic.
-PATIENCE = 5
+MAX_ATTEMPTS = 5
 
 _NOW = bindparam("now", type_=UtcDateTime())
-_PARKED: BindParameter[list[str]] = bindparam("parked", expanding=True)
+_UNROUTABLE: BindParameter[list[str]] = bindparam("unroutable", expanding=True)
 # Rows that wait for their next attempt hold up what their clinic has to say afterwards. There are few of them at any
 # time, so they are gathered once; asking for each row whether one stands before it takes time as its square.
 _waiting = (
@@ -24,8 +24,8 @@ _waiting = (
     .where(
         OutboxEntry.delivered_time.is_(None),
         OutboxEntry.next_attempt_time > _NOW,
-        OutboxEntry.attempts < PATIENCE,
-        OutboxEntry.kind.not_in(_PARKED),
+        OutboxEntry.attempts < MAX_ATTEMPTS,
+        OutboxEntry.kind.not_in(_UNROUTABLE),
         OutboxEntry.clinic_id.is_not(None),
     )
     .group_by(OutboxEntry.clinic_id)
@@ -44,7 +44,7 @@ _DUE = (
     .where(
         OutboxEntry.delivered_time.is_(None),
         OutboxEntry.next_attempt_time <= _NOW,
-        OutboxEntry.kind.not_in(_PARKED),
+        OutboxEntry.kind.not_in(_UNROUTABLE),
         or_(_waiting.c.since.is_(None), OutboxEntry.created_time < _waiting.c.since),
     )
     .order_by(OutboxEntry.created_time, OutboxEntry.id)
@@ -56,7 +56,7 @@ _CLAIM = (
     .where(_UNDELIVERED, OutboxEntry.next_attempt_time == bindparam("seen", type_=UtcDateTime()))
     .values(next_attempt_time=bindparam("until"))
 )
-_PUT_OFF = (
+_RETRY_AT = (
     update(OutboxEntry)
     .where(_UNDELIVERED)
     .values(attempts=OutboxEntry.attempts + 1, last_error=bindparam("error"), next_attempt_time=bindparam("until"))
@@ -84,9 +84,9 @@ class Entry(NamedTuple):
 class Queue(Repository):
     """The rows of the outbox in order of delivery."""
 
-    def list_due(self, limit: int, parked: Collection[str]) -> list[Entry]:
-        """At most `limit` rows whose turn it is. Rows of the kinds `parked` are passed over and hold nothing up."""
-        rows = self._uow.execute(_DUE, {"now": self._uow.now, "limit": limit, "parked": sorted(parked)})
+    def list_due(self, limit: int, unroutable: Collection[str]) -> list[Entry]:
+        """At most `limit` rows whose turn it is. Rows of the kinds `unroutable` are passed over and hold nothing up."""
+        rows = self._uow.execute(_DUE, {"now": self._uow.now, "limit": limit, "unroutable": sorted(unroutable)})
         return [Entry._make(row) for row in rows]
 
     def claim(self, entry: Entry, until: datetime) -> bool:
@@ -94,9 +94,9 @@ class Queue(Repository):
         values = {"entry": entry.id, "seen": entry.next_attempt_time, "until": until}
         return self._uow.execute(_CLAIM, values).rowcount == 1
 
-    def put_off(self, entry: Entry, until: datetime, error: str) -> None:
+    def retry_at(self, entry: Entry, until: datetime, error: str) -> None:
         """Note that `entry` failed because of `error` and is to be tried again at `until`."""
-        self._uow.execute(_PUT_OFF, {"entry": entry.id, "until": until, "error": error})
+        self._uow.execute(_RETRY_AT, {"entry": entry.id, "until": until, "error": error})
 
     def mark_delivered(self, entries: Sequence[str], remark: str | None = None) -> int:
         """Note that the rows with these ids are done; tells how many were not done before."""

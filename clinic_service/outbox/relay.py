@@ -13,9 +13,9 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.mail import Mailer, MailNotSent
+from clinic_service.outbox.compensation import Compensation
 from clinic_service.outbox.deliveries import MAILS, compose, is_mail, is_notice
-from clinic_service.outbox.queue import PATIENCE, Entry, Queue
-from clinic_service.outbox.settling import Settlement
+from clinic_service.outbox.queue import MAX_ATTEMPTS, Entry, Queue
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
@@ -45,9 +45,9 @@ class Relay:
         self._application_url = config.application_url
         self._mailer = mailer
         self._accounts = accounts
-        self._settlement = Settlement(database, accounts)
+        self._compensation = Compensation(database, accounts)
         self._poll_seconds = poll_seconds
-        self._parked = MAILS if mailer is None else frozenset[str]()
+        self._unroutable = MAILS if mailer is None else frozenset[str]()
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set, whatever happens to the database meanwhile."""
@@ -65,7 +65,7 @@ class Relay:
 
         Raises what the database raises. A delivery that fails is put off and raises nothing.
         """
-        entries = self._in_unit(lambda queue: queue.list_due(limit, self._parked), writes=False)
+        entries = self._in_unit(lambda queue: queue.list_due(limit, self._unroutable), writes=False)
         delivered, held, notices = 0, set[str](), list[str]()
         for entry in entries:
             if entry.clinic_id in held:
@@ -78,7 +78,7 @@ class Relay:
             notices = []
             if self._deliver(entry):
                 delivered += 1
-            elif entry.clinic_id is not None and entry.attempts + 1 < PATIENCE:
+            elif entry.clinic_id is not None and entry.attempts + 1 < MAX_ATTEMPTS:
                 held.add(entry.clinic_id)
         return delivered + self._mark_delivered(notices)
 
@@ -88,14 +88,14 @@ class Relay:
         try:
             remark = self._carry_out(entry)
         except Exception as error:
-            self._put_off(entry, failure_of(error))
+            self._retry_at(entry, failure_of(error))
             return False
         self._mark_delivered([entry.id], remark)
         return True
 
     def _carry_out(self, entry: Entry) -> str | None:
         """Do what follows from the event; tells why there was nothing to do, if so."""
-        return self._send(entry) if is_mail(entry.kind) else self._settlement.settle(entry.kind, entry.payload)
+        return self._send(entry) if is_mail(entry.kind) else self._compensation.compensate(entry.kind, entry.payload)
 
     def _send(self, entry: Entry) -> str | None:
         """Send the mail; tells why there was none to send, if so."""
@@ -114,10 +114,10 @@ class Relay:
         account = self._accounts.find_account(payload["userId"])
         return account.username if account else None
 
-    def _put_off(self, entry: Entry, failure: str) -> None:
+    def _retry_at(self, entry: Entry, failure: str) -> None:
         _log.warning("delivery_failed", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
         until = clock.now() + pause_after(entry.attempts)
-        self._in_unit(lambda queue: queue.put_off(entry, until, failure), writes=True)
+        self._in_unit(lambda queue: queue.retry_at(entry, until, failure), writes=True)
 
     def _mark_delivered(self, ids: list[str], remark: str | None = None) -> int:
         return self._in_unit(lambda queue: queue.mark_delivered(ids, remark), writes=True) if ids else 0

@@ -232,12 +232,12 @@ class TestRefusedAtTheStart:
             small_plans(small_api({"/look": {"get": described}}))
 
     def test_an_undoing_of_what_nothing_prepares(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def abandon_get_patient(ctx: Context, prepared: Any) -> None: ...
+        def compensate_get_patient(ctx: Context, prepared: Any) -> None: ...
 
         handlers = importlib.import_module("clinic_service.resources.patients.handlers")
-        abandon_get_patient.__module__ = handlers.__name__
-        monkeypatch.setattr(handlers, "abandon_get_patient", abandon_get_patient, raising=False)
-        with pytest.raises(PlanError, match=r"abandon_get_patient abandons what nothing prepares"):
+        compensate_get_patient.__module__ = handlers.__name__
+        monkeypatch.setattr(handlers, "compensate_get_patient", compensate_get_patient, raising=False)
+        with pytest.raises(PlanError, match=r"compensate_get_patient compensates what nothing prepares"):
             find_handlers(OPERATIONS)
 
     def test_a_handler_without_an_operation(self) -> None:

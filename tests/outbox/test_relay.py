@@ -33,7 +33,7 @@ from clinic_service.outbox.events import (
     ClinicianPermissionsUpdated,
 )
 from clinic_service.outbox.outbox import Event
-from clinic_service.outbox.queue import PATIENCE, Queue
+from clinic_service.outbox.queue import MAX_ATTEMPTS, Queue
 from clinic_service.outbox.relay import CLAIMED_FOR, LONGEST_PAUSE, NO_RECIPIENT, Relay, pause_after
 from clinic_service.unit_of_work import reading, writing
 from tests.support.cast import ALICE, BOB
@@ -256,7 +256,7 @@ def test_dead_address_does_not_silence_the_clinic(database: Database, relay: Rel
     _add(database, _created(HARBOUR, "Dead"), ClinicDeleted(HARBOUR))
     mailer.fails = lambda mail: "Dead" in mail.subject
     due = 0.0
-    for attempt in range(PATIENCE):
+    for attempt in range(MAX_ATTEMPTS):
         assert _delivered(database) == []
         with _after(due):
             relay.deliver_due()

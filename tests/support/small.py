@@ -94,8 +94,8 @@ def _handler(operation_id: str, by_name: Mapping[str, Callable[..., Any]]) -> Ha
     if function is None:
         return None
     arguments = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-    prepare, abandon = by_name.get(f"prepare_{name}"), by_name.get(f"abandon_{name}")
-    return Handler(function, prepare, frozenset(arguments), abandon)
+    prepare, compensate = by_name.get(f"prepare_{name}"), by_name.get(f"compensate_{name}")
+    return Handler(function, prepare, frozenset(arguments), compensate)
 
 
 def small_app(

@@ -62,7 +62,7 @@ class Small:
         self,
         work: Work,
         prepare: Work | None = None,
-        abandon: Work | None = None,
+        compensate: Work | None = None,
         log: RequestLog | None = None,
         **settings: Any,
     ) -> Client:
@@ -87,13 +87,13 @@ class Small:
 
         changes: list[Work] = [change]
 
-        def abandon_change(ctx: Context, prepared: Any) -> Any:
-            assert abandon is not None
-            return abandon(ctx, prepared)
+        def compensate_change(ctx: Context, prepared: Any) -> Any:
+            assert compensate is not None
+            return compensate(ctx, prepared)
 
         if prepare:
             change_prepared.__name__ = "change"
-            changes = [change_prepared, prepare_change, *([abandon_change] if abandon else [])]
+            changes = [change_prepared, prepare_change, *([compensate_change] if compensate else [])]
         config = replace(self.config, **settings)
         functions: list[Work] = [write, write_silently, look, *changes]
         return Client(small_app(self.database, config, PATHS, *functions, log=log), SECRET)

@@ -11,13 +11,12 @@ from clinic_service.errors import BadRequest, Finding
 from clinic_service.resources.clinics.schemas import clinic_schema
 from clinic_service.resources.patients import (
     care,
-    custodial,
     data_sources,
     permissions,
     reviews,
     service,
-    updating,
 )
+from clinic_service.resources.patients.accounts import create, update
 from clinic_service.resources.patients.descriptions import PatientDescription
 from clinic_service.resources.patients.errors import NameMissing, WorkspaceTypeMissing
 from clinic_service.resources.patients.listing.planner import find_page
@@ -123,7 +122,7 @@ def update_patient_permissions(ctx: Context, clinic_id: str, patient_id: str, bo
 
 
 def prepare_delete_patient_permission(ctx: Context, clinic_id: str, patient_id: str, permission: str) -> bool:
-    """Whether there is something to withdraw as the request arrives."""
+    """Whether there is something to cancel as the request arrives."""
     return permissions.is_granted(ctx.uow, clinic_id, patient_id, permission)
 
 
@@ -132,32 +131,32 @@ def delete_patient_permission(ctx: Context, clinic_id: str, patient_id: str, per
     permissions.withdraw_permission(ctx.uow, clinic_id, patient_id, permission, was_granted=prepared)
 
 
-def prepare_create_patient_account(ctx: Preparation, clinic_id: str, body: Any) -> custodial.Custody:
+def prepare_create_patient_account(ctx: Preparation, clinic_id: str, body: Any) -> create.CustodialAccount:
     """Make the account, for which nobody but the clinic cares so far."""
     if not body["fullName"]:
         raise NameMissing
-    return custodial.make_account(ctx, clinic_id, patient_record_schema.load(body))
+    return create.make_account(ctx, clinic_id, patient_record_schema.load(body))
 
 
 def create_patient_account(
     ctx: Context,
     clinic_id: str,
     body: Any,  # noqa: ARG001 - read by the preparation
-    prepared: custodial.Custody,
+    prepared: create.CustodialAccount,
 ) -> Any:
     """Make a patient with a new account."""
-    custodial.enrol(ctx.uow, clinic_id, prepared, ctx.caller.person_id, ctx.config.demo_patient_user_id)
+    create.enrol(ctx.uow, clinic_id, prepared, ctx.caller.person_id, ctx.config.demo_patient_user_id)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, prepared.user_id))
 
 
-def abandon_create_patient_account(ctx: Context, prepared: custodial.Custody) -> None:
+def compensate_create_patient_account(ctx: Context, prepared: create.CustodialAccount) -> None:
     """Have the account removed."""
-    ctx.uow.patients.errands.abandon(prepared.errand)
+    ctx.uow.patients.account_changes.compensate(prepared.change)
 
 
-def prepare_update_patient(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> updating.Update:
+def prepare_update_patient(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> update.Update:
     """Change the address of an account that the clinic manages."""
-    return updating.prepare(ctx, clinic_id, patient_id, patient_record_schema.load(body))
+    return update.prepare(ctx, clinic_id, patient_id, patient_record_schema.load(body))
 
 
 def update_patient(
@@ -165,16 +164,16 @@ def update_patient(
     clinic_id: str,
     patient_id: str,
     body: Any,  # noqa: ARG001 - read by the preparation
-    prepared: updating.Update,
+    prepared: update.Update,
 ) -> Any:
     """Replace what the clinic has recorded of a patient."""
-    updating.replace(ctx.uow, clinic_id, patient_id, prepared, ctx.mail_sender)
+    update.replace(ctx.uow, clinic_id, patient_id, prepared, ctx.mail_sender)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
-def abandon_update_patient(ctx: Context, prepared: updating.Update) -> None:
+def compensate_update_patient(ctx: Context, prepared: update.Update) -> None:
     """Have the address of the account changed back."""
-    updating.abandon(ctx.uow, prepared)
+    update.compensate(ctx.uow, prepared)
 
 
 def update_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> Any:

@@ -19,10 +19,10 @@ from clinic_service.models.patient import ADD_TO_COUNT, counted
 from clinic_service.outbox.events import PatientAdded, PatientRemoved
 from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.patients import counts
+from clinic_service.resources.patients.accounts.changes import AccountChanges
 from clinic_service.resources.patients.connections import repeated_requests
 from clinic_service.resources.patients.descriptions import BY_IDS, ONE, PAGE_OF_USER, PatientDescription, describe
 from clinic_service.resources.patients.enrolment import Enrolment
-from clinic_service.resources.patients.errands import Errands
 from clinic_service.resources.patients.errors import (
     DuplicateMrn,
     DuplicatePatient,
@@ -75,9 +75,9 @@ class PatientRepository(Repository):
     """
 
     @property
-    def errands(self) -> Errands:
+    def account_changes(self) -> AccountChanges:
         """Changes of patients' accounts that are under way."""
-        return Errands(self._uow)
+        return AccountChanges(self._uow)
 
     def find(self, clinic_id: str, user_id: str) -> Patient | None:
         """The clinic's record of the user, to be changed."""
@@ -143,7 +143,7 @@ class PatientRepository(Repository):
         """Whether the clinic, whose row is locked, has no place left for a custodial patient. Reserved ones are taken."""
         if limit is None:
             return False
-        return self.count_plan(clinic_id, demo_user_id) + self.errands.count_places(clinic_id) >= limit
+        return self.count_plan(clinic_id, demo_user_id) + self.account_changes.count_places(clinic_id) >= limit
 
     def count_by_provider(self, clinic_id: str, demo_user_id: str | None) -> Sequence[Row[Any]]:
         """Rows of `provider_name`, `state` and how many `patients` have such a source, without the demo patient.

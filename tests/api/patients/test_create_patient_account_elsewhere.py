@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, Clinician, OutboxEntry, Patient, Reservation
-from clinic_service.resources.patients.errands import LIFETIME
+from clinic_service.resources.patients.accounts.changes import LIFETIME
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, CAROL, ERIN, SERVICE, Somebody
 from tests.support.client import Reply

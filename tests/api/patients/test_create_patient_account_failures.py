@@ -17,8 +17,8 @@ from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.models import Account, OutboxEntry, Patient, Reservation
 from clinic_service.outbox.relay import Relay
-from clinic_service.resources.patients import custodial
-from clinic_service.resources.patients.errands import LIFETIME
+from clinic_service.resources.patients.accounts import create as account_creation
+from clinic_service.resources.patients.accounts.changes import LIFETIME
 from clinic_service.resources.patients.errors import PatientLimitReached
 from clinic_service.unit_of_work import reading
 from tests.support.cast import BOB, CAROL, DAVE, ERIN, SERVICE
@@ -50,17 +50,17 @@ def create(api: Client, clinic_id: str) -> Reply:
     return api.post(f"/v1/clinics/{clinic_id}/patients", as_=BOB, json=BODY)
 
 
-def make_account_and_stop(database: Database, clinic_id: str) -> custodial.Custody:
+def make_account_and_stop(database: Database, clinic_id: str) -> account_creation.CustodialAccount:
     """As far as a process comes that ends before it can store the record."""
     with reading(database) as unit:
         services = Services(Config(), EmbeddedAccounts(database))
         preparation = Preparation(Caller(BOB.id, CallerKind.PERSON), unit, services, database)
-        return custodial.make_account(preparation, clinic_id, GIVEN)
+        return account_creation.make_account(preparation, clinic_id, GIVEN)
 
 
-def enrol(database: Database, clinic_id: str, custody: custodial.Custody) -> None:
+def enrol(database: Database, clinic_id: str, custodial: account_creation.CustodialAccount) -> None:
     with storing(database) as unit:
-        custodial.enrol(unit, clinic_id, custody, BOB.id, None)
+        account_creation.enrol(unit, clinic_id, custodial, BOB.id, None)
 
 
 def deliver(database: Database) -> int:
@@ -114,7 +114,7 @@ def test_what_cannot_be_undone_at_once_is_undone_later(
 ) -> None:
     with failing(database, statement, after="INSERT INTO patients"), failing(database, "INSERT INTO patients"):
         assert_error(create(api, clinic_id), 500)
-    assert "CreatePatientAccount: could not be abandoned: Defect" in caplog.text
+    assert "CreatePatientAccount: could not be compensated: Defect" in caplog.text
     assert CAROL.name not in caplog.text
     assert deliver(database) == 0
     with after(LIFETIME):
@@ -155,27 +155,27 @@ class TestProcessThatEnds:
 
 class TestSlowProcess:
     def test_does_not_store_a_record_whose_account_is_gone(self, database: Database, clinic_id: str) -> None:
-        custody = make_account_and_stop(database, clinic_id)
+        custodial = make_account_and_stop(database, clinic_id)
         with after(LIFETIME):
             assert deliver(database) == 1
             with pytest.raises(Unavailable):
-                enrol(database, clinic_id, custody)
+                enrol(database, clinic_id, custodial)
         assert left_behind(database) == (0, 0, ["account_left_over"])
 
     def test_stores_the_record_if_there_is_a_place_still(self, database: Database, clinic_id: str) -> None:
-        custody = make_account_and_stop(database, clinic_id)
+        custodial = make_account_and_stop(database, clinic_id)
         with after(LIFETIME):
-            enrol(database, clinic_id, custody)
+            enrol(database, clinic_id, custodial)
             deliver(database)
         assert left_behind(database) == (1, 1, ["patient_added"])
 
     def test_is_refused_if_the_place_has_been_given_away(self, api: Client, database: Database, clinic_id: str) -> None:
-        custody = make_account_and_stop(database, clinic_id)
+        custodial = make_account_and_stop(database, clinic_id)
         with after(LIFETIME):
             other = BODY | {"email": DAVE.email}
             assert api.post(f"/v1/clinics/{clinic_id}/patients", as_=BOB, json=other).status == 200
             with pytest.raises(PatientLimitReached):
-                enrol(database, clinic_id, custody)
+                enrol(database, clinic_id, custodial)
 
 
 class TestReservation:
@@ -190,10 +190,10 @@ class TestReservation:
 
     def test_is_good_for_the_patient_it_was_made_for(self, database: Database, clinic_id: str) -> None:
         """A claimed patient, who is never refused, may come in between."""
-        custody = make_account_and_stop(database, clinic_id)
+        custodial = make_account_and_stop(database, clinic_id)
         with storing(database) as unit:
             make_patient(unit, unit.clinics.get(clinic_id), ERIN)
-        enrol(database, clinic_id, custody)
+        enrol(database, clinic_id, custodial)
         assert len(stored(database, Patient)) == 2
         assert stored(database, Reservation) == []
 

@@ -106,7 +106,7 @@ def test_whenever_it_ends_an_older_account_with_the_address_stays(server: Hosted
 
 
 def kill_after_the_answer(server: Hosted, clinic_id: str) -> None:
-    """The account is there, and what is known of it here is the promise to remove it."""
+    """The account is there, and what is known of it here is the schedule to remove it."""
     before = len(server.platform.calls)
     for last in count(1):
         with killed_at(server.database, last):

@@ -13,10 +13,10 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.models import OutboxEntry, Patient, Reservation
+from clinic_service.outbox.compensation import NOTHING_TO_COMPENSATE
 from clinic_service.outbox.limits import MailSender
-from clinic_service.outbox.settling import NOTHING_TO_SETTLE
-from clinic_service.resources.patients import updating
-from clinic_service.resources.patients.errands import LIFETIME
+from clinic_service.resources.patients.accounts import update
+from clinic_service.resources.patients.accounts.changes import LIFETIME
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, CAROL, DAVE, ERIN
 from tests.support.client import Reply
@@ -241,10 +241,10 @@ def test_a_record_that_changes_meanwhile_wins(server: Hosted, clinic_id: str) ->
 
 def test_a_record_that_changes_before_the_last_transaction_is_compared_again(server: Hosted, clinic_id: str) -> None:
     """Without a new address the account was not asked, so the record may not get one either."""
-    seen = updating.Update({"full_name": CAROL.name, "birth_date": "1987-04-12", "email": CAROL.email})
+    seen = update.Update({"full_name": CAROL.name, "birth_date": "1987-04-12", "email": CAROL.email})
     set_record(server, clinic_id, email=OTHER)
     with pytest.raises(Unavailable), storing(server.database) as unit:
-        updating.replace(unit, clinic_id, CAROL.id, seen, MailSender(BOB.id, Config()))
+        update.replace(unit, clinic_id, CAROL.id, seen, MailSender(BOB.id, Config()))
     assert both(server)[1] == OTHER
 
 
@@ -261,7 +261,7 @@ def test_an_account_that_is_not_the_clinics_any_more_is_left_alone(
     assert server.deliver() == 1
     assert server.platform.calls == [PUT]
     [entry] = stored(server.database, OutboxEntry)
-    assert entry.last_error == NOTHING_TO_SETTLE
+    assert entry.last_error == NOTHING_TO_COMPENSATE
 
 
 def test_an_account_that_is_gone_has_nothing_to_settle(server: Hosted, clinic_id: str) -> None:
@@ -270,7 +270,7 @@ def test_an_account_that_is_gone_has_nothing_to_settle(server: Hosted, clinic_id
     del server.platform.users[CAROL.id]
     assert server.deliver() == 1
     [entry] = stored(server.database, OutboxEntry)
-    assert entry.last_error == NOTHING_TO_SETTLE
+    assert entry.last_error == NOTHING_TO_COMPENSATE
     assert stored(server.database, Reservation) == []
 
 

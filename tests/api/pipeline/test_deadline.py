@@ -31,8 +31,10 @@ def passing() -> Iterator[Passing]:
         yield time
 
 
-def change(small: Small, clinic_id: str, work: Any, prepare: Any = None, abandon: Any = None, **settings: Any) -> Reply:
-    client = small.client(work, prepare, abandon, **settings)
+def change(
+    small: Small, clinic_id: str, work: Any, prepare: Any = None, compensate: Any = None, **settings: Any
+) -> Reply:
+    client = small.client(work, prepare, compensate, **settings)
     return client.put(f"/clinics/{clinic_id}", as_=ALICE, json={"name": "x"})
 
 
@@ -90,11 +92,11 @@ class TestRequests:
         def work(*_anything: Any) -> Any:
             raise AssertionError("must not be reached")
 
-        def abandon(ctx: Context, prepared: str) -> None:
+        def compensate(ctx: Context, prepared: str) -> None:
             undone.append(prepared)
             store(ctx.uow)
 
-        reply = change(small, clinic_id, work, prepare, abandon)
+        reply = change(small, clinic_id, work, prepare, compensate)
         assert_error(reply, 503)
         assert reply.headers["Retry-After"] == "1"
         assert undone == ["what was prepared"]

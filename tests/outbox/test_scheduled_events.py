@@ -1,4 +1,4 @@
-"""Events that are delivered later, unless they are withdrawn before."""
+"""Events that are delivered later, unless they are canceled before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.models import Account, OutboxEntry
 from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS, is_notice
 from clinic_service.outbox.events import AccountLeftOver, AddressUnsettled, ClinicianAdded, PatientAdded
-from clinic_service.outbox.outbox import Promise
+from clinic_service.outbox.outbox import ScheduledEvent
 from clinic_service.outbox.queue import Queue
 from clinic_service.outbox.relay import Relay
 from clinic_service.unit_of_work import reading, writing
@@ -33,29 +33,29 @@ def _present() -> Iterator[None]:
 
 
 @pytest.fixture
-def promise(database: Database) -> Promise:
+def schedule(database: Database) -> ScheduledEvent:
     """Carol's account is to be removed in a minute."""
     with storing(database) as unit:
         make_account(unit, CAROL)
-        return unit.outbox.promise(AccountLeftOver(CAROL.id), DUE)
+        return unit.outbox.schedule(AccountLeftOver(CAROL.id), DUE)
 
 
 def deliver(database: Database) -> int:
     return Relay(database, Config(), None, EmbeddedAccounts(database)).deliver_due()
 
 
-def withdraw(database: Database, promise: Promise) -> bool:
+def cancel(database: Database, schedule: ScheduledEvent) -> bool:
     with writing(database) as unit:
-        return unit.outbox.withdraw(promise)
+        return unit.outbox.cancel(schedule)
 
 
-def hasten(database: Database, promise: Promise) -> None:
+def deliver_now(database: Database, schedule: ScheduledEvent) -> None:
     with writing(database) as unit:
-        unit.outbox.hasten(promise)
+        unit.outbox.deliver_now(schedule)
 
 
-def test_it_is_delivered_when_it_is_due(database: Database, promise: Promise) -> None:
-    assert promise.due == DUE
+def test_it_is_delivered_when_it_is_due(database: Database, schedule: ScheduledEvent) -> None:
+    assert schedule.due == DUE
     with clock.frozen(DUE - timedelta(milliseconds=1)):
         assert deliver(database) == 0
     assert len(stored(database, Account)) == 1
@@ -67,50 +67,52 @@ def test_it_is_delivered_when_it_is_due(database: Database, promise: Promise) ->
     assert (entry.delivered_time, entry.attempts, entry.last_error) == (DUE, 0, None)
 
 
-def test_it_can_be_withdrawn_once(database: Database, promise: Promise) -> None:
-    assert withdraw(database, promise)
-    assert not withdraw(database, promise)
+def test_it_can_be_canceled_once(database: Database, schedule: ScheduledEvent) -> None:
+    assert cancel(database, schedule)
+    assert not cancel(database, schedule)
     assert stored(database, OutboxEntry) == []
 
 
-def test_it_can_be_hastened(database: Database, promise: Promise) -> None:
-    hasten(database, promise)
+def test_it_can_be_delivered_now(database: Database, schedule: ScheduledEvent) -> None:
+    deliver_now(database, schedule)
     assert deliver(database) == 1
     assert stored(database, Account) == []
 
 
-def test_withdrawing_comes_too_late_once_it_is_hastened_under_way_or_done(database: Database, promise: Promise) -> None:
+def test_cancelling_comes_too_late_once_it_is_delivered_now_under_way_or_done(
+    database: Database, schedule: ScheduledEvent
+) -> None:
     with writing(database) as unit, clock.frozen(DUE):
         queue = Queue(unit)
         [entry] = queue.list_due(9, ())
         assert queue.claim(entry, DUE + timedelta(minutes=5))
-    assert not withdraw(database, promise)
-    hasten(database, promise)
+    assert not cancel(database, schedule)
+    deliver_now(database, schedule)
     with clock.frozen(DUE + timedelta(minutes=4)):
         # Whoever claimed it is at it.
         assert deliver(database) == 0
     with clock.frozen(DUE + timedelta(minutes=5)):
         assert deliver(database) == 1
-        assert not withdraw(database, promise)
+        assert not cancel(database, schedule)
 
 
-def test_withdrawing_comes_too_late_once_it_has_failed(database: Database, promise: Promise) -> None:
+def test_cancelling_comes_too_late_once_it_has_failed(database: Database, schedule: ScheduledEvent) -> None:
     with writing(database) as unit, clock.frozen(DUE):
         queue = Queue(unit)
-        queue.put_off(queue.list_due(9, ())[0], DUE, "BadGateway")
-    assert not withdraw(database, promise)
+        queue.retry_at(queue.list_due(9, ())[0], DUE, "BadGateway")
+    assert not cancel(database, schedule)
 
 
-def test_hastening_what_is_withdrawn_does_nothing(database: Database, promise: Promise) -> None:
-    withdraw(database, promise)
-    hasten(database, promise)
+def test_delivering_now_what_is_canceled_does_nothing(database: Database, schedule: ScheduledEvent) -> None:
+    cancel(database, schedule)
+    deliver_now(database, schedule)
     assert deliver(database) == 0
     assert len(stored(database, Account)) == 1
 
 
-def test_no_event_of_a_clinic_waits_for_it(database: Database, promise: Promise) -> None:
+def test_no_event_of_a_clinic_waits_for_it(database: Database, schedule: ScheduledEvent) -> None:
     with storing(database) as unit:
-        unit.outbox.promise(AddressUnsettled(CLINIC_ID, CAROL.id), promise.due)
+        unit.outbox.schedule(AddressUnsettled(CLINIC_ID, CAROL.id), schedule.due)
         unit.outbox.add(ClinicianAdded(CLINIC_ID, BOB.id))
     assert deliver(database) == 1
 
@@ -121,8 +123,10 @@ def test_account_changes_are_neither_mails_nor_notices() -> None:
     assert is_notice(PatientAdded.kind)
 
 
-def test_without_a_mail_server_accounts_are_settled_all_the_same(database: Database, promise: Promise) -> None:
-    hasten(database, promise)
+def test_without_a_mail_server_accounts_are_put_right_all_the_same(
+    database: Database, schedule: ScheduledEvent
+) -> None:
+    deliver_now(database, schedule)
     assert deliver(database) == 1
 
 

@@ -1,4 +1,4 @@
-"""Settling: puts accounts right that were changed for a change here which never came about."""
+"""Compensation: puts accounts right that were changed for a change here that did not come about."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from clinic_service.db.engine import Database
 from clinic_service.errors import NotFound
 from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts
 from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
-from clinic_service.resources.patients.errands import LIFETIME, Errand
+from clinic_service.resources.patients.accounts.changes import LIFETIME, AccountChange
 from clinic_service.resources.patients.errors import AccountIsChanging
 from clinic_service.unit_of_work import UnitOfWork, run
 
-NOTHING_TO_SETTLE = "NothingToSettle"
+NOTHING_TO_COMPENSATE = "NothingToCompensate"
 # How far the directory's clock may be behind ours, fractions of a second that it leaves out included.
 _CLOCKS_DIFFER_BY = timedelta(seconds=2)
 
@@ -25,25 +25,27 @@ class _Address(NamedTuple):
     """The address that an account is to have, or none, and the reservation under which it gets it."""
 
     email: str | None
-    errand: Errand
+    change: AccountChange
 
 
-class Settlement:
+class Compensation:
     """Carries out the events of `deliveries.ACCOUNT_CHANGES`. Doing so twice does no harm."""
 
     def __init__(self, database: Database, accounts: Accounts) -> None:
         self._database, self._accounts = database, accounts
 
-    def settle(self, kind: str, payload: Mapping[str, Any]) -> str | None:
-        """Settle one account; tells why there was nothing to do, if so. Raises what the directory raises."""
+    def compensate(self, kind: str, payload: Mapping[str, Any]) -> str | None:
+        """Put one account right; tells why there was nothing to do, if so. Raises what the directory raises."""
         if kind == AccountLeftOver.kind:
             self._accounts.remove(payload["userId"])
             return None
         if kind == AccountUnconfirmed.kind:
-            return self._settle_creation(payload["custodianId"], payload["email"], clock.from_wire(payload["since"]))
-        return self._settle_address(payload["custodianId"], payload["userId"])
+            return self._compensate_creation(
+                payload["custodianId"], payload["email"], clock.from_wire(payload["since"])
+            )
+        return self._compensate_address(payload["custodianId"], payload["userId"])
 
-    def _settle_creation(self, clinic_id: str, email: str, since: datetime) -> str | None:
+    def _compensate_creation(self, clinic_id: str, email: str, since: datetime) -> str | None:
         """Have the account removed that the clinic asked for at that time, if there is one. Raises AccountIsChanging.
 
         It is removed by its id and by another event, so that no repetition can remove an account that gets the address
@@ -54,21 +56,21 @@ class Settlement:
             # The directory may still be at it.
             raise AccountIsChanging
         if account is None or not _was_asked_for(account, clinic_id, email, since):
-            return NOTHING_TO_SETTLE
+            return NOTHING_TO_COMPENSATE
         user_id = account.user_id
         return run(self._database, lambda unit: _schedule_removal(unit, clinic_id, user_id), writes=True)
 
-    def _settle_address(self, clinic_id: str, user_id: str) -> str | None:
+    def _compensate_address(self, clinic_id: str, user_id: str) -> str | None:
         """Give the account the address that the record has. Raises AccountIsChanging: then somebody else is at it."""
         address = run(self._database, lambda unit: _reserve(unit, clinic_id, user_id), writes=True)
         if address is None:
-            return NOTHING_TO_SETTLE
+            return NOTHING_TO_COMPENSATE
         try:
             self._accounts.update_custodial_email(user_id, address.email)
         except AccountNotFound:
-            return NOTHING_TO_SETTLE
+            return NOTHING_TO_COMPENSATE
         finally:
-            run(self._database, lambda unit: unit.patients.errands.cancel(address.errand), writes=True)
+            run(self._database, lambda unit: unit.patients.account_changes.cancel(address.change), writes=True)
         return None
 
 
@@ -84,10 +86,10 @@ def _schedule_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> str | N
     """Raises AccountIsChanging while the clinic is making accounts, of which it may be one."""
     with suppress(NotFound):
         unit.clinics.lock(clinic_id)
-    if unit.patients.errands.count_places(clinic_id):
+    if unit.patients.account_changes.count_places(clinic_id):
         raise AccountIsChanging
     if unit.patients.all_of_user(user_id):
-        return NOTHING_TO_SETTLE
+        return NOTHING_TO_COMPENSATE
     unit.outbox.add(AccountLeftOver(user_id))
     return None
 
@@ -101,4 +103,4 @@ def _reserve(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Address | None:
         return None
     if not patient.is_custodial:
         return None
-    return _Address(patient.email, unit.patients.errands.start(clinic_id, user_id=user_id))
+    return _Address(patient.email, unit.patients.account_changes.start(clinic_id, user_id=user_id))

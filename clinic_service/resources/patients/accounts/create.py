@@ -2,10 +2,10 @@
 
 First everything is checked here and a place of the clinic's plan reserved; then the account is made, while no transaction
 is open; then the record is stored. An account without a record would block its address for good, so its removal is
-promised (see `errands`) before the directory is asked. Where the id of the account can be chosen, as in the embedded
-directory, the promise names the id. Otherwise it names the address, the clinic and the time, until the directory has told
-the id: whenever the process ends, the relay finds the account by these, and never takes an older one for it. An account
-without an address blocks none; it is promised to be removed as soon as its id is known.
+scheduled (see `changes.py`) before the directory is asked. Where the id of the account can be chosen, as in the embedded
+directory, the scheduled event names the id. Otherwise it names the address, the clinic and the time, until the directory
+has told the id: whenever the process ends, the relay finds the account by these, and never takes an older one for it. An
+account without an address blocks none; its removal is scheduled as soon as its id is known.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from clinic_service.gateways.accounts import AccountNotFound, EmailTaken
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
 from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
 from clinic_service.outbox.outbox import Event
+from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.data_sources import replace_data_sources
-from clinic_service.resources.patients.errands import Errand
 from clinic_service.resources.patients.errors import PatientLimitReached
 from clinic_service.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
-class Custody:
+class CustodialAccount:
     """An account that was made for a patient of a clinic, and what the clinic says of the patient.
 
     `given` are the members of a `PatientRecordSchema`.
@@ -38,10 +38,10 @@ class Custody:
 
     user_id: str
     given: Mapping[str, Any]
-    errand: Errand
+    change: AccountChange
 
 
-def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> Custody:
+def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> CustodialAccount:
     """Check all that can be checked here, and make the account.
 
     Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and UnknownSite, then EmailTaken, BadGateway
@@ -51,28 +51,30 @@ def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> 
     chosen, email = accounts.choose_user_id(), given.get("email")
     demo_user_id = ctx.config.demo_patient_user_id
 
-    def reserve(uow: UnitOfWork) -> Errand:
+    def reserve(uow: UnitOfWork) -> AccountChange:
         _check(uow, uow.clinics.lock(clinic_id), given, demo_user_id)
-        return uow.patients.errands.start(clinic_id, _removal(clinic_id, chosen, email, uow.now))
+        return uow.patients.account_changes.start(clinic_id, _removal(clinic_id, chosen, email, uow.now))
 
-    errand = ctx.in_transaction(reserve)
-    with ended_unless_made(ctx, errand):
+    change = ctx.in_transaction(reserve)
+    with ended_unless_made(ctx, change):
         user_id = accounts.create_custodial(clinic_id, email, chosen).user_id
         if not chosen:
-            errand = _promise_removal(ctx, errand, user_id)
-    return Custody(user_id, given, errand)
+            change = _schedule_removal(ctx, change, user_id)
+    return CustodialAccount(user_id, given, change)
 
 
-def enrol(uow: UnitOfWork, clinic_id: str, custody: Custody, invited_by: str | None, demo_user_id: str | None) -> None:
+def enrol(
+    uow: UnitOfWork, clinic_id: str, custodial: CustodialAccount, invited_by: str | None, demo_user_id: str | None
+) -> None:
     """Store the record of the patient. `invited_by` is None unless a person acts.
 
     Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached, UnknownSite and DuplicatePatient where
     something has changed since the account was made; and Unavailable when the account is being removed already.
     """
     clinic = uow.clinics.lock(clinic_id)
-    has_place = uow.patients.errands.complete(custody.errand)
-    given = custody.given
-    patient = _record(uow, clinic, custody)
+    has_place = uow.patients.account_changes.complete(custodial.change)
+    given = custodial.given
+    patient = _record(uow, clinic, custodial)
     patient.invited_by = invited_by
     uow.patients.settle_mrn(clinic, patient)
     if not has_place:
@@ -84,8 +86,8 @@ def enrol(uow: UnitOfWork, clinic_id: str, custody: Custody, invited_by: str | N
 
 
 @contextmanager
-def ended_unless_made(ctx: Preparation, errand: Errand) -> Iterator[None]:
-    """Ends the errand when the change of the account, made in this block, fails.
+def ended_unless_made(ctx: Preparation, change: AccountChange) -> Iterator[None]:
+    """Ends the change when the change of the account, made in this block, fails.
 
     A refusal says that nothing has changed at the directory. After any other failure nobody knows.
     """
@@ -93,11 +95,11 @@ def ended_unless_made(ctx: Preparation, errand: Errand) -> Iterator[None]:
         yield
     except (EmailTaken, AccountNotFound):
         with deadline.unlimited():
-            ctx.in_transaction(lambda uow: uow.patients.errands.cancel(errand))
+            ctx.in_transaction(lambda uow: uow.patients.account_changes.cancel(change))
         raise
     except Exception:
         with deadline.unlimited():
-            ctx.in_transaction(lambda uow: uow.patients.errands.abandon(errand))
+            ctx.in_transaction(lambda uow: uow.patients.account_changes.compensate(change))
         raise
 
 
@@ -119,12 +121,12 @@ def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) ->
         raise PatientLimitReached
 
 
-def _promise_removal(ctx: Preparation, errand: Errand, user_id: str) -> Errand:
+def _schedule_removal(ctx: Preparation, change: AccountChange, user_id: str) -> AccountChange:
     undoing = AccountLeftOver(user_id)
     # The account is there, so there is no time limit for keeping track of it.
     with deadline.unlimited():
         try:
-            return ctx.in_transaction(lambda uow: uow.patients.errands.identify(errand, undoing))
+            return ctx.in_transaction(lambda uow: uow.patients.account_changes.identify(change, undoing))
         except Exception:
             # Without an address there will be no second chance to remove it.
             with suppress(ServiceError):
@@ -132,13 +134,13 @@ def _promise_removal(ctx: Preparation, errand: Errand, user_id: str) -> Errand:
             raise
 
 
-def _record(uow: UnitOfWork, clinic: Clinic, custody: Custody) -> Patient:
-    given = custody.given
+def _record(uow: UnitOfWork, clinic: Clinic, custodial: CustodialAccount) -> Patient:
+    given = custodial.given
     diagnosis_type = given.get("diagnosis_type")
     patient = Patient(
         clinic_id=clinic.id,
         id=uow.new_id(),
-        user_id=custody.user_id,
+        user_id=custodial.user_id,
         full_name=given["full_name"],
         birth_date=given["birth_date"],
         email=given.get("email"),

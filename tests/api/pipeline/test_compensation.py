@@ -22,8 +22,8 @@ class Missing(NotFound):
     message = "It was not found."
 
 
-def change(small: Small, clinic_id: str, work: Callable[..., Any], prepare: Any, abandon: Any) -> Reply:
-    return small.client(work, prepare, abandon).put(f"/clinics/{clinic_id}", as_=ALICE, json={"name": "x"})
+def change(small: Small, clinic_id: str, work: Callable[..., Any], prepare: Any, compensate: Any) -> Reply:
+    return small.client(work, prepare, compensate).put(f"/clinics/{clinic_id}", as_=ALICE, json={"name": "x"})
 
 
 def reserve(_ctx: Preparation) -> str:
@@ -86,12 +86,12 @@ class TestAbandoning:
     ) -> None:
         seen: list[Any] = []
 
-        def abandon(ctx: Context, prepared: Any) -> None:
+        def compensate(ctx: Context, prepared: Any) -> None:
             seen.append((prepared, ctx.caller.id))
             store(ctx.uow)
 
         with transactions(small.database) as ends:
-            assert_error(change(small, clinic_id, raising(error), reserve, abandon), status)
+            assert_error(change(small, clinic_id, raising(error), reserve, compensate), status)
         assert seen == [("what was prepared", ALICE.id)]
         assert stored(small.database) == (2, 1)
         assert ends[-3:] == ["rollback", "begin", "commit"]
@@ -101,27 +101,27 @@ class TestAbandoning:
 
     def test_does_not_follow_a_preparation_that_failed(self, small: Small, clinic_id: str) -> None:
         """It has nothing to hand over, and looks after itself."""
-        abandoned: list[Any] = []
-        assert_error(change(small, clinic_id, raising(AssertionError()), raising(Missing()), abandoned.append), 404)
-        assert abandoned == []
+        compensated: list[Any] = []
+        assert_error(change(small, clinic_id, raising(AssertionError()), raising(Missing()), compensated.append), 404)
+        assert compensated == []
 
     def test_follows_when_access_is_lost_meanwhile(self, small: Small, clinic_id: str) -> None:
-        abandoned: list[Any] = []
+        compensated: list[Any] = []
 
         def prepare(_ctx: Preparation) -> str:
             with storing(small.database) as unit:
                 unit.execute(Clinician.__table__.delete())  # type: ignore[attr-defined]
             return "what was prepared"
 
-        def abandon(_ctx: Context, prepared: Any) -> None:
-            abandoned.append(prepared)
+        def compensate(_ctx: Context, prepared: Any) -> None:
+            compensated.append(prepared)
 
-        assert_error(change(small, clinic_id, raising(AssertionError()), prepare, abandon), 403)
-        assert abandoned == ["what was prepared"]
+        assert_error(change(small, clinic_id, raising(AssertionError()), prepare, compensate), 403)
+        assert compensated == ["what was prepared"]
 
     def test_that_fails_leaves_the_refusal_as_it_is(
         self, small: Small, clinic_id: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert_error(change(small, clinic_id, raising(Missing()), reserve, raising(Defect("Carol"))), 404)
-        assert "Change: could not be abandoned: Defect" in caplog.text
+        assert "Change: could not be compensated: Defect" in caplog.text
         assert "Carol" not in caplog.text

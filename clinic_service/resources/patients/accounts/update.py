@@ -1,8 +1,8 @@
 """How a clinic replaces what it has recorded of a patient.
 
-The address of an account that the clinic manages follows the record. No transaction spans both, so it is an errand (see
-`errands`): the account is changed before the record, after everything has been checked here, and should the record not
-follow, the account gets the address back that the record has. The address of a claimed account is the patient's affair.
+The address of an account that the clinic manages follows the record. No transaction spans both, so this is an account
+change (see `changes.py`): the account changes before the record, after everything has been checked here. If the record
+does not follow, the account gets the address back that the record has. The address of a claimed account is the patient's.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from clinic_service.errors import Unavailable
 from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, MailPurpose, Patient
 from clinic_service.outbox.events import AddressUnsettled, PatientChanged
 from clinic_service.outbox.limits import MailLimitReached, MailSender
-from clinic_service.resources.patients.custodial import ended_unless_made
+from clinic_service.resources.patients.accounts.changes import AccountChange
+from clinic_service.resources.patients.accounts.create import ended_unless_made
 from clinic_service.resources.patients.data_sources import replace_data_sources
-from clinic_service.resources.patients.errands import Errand
 from clinic_service.resources.patients.errors import NameMissing
 from clinic_service.resources.patients.tags_and_sites import replace_sites, replace_tags
 from clinic_service.serialization import camel_case
@@ -49,7 +49,7 @@ class AddressChange:
 
     old: str | None
     new: str | None
-    errand: Errand
+    change: AccountChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ def _repeat_requests(uow: UnitOfWork, patient: Patient, sender: MailSender) -> N
         uow.patients.repeat_requests([patient])
 
 
-def abandon(uow: UnitOfWork, update: Update) -> None:
+def compensate(uow: UnitOfWork, update: Update) -> None:
     """Let the account have the address of the record again."""
     if update.address:
-        uow.patients.errands.abandon(update.address.errand)
+        uow.patients.account_changes.compensate(update.address.change)
 
 
 def _is_new(row: Any, given: Mapping[str, Any]) -> bool:
@@ -128,12 +128,12 @@ def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mappi
         _check(uow, clinic, patient, given)
         if not _is_new(patient, given):
             return None
-        errand = uow.patients.errands.start(clinic_id, AddressUnsettled(clinic_id, user_id), user_id=user_id)
-        return AddressChange(patient.email, given.get("email"), errand)
+        change = uow.patients.account_changes.start(clinic_id, AddressUnsettled(clinic_id, user_id), user_id=user_id)
+        return AddressChange(patient.email, given.get("email"), change)
 
     change = ctx.in_transaction(reserve)
     if change:
-        with ended_unless_made(ctx, change.errand):
+        with ended_unless_made(ctx, change.change):
             ctx.services.accounts.update_custodial_email(user_id, change.new)
     return change
 
@@ -161,7 +161,7 @@ def _replace_address(uow: UnitOfWork, patient: Patient, update: Update, person_i
         if _is_new(patient, update.given):
             raise PreparationOutdated
         return
-    if not uow.patients.errands.complete(change.errand) or patient.email != change.old:
+    if not uow.patients.account_changes.complete(change.change) or patient.email != change.old:
         raise Unavailable
     patient.email = change.new
     # Whoever gave the address invites its owner to claim the account.
