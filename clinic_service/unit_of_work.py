@@ -21,7 +21,7 @@ from clinic_service import clock, deadline
 from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailable, snapshot
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
-from clinic_service.db.prepared import Question, prepared
+from clinic_service.db.prepared import Query, prepared
 from clinic_service.errors import Unavailable
 from clinic_service.outbox.limits import MailLimits
 from clinic_service.outbox.outbox import Outbox
@@ -62,12 +62,12 @@ class UnitOfWork:
         result: CursorResult[Any] = self.connection.execute(statement, parameters)
         return result
 
-    def rows(self, statement: Question, parameters: Mapping[str, Any]) -> list[Any]:
+    def rows(self, statement: Query, parameters: Mapping[str, Any]) -> list[Any]:
         """The rows of `statement`, which must be a module constant: it is compiled once (see `db/prepared.py`)."""
         self.flush()
         return prepared(statement, self._engine.dialect).rows(self._engine, self._raw, parameters)
 
-    def first(self, statement: Question, parameters: Mapping[str, Any]) -> Any | None:
+    def first(self, statement: Query, parameters: Mapping[str, Any]) -> Any | None:
         """The first row of `statement`, a module constant; None when there is none."""
         rows = self.rows(statement, parameters)
         return rows[0] if rows else None

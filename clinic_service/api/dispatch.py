@@ -22,7 +22,7 @@ from clinic_service.api.operations import Handler
 from clinic_service.api.plan import Plan
 from clinic_service.api.preferences import is_strict, preference_headers
 from clinic_service.auth.caller import Caller
-from clinic_service.auth.rules import Attempt, partner_caller
+from clinic_service.auth.rules import AccessCheck, partner_caller
 from clinic_service.context import Answer, Context, Preparation, PreparationOutdated, Services
 from clinic_service.db.engine import Database
 from clinic_service.errors import BadRequest, Finding, NotImplementedYet, ServiceError, Unauthenticated
@@ -161,7 +161,7 @@ class Dispatcher:
 
     def _authorize(self, plan: Plan, caller: Caller, path: dict[str, str], uow: UnitOfWork) -> None:
         keeps_accounts = self._services.config.accounts_url is None
-        plan.access.authorize(Attempt(caller, path, uow, keeps_accounts))
+        plan.access.authorize(AccessCheck(caller, path, uow, keeps_accounts))
 
     def _read(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> Arguments:
         try:

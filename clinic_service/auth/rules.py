@@ -20,7 +20,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True)
-class Attempt:
+class AccessCheck:
     """What a rule may look at. `path` holds the path values as sent, by their names in the spec, not yet validated.
 
     `keeps_accounts`: this server has the directory of accounts, so it knows whose account was removed.
@@ -38,65 +38,65 @@ class Attempt:
         return self.uow.users.standing(person_id, self.path.get("clinicId")) if person_id else Standing(False)
 
 
-Rule = Callable[[Attempt, str], bool]
+Rule = Callable[[AccessCheck, str], bool]
 
 
-def service(attempt: Attempt, _parameter: str) -> bool:
+def service(check: AccessCheck, _parameter: str) -> bool:
     """A backend service."""
-    return attempt.caller.is_service
+    return check.caller.is_service
 
 
-def person(attempt: Attempt, _parameter: str) -> bool:
+def person(check: AccessCheck, _parameter: str) -> bool:
     """Any signed-in person."""
-    return attempt.caller.kind is CallerKind.PERSON
+    return check.caller.kind is CallerKind.PERSON
 
 
-def self_(attempt: Attempt, parameter: str) -> bool:
+def self_(check: AccessCheck, parameter: str) -> bool:
     """The person whose id stands in the path."""
-    return attempt.caller.person_id == attempt.path[parameter]
+    return check.caller.person_id == check.path[parameter]
 
 
-def member(attempt: Attempt, _parameter: str) -> bool:
+def member(check: AccessCheck, _parameter: str) -> bool:
     """A person with CLINIC_MEMBER or CLINIC_ADMIN in the clinic of the path."""
-    return attempt.standing.is_member
+    return check.standing.is_member
 
 
-def admin(attempt: Attempt, _parameter: str) -> bool:
+def admin(check: AccessCheck, _parameter: str) -> bool:
     """A person with CLINIC_ADMIN in the clinic of the path."""
-    return attempt.standing.is_admin
+    return check.standing.is_admin
 
 
-def self_if_member(attempt: Attempt, parameter: str) -> bool:
+def self_if_member(check: AccessCheck, parameter: str) -> bool:
     """The person whose id stands in the path, if a member of the clinic."""
-    return self_(attempt, parameter) and member(attempt, parameter)
+    return self_(check, parameter) and member(check, parameter)
 
 
-def custodian(attempt: Attempt, parameter: str) -> bool:
+def custodian(check: AccessCheck, parameter: str) -> bool:
     """A person with effective `custodian` over the account in the path."""
-    return _holds(attempt, parameter, "custodian")
+    return _holds(check, parameter, "custodian")
 
 
-def delegate(attempt: Attempt, parameter: str) -> bool:
+def delegate(check: AccessCheck, parameter: str) -> bool:
     """A person with effective `custodian`, or the older `admin`, over the account in the path."""
-    return _holds(attempt, parameter, "custodian", "admin")
+    return _holds(check, parameter, "custodian", "admin")
 
 
-def service_if_custodian(attempt: Attempt, parameter: str) -> bool:
+def service_if_custodian(check: AccessCheck, parameter: str) -> bool:
     """A service, when the permission named in the path is `custodian`."""
-    return attempt.caller.is_service and attempt.path[parameter] == "custodian"
+    return check.caller.is_service and check.path[parameter] == "custodian"
 
 
-def invite_creator(attempt: Attempt, parameter: str) -> bool:
+def invite_creator(check: AccessCheck, parameter: str) -> bool:
     """The person who made the invitation in the path."""
-    caller = attempt.caller.person_id
-    return caller is not None and attempt.uow.users.created_invite(attempt.path[parameter], caller)
+    caller = check.caller.person_id
+    return caller is not None and check.uow.users.created_invite(check.path[parameter], caller)
 
 
-def _holds(attempt: Attempt, parameter: str, *names: str) -> bool:
-    caller = attempt.caller.person_id
+def _holds(check: AccessCheck, parameter: str, *names: str) -> bool:
+    caller = check.caller.person_id
     if caller is None:
         return False
-    held = attempt.uow.grants.effective(attempt.path[parameter], caller)
+    held = check.uow.grants.effective(check.path[parameter], caller)
     return any(name in held for name in names)
 
 
@@ -135,19 +135,19 @@ class Access:
         self._rules = tuple(rules)
         self.partner = partner
 
-    def authorize(self, attempt: Attempt) -> None:
+    def authorize(self, check: AccessCheck) -> None:
         """Raise Forbidden unless one of the rules holds; a partner has proved itself already.
 
         Raises Unauthenticated for a person whose account was removed, since no token outlives the account.
         """
         # A NUL cannot be part of any id, and one of the engines refuses to compare it.
-        if any("\x00" in value for value in attempt.path.values()):
+        if any("\x00" in value for value in check.path.values()):
             raise Forbidden
         if self.partner is not None:
             return
-        if attempt.keeps_accounts and attempt.standing.is_deleted:
+        if check.keeps_accounts and check.standing.is_deleted:
             raise Unauthenticated
-        if not any(rule(attempt, parameter) for rule, parameter in self._rules):
+        if not any(rule(check, parameter) for rule, parameter in self._rules):
             raise Forbidden
 
 

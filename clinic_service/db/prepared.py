@@ -19,7 +19,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from clinic_service.db.base import Base
 
-Question = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
+Query = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 Convert = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ def insert_into(model: type[Base], *columns: str) -> Insert:
 class Prepared:
     """One statement for one kind of engine. It has no lists of values that vary in length (no expanding parameters)."""
 
-    def __init__(self, statement: Question | UpdateBase, dialect: Dialect) -> None:
+    def __init__(self, statement: Query | UpdateBase, dialect: Dialect) -> None:
         self._dialect = dialect
         compiled: Any = statement.compile(dialect=dialect)
         self._text: str = compiled.string
@@ -103,10 +103,10 @@ class Prepared:
         )
 
 
-_prepared: dict[tuple[str, Question | UpdateBase], Prepared] = {}
+_prepared: dict[tuple[str, Query | UpdateBase], Prepared] = {}
 
 
-def prepared(statement: Question | UpdateBase, dialect: Dialect) -> Prepared:
+def prepared(statement: Query | UpdateBase, dialect: Dialect) -> Prepared:
     """What `statement`, which must be a constant, is for engines of that kind."""
     key = (dialect.name, statement)
     found = _prepared.get(key)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from clinic_service.db.dialects import among
-from clinic_service.db.prepared import Question
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Unit
 from clinic_service.db.types import wire_time
 from clinic_service.models import DataSource, Patient, PatientSite, PatientTag, Site, SummaryDocument
@@ -130,8 +130,8 @@ def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
 class _Question(NamedTuple):
     """The same asked about one patient, which is the cheaper, and about many."""
 
-    of_one: Question
-    of_many: Question
+    of_one: Query
+    of_many: Query
 
 
 _LINKS = _Question(_links_of(_of_one), _links_of(_of_many))
