@@ -207,9 +207,9 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
     def _add_operation_internal(self, method: str, path: str, operation: BoundOperation, name: str) -> None:
         self._app.add_operation(path, method, name, operation)
 
-    def _handle_add_operation_error(self, path: str, method: str, exc_info: Any) -> None:  # noqa: ARG002
+    def _handle_add_operation_error(self, path: str, method: str, exc: Exception) -> None:  # noqa: ARG002
         # The library would log it as well; whoever asked for the application tells it.
-        raise exc_info[1]
+        raise exc
 
 
 class _CheckedSpecification(OpenAPISpecification):  # type: ignore[misc]  # Connexion is untyped

@@ -20,7 +20,7 @@ from clinic_service.errors import BadGateway, ServiceError, Unauthenticated, Una
 from clinic_service.gateways import http
 from clinic_service.gateways.single_flight import SingleFlight
 
-# How long to wait before asking the source again: with keys at hand, and while there are none.
+# How long to wait before asking the source again: while there are keys, and while there are none.
 REFRESH_PAUSE = timedelta(seconds=60)
 RETRY_PAUSE = timedelta(seconds=5)
 _MIN_RSA_BITS = 2048

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, ForeignKeyConstraint, Index, and_, not_
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base, Timestamps, partial_index
@@ -68,10 +69,18 @@ class Clinician(Timestamps, Base):
         self.is_member = Role.MEMBER in given
         self.is_prescriber = Role.PRESCRIBER in given
 
-    @property
+    @hybrid_property
     def counts_as_admin(self) -> bool:
-        """Whether this is one of the clinic's administrators: a person, no invitation and no service account."""
+        """Whether this is one of the clinic's administrators: a person, no invitation and no service account.
+
+        Also a condition of queries.
+        """
         return self.is_admin and self.user_id is not None and not self.is_service_account
+
+    @counts_as_admin.inplace.expression
+    @classmethod
+    def _counts_as_admin(cls) -> ColumnElement[bool]:
+        return and_(cls.is_admin, cls.user_id.is_not(None), not_(cls.is_service_account))
 
     @property
     def is_pending(self) -> bool:

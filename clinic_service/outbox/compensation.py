@@ -95,7 +95,7 @@ def _schedule_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> str | N
 
 
 def _reserve(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Address | None:
-    """None when the clinic is not in charge of the account any more."""
+    """None when the clinic does not manage the account any more."""
     try:
         unit.clinics.lock(clinic_id)
         patient = unit.patients.get(clinic_id, user_id)

@@ -237,7 +237,7 @@ class AccountUnconfirmed(_Payload):
 
 @dataclass(frozen=True)
 class AddressUnsettled(_Payload):
-    """A patient's account may have another address than the record of the clinic in charge. It is to get that one."""
+    """A patient's account may have another address than the record of the clinic that manages it; it is to get that one."""
 
     kind: ClassVar[str] = "address_unsettled"
     # In no order with other events of the clinic, which need not wait for it.

@@ -63,7 +63,7 @@ class Relay:
     def deliver_due(self, limit: int = 100) -> int:
         """Deliver at most `limit` events whose turn it is, in order for each clinic; tells how many were delivered.
 
-        Raises what the database raises. A delivery that fails is put off and raises nothing.
+        Raises what the database raises. A delivery that fails is tried again later and raises nothing.
         """
         entries = self._in_unit(lambda queue: queue.list_due(limit, self._unroutable), writes=False)
         delivered, held, notices = 0, set[str](), list[str]()

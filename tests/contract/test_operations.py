@@ -24,7 +24,7 @@ from clinic_service.db.engine import Database
 from clinic_service.specification.apis import Operation
 from tests.conftest import SECRET
 from tests.support.errors import spec_apis
-from tests.support.small import compile_plans, json_body, operation, small_api, small_plans
+from tests.support.small import compile_plans, json_body, operation, small_api, small_app, small_plans
 
 TESTS = Path(__file__).parents[1] / "api"
 OPERATIONS = [operation for api in spec_apis() for operation in api.operations]
@@ -230,6 +230,14 @@ class TestRefusedAtTheStart:
         described = operation("Look", responses={"400": {"description": "Never good."}})
         with pytest.raises(PlanError, match="no success response"):
             small_plans(small_api({"/look": {"get": described}}))
+
+    def test_stops_the_application(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        described = operation("Look", responses={"400": {"description": "Never good."}})
+        database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+        with pytest.raises(PlanError, match="Look: no success response"):
+            small_app(database, Config(session_secret=SECRET), {"/look": {"get": described}})
+        database.dispose()
+        assert caplog.records == []
 
     def test_an_undoing_of_what_nothing_prepares(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def compensate_get_patient(ctx: Context, prepared: Any) -> None: ...

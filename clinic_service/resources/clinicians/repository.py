@@ -26,8 +26,6 @@ from clinic_service.resources.clinicians import listing
 from clinic_service.resources.clinicians.errors import DuplicateClinician, EmailTaken
 
 _OF_USER = and_(Clinician.clinic_id == bindparam("clinic_id"), Clinician.user_id == bindparam("user_id"))
-_GUARDS = and_(Clinician.is_admin, Clinician.user_id.is_not(None), not_(Clinician.is_service_account))
-
 _IS_MEMBER = select(Clinician.id).where(_OF_USER, or_(Clinician.is_admin, Clinician.is_member))
 _GET = select(*listing.COLUMNS).where(_OF_USER)
 _FIND = select(Clinician).where(_OF_USER)
@@ -47,17 +45,14 @@ _ALL_OF_CLINIC = (
     .order_by(Clinician.created_time, Clinician.id)
 )
 _ALL_OF_USER = select(Clinician).where(Clinician.user_id == bindparam("user_id")).order_by(Clinician.clinic_id)
-_COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), _GUARDS)
+_COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin)
 
 _OTHER = aliased(Clinician)
-_ANOTHER_GUARDS = exists().where(
-    _OTHER.clinic_id == Clinician.clinic_id,
-    _OTHER.user_id != Clinician.user_id,
-    _OTHER.is_admin,
-    not_(_OTHER.is_service_account),
+_HAS_OTHER_ADMIN = exists().where(
+    _OTHER.clinic_id == Clinician.clinic_id, _OTHER.user_id != Clinician.user_id, _OTHER.counts_as_admin
 )
 _ONLY_ADMIN_OF = select(Clinician.clinic_id).where(
-    Clinician.user_id == bindparam("user_id"), _GUARDS, not_(_ANOTHER_GUARDS)
+    Clinician.user_id == bindparam("user_id"), Clinician.counts_as_admin, not_(_HAS_OTHER_ADMIN)
 )
 _SET_EMAIL = (
     update(Clinician)
@@ -158,7 +153,7 @@ class ClinicianRepository(Repository):
         return count
 
     def only_admin_of(self, user_id: str) -> Sequence[str]:
-        """The ids of the clinics that nobody but the user guards; exact only while the clinics' rows are locked."""
+        """The ids of the clinics whose only administrator is the user; exact only while the clinics' rows are locked."""
         return self._uow.execute(_ONLY_ADMIN_OF, {"user_id": user_id}).scalars().all()
 
     def add(
@@ -175,7 +170,7 @@ class ClinicianRepository(Repository):
         """A new row: of a member when a user is given, else of a pending invitation, keyed anew unless a key is given.
 
         The address is stored in lower case. Raises DuplicateClinician when the clinic has a row with that user,
-        invitation or address, and when another clinic has one with that invitation; the transaction is of no use
+        invitation or address, and when another clinic has one with that invitation; the transaction cannot be used
         afterwards, unless a savepoint was set.
         """
         clinician = Clinician(

@@ -19,7 +19,6 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
-    not_,
     select,
     union_all,
 )
@@ -64,7 +63,7 @@ class ClinicDescription:
 
     @property
     def can_migrate(self) -> bool:
-        """Whether the initial migration can be started: still to do, the profile complete, and somebody in charge.
+        """Whether the initial migration can be started: still to do, the profile complete, and an administrator there.
 
         The unit that is displayed when none was chosen does not count.
         """
@@ -83,13 +82,7 @@ class ClinicDescription:
         )
 
 
-# An invitation that nobody has accepted has no user, and is in charge of nothing.
-_HAS_ADMIN = exists().where(
-    Clinician.clinic_id == Clinic.id,
-    Clinician.is_admin,
-    Clinician.user_id.is_not(None),
-    not_(Clinician.is_service_account),
-)
+_HAS_ADMIN = exists().where(Clinician.clinic_id == Clinic.id, Clinician.counts_as_admin)
 
 
 def _number_of(link: type[PatientTag] | type[PatientSite], *conditions: ColumnElement[bool]) -> ScalarSelect[int]:

@@ -175,7 +175,7 @@ class InviteRepository(Repository):
     ) -> Invite:
         """A new pending invitation, with a new key unless one is given. No address is the empty one, others lower-case.
 
-        Raises DuplicateOffer when the clinic has a pending one of this patient; the transaction is of no use afterwards.
+        Raises DuplicateOffer when the clinic has a pending one of this patient; the transaction cannot be used afterwards.
         """
         invite = Invite(
             key=key or new_invite_key(),

@@ -34,17 +34,15 @@ _ADD = insert(Migration)
 _REMOVE_OF_USER = delete(Migration).where(Migration.user_id == bindparam("of_user"))
 _REMOVE_OF_CLINIC = delete(Migration).where(Migration.clinic_id == bindparam("of_clinic"))
 
-# People only: an invitation has no user yet, and a service account is in charge of nothing.
-_IN_CHARGE = and_(Clinician.is_admin, Clinician.user_id.is_not(None), not_(Clinician.is_service_account))
 _ADMINS = (
     select(Clinician.user_id)
-    .where(Clinician.clinic_id == bindparam("clinic_id"), _IN_CHARGE)
+    .where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin)
     .order_by(Clinician.user_id)
 )
 _CLINIC_TO_MIGRATE = (
     select(Clinic.id)
     .join(Clinician, Clinician.clinic_id == Clinic.id)
-    .where(Clinician.user_id == bindparam("user_id"), _IN_CHARGE, not_(Clinic.is_migrated))
+    .where(Clinician.user_id == bindparam("user_id"), Clinician.counts_as_admin, not_(Clinic.is_migrated))
     .order_by(Clinic.created_time, Clinic.id)
     .limit(1)
 )

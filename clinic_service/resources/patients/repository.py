@@ -219,7 +219,7 @@ class PatientRepository(Repository):
         """Store a new patient with those of the tags and sites that the clinic has; the others are dropped.
 
         With `require_sites`, other sites are refused. The outbox is not told. Raises DuplicatePatient, DuplicateMrn and
-        UnknownSite; the transaction is of no use afterwards.
+        UnknownSite; the transaction cannot be used afterwards.
         """
         patient.mrn_key = mrn_key(patient.mrn)
         self._uow.session.add(patient)

@@ -90,7 +90,7 @@ class SiteRepository(Repository):
         return row
 
     def add(self, clinic_id: str, name: str) -> Site:
-        """A new site without patients. Raises DuplicateSiteName; the transaction is of no use afterwards."""
+        """A new site without patients. Raises DuplicateSiteName; the transaction cannot be used afterwards."""
         site = Site(clinic_id=clinic_id, id=self._uow.new_id(), name=name, name_key=Site.key_of(name))
         self._uow.session.add(site)
         self._flush()

@@ -86,14 +86,14 @@ class TagRepository(Repository):
         return row
 
     def add(self, clinic_id: str, name: str) -> Tag:
-        """A new tag that nobody carries. Raises DuplicateTagName; the transaction is of no use afterwards."""
+        """A new tag that nobody carries. Raises DuplicateTagName; the transaction cannot be used afterwards."""
         tag = Tag(clinic_id=clinic_id, id=self._uow.new_id(), name=name, name_key=Tag.key_of(name))
         self._uow.session.add(tag)
         self._flush()
         return tag
 
     def rename(self, tag: Tag, name: str) -> None:
-        """Give the tag a new name. Raises DuplicateTagName; the transaction is of no use afterwards."""
+        """Give the tag a new name. Raises DuplicateTagName; the transaction cannot be used afterwards."""
         tag.name, tag.name_key = name, Tag.key_of(name)
         self._flush()
 

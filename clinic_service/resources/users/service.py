@@ -12,7 +12,7 @@ def remove_from_clinics(uow: UnitOfWork, user_id: str, emails: Sequence[str]) ->
     """Remove every trace of a user; one that nobody knows is no error. `emails` are the addresses of the account.
 
     A clinic may lose its last administrator here. Then the patients who manage their own accounts leave it too, since
-    nobody they gave access to is in charge any more; those whose accounts the clinic made stay.
+    nobody is left whom they gave access to; those whose accounts the clinic made stay.
     """
     clinic_ids = frozenset(uow.users.lock_clinics(user_id, emails))
     orphaned = [clinic_id for clinic_id in uow.clinicians.only_admin_of(user_id) if clinic_id in clinic_ids]

@@ -73,7 +73,7 @@ class Place(NamedTuple):
 
     @property
     def indexed_with(self) -> frozenset[str]:
-        """The columns that an index over this one has at hand."""
+        """The columns that an index over this one contains."""
         return frozenset((self.column, *CARRIED) if self.table is HOT_STATISTICS else (self.column,))
 
     def another(self, *columns: str) -> FromClause:
@@ -99,7 +99,7 @@ class Indexed(NamedTuple):
 class Filter(ABC):
     """Something that is true of a patient or not."""
 
-    # The rows it looks at, if they are of one kind: an order that goes by such rows can test it in passing.
+    # The rows it looks at, if they are of one kind: a sort order over such rows tests it as a residual filter.
     rows: Place | None = None
     # What it looks at in them.
     columns: frozenset[str] = frozenset()
@@ -189,7 +189,7 @@ class RowFilter(Filter):
         return Indexed(alone.where(self.holds(self._patient_id)), alone)
 
     def _is_covered_by(self, column: str) -> bool:
-        """Whether the index over that column has all columns at hand."""
+        """Whether the index over that column contains all columns."""
         return self.columns <= self._rows._replace(column=column).indexed_with
 
     @cached_property

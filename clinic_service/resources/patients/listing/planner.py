@@ -1,12 +1,12 @@
 """One page of a clinic's patients, found at a cost that does not grow with the clinic.
 
-A page can be found in three ways. *Order first*: walk the index of the order and test each patient until the page is
+A page can be found in three ways. *Index scan*: scan the index of the sort order and test each patient until the page is
 full; with n patients of whom m match, that takes about k·n/m steps to the k-th match, counted from the nearer end.
-*Matches first*: find all matches by an index of one filter, look up what they are sorted by, and keep the best; that takes
-m look-ups. *Matches at hand*: find all matches without looking anything up, and walk the order to meet them. The number of
-matches is counted in any case, because it is part of the answer, so the cheapest way is known. This is not left to the
-database, which estimates, and chooses the slow way just where the difference is greatest. A walk that finds less than can
-be expected is given up, and begun again with all matches at hand.
+*Driving filter*: find all matches by the index of one filter, look up what they are sorted by, and keep the best; that
+takes m look-ups. *Materialized matches*: collect all matches without looking anything up, then scan the index of the sort
+order and keep those among them. The number of matches is counted in any case, because it is part of the answer, so the
+cheapest way is known. This is not left to the database, which estimates, and chooses the slow way just where the difference
+is greatest. A scan that finds less than can be expected is given up, and begun again with materialized matches.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from clinic_service.resources.patients.listing.query import ListQuery
 from clinic_service.resources.patients.listing.sorting import Piece
 
 # What it costs to take the next entry of an index, where to look a patient up costs 1: on its own, when each patient has
-# to be looked up to be tested, and when all matches are at hand; and to take a match to hand.
-_STEP, _STEP_AND_LOOK, _STEP_AND_COMPARE, _AT_HAND = 0.06, 2.0, 0.15, 0.25
+# to be looked up to be tested, and with materialized matches; and to materialize a match.
+_STEP, _STEP_AND_LOOK, _STEP_AND_COMPARE, _MATERIALIZE = 0.06, 2.0, 0.15, 0.25
 # So many times as many patients may be passed over as when matches are spread evenly.
 _PATIENCE = 2
-_MATCHES_FIRST, _ORDER_FIRST, _MATCHES_AT_HAND = "matches first", "order first", "matches at hand"
+_DRIVING_FILTER, _INDEX_SCAN, _MATERIALIZED = "driving filter", "index scan", "materialized matches"
 # A filter with more matches than this is no help for finding the few that fulfil all.
 FEW = 2000
 
@@ -92,9 +92,9 @@ class _Search:
             return self._in_order(count, total) or []
         ways = self._ways(count, total)
         way = min(ways, key=lambda way: ways[way])
-        if way == _MATCHES_FIRST:
+        if way == _DRIVING_FILTER:
             return self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
-        ids = None if way == _MATCHES_AT_HAND else self._in_order(count, total, most=self._patience(count, total))
+        ids = None if way == _MATERIALIZED else self._in_order(count, total, most=self._patience(count, total))
         return (self._in_order(count, total, matches=matches) if ids is None else ids) or []
 
     def _ways(self, count: int, total: int) -> dict[str, float]:
@@ -103,9 +103,9 @@ class _Search:
             return self._ways_without_index(count, total)
         walk = self._walk(count, total)
         if not self._probed:
-            return {_MATCHES_FIRST: count, _ORDER_FIRST: walk * _STEP}
-        at_hand = count * _AT_HAND + walk * _STEP_AND_COMPARE
-        return {_MATCHES_FIRST: count, _ORDER_FIRST: walk * _STEP_AND_LOOK, _MATCHES_AT_HAND: at_hand}
+            return {_DRIVING_FILTER: count, _INDEX_SCAN: walk * _STEP}
+        materialized = count * _MATERIALIZE + walk * _STEP_AND_COMPARE
+        return {_DRIVING_FILTER: count, _INDEX_SCAN: walk * _STEP_AND_LOOK, _MATERIALIZED: materialized}
 
     def _walk(self, count: int, total: int) -> float:
         """How far it is along the order to the end of the page if matches are spread evenly."""
@@ -113,12 +113,12 @@ class _Search:
         return (min(matches, count - self._offset) if self._has_two_ends else matches) * total / count
 
     def _ways_without_index(self, count: int, total: int) -> dict[str, float]:
-        # In order, all of the clinic is gone through and sorted; what is beside that is tested in passing.
+        # In order, all of the clinic is gone through and sorted; what is beside that is a residual filter.
         if self._probed:
-            return {_MATCHES_FIRST: 2 * count, _MATCHES_AT_HAND: total + count * _AT_HAND}
+            return {_DRIVING_FILTER: 2 * count, _MATERIALIZED: total + count * _MATERIALIZE}
         # To find what no index does, all of the clinic is gone through as well.
         is_indexed = any(one.indexed for one in self._filters)
-        return {_MATCHES_FIRST: 2 * count if is_indexed else inf, _ORDER_FIRST: total}
+        return {_DRIVING_FILTER: 2 * count if is_indexed else inf, _INDEX_SCAN: total}
 
     def _matches(self) -> Ids:
         one, ids = self._driver()
@@ -184,7 +184,7 @@ class _Search:
             return False
         if self._has_two_ends:
             return True
-        # Those without a value stand at the end and are in no index, so they should be enough, and at hand if probed.
+        # Those without a value stand at the end and are in no index, so they should be enough, and materialized if probed.
         *pieces, _ = self._order.pieces(self._tests)
         return (matches is not None or not self._probed) and total - sum(map(self._size, pieces)) >= left
 
