@@ -4,6 +4,15 @@
 and `choice.py` picks one. Import the implementations by their modules; this one holds what both have in common.
 """
 
-from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, Accounts, EmailTaken, Profile
+from clinic_service.gateways.accounts.protocol import (
+    Account,
+    AccountNotFound,
+    Accounts,
+    EmailTaken,
+    Profile,
+    UserRecord,
+    find_user,
+    get_user,
+)
 
-__all__ = ["Account", "AccountNotFound", "Accounts", "EmailTaken", "Profile"]
+__all__ = ["Account", "AccountNotFound", "Accounts", "EmailTaken", "Profile", "UserRecord", "find_user", "get_user"]

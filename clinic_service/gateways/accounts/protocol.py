@@ -59,6 +59,19 @@ class Profile:
     is_other_person: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """What the directory knows of a user."""
+
+    account: Account
+    profile: Profile
+
+    @property
+    def email(self) -> str | None:
+        """The first address, if there is any."""
+        return next(iter(self.account.emails), None)
+
+
 class Accounts(Protocol):
     """A directory of accounts. Every method may raise Unavailable, and BadGateway when another system holds it."""
 
@@ -88,3 +101,17 @@ class Accounts(Protocol):
 
     def remove(self, user_id: str) -> None:
         """Remove the account; one that is not there is no error."""
+
+
+def find_user(accounts: Accounts, user_id: str) -> UserRecord | None:
+    """The user's account and profile; None without an account. Raises what `accounts` raises."""
+    account = accounts.find_account(user_id)
+    return UserRecord(account, accounts.find_profile(user_id)) if account else None
+
+
+def get_user(accounts: Accounts, user_id: str) -> UserRecord:
+    """As `find_user`. Raises AccountNotFound as well."""
+    user = find_user(accounts, user_id)
+    if user is None:
+        raise AccountNotFound
+    return user

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clinic_service.gateways.accounts import Accounts
-from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, Profile
+from clinic_service.gateways.accounts import Accounts, UserRecord, find_user, get_user
 from clinic_service.models import Clinic, Patient, Permission, Role, Tier
 from clinic_service.outbox.events import ClinicCreated, ClinicDeleted, PatientAdded
 from clinic_service.resources.clinics.errors import ClinicNotEmpty, DemoPatientUnknown
@@ -18,34 +17,19 @@ _CLEARED_WHEN_ABSENT: Mapping[str, Any] = {"phone_numbers": None, "timezone": No
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A user as the directory knows them."""
-
-    account: Account
-    profile: Profile
-
-    @property
-    def email(self) -> str | None:
-        """The first address, if there is any."""
-        return next(iter(self.account.emails), None)
-
-
-@dataclass(frozen=True, slots=True)
 class Founders:
     """Who is in a clinic from its first moment: the administrator and, if one is configured, the demo patient."""
 
-    admin: Person
-    demo: Person | None
+    admin: UserRecord
+    demo: UserRecord | None
 
 
 def find_founders(accounts: Accounts, admin_id: str, demo_user_id: str | None) -> Founders:
     """Ask the directory for both. Raises AccountNotFound for the administrator and DemoPatientUnknown."""
-    admin = _find_person(accounts, admin_id)
-    if admin is None:
-        raise AccountNotFound
+    admin = get_user(accounts, admin_id)
     if not demo_user_id:
         return Founders(admin, None)
-    demo = _find_person(accounts, demo_user_id)
+    demo = find_user(accounts, demo_user_id)
     if demo is None:
         raise DemoPatientUnknown
     return Founders(admin, demo)
@@ -104,12 +88,7 @@ def delete_clinic(uow: UnitOfWork, clinic_id: str, demo_user_id: str | None, del
     uow.outbox.add(ClinicDeleted(clinic_id=clinic_id))
 
 
-def _find_person(accounts: Accounts, user_id: str) -> Person | None:
-    account = accounts.find_account(user_id)
-    return Person(account, accounts.find_profile(user_id)) if account else None
-
-
-def _add_demo_patient(uow: UnitOfWork, clinic: Clinic, demo: Person) -> None:
+def _add_demo_patient(uow: UnitOfWork, clinic: Clinic, demo: UserRecord) -> None:
     """A patient who shares with every clinic, so that a new one has something to look at."""
     profile = demo.profile
     patient = Patient(

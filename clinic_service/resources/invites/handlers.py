@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from clinic_service.context import Context
-from clinic_service.gateways.accounts import AccountNotFound, Profile
+from clinic_service.gateways.accounts import AccountNotFound, Profile, UserRecord
 from clinic_service.resources.clinicians.schemas import clinician_schema
 from clinic_service.resources.invites import offers, service
 from clinic_service.resources.invites.descriptions import InviteDescription, Profiles, creator_profiles, profile_of
@@ -194,16 +194,16 @@ def delete_patient_invite(ctx: Context, clinic_id: str, invite_id: str, prepared
     return confirmation_schema.dump(offers.close(ctx.uow, clinic_id, invite_id, prepared, ctx.caller))
 
 
-def prepare_invite_clinic(ctx: Context, user_id: str, body: dict[str, Any]) -> offers.Offerer:
+def prepare_invite_clinic(ctx: Context, user_id: str, body: dict[str, Any]) -> UserRecord:
     """Look up the account and the profile of the patient."""
-    return offers.look_up_offerer(ctx.uow, ctx.services.accounts, body["shareCode"], user_id)
+    return offers.look_up_user(ctx.uow, ctx.services.accounts, body["shareCode"], user_id)
 
 
 def invite_clinic(
     ctx: Context,
     user_id: str,  # noqa: ARG001 - read by the preparation
     body: dict[str, Any],
-    prepared: offers.Offerer,
+    prepared: UserRecord,
 ) -> Any:
     """Offer a clinic access to a patient's data."""
     offer = offers.offer_access(ctx.uow, body["shareCode"], body["permissions"], prepared, ctx.mail_sender)

@@ -9,7 +9,7 @@ from typing import Any
 
 from clinic_service.auth.caller import Caller
 from clinic_service.context import PreparationOutdated
-from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts, Profile
+from clinic_service.gateways.accounts import Accounts, Profile, UserRecord, get_user
 from clinic_service.models import Clinic, InviteStatus, InviteType, MailPurpose, Permission
 from clinic_service.outbox.events import LOG_IN_PATH, AccessOffered
 from clinic_service.outbox.limits import MailSender
@@ -18,7 +18,7 @@ from clinic_service.resources.invites.errors import AlreadyPatient, InviteNotFou
 from clinic_service.resources.invites.limits import require_room
 from clinic_service.unit_of_work import UnitOfWork
 
-# Custody comes from making an account, so nobody can offer it.
+# Being the custodian comes from making an account, so nobody can offer it.
 OFFERED = (Permission.VIEW, Permission.UPLOAD, Permission.NOTE)
 LIFETIME = timedelta(days=7)
 _SUPPRESSED = "patientClinicInvitation"
@@ -27,30 +27,17 @@ _CLOSABLE = (InviteStatus.PENDING, InviteStatus.DECLINED)
 
 
 @dataclass(frozen=True, slots=True)
-class Offerer:
-    """A person who offers access to their data, as the directory knows them."""
-
-    account: Account
-    profile: Profile
-
-    @property
-    def name(self) -> str:
-        """The name of the patient, who is not always the owner of the account."""
-        return self.profile.patient_full_name or self.profile.full_name or _UNNAMED_PATIENT
-
-
-@dataclass(frozen=True, slots=True)
 class Acceptance:
     """What the clinic says about the new patient, and who that is; nobody is looked up who is its patient already."""
 
     given: Mapping[str, Any]
-    patient: Offerer | None = None
+    patient: UserRecord | None = None
 
 
-def look_up_offerer(uow: UnitOfWork, accounts: Accounts, share_code: str, user_id: str) -> Offerer:
-    """Raises ClinicNotFound when no clinic has the share code, then AccountNotFound."""
+def look_up_user(uow: UnitOfWork, accounts: Accounts, share_code: str, user_id: str) -> UserRecord:
+    """The user who offers access. Raises ClinicNotFound when no clinic has the share code, then AccountNotFound."""
     uow.clinics.get_id_by_share_code(share_code)
-    return _find(accounts, user_id)
+    return get_user(accounts, user_id)
 
 
 def look_up_acceptance(
@@ -61,18 +48,18 @@ def look_up_acceptance(
     creator_id = _answerable(terms, uow.now)
     if uow.patients.is_patient(clinic_id, creator_id):
         return Acceptance(given)
-    return Acceptance(given, _find(accounts, creator_id))
+    return Acceptance(given, get_user(accounts, creator_id))
 
 
 def offer_access(
-    uow: UnitOfWork, share_code: str, permissions: Iterable[str], offerer: Offerer, sender: MailSender
+    uow: UnitOfWork, share_code: str, permissions: Iterable[str], user: UserRecord, sender: MailSender
 ) -> InviteDescription:
     """Offer the clinic with that share code access for a week, and tell its administrators.
 
     Raises ClinicNotFound, AlreadyPatient, InviteLimitReached, DuplicateOffer and MailLimitReached.
     """
     clinic = uow.clinics.lock(uow.clinics.get_id_by_share_code(share_code))
-    user_id = offerer.account.user_id
+    user_id = user.account.user_id
     if uow.patients.is_patient(clinic.id, user_id):
         raise AlreadyPatient
     uow.invites.close_expired_offers(clinic.id, user_id)
@@ -80,15 +67,15 @@ def offer_access(
     invite = uow.invites.add(
         clinic.id,
         InviteType.PATIENT,
-        email=offerer.account.username,
+        email=user.account.username,
         creator_id=user_id,
         context=_limited(permissions),
         expires_at=uow.now + LIFETIME,
     )
     if not (clinic.suppressed_notifications or {}).get(_SUPPRESSED):
         uow.mail_limits.count(clinic.id, MailPurpose.OFFER, sender)
-        _tell_admins(uow, clinic, offerer.name)
-    return InviteDescription(invite, offerer.profile)
+        _tell_admins(uow, clinic, _patient_name(user.profile))
+    return InviteDescription(invite, user.profile)
 
 
 def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) -> str:
@@ -126,11 +113,9 @@ def close(uow: UnitOfWork, clinic_id: str, key: str, profile: Profile, caller: C
     return InviteDescription(invite, profile)
 
 
-def _find(accounts: Accounts, user_id: str) -> Offerer:
-    account = accounts.find_account(user_id)
-    if account is None:
-        raise AccountNotFound
-    return Offerer(account, accounts.find_profile(user_id))
+def _patient_name(profile: Profile) -> str:
+    """The name of the patient, who is not always the owner of the account."""
+    return profile.patient_full_name or profile.full_name or _UNNAMED_PATIENT
 
 
 def _answerable(invite: Any, now: datetime) -> str:

@@ -92,10 +92,12 @@ def find_patients(
     return _with_clinics(ctx, find_records(ctx.uow, ctx.caller.id, search, limit, offset or 0))
 
 
-def prepare_create_patient_from_user(ctx: Context, clinic_id: str, patient_id: str, body: Any) -> service.Newcomer:
+def prepare_create_patient_from_user(
+    ctx: Context, clinic_id: str, patient_id: str, body: Any
+) -> service.EnrolmentRequest:
     """Look up the account and the profile of the user."""
     given = create_patient_schema.load(body or {})
-    return service.look_up_newcomer(ctx.uow, ctx.services.accounts, clinic_id, patient_id, given)
+    return service.look_up_user(ctx.uow, ctx.services.accounts, clinic_id, patient_id, given)
 
 
 def create_patient_from_user(
@@ -103,7 +105,7 @@ def create_patient_from_user(
     clinic_id: str,
     patient_id: str,
     body: Any,  # noqa: ARG001 - read by the preparation
-    prepared: service.Newcomer,
+    prepared: service.EnrolmentRequest,
 ) -> Any:
     """Make a user who has an account a patient of the clinic."""
     service.create_from_user(ctx.uow, clinic_id, patient_id, prepared, ctx.config.demo_patient_user_id)

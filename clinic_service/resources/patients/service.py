@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clinic_service.context import PreparationOutdated
-from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts, Profile
+from clinic_service.gateways.accounts import Accounts, UserRecord, get_user
 from clinic_service.models import Clinic, Patient
 from clinic_service.resources.patients.enrolment import Enrolment
 from clinic_service.resources.patients.errors import DuplicatePatient
@@ -15,15 +15,14 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
-class Newcomer:
-    """A user who is to become a patient: the members of an `Enrolment` that are given, the account and its profile.
+class EnrolmentRequest:
+    """Who is to become a patient: the members of an `Enrolment` that are given, and what the directory knows.
 
-    There is no account when the user was found to be a patient already.
+    The directory is not asked about a user who was found to be a patient already.
     """
 
     given: Mapping[str, Any]
-    account: Account | None = None
-    profile: Profile | None = None
+    user: UserRecord | None = None
 
     @property
     def legacy_clinician_id(self) -> str | None:
@@ -31,24 +30,21 @@ class Newcomer:
         return self.given.get("legacy_clinician_id")
 
 
-def look_up_newcomer(
+def look_up_user(
     uow: UnitOfWork, accounts: Accounts, clinic_id: str, user_id: str, given: Mapping[str, Any]
-) -> Newcomer:
+) -> EnrolmentRequest:
     """The user, asking nobody else about one who is a patient already, so that repeats are cheap.
 
     Raises ClinicNotFound and AccountNotFound.
     """
     uow.clinics.require(clinic_id)
     if uow.patients.is_patient(clinic_id, user_id):
-        return Newcomer(given)
-    account = accounts.find_account(user_id)
-    if account is None:
-        raise AccountNotFound
-    return Newcomer(given, account, accounts.find_profile(user_id))
+        return EnrolmentRequest(given)
+    return EnrolmentRequest(given, get_user(accounts, user_id))
 
 
 def create_from_user(
-    uow: UnitOfWork, clinic_id: str, user_id: str, newcomer: Newcomer, demo_user_id: str | None
+    uow: UnitOfWork, clinic_id: str, user_id: str, request: EnrolmentRequest, demo_user_id: str | None
 ) -> None:
     """Make an existing user a patient. With a legacy clinician's id, one who is a patient already only gets that id.
 
@@ -57,12 +53,12 @@ def create_from_user(
     clinic = uow.clinics.lock(clinic_id)
     patient = uow.patients.find(clinic_id, user_id)
     if patient is not None:
-        _add_legacy_clinician(uow, patient, newcomer.legacy_clinician_id)
-    elif newcomer.account is None or newcomer.profile is None:
+        _add_legacy_clinician(uow, patient, request.legacy_clinician_id)
+    elif request.user is None:
         # The record has gone since the look-up found it.
         raise PreparationOutdated
     else:
-        enrolment = uow.patients.enrolment(newcomer.account, newcomer.profile, **newcomer.given)
+        enrolment = uow.patients.enrolment(request.user.account, request.user.profile, **request.given)
         limit_reached = user_id != demo_user_id and _is_limit_reached(uow, clinic, enrolment, demo_user_id)
         uow.patients.enrol(clinic, enrolment, limit_reached=limit_reached)
 

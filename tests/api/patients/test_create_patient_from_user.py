@@ -325,7 +325,7 @@ def test_a_repeat_asks_no_other_service(api: Client, database: Database, clinic_
 
 
 def test_a_record_that_goes_while_the_user_is_looked_up_is_looked_up_again(database: Database, clinic_id: str) -> None:
-    found_as_patient = service.Newcomer({})
+    found_as_patient = service.EnrolmentRequest({})
     with storing(database) as unit, pytest.raises(PreparationOutdated):
         service.create_from_user(unit, clinic_id, CAROL.id, found_as_patient, None)
     assert stored(database, Patient) == []
