@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 
-class Finding(NamedTuple):
+class Violation(NamedTuple):
     """One place where a request does not fit: a pointer to it, the rule it breaks, and what that rule allows.
 
     `expected` is the bound, the list of values or the name that the spec gives for the rule; True for a rule that needs
@@ -40,24 +40,24 @@ class Finding(NamedTuple):
 class ServiceError(Exception):
     """A failure that the caller is told about: its status, one fixed sentence, and the places of the request it is about.
 
-    A class whose errors are always about the same place names it in its own `findings`.
+    A class whose errors are always about the same place names it in its own `violations`.
     """
 
     status = 500
     message = "An unexpected error occurred."
     # Seconds after which the same request may succeed, where that is known.
     retry_after: int | None = None
-    findings: tuple[Finding, ...] = ()
+    violations: tuple[Violation, ...] = ()
 
-    def __init__(self, message: str | None = None, findings: Sequence[Finding] = ()) -> None:
+    def __init__(self, message: str | None = None, violations: Sequence[Violation] = ()) -> None:
         self.message = message or type(self).message
-        self.findings = tuple(findings) or type(self).findings
+        self.violations = tuple(violations) or type(self).violations
         super().__init__(self.message)
 
     @classmethod
     def at(cls, pointer: str) -> Self:
-        """The error with the class's own findings, but about the place at `pointer`."""
-        return cls(findings=[finding._replace(pointer=pointer) for finding in cls.findings])
+        """The error with the class's own violations, but about the place at `pointer`."""
+        return cls(violations=[violation._replace(pointer=pointer) for violation in cls.violations])
 
 
 class BadRequest(ServiceError):

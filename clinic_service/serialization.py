@@ -16,7 +16,7 @@ import orjson
 from marshmallow import EXCLUDE, Schema, fields
 
 from clinic_service import clock
-from clinic_service.errors import BadRequest, Finding
+from clinic_service.errors import BadRequest, Violation
 
 Convert = Callable[[Any], Any]
 
@@ -38,7 +38,7 @@ class WireTime(fields.Field[datetime]):
             return clock.from_wire(value)
         except ValueError:
             # The spec's format also admits what no calendar library holds, such as leap seconds.
-            raise BadRequest(findings=[Finding(f"/body/{attr}", "format", "date-time")]) from None
+            raise BadRequest(violations=[Violation(f"/body/{attr}", "format", "date-time")]) from None
 
 
 class WireNested(fields.Nested):
@@ -48,12 +48,12 @@ class WireNested(fields.Nested):
         try:
             return super()._deserialize(value, attr, *args, **kwargs)
         except BadRequest as error:
-            raise BadRequest(findings=moved(error.findings, f"/body/{attr}")) from None
+            raise BadRequest(violations=moved(error.violations, f"/body/{attr}")) from None
 
 
-def moved(findings: Iterable[Finding], place: str) -> list[Finding]:
-    """The findings of a part of a body, as those of the whole body in which the part stands at `place`."""
-    return [finding._replace(pointer=place + finding.pointer.removeprefix("/body")) for finding in findings]
+def moved(violations: Iterable[Violation], place: str) -> list[Violation]:
+    """The violations of a part of a body, as those of the whole body in which the part stands at `place`."""
+    return [violation._replace(pointer=place + violation.pointer.removeprefix("/body")) for violation in violations]
 
 
 class WireEnum(fields.String):

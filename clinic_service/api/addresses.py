@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from clinic_service.errors import BadRequest, Finding, NotFound
+from clinic_service.errors import BadRequest, NotFound, Violation
 
 _LATIN_1 = "latin-1"
 
@@ -54,6 +54,6 @@ def _decoded(path: str) -> str:
     if "%2f" in lowered:
         raise UnknownAddress
     if "%00" in lowered:
-        raise BadRequest(findings=[Finding("/path", "characters")])
+        raise BadRequest(violations=[Violation("/path", "characters")])
     # Characters that should have been encoded and were not are bytes of UTF-8 as well.
     return unquote(path.encode(_LATIN_1).decode("utf-8", "replace"))

@@ -11,7 +11,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from clinic_service.errors import BadRequest, Finding, PayloadTooLarge, UnsupportedMediaType
+from clinic_service.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType, Violation
 
 DEFAULT_LIMIT = 1 << 20
 # A body up to this size is read before anybody asks who sends it.
@@ -127,7 +127,7 @@ def decode_json(raw: bytes) -> Any:
 
 
 def _refuse(rule: str, expected: object = True) -> NoReturn:
-    raise BadRequest("The request body cannot be read.", [Finding("/body", rule, expected)]) from None
+    raise BadRequest("The request body cannot be read.", [Violation("/body", rule, expected)]) from None
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from clinic_service.auth.caller import Caller
 from clinic_service.auth.rules import AccessCheck, partner_caller
 from clinic_service.context import Answer, Context, Preparation, PreparationOutdated, Services
 from clinic_service.db.engine import Database
-from clinic_service.errors import BadRequest, Finding, NotImplementedYet, ServiceError, Unauthenticated
+from clinic_service.errors import BadRequest, NotImplementedYet, ServiceError, Unauthenticated, Violation
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.serialization import to_json
 from clinic_service.unit_of_work import UnitOfWork, run
@@ -194,7 +194,7 @@ class Dispatcher:
 
     def _report_broken(self, plan: Plan, answer: Answer) -> None:
         validator = plan.answers.get(answer.status)
-        places = [f"{f.pointer or '/'} {f.rule}" for f in validator.findings(answer.body, "")] if validator else []
+        places = [f"{f.pointer or '/'} {f.rule}" for f in validator.violations(answer.body, "")] if validator else []
         _log.error("%s: the answer %s breaks the spec at %s", plan.operation_id, answer.status, places)
         if self._enforce:
             raise AnswerBreaksSpec
@@ -209,8 +209,8 @@ def _read_body(plan: Plan, environ: dict[str, Any]) -> Any:
     value = decode_json(raw)
     if value is ABSENT:
         if plan.body_required:
-            raise BadRequest("A request body is required.", [Finding("/body", "required")])
+            raise BadRequest("A request body is required.", [Violation("/body", "required")])
         return None
     if not plan.body.is_valid(value):
-        raise BadRequest(findings=plan.body.findings(value, "/body"))
+        raise BadRequest(violations=plan.body.violations(value, "/body"))
     return value

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from clinic_service.api.validation import MAX_FINDINGS, Validator, Validators
+from clinic_service.api.validation import MAX_VIOLATIONS, Validator, Validators
 from clinic_service.clock import from_wire
-from clinic_service.errors import BadRequest, Finding
+from clinic_service.errors import BadRequest, Violation
 from clinic_service.specification.apis import Api
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
@@ -56,7 +56,7 @@ class Parameter:
             raise self.refusal("characters")
         value = self._convert(text)
         if not self.validator.is_valid(value):
-            raise BadRequest(findings=self.validator.findings(value, self.pointer))
+            raise BadRequest(violations=self.validator.violations(value, self.pointer))
         return self._time(value) if self.format == "date-time" else value
 
     @property
@@ -64,7 +64,7 @@ class Parameter:
         return f"/{self.location}/{self.name}"
 
     def refusal(self, rule: str, expected: Any = True) -> BadRequest:
-        return BadRequest(findings=[Finding(self.pointer, rule, expected)])
+        return BadRequest(violations=[Violation(self.pointer, rule, expected)])
 
     def _convert(self, text: str) -> Any:
         if self.is_list:
@@ -111,11 +111,11 @@ class Parameters:
             query |= {p.name: _read(p, given[p.name], refusals) for p in map(self.query.get, given) if p}
             if strict and not given.keys() <= self.query.keys():
                 # The unknown name is the client's own, so it is not repeated.
-                refusals.append(BadRequest(findings=[Finding("/query/*", "unknown", sorted(self.query))]))
+                refusals.append(BadRequest(violations=[Violation("/query/*", "unknown", sorted(self.query))]))
         refusals.extend(p.refusal("required") for p in self._required if p.name not in query)
         if refusals:
-            findings = [finding for refusal in refusals for finding in refusal.findings]
-            raise BadRequest(findings=findings[:MAX_FINDINGS])
+            violations = [violation for refusal in refusals for violation in refusal.violations]
+            raise BadRequest(violations=violations[:MAX_VIOLATIONS])
         return values, query
 
 
@@ -142,7 +142,7 @@ def _pairs(query_string: str) -> list[tuple[str, str]]:
         query_string.encode("ascii")
         return parse_qsl(query_string, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=1000)
     except ValueError:
-        raise BadRequest("The query string cannot be read.", [Finding("/query", "encoding", "UTF-8")]) from None
+        raise BadRequest("The query string cannot be read.", [Violation("/query", "encoding", "UTF-8")]) from None
 
 
 def compile_parameters(api: Api, definition: Mapping[str, Any], validators: Validators) -> Parameters:

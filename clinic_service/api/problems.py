@@ -14,7 +14,7 @@ from werkzeug.routing import RequestRedirect
 
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.preferences import preference_headers
-from clinic_service.errors import BadRequest, Finding, ServiceError
+from clinic_service.errors import BadRequest, ServiceError, Violation
 
 _log = logging.getLogger("clinic_service.defects")
 
@@ -25,7 +25,7 @@ _ROUTE_MESSAGES = {404: "There is nothing at this address.", 405: "The address d
 def answer_failure(error: BaseException, exchange: Exchange) -> RawAnswer:
     """The answer for anything that was raised while a request was carried out."""
     if isinstance(error, ServiceError):
-        return _answer(error.status, error.message, exchange, error.findings, _headers(error, exchange))
+        return _answer(error.status, error.message, exchange, error.violations, _headers(error, exchange))
     if isinstance(error, HTTPException):
         return _answer_routing(error, exchange)
     return _answer_defect(error, exchange)
@@ -57,7 +57,7 @@ def _answer(
     status: int,
     message: str,
     exchange: Exchange,
-    findings: Sequence[Finding] = (),
+    violations: Sequence[Violation] = (),
     headers: list[tuple[str, str]] | None = None,
 ) -> RawAnswer:
     body: dict[str, Any] = {
@@ -69,8 +69,8 @@ def _answer(
         "detail": message,
         "instance": exchange.request_id,
     }
-    if findings:
-        body["errors"] = [finding._asdict() for finding in findings]
+    if violations:
+        body["errors"] = [violation._asdict() for violation in violations]
     return json_answer(status, orjson.dumps(body), headers or ())
 
 

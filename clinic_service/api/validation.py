@@ -19,7 +19,7 @@ import orjson
 
 from clinic_service import texts
 from clinic_service.clock import is_date
-from clinic_service.errors import Finding
+from clinic_service.errors import Violation
 
 # Words for people carry no rule, and leaving them out makes compiling faster.
 _WORDS = frozenset(
@@ -28,7 +28,7 @@ _WORDS = frozenset(
 # Listing every error costs some 10 µs each, so a value with more parts than this gets its first one alone.
 _MAX_PARTS = 1000
 # As many places of a request are named, and as many as `error.v1` has room for.
-MAX_FINDINGS = 100
+MAX_VIOLATIONS = 100
 # Keywords whose value in the spec says what is allowed.
 _BOUNDS = frozenset(
     {
@@ -77,11 +77,11 @@ class Validator:
         self._compiled = compiled
         self._known_names = known_names
 
-    def findings(self, value: object, pointer: str) -> list[Finding]:
-        """Places where `value`, which stands at `pointer`, breaks the schema; at most MAX_FINDINGS, and no value itself."""
-        errors = islice(self._errors(value), MAX_FINDINGS)
+    def violations(self, value: object, pointer: str) -> list[Violation]:
+        """Places where `value`, which stands at `pointer`, breaks the schema: at most MAX_VIOLATIONS, and never a value."""
+        errors = islice(self._errors(value), MAX_VIOLATIONS)
         return [
-            Finding(pointer + self._pointer(error), str(error.schema_path[-1]), _expected(error)) for error in errors
+            Violation(pointer + self._pointer(error), str(error.schema_path[-1]), _expected(error)) for error in errors
         ]
 
     def _errors(self, value: object) -> Iterable[jsonschema_rs.ValidationError]:

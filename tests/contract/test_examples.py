@@ -85,12 +85,12 @@ EXAMPLES = [example for api in spec_apis() for example in examples(api)]
 def test_examples_and_defaults_fit(example: Example) -> None:
     validators = _validators(example.api.name)
     validator = (validators.response if example.is_answer else validators.request)(example.schema)
-    assert validator.findings(example.value, "") == []
+    assert validator.violations(example.value, "") == []
 
 
 def test_an_example_that_does_not_fit_would_be_found() -> None:
     schema = {"type": "object", "properties": {"size": {"type": "integer"}}}
-    assert _validators("clinic.v1").response(schema).findings({"size": "large"}, "")
+    assert _validators("clinic.v1").response(schema).violations({"size": "large"}, "")
 
 
 def test_every_body_and_every_json_answer_has_an_example() -> None:

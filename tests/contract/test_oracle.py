@@ -85,8 +85,8 @@ def read_only_members_are_not_demanded(pair: Pair) -> bool:
     """A member that only the server sets is required in answers alone; Connexion demands it of requests as well."""
     if not pair.ours.accepted or pair.stock.status != 400:
         return False
-    findings = _validators(pair.api.name).response(_body_schema(pair)).findings(pair.ours.body, "")
-    return bool(findings) and {finding.rule for finding in findings} == {"required"}
+    violations = _validators(pair.api.name).response(_body_schema(pair)).violations(pair.ours.body, "")
+    return bool(violations) and {violation.rule for violation in violations} == {"required"}
 
 
 def an_optional_body_may_be_left_out(pair: Pair) -> bool:

@@ -102,7 +102,7 @@ def test_made_up_summaries_are_right(given: Validator, gaps: float) -> None:
     random = Random(4711)
     for _ in range(20):
         body = {"cgmStats": cgm_stats(random, gaps=gaps), "bgmStats": bgm_stats(random, gaps=gaps)}
-        assert given.findings(body, "") == []
+        assert given.violations(body, "") == []
 
 
 @pytest.mark.parametrize("kind", TYPES)

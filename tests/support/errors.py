@@ -40,7 +40,7 @@ def assert_error(reply: Reply, status: int) -> None:
     assert "errors" not in reply.json or status in (400, 409, 422)
 
 
-def assert_findings(reply: Reply, *findings: tuple[str, str]) -> None:
+def assert_violations(reply: Reply, *violations: tuple[str, str]) -> None:
     """`reply` is a 400 that names these places and rules, and no others."""
     assert_error(reply, 400)
-    assert [(finding["pointer"], finding["rule"]) for finding in reply.json["errors"]] == list(findings)
+    assert [(violation["pointer"], violation["rule"]) for violation in reply.json["errors"]] == list(violations)

@@ -231,7 +231,7 @@ class Ours:
         headers = {"X-Tidepool-Session-Token": mint(_SECRET, "oracle", service=True, lifetime=timedelta(hours=1))}
         method = request.operation.method.upper()
         answer = client.open(request.target, method=method, headers=headers, environ_overrides=environ)
-        heard, broken = self._heard, [finding["rule"] for finding in answer.get_json().get("errors", [])]
+        heard, broken = self._heard, [violation["rule"] for violation in answer.get_json().get("errors", [])]
         values = heard.get("path", {}), heard.get("query", {}), heard.get("body")
         return Outcome(answer.status_code, *values, frozenset(broken))
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from clinic_service.errors import Conflict, Finding, NotFound
+from clinic_service.errors import Conflict, NotFound, Violation
 
 
 class EmailTaken(Conflict):
     """Another account has the address."""
 
     message = "The e-mail address is already taken."
-    findings = (Finding("/body/email", "unique"),)
+    violations = (Violation("/body/email", "unique"),)
 
 
 class AccountNotFound(NotFound):

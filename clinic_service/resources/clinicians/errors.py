@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import Conflict, ConstraintViolation, Finding, NotFound
+from clinic_service.errors import Conflict, ConstraintViolation, NotFound, Violation
 
 
 class ClinicianNotFound(NotFound):
@@ -11,19 +11,19 @@ class ClinicianNotFound(NotFound):
 
 class DuplicateClinician(Conflict):
     message = "The clinic has such a clinician, or an invitation to one, already."
-    findings = (Finding("/body/email", "unique"),)
+    violations = (Violation("/body/email", "unique"),)
 
 
 class EmailTaken(ConstraintViolation):
     message = "Another clinician or invitation of a clinic has this e-mail address."
-    findings = (Finding("/body/email", "unique"),)
+    violations = (Violation("/body/email", "unique"),)
 
 
 class LastAdmin(ConstraintViolation):
     message = "A clinic must keep at least one administrator."
-    findings = (Finding("/path/clinicianId", "state"),)
+    violations = (Violation("/path/clinicianId", "state"),)
 
 
 class ServiceAccountAsAdmin(ConstraintViolation):
     message = "A service account cannot be made an administrator by a person."
-    findings = (Finding("/body/roles", "state"),)
+    violations = (Violation("/body/roles", "state"),)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from clinic_service.context import Context
-from clinic_service.errors import BadRequest, Finding
+from clinic_service.errors import BadRequest, Violation
 from clinic_service.resources.clinicians import service
 from clinic_service.resources.clinicians.errors import ClinicianNotFound
 from clinic_service.resources.clinicians.listing import Filters
@@ -52,7 +52,7 @@ def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> Any:
     """Record a member or a pending invitation as given."""
     if not body["email"]:
         # Only what a service account's own record shows may be empty, so that it can be sent back in an update.
-        raise BadRequest(findings=[Finding("/body/email", "minLength", 1)])
+        raise BadRequest(violations=[Violation("/body/email", "minLength", 1)])
     given = clinician_schema.load(body)
     return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, body["roles"], ctx.caller.id))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadGateway, BadRequest, ConstraintViolation, Finding, NotFound, ServiceError
+from clinic_service.errors import BadGateway, BadRequest, ConstraintViolation, NotFound, ServiceError, Violation
 
 
 class ClinicNotFound(NotFound):
@@ -11,7 +11,7 @@ class ClinicNotFound(NotFound):
 
 class ClinicNotMigrated(ConstraintViolation):
     message = "The clinic has not been migrated."
-    findings = (Finding("/path/clinicId", "state"),)
+    violations = (Violation("/path/clinicId", "state"),)
 
 
 class ClinicNotEmpty(BadRequest):

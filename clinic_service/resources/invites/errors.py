@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import Conflict, ConstraintViolation, Finding, Forbidden, NotFound
+from clinic_service.errors import Conflict, ConstraintViolation, Forbidden, NotFound, Violation
 
 
 class InviteNotFound(NotFound):
@@ -23,19 +23,19 @@ class NotAdmitted(Forbidden):
 
 class AlreadyMember(Conflict):
     message = "The user is already a member of the clinic."
-    findings = (Finding("/path/userId", "unique"),)
+    violations = (Violation("/path/userId", "unique"),)
 
 
 class AlreadyPatient(Conflict):
     message = "The user is already a patient of the clinic."
-    findings = (Finding("/body/shareCode", "unique"),)
+    violations = (Violation("/body/shareCode", "unique"),)
 
 
 class DuplicateOffer(Conflict):
     message = "The user has offered access to the clinic already, and the offer is pending."
-    findings = (Finding("/body/shareCode", "unique"),)
+    violations = (Violation("/body/shareCode", "unique"),)
 
 
 class InviteLimitReached(ConstraintViolation):
     message = "The clinic or the person has as many pending invitations as the limit allows."
-    findings = (Finding("/path/clinicId", "maxItems"),)
+    violations = (Violation("/path/clinicId", "maxItems"),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import Conflict, ConstraintViolation, Finding, NotFound
+from clinic_service.errors import Conflict, ConstraintViolation, NotFound, Violation
 
 
 class MigrationNotFound(NotFound):
@@ -15,24 +15,24 @@ class NotMember(NotFound):
 
 class DuplicateMigration(Conflict):
     message = "The user has a migration already."
-    findings = (Finding("/path/clinicId", "unique"),)
+    violations = (Violation("/path/clinicId", "unique"),)
 
 
 class AlreadyMigrated(ConstraintViolation):
     message = "The clinic has been migrated already."
-    findings = (Finding("/path/clinicId", "state"),)
+    violations = (Violation("/path/clinicId", "state"),)
 
 
 class ProfileIncomplete(ConstraintViolation):
     message = "The profile of the clinic is not complete."
-    findings = (Finding("/path/clinicId", "state"),)
+    violations = (Violation("/path/clinicId", "state"),)
 
 
 class NotOneAdmin(ConstraintViolation):
     message = "The clinic must have exactly one administrator to be migrated."
-    findings = (Finding("/path/clinicId", "state"),)
+    violations = (Violation("/path/clinicId", "state"),)
 
 
 class NotLegacyAccount(ConstraintViolation):
     message = "The user does not have a legacy clinic account."
-    findings = (Finding("/path/userId", "state"),)
+    violations = (Violation("/path/userId", "state"),)

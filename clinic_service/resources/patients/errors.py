@@ -6,10 +6,10 @@ from clinic_service.errors import (
     BadRequest,
     Conflict,
     ConstraintViolation,
-    Finding,
     NotFound,
     PaymentRequired,
     Unavailable,
+    Violation,
 )
 
 
@@ -27,34 +27,34 @@ class NoReview(NotFound):
 
 class NotTheReviewer(Conflict):
     message = "The latest review is somebody else's."
-    findings = (Finding("/path/patientId", "state"),)
+    violations = (Violation("/path/patientId", "state"),)
 
 
 class DuplicatePatient(Conflict):
     message = "The user is already a patient of the clinic."
-    findings = (Finding("/path/patientId", "unique"),)
+    violations = (Violation("/path/patientId", "unique"),)
 
 
 class NameMissing(BadRequest):
     """Where a name is known or a record is new, the empty text of a nameless patient says nothing."""
 
     def __init__(self) -> None:
-        super().__init__(findings=[Finding("/body/fullName", "minLength")])
+        super().__init__(violations=[Violation("/body/fullName", "minLength")])
 
 
 class MrnRequired(BadRequest):
     message = "The clinic requires a medical record number."
-    findings = (Finding("/body/mrn", "required"),)
+    violations = (Violation("/body/mrn", "required"),)
 
 
 class DuplicateMrn(BadRequest):
     message = "The medical record number must be unique in the clinic."
-    findings = (Finding("/body/mrn", "unique"),)
+    violations = (Violation("/body/mrn", "unique"),)
 
 
 class CustomRangesMissing(BadRequest):
     message = "Custom glycemic ranges must be given when their type is custom."
-    findings = (Finding("/body/glycemicRanges/custom", "required"),)
+    violations = (Violation("/body/glycemicRanges/custom", "required"),)
 
 
 class PatientLimitReached(PaymentRequired):
@@ -69,7 +69,7 @@ class AccountIsChanging(Unavailable):
 
 class UnknownSite(ConstraintViolation):
     message = "A site is not one of the clinic's."
-    findings = (Finding("/body/sites", "exists"),)
+    violations = (Violation("/body/sites", "exists"),)
 
 
 class DataSourceNotFound(NotFound):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clinic_service.errors import BadRequest, Finding
+from clinic_service.errors import BadRequest, Violation
 from clinic_service.resources.patients.errors import CustomRangesMissing
 
 _PRESET = "preset"
@@ -19,7 +19,7 @@ def kept_ranges(given: Any) -> dict[str, Any]:
     Raises BadRequest when it is no object, which the published schema forgets to say, and CustomRangesMissing.
     """
     if not isinstance(given, Mapping):
-        raise BadRequest(findings=[Finding("/body/glycemicRanges", "type", "object")])
+        raise BadRequest(violations=[Violation("/body/glycemicRanges", "type", "object")])
     if given.get("type", _PRESET) == _PRESET:
         return {"type": _PRESET, _PRESET: given.get(_PRESET, _DEFAULT_PRESET)}
     if _CUSTOM not in given:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from clinic_service.context import Answer, Context, Preparation
-from clinic_service.errors import BadRequest, Finding
+from clinic_service.errors import BadRequest, Violation
 from clinic_service.resources.clinics.schemas import clinic_schema
 from clinic_service.resources.patients import (
     care,
@@ -61,7 +61,7 @@ def tide_report(
 ) -> Any:
     """Which patients of a clinic need attention."""
     if last_data_cutoff.year == 1:
-        raise BadRequest(findings=[Finding("/query/lastDataCutoff", "minimum", "0002-01-01T00:00:00Z")])
+        raise BadRequest(violations=[Violation("/query/lastDataCutoff", "minimum", "0002-01-01T00:00:00Z")])
     query = TideQuery(period, tags, last_data_cutoff, categories or DEFAULT_CATEGORIES, not exclude_no_data)
     with ctx.uow.snapshot():
         found = find_tide_patients(ctx.uow, clinic_id, query, ctx.uow.now)
@@ -87,7 +87,7 @@ def find_patients(
 ) -> Any:
     """Patients of all clinics of the caller, each with its clinic."""
     if workspace_id is not None and workspace_id_type is None:
-        raise WorkspaceTypeMissing(findings=[Finding("/query/workspaceIdType", "required")])
+        raise WorkspaceTypeMissing(violations=[Violation("/query/workspaceIdType", "required")])
     search = Search(mrn, birth_date, workspace_id, workspace_id_type)
     return _with_clinics(ctx, find_records(ctx.uow, ctx.caller.id, search, limit, offset or 0))
 

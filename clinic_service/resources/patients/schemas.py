@@ -121,7 +121,7 @@ def _load_data_source(given: Any, place: str) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = _data_source_schema.load(given)
     except BadRequest as error:
-        raise BadRequest(findings=moved(error.findings, place)) from None
+        raise BadRequest(violations=moved(error.violations, place)) from None
     return loaded
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadRequest, Conflict, ConstraintViolation, Finding, NotFound
+from clinic_service.errors import BadRequest, Conflict, ConstraintViolation, NotFound, Violation
 from clinic_service.models.site import Site
 
 
@@ -12,14 +12,14 @@ class SiteNotFound(NotFound):
 
 class DuplicateSiteName(Conflict):
     message = "The clinic has a site of this name already."
-    findings = (Finding("/body/name", "unique"),)
+    violations = (Violation("/body/name", "unique"),)
 
 
 class SiteLimitReached(ConstraintViolation):
     message = "The clinic has as many sites as it may have."
-    findings = (Finding("/path/clinicId", "maxItems", Site.most_per_clinic),)
+    violations = (Violation("/path/clinicId", "maxItems", Site.most_per_clinic),)
 
 
 class SameSite(BadRequest):
     message = "A site cannot be merged into itself."
-    findings = (Finding("/body/id", "state"),)
+    violations = (Violation("/body/id", "state"),)

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from clinic_service import clock
-from clinic_service.errors import BadRequest, Finding
+from clinic_service.errors import BadRequest, Violation
 from clinic_service.models import STATISTICS
 from clinic_service.models.list_index import HOT, hot_column
 from clinic_service.models.statistics import DELTA, FIELDS, PERIODS, TYPES, column_name, scope
@@ -98,7 +98,7 @@ def _time(kind: str, name: str, text: str) -> datetime | None:
     try:
         time = clock.from_wire(text)
     except ValueError:
-        raise BadRequest(findings=[Finding(f"/body/{kind}Stats/dates/{name}", "format", "date-time")]) from None
+        raise BadRequest(violations=[Violation(f"/body/{kind}Stats/dates/{name}", "format", "date-time")]) from None
     return None if time.year == _NO_YEAR else time
 
 

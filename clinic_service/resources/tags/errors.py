@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import Conflict, ConstraintViolation, Finding, NotFound
+from clinic_service.errors import Conflict, ConstraintViolation, NotFound, Violation
 from clinic_service.models.site import Site
 from clinic_service.models.tag import Tag
 
@@ -13,16 +13,16 @@ class TagNotFound(NotFound):
 
 class DuplicateTagName(Conflict):
     message = "The clinic has a tag of this name already."
-    findings = (Finding("/body/name", "unique"),)
+    violations = (Violation("/body/name", "unique"),)
 
 
 class TagLimitReached(ConstraintViolation):
     message = "The clinic has as many tags as it may have."
-    findings = (Finding("/path/clinicId", "maxItems", Tag.most_per_clinic),)
+    violations = (Violation("/path/clinicId", "maxItems", Tag.most_per_clinic),)
 
 
 class NoRoomForSite(Conflict):
     """The tag could become a site if the clinic had one less."""
 
     message = "The clinic has as many sites as it may have."
-    findings = (Finding("/path/clinicId", "maxItems", Site.most_per_clinic),)
+    violations = (Violation("/path/clinicId", "maxItems", Site.most_per_clinic),)

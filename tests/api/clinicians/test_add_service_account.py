@@ -36,7 +36,7 @@ from tests.gateways.identity_provider import (
 )
 from tests.support.cast import ALICE, BOB, CAROL, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings, spec_apis
+from tests.support.errors import assert_error, assert_violations, spec_apis
 from tests.support.http_server import Received, Response
 from tests.support.rows import make_clinic, make_clinician, make_staffed_clinic, stored, storing
 from tests.support.session_tokens import rsa_key
@@ -158,7 +158,7 @@ def test_a_clinic_may_have_several_accounts_and_an_account_several_clinics(
 
 
 @pytest.mark.parametrize(
-    ("body", "finding"),
+    ("body", "violation"),
     [
         ({"name": ""}, ("/body/name", "minLength")),
         ({"name": "x" * 256}, ("/body/name", "maxLength")),
@@ -172,10 +172,10 @@ def test_a_clinic_may_have_several_accounts_and_an_account_several_clinics(
     ],
 )
 def test_malformed_bodies_are_refused(
-    api: Client, clinic_id: str, provider: IdentityProvider, body: dict[str, Any], finding: tuple[str, str]
+    api: Client, clinic_id: str, provider: IdentityProvider, body: dict[str, Any], violation: tuple[str, str]
 ) -> None:
     reply = add(api, clinic_id, **body)
-    assert_findings(reply, finding)
+    assert_violations(reply, violation)
     assert CLIENT_SECRET not in str(reply.json)
     assert provider.paths == []
 
@@ -185,7 +185,7 @@ def test_all_of_the_body_is_required(api: Client, clinic_id: str, provider: Iden
     body = {"name": "x", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
     del body[missing]
     path = f"/v1/clinics/{clinic_id}/service_accounts"
-    assert_findings(api.post(path, json=body, as_=SERVICE), (f"/body/{missing}", "required"))
+    assert_violations(api.post(path, json=body, as_=SERVICE), (f"/body/{missing}", "required"))
     assert_error(api.post(path, json=[body], as_=SERVICE), 400)
     assert_error(api.post(path, as_=SERVICE), 400)
     assert provider.paths == []

@@ -14,7 +14,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Clinician, ClinicianRoleUpdate, Invite, OutboxEntry
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, SERVICE
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.rows import make_account, make_clinic, make_clinician, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
 
@@ -89,8 +89,8 @@ def test_a_row_without_user_and_invitation_is_an_ordinary_invitation(
 def test_an_invitation_that_no_path_can_carry_is_refused(
     api: Client, database: Database, clinic_id: str, invite_id: str
 ) -> None:
-    assert_findings(create(api, clinic_id, inviteId=invite_id), ("/body/inviteId", "pattern"))
-    assert_findings(create(api, clinic_id, id=ERIN.id, inviteId=invite_id), ("/body/inviteId", "pattern"))
+    assert_violations(create(api, clinic_id, inviteId=invite_id), ("/body/inviteId", "pattern"))
+    assert_violations(create(api, clinic_id, id=ERIN.id, inviteId=invite_id), ("/body/inviteId", "pattern"))
     assert len(stored(database, Clinician)) == 2
 
 
@@ -133,7 +133,7 @@ def test_malformed_bodies_are_refused(
     api: Client, clinic_id: str, body: dict[str, Any], pointer: str, rule: str
 ) -> None:
     reply = create(api, clinic_id, **body)
-    assert_findings(reply, (pointer, rule))
+    assert_violations(reply, (pointer, rule))
 
 
 @pytest.mark.parametrize("body", [{}, {"email": "erin@hilltop.example"}, {"roles": ["CLINIC_MEMBER"]}, []])
@@ -225,4 +225,4 @@ def test_the_address_may_not_be_empty(api: Client, database: Database) -> None:
         clinic = make_staffed_clinic(unit)
     body = {"email": "", "roles": ["CLINIC_MEMBER"]}
     reply = api.post(f"/v1/clinics/{clinic.id}/clinicians", as_=SERVICE, json=body)
-    assert_findings(reply, ("/body/email", "minLength"))
+    assert_violations(reply, ("/body/email", "minLength"))

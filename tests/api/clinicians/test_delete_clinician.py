@@ -12,7 +12,7 @@ from clinic_service.models import Clinician, ClinicianDeletion, ClinicianRoleUpd
 from clinic_service.resources.clinicians import service
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.rows import make_clinic, make_clinician, make_patient, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
 from tests.support.units import meanwhile
@@ -60,7 +60,7 @@ def test_service_accounts_can_be_removed(api: Client, database: Database, clinic
 
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     reply = api.delete(f"/v1/clinics/{clinic_id}/clinicians/Bob", as_=ALICE)
-    assert_findings(reply, ("/path/clinicianId", "pattern"))
+    assert_violations(reply, ("/path/clinicianId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

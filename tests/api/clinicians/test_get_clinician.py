@@ -7,7 +7,7 @@ import pytest
 from clinic_service.db.engine import Database
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.rows import make_clinic, make_clinician, make_staffed_clinic, storing
 from tests.support.statements import counting
 
@@ -43,7 +43,7 @@ def test_roles_stand_in_a_fixed_order(api: Client, database: Database) -> None:
 
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     reply = api.get(f"/v1/clinics/{clinic_id}/clinicians/Alice", as_=ALICE)
-    assert_findings(reply, ("/path/clinicianId", "pattern"))
+    assert_violations(reply, ("/path/clinicianId", "pattern"))
     assert api.get(f"/v1/clinics/{clinic_id.upper()}/clinicians/{ALICE.id}", as_=SERVICE).status == 400
     assert api.get(f"/v1/clinics/{clinic_id}/clinicians/{ALICE.id}%0A", as_=ALICE).status == 400
 

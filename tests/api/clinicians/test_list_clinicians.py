@@ -10,7 +10,7 @@ import pytest
 from clinic_service.db.engine import Database
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.rows import LONG_AGO, make_clinic, make_clinician, make_staffed_clinic, storing
 from tests.support.statements import counting
 
@@ -164,7 +164,7 @@ def test_an_unknown_clinic_has_nobody(api: Client) -> None:
 )
 def test_malformed_queries_are_refused(api: Client, clinic_id: str, query: str, pointer: str, rule: str) -> None:
     reply = api.get(f"/v1/clinics/{clinic_id}/clinicians?{query}", as_=ALICE)
-    assert_findings(reply, (pointer, rule))
+    assert_violations(reply, (pointer, rule))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

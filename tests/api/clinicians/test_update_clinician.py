@@ -14,7 +14,7 @@ from clinic_service.models import Clinician, ClinicianRoleUpdate, OutboxEntry
 from clinic_service.resources.clinicians import service
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.rows import make_clinic, make_clinician, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
 from tests.support.units import meanwhile
@@ -89,7 +89,7 @@ def test_malformed_bodies_are_refused(
     api: Client, clinic_id: str, body: dict[str, Any], pointer: str, rule: str
 ) -> None:
     reply = update(api, clinic_id, BOB, "CLINIC_MEMBER", **body)
-    assert_findings(reply, (pointer, rule))
+    assert_violations(reply, (pointer, rule))
 
 
 def test_address_and_roles_are_required(api: Client, clinic_id: str) -> None:

@@ -19,7 +19,7 @@ from tests.conftest import SECRET
 from tests.support.applications import application
 from tests.support.cast import ALICE, CAROL, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.rows import make_account, make_clinic, share_code, stored, storing
 from tests.support.statements import counting
 
@@ -261,7 +261,7 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 def test_name_and_units_are_required(api: Client, missing: str) -> None:
     body = {name: value for name, value in LEAST.items() if name != missing}
     reply = api.post("/v1/clinics", as_=ALICE, json=body)
-    assert_findings(reply, (f"/body/{missing}", "required"))
+    assert_violations(reply, (f"/body/{missing}", "required"))
 
 
 def test_a_body_is_required(api: Client) -> None:

@@ -12,7 +12,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Account, Clinician, OutboxEntry, Patient, PatientDeletion
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.invites import (
     NOW,
     UNKNOWN_KEY,
@@ -300,7 +300,7 @@ def test_malformed_bodies_are_refused(
 
 def test_a_site_is_named_by_its_id(api: Client, clinic_id: str, key: str) -> None:
     reply = accept(api, clinic_id, key, {"sites": [{"name": "North"}]})
-    assert_findings(reply, ("/body/sites/0/id", "required"))
+    assert_violations(reply, ("/body/sites/0/id", "required"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:

@@ -11,7 +11,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Account, Clinician, ClinicianRoleUpdate, OutboxEntry
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.invites import NOW, UNKNOWN_KEY, at_once, invite_of, make_pending, statements_of, status_of
 from tests.support.rows import (
     LONG_AGO,
@@ -132,7 +132,7 @@ def test_the_user_id_must_have_its_form(
     api: Client, database: Database, clinic_id: str, key: str, user_id: str
 ) -> None:
     reply = associate(api, clinic_id, key, user_id)
-    assert_findings(reply, ("/body/userId", "pattern"))
+    assert_violations(reply, ("/body/userId", "pattern"))
     assert waiting(database) == 1
 
 

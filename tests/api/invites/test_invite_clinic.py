@@ -12,7 +12,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Invite, OutboxEntry, Patient, ShareCode
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.invites import NOW, WEEK, at_once, invite_of, mails, make_offer, make_pending, statements_of
 from tests.support.rows import (
     make_account,
@@ -226,7 +226,7 @@ def test_malformed_bodies_are_refused(
     api: Client, database: Database, clinic_id: str, body: dict[str, Any], pointer: str, rule: str
 ) -> None:
     reply = offer(api, clinic_id, **body)
-    assert_findings(reply, (pointer, rule))
+    assert_violations(reply, (pointer, rule))
     assert stored(database, Invite) == []
 
 
@@ -235,7 +235,7 @@ def test_share_code_and_permissions_are_required(api: Client, clinic_id: str, mi
     body = {"shareCode": share_code(clinic_id), "permissions": {"view": {}}}
     del body[missing]
     reply = api.post(f"/confirm/send/invite/{CAROL.id}/clinic", json=body, as_=CAROL)
-    assert_findings(reply, (f"/body/{missing}", "required"))
+    assert_violations(reply, (f"/body/{missing}", "required"))
     assert api.post(f"/confirm/send/invite/{CAROL.id}/clinic", as_=CAROL).status == 400
 
 

@@ -12,7 +12,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Clinician, ClinicianRoleUpdate, Invite, OutboxEntry
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.invites import NOW, at_once, mails, make_pending, statements_of
 from tests.support.rows import make_account, make_clinic, make_clinician, make_staffed_clinic, stored, storing
 
@@ -157,7 +157,7 @@ def test_malformed_bodies_are_refused(
     api: Client, database: Database, clinic_id: str, body: dict[str, Any], pointer: str, rule: str
 ) -> None:
     reply = invite(api, clinic_id, **body)
-    assert_findings(reply, (pointer, rule))
+    assert_violations(reply, (pointer, rule))
     assert (pending(database), stored(database, Invite)) == ([], [])
 
 

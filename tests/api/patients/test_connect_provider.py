@@ -17,7 +17,7 @@ from clinic_service.resources.patients import care
 from clinic_service.resources.patients.data_sources import update_everywhere
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -264,11 +264,11 @@ def test_is_for_members_and_services(api: Client, database: Database, clinic_id:
 
 def test_requests_that_break_the_spec_are_refused(api: Client, clinic_id: str) -> None:
     reply = connect(api, clinic_id, "libreview")
-    assert_findings(reply, ("/path/providerId", "enum"))
+    assert_violations(reply, ("/path/providerId", "enum"))
     assert "libreview" not in str(reply.json)
-    assert_findings(connect(api, clinic_id, "Dexcom"), ("/path/providerId", "enum"))
-    assert_findings(connect(api, clinic_id, person=CAROL._replace(id="Carol")), ("/path/patientId", "pattern"))
-    assert_findings(connect(api, "A" * 24, as_=SERVICE), ("/path/clinicId", "pattern"))
+    assert_violations(connect(api, clinic_id, "Dexcom"), ("/path/providerId", "enum"))
+    assert_violations(connect(api, clinic_id, person=CAROL._replace(id="Carol")), ("/path/patientId", "pattern"))
+    assert_violations(connect(api, "A" * 24, as_=SERVICE), ("/path/clinicId", "pattern"))
 
 
 def test_without_a_source_of_the_provider_it_is_not_found(api: Client, database: Database, clinic_id: str) -> None:

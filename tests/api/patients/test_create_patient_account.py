@@ -21,7 +21,7 @@ from clinic_service.models import (
 )
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -219,7 +219,7 @@ def test_bad_input_is_refused(api: Client, database: Database, clinic_id: str, m
 
 
 def test_a_site_is_named_by_its_id(api: Client, database: Database, clinic_id: str) -> None:
-    assert_findings(create(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
+    assert_violations(create(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
     assert_nothing_made(database)
 
 
@@ -232,7 +232,7 @@ def test_a_body_is_required(api: Client, database: Database, clinic_id: str, bod
 
 def test_the_place_of_the_fault_is_told_and_its_value_is_not(api: Client, clinic_id: str) -> None:
     reply = create(api, clinic_id, email=NOBODY_KNOWS)
-    assert_findings(reply, ("/body/email", "format"))
+    assert_violations(reply, ("/body/email", "format"))
     assert NOBODY_KNOWS not in str(reply)
 
 

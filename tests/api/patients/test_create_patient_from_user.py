@@ -20,7 +20,7 @@ from tests.conftest import SECRET
 from tests.support.applications import application
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -259,7 +259,7 @@ def test_bad_input_is_refused(api: Client, database: Database, clinic_id: str, b
 
 
 def test_a_site_is_named_by_its_id(api: Client, database: Database, clinic_id: str) -> None:
-    assert_findings(create(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
+    assert_violations(create(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
     assert stored(database, Patient) == []
 
 

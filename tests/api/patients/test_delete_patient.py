@@ -27,7 +27,7 @@ from tests.conftest import SECRET
 from tests.support.applications import application
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -188,9 +188,9 @@ def test_who_was_removed_can_come_back_and_be_removed_again(api: Client, databas
 
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     malformed = CAROL._replace(id="Carol")
-    assert_findings(delete(api, clinic_id, malformed), ("/path/patientId", "pattern"))
+    assert_violations(delete(api, clinic_id, malformed), ("/path/patientId", "pattern"))
     reply = delete(api, clinic_id.upper(), as_=CAROL)
-    assert_findings(reply, ("/path/clinicId", "pattern"))
+    assert_violations(reply, ("/path/clinicId", "pattern"))
     assert clinic_id.upper() not in repr(reply.json)
 
 

@@ -13,7 +13,7 @@ from clinic_service.models import OutboxEntry, Patient, PatientDeletion
 from clinic_service.resources.patients import permissions
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.permissions import ALL, granted
 from tests.support.rows import (
     LONG_AGO,
@@ -155,15 +155,15 @@ def test_other_clinics_keep_theirs(api: Client, database: Database, clinic_id: s
 def test_unknown_permissions_are_refused(api: Client, database: Database, clinic_id: str, permission: str) -> None:
     before = everything(database)
     reply = withdraw(api, clinic_id, permission)
-    assert_findings(reply, ("/path/permission", "enum"))
+    assert_violations(reply, ("/path/permission", "enum"))
     assert permission not in repr(reply.json)
     assert everything(database) == before
 
 
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
-    assert_findings(withdraw(api, clinic_id.upper(), "view"), ("/path/clinicId", "pattern"))
+    assert_violations(withdraw(api, clinic_id.upper(), "view"), ("/path/clinicId", "pattern"))
     reply = withdraw(api, clinic_id, "custodian", CAROL._replace(id="Carol"), as_=SERVICE)
-    assert_findings(reply, ("/path/patientId", "pattern"))
+    assert_violations(reply, ("/path/patientId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

@@ -13,7 +13,7 @@ from clinic_service.models import OutboxEntry, Patient, Review
 from clinic_service.resources.patients import permissions, reviews
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import LONG_AGO, make_clinic, make_clinician, make_patient, make_staffed_clinic, stored, storing
 from tests.support.units import everything, meanwhile, number_of_statements
 
@@ -124,7 +124,7 @@ def test_other_patients_and_other_clinics_keep_theirs(api: Client, database: Dat
 
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     reply = take_back(api, clinic_id, whom=CAROL._replace(id="Carol"))
-    assert_findings(reply, ("/path/patientId", "pattern"))
+    assert_violations(reply, ("/path/patientId", "pattern"))
     assert "Carol" not in repr(reply.json)
 
 

@@ -12,7 +12,7 @@ from clinic_service.models import Clinic
 from clinic_service.resources.patients.mrn import mrn_key
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     make_clinic,
     make_clinician,
@@ -247,7 +247,7 @@ def test_a_workspace_without_its_kind_is_refused(
     api: Client, database: Database, harbour: Clinic, workspace: str
 ) -> None:
     enrol(database, harbour, CAROL)
-    assert_findings(ask(api, workspaceId=workspace), ("/query/workspaceIdType", "required"))
+    assert_violations(ask(api, workspaceId=workspace), ("/query/workspaceIdType", "required"))
 
 
 def test_the_refusal_repeats_nothing_of_the_request(api: Client) -> None:

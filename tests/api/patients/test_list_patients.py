@@ -13,7 +13,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Review
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.patient_lists import Ward
 from tests.support.rows import (
     make_clinic,
@@ -177,7 +177,7 @@ class TestBadInput:
         reply = ward.ask({"sortType": "cgm", name: value})
         assert_error(reply, 400)
         # An item of a list is named by its place.
-        assert [finding["pointer"].split("/")[:3] for finding in reply.json["errors"]] == [["", "query", name]]
+        assert [violation["pointer"].split("/")[:3] for violation in reply.json["errors"]] == [["", "query", name]]
 
     @pytest.mark.parametrize("name", sorted(set(FINE) - {"search"}))
     def test_what_is_refused_is_not_repeated(self, ward: Ward, name: str) -> None:
@@ -192,13 +192,13 @@ class TestBadInput:
     def test_rule_a_repeated_parameter_is_refused(self, ward: Ward, name: str) -> None:
         pairs = [*FINE.items(), (name, FINE[name])]
         assert ward.ask(urlencode(FINE)).status == 200
-        assert_findings(ward.ask(urlencode(pairs)), (f"/query/{name}", "repeated"))
+        assert_violations(ward.ask(urlencode(pairs)), (f"/query/{name}", "repeated"))
 
     @pytest.mark.parametrize("name", sorted(set(FINE) - {"search"}))
     def test_rule_an_empty_parameter_is_refused(self, ward: Ward, name: str) -> None:
         reply = ward.ask(urlencode({**FINE, name: ""}))
         assert_error(reply, 400)
-        assert [finding["pointer"] for finding in reply.json["errors"]] == [f"/query/{name}"]
+        assert [violation["pointer"] for violation in reply.json["errors"]] == [f"/query/{name}"]
 
     def test_rule_an_empty_search_is_no_search(self, ward: Ward) -> None:
         ward.add("a", "b")
@@ -209,12 +209,12 @@ class TestBadInput:
         "time", ["2026-02-03", "2026-02-31T10:00:00Z", "2026-02-03T10:00:00", "2026-02-03T25:00:00Z", "1770112800"]
     )
     def test_rule_a_time_is_a_possible_one_with_a_zone(self, ward: Ward, name: str, time: str) -> None:
-        assert_findings(ward.ask({name: time}), (f"/query/{name}", "format"))
+        assert_violations(ward.ask({name: time}), (f"/query/{name}", "format"))
 
     def test_rule_a_page_has_a_thousand_patients_at_most(self, ward: Ward) -> None:
         ward.add("a")
         assert ward.listed(limit=1000) == ["a"]
-        assert_findings(ward.ask("limit=1001"), ("/query/limit", "maximum"))
+        assert_violations(ward.ask("limit=1001"), ("/query/limit", "maximum"))
 
     def test_unknown_parameters_are_ignored(self, ward: Ward) -> None:
         ward.add("a")
@@ -224,7 +224,7 @@ class TestBadInput:
 class TestBadSorts:
     @pytest.mark.parametrize("sort", ["+fullName", "-birthDate", "-lastData", "+timeInTargetPercent"])
     def test_rule_a_sort_needs_a_type_whatever_its_field(self, ward: Ward, sort: str) -> None:
-        assert_findings(ward.ask({"sort": sort}), ("/query/sortType", "required"))
+        assert_violations(ward.ask({"sort": sort}), ("/query/sortType", "required"))
 
     def test_a_type_without_a_sort_has_no_effect(self, ward: Ward) -> None:
         ward.add("b", "a")
@@ -243,4 +243,4 @@ class TestBadSorts:
     )
     def test_rule_nothing_may_stand_around_a_sort(self, ward: Ward, sort: str) -> None:
         """The published pattern lets it pass, and the list of fields does not."""
-        assert_findings(ward.ask({"sort": sort, "sortType": "cgm"}), ("/query/sort", "enum"))
+        assert_violations(ward.ask({"sort": sort, "sortType": "cgm"}), ("/query/sort", "enum"))

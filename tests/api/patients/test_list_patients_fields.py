@@ -20,7 +20,7 @@ from clinic_service.models.statistics import DELTA, FIELDS
 from clinic_service.resources.patients.listing.query import FILTERABLE, SORTS
 from tests.support.client import Client
 from tests.support.databases import clear
-from tests.support.errors import assert_findings, spec_apis
+from tests.support.errors import assert_violations, spec_apis
 from tests.support.patient_lists import Ward, flag_of, stats
 
 KINDS = ("cgm", "bgm")
@@ -146,12 +146,12 @@ def test_rule_names_reviews_and_dates_sort_with_either_type(ward: Ward, kind: st
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k in KINDS for n in (*NO_SORTS[k], *NEVER_SORTS)])
 def test_rule_no_other_field_sorts(ward: Ward, kind: str, name: str) -> None:
     for sort in (f"+{name}", f"-{name}", f"-{name}{DELTA}"):
-        assert_findings(ward.ask({"sort": sort, "sortType": kind}), ("/query/sort", "enum"))
+        assert_violations(ward.ask({"sort": sort, "sortType": kind}), ("/query/sort", "enum"))
 
 
 @pytest.mark.parametrize("sort", [*PATIENT_SORTS, *DATE_SORTS])
 def test_names_reviews_and_dates_have_no_change_to_sort_by(ward: Ward, sort: str) -> None:
-    assert_findings(ward.ask({"sort": f"-{sort}{DELTA}", "sortType": "cgm"}), ("/query/sort", "enum"))
+    assert_violations(ward.ask({"sort": f"-{sort}{DELTA}", "sortType": "cgm"}), ("/query/sort", "enum"))
 
 
 class TestTheTableOfFigures:

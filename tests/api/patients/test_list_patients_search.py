@@ -10,7 +10,7 @@ import pytest
 from clinic_service.db.engine import Database
 from tests.support.cast import BOB
 from tests.support.client import Client
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.patient_lists import Ward
 
 
@@ -118,7 +118,7 @@ def test_a_search_is_as_long_as_it_likes(ward: Ward) -> None:
     ward.add("a", full_name="x" * 255)
     assert ward.listed(search="X" * 255) == ["a"]
     assert ward.listed(search="x" * 5000) == []
-    assert_findings(ward.ask("search=%00"), ("/query/search", "characters"))
+    assert_violations(ward.ask("search=%00"), ("/query/search", "characters"))
 
 
 def test_what_is_searched_follows_a_change_of_the_record(ward: Ward) -> None:

@@ -16,7 +16,7 @@ from clinic_service.models import OutboxEntry, Patient
 from clinic_service.outbox.relay import NO_RECIPIENT, Relay
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_account,
@@ -197,7 +197,7 @@ def test_is_for_members_and_admins(api: Client, database: Database, clinic_id: s
 
 
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
-    assert_findings(remind(api, clinic_id, CAROL._replace(id="Carol")), ("/path/patientId", "pattern"))
+    assert_violations(remind(api, clinic_id, CAROL._replace(id="Carol")), ("/path/patientId", "pattern"))
 
 
 def test_who_is_no_patient_of_the_clinic_is_not_found(api: Client, database: Database, clinic_id: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from clinic_service.db.engine import Database
 from tests.support.cast import BOB, SERVICE
 from tests.support.client import Client
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.tide import Tide
 
 CANARY = "kanarie4711"
@@ -39,7 +39,7 @@ class TestBadInput:
     def test_rule_a_malformed_parameter_is_refused_and_named(self, tide: Tide, name: str, text: str) -> None:
         reply = tide.ask("", BOB, **{name: text})
         assert_error(reply, 400)
-        pointers = {finding["pointer"] for finding in reply.json["errors"]}
+        pointers = {violation["pointer"] for violation in reply.json["errors"]}
         assert pointers, reply.json
         assert all(pointer == f"/query/{name}" or pointer.startswith(f"/query/{name}/") for pointer in pointers)
 
@@ -51,11 +51,11 @@ class TestBadInput:
 
     @pytest.mark.parametrize("name", ["period", "tags", "lastDataCutoff"])
     def test_the_required_ones_cannot_be_left_out(self, tide: Tide, name: str) -> None:
-        assert_findings(tide.ask("", BOB, **{name: None}), (f"/query/{name}", "required"))
+        assert_violations(tide.ask("", BOB, **{name: None}), (f"/query/{name}", "required"))
 
     def test_rule_the_zero_time_of_senders_is_no_cutoff(self, tide: Tide) -> None:
         zero = tide.ask("", BOB, lastDataCutoff="0001-01-01T00:00:00Z")
-        assert_findings(zero, ("/query/lastDataCutoff", "minimum"))
+        assert_violations(zero, ("/query/lastDataCutoff", "minimum"))
         assert tide.ask("", BOB, lastDataCutoff="0002-01-01T00:00:00Z").status == 200
 
     @pytest.mark.parametrize("name", ["period", "tags", "lastDataCutoff", "categories", "excludeNoData"])
@@ -64,7 +64,7 @@ class TestBadInput:
         values = dict(tide.asked({"categories": "meetingTargets", "excludeNoData": "true"}))
         query = "&".join(f"{name}={value}" for name, value in values.items())
         assert tide.ask(query).status == 200
-        assert_findings(tide.ask(f"{query}&{name}={values[name]}"), (f"/query/{name}", "repeated"))
+        assert_violations(tide.ask(f"{query}&{name}={values[name]}"), (f"/query/{name}", "repeated"))
 
     def test_other_parameters_are_ignored(self, tide: Tide) -> None:
         assert tide.ask("", BOB, limit=0, sort="x").status == 200

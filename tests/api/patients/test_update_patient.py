@@ -12,7 +12,7 @@ from clinic_service import clock
 from clinic_service.db.engine import Database
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.patient_records import (
     BEFORE,
     NOW,
@@ -118,11 +118,11 @@ def test_an_empty_name_is_taken_where_none_is_known(api: Client, database: Datab
     assert api.put(path(clinic_id, DAVE), as_=BOB, json=shown).json == shown
     named = api.put(path(clinic_id, DAVE), as_=BOB, json=shown | {"fullName": "Dave"})
     assert (named.status, named.json["fullName"]) == (200, "Dave")
-    assert_findings(api.put(path(clinic_id, DAVE), as_=BOB, json=shown), ("/body/fullName", "minLength"))
+    assert_violations(api.put(path(clinic_id, DAVE), as_=BOB, json=shown), ("/body/fullName", "minLength"))
 
 
 def test_a_site_is_named_by_its_id(api: Client, clinic_id: str) -> None:
-    assert_findings(change(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
+    assert_violations(change(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
 
 
 @pytest.mark.parametrize("body", [{}, {"json": None}, {"json": {}}])
@@ -135,7 +135,7 @@ def test_a_body_is_required(api: Client, database: Database, clinic_id: str, bod
 
 def test_the_place_of_the_fault_is_told_and_its_value_is_not(api: Client, clinic_id: str) -> None:
     reply = change(api, clinic_id, email="Quite Unusual")
-    assert_findings(reply, ("/body/email", "format"))
+    assert_violations(reply, ("/body/email", "format"))
     assert "Quite Unusual" not in str(reply)
 
 

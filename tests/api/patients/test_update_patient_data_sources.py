@@ -17,7 +17,7 @@ from clinic_service.resources.patients import care
 from clinic_service.resources.patients.data_sources import update_everywhere
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -227,7 +227,7 @@ def test_entries_that_break_the_spec_are_refused(
     before = everything(database)
     reply = update(api, [DEXCOM, entry])
     assert_error(reply, 400)
-    assert (place, rule) in [(finding["pointer"], finding["rule"]) for finding in reply.json["errors"]]
+    assert (place, rule) in [(violation["pointer"], violation["rule"]) for violation in reply.json["errors"]]
     assert "secret" not in str(reply.json)
     assert everything(database) == before
 
@@ -249,7 +249,7 @@ def test_a_hundred_sources_are_taken(api: Client, clinic_ids: list[str]) -> None
 
 def test_malformed_ids_are_refused(api: Client) -> None:
     reply = api.put("/v1/patients/Carol/data_sources", as_=SERVICE, json=[])
-    assert_findings(reply, ("/path/userId", "pattern"))
+    assert_violations(reply, ("/path/userId", "pattern"))
 
 
 def test_needs_a_token(api: Client) -> None:

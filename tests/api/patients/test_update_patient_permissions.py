@@ -14,7 +14,7 @@ from clinic_service.models import OutboxEntry, Patient, PatientDeletion
 from clinic_service.resources.patients import permissions
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.permissions import ALL, granted
 from tests.support.rows import (
     LONG_AGO,
@@ -193,7 +193,7 @@ def test_other_clinics_and_other_patients_keep_theirs(api: Client, database: Dat
 @pytest.mark.parametrize("json", [None, [], ["view"], "view", 1, True])
 def test_a_body_that_is_no_object_is_refused(api: Client, database: Database, clinic_id: str, json: Any) -> None:
     before = everything(database)
-    assert_findings(put(api, clinic_id, json=json), ("/body", "type"))
+    assert_violations(put(api, clinic_id, json=json), ("/body", "type"))
     assert everything(database) == before
 
 
@@ -202,7 +202,7 @@ def test_a_body_that_is_no_object_is_refused(api: Client, database: Database, cl
 def test_values_must_be_objects(api: Client, database: Database, clinic_id: str, name: str, value: Any) -> None:
     before = everything(database)
     reply = put(api, clinic_id, json={"note": {}, name: value})
-    assert_findings(reply, (f"/body/{name}", "type"))
+    assert_violations(reply, (f"/body/{name}", "type"))
     assert "yes-please" not in repr(reply.json)
     assert everything(database) == before
 
@@ -211,13 +211,13 @@ def test_rule_wp_7_an_absent_body_is_refused_and_removes_nobody(
     api: Client, database: Database, clinic_id: str
 ) -> None:
     before = everything(database)
-    assert_findings(api.put(path(clinic_id), as_=CAROL), ("/body", "required"))
-    assert_findings(api.put(path(clinic_id), as_=CAROL, data=b" \n"), ("/body", "required"))
+    assert_violations(api.put(path(clinic_id), as_=CAROL), ("/body", "required"))
+    assert_violations(api.put(path(clinic_id), as_=CAROL, data=b" \n"), ("/body", "required"))
     assert everything(database) == before
 
 
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
-    assert_findings(put(api, clinic_id.upper(), "view"), ("/path/clinicId", "pattern"))
+    assert_violations(put(api, clinic_id.upper(), "view"), ("/path/clinicId", "pattern"))
     # A malformed patient is nobody's own id.
     assert_error(put(api, clinic_id, "view", whom=CAROL._replace(id="Carol"), as_=CAROL), 403)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinic_service.api.bodies import ABSENT, MAX_DEPTH, decode_json, read_body, require_json
-from clinic_service.errors import BadRequest, Finding, PayloadTooLarge, UnsupportedMediaType
+from clinic_service.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType, Violation
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -33,12 +33,12 @@ def _damage(raw: bytes) -> st.SearchStrategy[bytes]:
 DAMAGED = VALUES.map(lambda value: json.dumps(value).encode()).flatmap(_damage)
 
 
-def _findings(raw: bytes) -> Sequence[Finding]:
+def _violations(raw: bytes) -> Sequence[Violation]:
     """What is wrong with `raw`; nothing when it is read."""
     try:
         decode_json(raw)
     except BadRequest as refusal:
-        return refusal.findings
+        return refusal.violations
     return ()
 
 
@@ -141,7 +141,7 @@ class TestDecodeJson:
     def test_refuses(self, rule: str, raw: bytes) -> None:
         with pytest.raises(BadRequest) as refusal:
             decode_json(raw)
-        assert [finding[:2] for finding in refusal.value.findings] == [("/body", rule)]
+        assert [violation[:2] for violation in refusal.value.violations] == [("/body", rule)]
         assert refusal.value.__cause__ is None
 
     @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
@@ -150,7 +150,7 @@ class TestDecodeJson:
         assert decode_json(f"{opening * times}1{closing * times}".encode()) is not None
         with pytest.raises(BadRequest) as refusal:
             decode_json(f"[{opening * times}1{closing * times}]".encode())
-        assert [finding[:2] for finding in refusal.value.findings] == [("/body", "depth")]
+        assert [violation[:2] for violation in refusal.value.violations] == [("/body", "depth")]
 
     def test_breadth_is_not_depth(self) -> None:
         wide = [[{}] * 100, {"a": [1] * 1000}]
@@ -160,7 +160,7 @@ class TestDecodeJson:
     @given(st.binary(max_size=40) | DAMAGED)
     def test_never_fails_otherwise(self, raw: bytes) -> None:
         """Whatever arrives is read, or refused in one place; nothing else is raised."""
-        assert len(_findings(raw)) <= 1
+        assert len(_violations(raw)) <= 1
 
     @settings(max_examples=50, deadline=None)
     @given(st.floats(allow_nan=False, allow_infinity=False))

@@ -15,11 +15,11 @@ from clinic_service.config import Config
 from clinic_service.context import Context
 from clinic_service.db.engine import Database
 from clinic_service.db.schema import upgrade
-from clinic_service.errors import BadRequest, Conflict, Finding, ServiceError, Unavailable
+from clinic_service.errors import BadRequest, Conflict, ServiceError, Unavailable, Violation
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, MALLORY, SERVICE
 from tests.support.client import Client
-from tests.support.errors import assert_error, assert_findings, spec_apis
+from tests.support.errors import assert_error, assert_violations, spec_apis
 from tests.support.small import EMPTY_ANSWER, json_body, operation, small_app
 
 CLINIC = "/v1/clinics/5f0c7d1e9a3b4c6d8e2f1a0b"
@@ -179,7 +179,7 @@ class TestOversizedBodies:
 
 class NameTaken(Conflict):
     message = "The name is taken."
-    findings = (Finding("/body/name", "unique"),)
+    violations = (Violation("/body/name", "unique"),)
 
 
 def fail(_ctx: Context, kind: str) -> Any:
@@ -188,7 +188,7 @@ def fail(_ctx: Context, kind: str) -> Any:
         "chained": _chained(),
         "conflict": NameTaken(),
         "conflict elsewhere": NameTaken.at("/path/kind"),
-        "bad": BadRequest(findings=[Finding("/query/kind", "enum")]),
+        "bad": BadRequest(violations=[Violation("/query/kind", "enum")]),
         "away": Unavailable(),
         "bare": ServiceError(),
         "key": KeyError(CANARY),
@@ -273,7 +273,7 @@ class TestFailures:
         assert reply.json["errors"] == [{"pointer": "/body/name", "rule": "unique", "expected": True}]
         elsewhere = small.post("/fail/conflict elsewhere", as_=ALICE)
         assert elsewhere.json["errors"] == [{"pointer": "/path/kind", "rule": "unique", "expected": True}]
-        assert_findings(small.post("/fail/bad", as_=ALICE), ("/query/kind", "enum"))
+        assert_violations(small.post("/fail/bad", as_=ALICE), ("/query/kind", "enum"))
 
     def test_passing_shortages_say_when_to_try_again(self, small: Client) -> None:
         reply = small.post("/fail/away", as_=ALICE)

@@ -51,7 +51,7 @@ def read(text: str) -> dict[str, Any]:
 def refusal(text: str, parameters: Parameters = PARAMETERS) -> list[tuple[str, str]]:
     with pytest.raises(BadRequest) as caught:
         parameters.read({}, text)
-    return [(finding.pointer, finding.rule) for finding in caught.value.findings]
+    return [(violation.pointer, violation.rule) for violation in caught.value.violations]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_more_wrong_parameters_than_an_error_body_holds_are_cut() -> None:
 def test_what_the_spec_allows_is_said(text: str, expected: Any) -> None:
     with pytest.raises(BadRequest) as caught:
         read(text)
-    assert [finding.expected for finding in caught.value.findings] == [expected]
+    assert [violation.expected for violation in caught.value.violations] == [expected]
 
 
 class TestStrict:
@@ -217,7 +217,7 @@ class TestStrict:
         parameters = small_parameters(query("search", TEXT), query("limit", {"type": "integer"}))
         with pytest.raises(BadRequest) as caught:
             parameters.read({}, "limit=x&serach=canary&canary=1", strict=True)
-        assert [tuple(finding) for finding in caught.value.findings] == [
+        assert [tuple(violation) for violation in caught.value.violations] == [
             ("/query/limit", "type", "integer"),
             ("/query/*", "unknown", ["limit", "search"]),
         ]
@@ -229,7 +229,7 @@ class TestStrict:
 def test_a_refusal_never_repeats_the_value() -> None:
     with pytest.raises(BadRequest) as caught:
         read("choice=canary")
-    assert "canary" not in f"{caught.value!r} {caught.value} {caught.value.findings} {caught.value.__cause__}"
+    assert "canary" not in f"{caught.value!r} {caught.value} {caught.value.violations} {caught.value.__cause__}"
 
 
 class TestRequiredAndDefaults:
@@ -265,7 +265,7 @@ class TestPath:
         )
         with pytest.raises(BadRequest) as caught:
             parameters.read({"key": "x"}, "limit=x")
-        pointers = [finding.pointer for finding in caught.value.findings]
+        pointers = [violation.pointer for violation in caught.value.violations]
         assert pointers == ["/path/key", "/query/limit", "/query/search"]
 
     PARAMETERS = small_parameters(
@@ -295,7 +295,7 @@ class TestPath:
     def test_refusals(self, value: str, rule: str) -> None:
         with pytest.raises(BadRequest) as caught:
             self.PARAMETERS.read({"clinicId": value, "MRNCode": "7"}, "")
-        assert [finding[:2] for finding in caught.value.findings] == [("/path/clinicId", rule)]
+        assert [violation[:2] for violation in caught.value.violations] == [("/path/clinicId", rule)]
 
 
 class TestPlans:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.cast import ALICE, MALLORY, SERVICE
 from tests.support.client import Client
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 
 UNKNOWN = ("/query/*", "unknown")
 
@@ -24,7 +24,7 @@ UNKNOWN = ("/query/*", "unknown")
 )
 def test_a_misspelt_filter_is_refused(api: Client, prefer: str) -> None:
     reply = api.get("/v1/clinics?limit=5&shareCod=canary", as_=SERVICE, headers={"Prefer": prefer})
-    assert_findings(reply, UNKNOWN)
+    assert_violations(reply, UNKNOWN)
     assert "shareCode" in reply.json["errors"][0]["expected"]
     assert "canary" not in str(reply.json)
     assert reply.headers["Preference-Applied"] == "handling=strict"
@@ -56,7 +56,7 @@ def test_what_the_operation_knows_is_taken_and_the_preference_confirmed(api: Cli
 
 def test_an_operation_without_query_parameters_takes_none(api: Client) -> None:
     reply = api.get(f"/access/{ALICE.id}?x=1", as_=SERVICE, headers={"Prefer": "handling=strict"})
-    assert_findings(reply, UNKNOWN)
+    assert_violations(reply, UNKNOWN)
     assert reply.json["errors"][0]["expected"] == []
 
 

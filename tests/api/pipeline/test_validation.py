@@ -57,9 +57,9 @@ SHOWN_IN_ANSWER = VALIDATORS.response(reference("shown.v1"))
 
 def found(value: Any, *, answer: bool = False) -> list[tuple[str, str]]:
     validator = ANSWER if answer else REQUEST
-    findings = [finding[:2] for finding in validator.findings(value, "/body")]
-    assert validator.is_valid(value) == (not findings)
-    return findings
+    violations = [violation[:2] for violation in validator.violations(value, "/body")]
+    assert validator.is_valid(value) == (not violations)
+    return violations
 
 
 class TestForms:
@@ -87,13 +87,13 @@ class TestForms:
 
     def test_answers_leave_required_members_out_where_the_spec_says_so(self) -> None:
         assert SHOWN_IN_ANSWER.is_valid({"email": "a@b.example"})
-        missing = [finding[:2] for finding in SHOWN_IN_REQUEST.findings({"email": "a@b.example"}, "/body")]
+        missing = [violation[:2] for violation in SHOWN_IN_REQUEST.violations({"email": "a@b.example"}, "/body")]
         assert missing == [("/body/author", "required")]
 
     def test_some_patterns_hold_for_requests_alone(self) -> None:
         shown = {"email": "", "author": "x", "number": "7"}
         assert SHOWN_IN_ANSWER.is_valid(shown)
-        broken = [finding[:2] for finding in SHOWN_IN_REQUEST.findings(shown, "/body")]
+        broken = [violation[:2] for violation in SHOWN_IN_REQUEST.violations(shown, "/body")]
         assert broken == [("/body/number", "pattern")]
 
 
@@ -159,10 +159,12 @@ class TestStrictPatterns:
         word = make({"type": "object", "properties": {"title": reference("word.v1")}})
         assert word.is_valid({"title": "é"})
         for other in ("\u2028", "É", ""):
-            assert [finding[:2] for finding in word.findings({"title": other}, "/body")] == [("/body/title", "pattern")]
+            assert [violation[:2] for violation in word.violations({"title": other}, "/body")] == [
+                ("/body/title", "pattern")
+            ]
 
 
-class TestFindings:
+class TestViolations:
     def test_point_at_every_place(self) -> None:
         value = {"name": "", "count": "x", "parts": [{"name": "x"}, {"kind": "c"}]}
         assert sorted(found(value)) == [
@@ -175,8 +177,10 @@ class TestFindings:
     def test_never_repeat_names_that_the_sender_made_up(self) -> None:
         closed = VALIDATORS.request(reference("closed.v1"))
         open_ended = VALIDATORS.request({"type": "object", "additionalProperties": {"type": "integer"}})
-        assert [tuple(f) for f in closed.findings({"canary": 1}, "/body")] == [("/body", "additionalProperties", False)]
-        assert [tuple(f) for f in open_ended.findings({"canary": "x"}, "/body")] == [("/body/*", "type", "integer")]
+        assert [tuple(f) for f in closed.violations({"canary": 1}, "/body")] == [
+            ("/body", "additionalProperties", False)
+        ]
+        assert [tuple(f) for f in open_ended.violations({"canary": "x"}, "/body")] == [("/body/*", "type", "integer")]
 
     @pytest.mark.parametrize(
         ("member", "value", "expected"),
@@ -193,22 +197,22 @@ class TestFindings:
         ],
     )
     def test_say_what_is_allowed(self, member: str, value: Any, expected: Any) -> None:
-        (finding,) = REQUEST.findings({"name": "x", member: value}, "/body")
-        assert finding.expected == expected
+        (violation,) = REQUEST.violations({"name": "x", member: value}, "/body")
+        assert violation.expected == expected
 
     def test_say_the_pattern_itself_where_it_has_no_name(self) -> None:
-        (finding,) = VALIDATORS.request({"type": "string", "pattern": "^x$"}).findings("canary", "/query/x")
-        assert finding.expected == "^x$"
-        (finding,) = VALIDATORS.response(reference("shown.v1")).findings({"email": "canary"}, "")
-        assert finding.expected == "email"
+        (violation,) = VALIDATORS.request({"type": "string", "pattern": "^x$"}).violations("canary", "/query/x")
+        assert violation.expected == "^x$"
+        (violation,) = VALIDATORS.response(reference("shown.v1")).violations({"email": "canary"}, "")
+        assert violation.expected == "email"
 
     def test_are_a_hundred_at_most(self) -> None:
         many = VALIDATORS.request({"type": "array", "items": reference("count.v1")})
-        assert len(many.findings([-1] * 500, "/body")) == 100
+        assert len(many.violations([-1] * 500, "/body")) == 100
 
     def test_are_one_where_listing_them_would_take_long(self) -> None:
         many = VALIDATORS.request({"type": "array", "items": reference("count.v1")})
-        assert [tuple(f) for f in many.findings([-1] * 5000, "/body")] == [("/body/0", "minimum", 0)]
+        assert [tuple(f) for f in many.violations([-1] * 5000, "/body")] == [("/body/0", "minimum", 0)]
 
 
 def test_parts_are_counted_however_deep() -> None:

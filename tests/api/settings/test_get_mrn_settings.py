@@ -7,7 +7,7 @@ import pytest
 from clinic_service.db.engine import Database
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import make_clinic, make_clinician, make_staffed_clinic, storing
 from tests.support.units import number_of_statements
 
@@ -45,7 +45,7 @@ def test_unknown_clinics_are_not_found(api: Client) -> None:
 
 
 def test_malformed_ids_are_refused(api: Client) -> None:
-    assert_findings(get(api, "A" * 24), ("/path/clinicId", "pattern"))
+    assert_violations(get(api, "A" * 24), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from clinic_service.db.engine import Database
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import make_clinic, make_clinician, make_restriction, make_staffed_clinic, storing
 from tests.support.units import number_of_statements
 
@@ -45,7 +45,7 @@ def test_rule_the_list_is_there_even_when_it_is_empty(api: Client, clinic_id: st
 
 
 def test_malformed_ids_are_refused(api: Client) -> None:
-    assert_findings(listed(api, "A" * 24), ("/path/clinicId", "pattern"))
+    assert_violations(listed(api, "A" * 24), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

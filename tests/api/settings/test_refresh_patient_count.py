@@ -7,7 +7,7 @@ import pytest
 from clinic_service.db.engine import Database
 from tests.support.cast import ALICE, BOB, CAROL, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import make_patient, make_staffed_clinic, storing
 from tests.support.units import everything, number_of_statements
 
@@ -35,7 +35,7 @@ def test_succeeds_and_changes_nothing(api: Client, database: Database, clinic_id
 
 
 def test_malformed_ids_are_refused(api: Client) -> None:
-    assert_findings(refresh(api, "A" * 24), ("/path/clinicId", "pattern"))
+    assert_violations(refresh(api, "A" * 24), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

@@ -13,7 +13,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, OutboxEntry
 from tests.support.cast import ALICE, BOB, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import LONG_AGO, make_clinic, make_staffed_clinic, stored, storing
 from tests.support.tags_and_sites import clinic_time
 from tests.support.units import number_of_statements
@@ -197,7 +197,7 @@ def test_other_clinics_keep_theirs(api: Client, database: Database, clinic_id: s
 @pytest.mark.parametrize("name", list(LEAST))
 def test_every_required_member_must_be_given(api: Client, database: Database, clinic_id: str, name: str) -> None:
     body = {key: value for key, value in SETTINGS.items() if key != name}
-    assert_findings(put(api, clinic_id, body), (f"/body/{name}", "required"))
+    assert_violations(put(api, clinic_id, body), (f"/body/{name}", "required"))
     assert stored(database, Clinic)[0].ehr_settings is None
 
 
@@ -247,7 +247,7 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 
 
 def test_malformed_ids_are_refused(api: Client) -> None:
-    assert_findings(put(api, "A" * 24, SETTINGS), ("/path/clinicId", "pattern"))
+    assert_violations(put(api, "A" * 24, SETTINGS), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

@@ -14,7 +14,7 @@ from clinic_service.models import Clinician, MembershipRestriction, OutboxEntry
 from clinic_service.resources.settings import service
 from tests.support.cast import ALICE, BOB, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import LONG_AGO, make_clinic, make_restriction, make_staffed_clinic, stored, storing
 from tests.support.tags_and_sites import clinic_time
 from tests.support.units import meanwhile, number_of_statements
@@ -164,7 +164,7 @@ def test_at_most_100_entries_are_taken(api: Client, clinic_id: str) -> None:
 
 
 def test_malformed_ids_are_refused(api: Client) -> None:
-    assert_findings(put(api, "A" * 24, {}), ("/path/clinicId", "pattern"))
+    assert_violations(put(api, "A" * 24, {}), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

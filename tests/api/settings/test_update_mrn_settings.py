@@ -16,7 +16,7 @@ from clinic_service.resources.patients.mrn import mrn_key
 from clinic_service.resources.settings import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_account,
@@ -193,7 +193,7 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 
 
 def test_malformed_ids_are_refused(api: Client) -> None:
-    assert_findings(put(api, "A" * 24, {"required": True, "unique": True}), ("/path/clinicId", "pattern"))
+    assert_violations(put(api, "A" * 24, {"required": True, "unique": True}), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

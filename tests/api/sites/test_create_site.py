@@ -16,7 +16,7 @@ from clinic_service.resources.sites import service
 from clinic_service.resources.sites.errors import DuplicateSiteName
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import LONG_AGO, make_clinic, make_clinician, make_site, make_staffed_clinic, stored, storing
 from tests.support.tags_and_sites import clinic_time, make_sites, names
 from tests.support.units import meanwhile, number_of_statements
@@ -161,8 +161,8 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 
 
 def test_absent_bodies_and_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
-    assert_findings(api.post(f"/v1/clinics/{clinic_id}/sites", as_=ALICE), ("/body", "required"))
-    assert_findings(create(api, "A" * 24, "City Clinic", SERVICE), ("/path/clinicId", "pattern"))
+    assert_violations(api.post(f"/v1/clinics/{clinic_id}/sites", as_=ALICE), ("/body", "required"))
+    assert_violations(create(api, "A" * 24, "City Clinic", SERVICE), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

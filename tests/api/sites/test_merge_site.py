@@ -14,7 +14,7 @@ from clinic_service.models import OutboxEntry, Site
 from clinic_service.resources.sites import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -123,7 +123,7 @@ def test_a_site_cannot_be_merged_into_itself_and_that_is_told_first(
 
 def test_the_id_must_be_given(api: Client, database: Database, place: Place) -> None:
     """The published schema marks it as read-only, so the spec alone does not demand it."""
-    assert_findings(merge(api, place, {}), ("/body/id", "required"))
+    assert_violations(merge(api, place, {}), ("/body/id", "required"))
     assert len(names(database, Site, place.clinic_id)) == 3
 
 
@@ -134,7 +134,7 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 
 
 def test_absent_bodies_and_malformed_ids_are_refused(api: Client, place: Place) -> None:
-    assert_findings(merge(api, place, ...), ("/body", "required"))
+    assert_violations(merge(api, place, ...), ("/body", "required"))
     assert_error(merge(api, place._replace(target_id="A" * 24)), 400)
 
 

@@ -15,7 +15,7 @@ from clinic_service.resources.sites import service
 from clinic_service.resources.sites.errors import DuplicateSiteName
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -148,7 +148,7 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 
 
 def test_absent_bodies_and_malformed_ids_are_refused(api: Client, place: Place) -> None:
-    assert_findings(put(api, place, ...), ("/body", "required"))
+    assert_violations(put(api, place, ...), ("/body", "required"))
     assert_error(rename(api, place._replace(site_id="A" * 24), "Harbour"), 400)
 
 

@@ -18,7 +18,7 @@ from clinic_service.resources.summaries import service
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.plans import analyze, plans
 from tests.support.rows import LONG_AGO, make_clinic, make_patient, make_staffed_clinic, stored, storing
 from tests.support.summaries import bgm_stats, cgm_stats, documents, put_summaries, statistics, summary_rows
@@ -179,13 +179,13 @@ def test_malformed_ids_are_refused(api: Client, database: Database, summary_id: 
     before = everything(database)
     reply = remove(api, summary_id)
     assert_error(reply, 400)
-    assert {finding["pointer"] for finding in reply.json["errors"]} == {"/path/summaryId"}
+    assert {violation["pointer"] for violation in reply.json["errors"]} == {"/path/summaryId"}
     assert everything(database) == before
 
 
 @pytest.mark.usefixtures("clinics")
 def test_a_malformed_id_is_told_by_its_rule(api: Client) -> None:
-    assert_findings(remove(api, "A" * 24), ("/path/summaryId", "pattern"))
+    assert_violations(remove(api, "A" * 24), ("/path/summaryId", "pattern"))
 
 
 @pytest.mark.usefixtures("clinics")

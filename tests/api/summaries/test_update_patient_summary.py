@@ -18,7 +18,7 @@ from clinic_service.resources.summaries import service
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import LONG_AGO, make_clinic, make_patient, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
 from tests.support.summaries import (
@@ -489,7 +489,7 @@ class TestBadInput:
     def test_ids_that_break_the_spec_are_refused(self, api: Client, random: Random, summary_id: str) -> None:
         reply = update(api, {"cgmStats": cgm_stats(random, id=summary_id)})
         assert_error(reply, 400)
-        assert {finding["pointer"] for finding in reply.json["errors"]} == {"/body/cgmStats/id"}
+        assert {violation["pointer"] for violation in reply.json["errors"]} == {"/body/cgmStats/id"}
 
     @pytest.mark.parametrize("kind", TYPES)
     def test_rule_statistics_that_miss_a_required_member_are_refused(
@@ -511,7 +511,7 @@ class TestBadInput:
             del holder[name]
             reply = update(api, {f"{kind}Stats": stats})
             assert_error(reply, 400)
-            ((pointer, rule),) = {(finding["pointer"], finding["rule"]) for finding in reply.json["errors"]}
+            ((pointer, rule),) = {(violation["pointer"], violation["rule"]) for violation in reply.json["errors"]}
             assert (pointer.rpartition("/")[2], rule) == (name, "required")
 
     @pytest.mark.parametrize("kind", TYPES)
@@ -533,7 +533,7 @@ class TestBadInput:
         self, api: Client, random: Random, kind: str, name: str, time: str
     ) -> None:
         stats = STATS[kind](random, dates=dates(random, **{name: time}))
-        assert_findings(update(api, {f"{kind}Stats": stats}), (f"/body/{kind}Stats/dates/{name}", "format"))
+        assert_violations(update(api, {f"{kind}Stats": stats}), (f"/body/{kind}Stats/dates/{name}", "format"))
 
     @pytest.mark.parametrize("time", ["", "2026-03-01", "2026-03-01T10:00:00", "2026-02-30T10:00:00Z", CANARY, 5, None])
     def test_times_of_another_form_are_refused(self, api: Client, random: Random, time: Any) -> None:
@@ -542,7 +542,7 @@ class TestBadInput:
 
     def test_malformed_user_ids_are_refused(self, api: Client, random: Random) -> None:
         person = CAROL._replace(id="Carol")
-        assert_findings(update(api, full(random), person), ("/path/patientId", "pattern"))
+        assert_violations(update(api, full(random), person), ("/path/patientId", "pattern"))
 
     def test_nothing_of_the_request_is_repeated(
         self, api: Client, random: Random, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]

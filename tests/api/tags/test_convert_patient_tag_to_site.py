@@ -15,7 +15,7 @@ from clinic_service.resources.sites import service as sites
 from clinic_service.resources.tags import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -206,8 +206,8 @@ def test_of_two_at_once_one_succeeds(api: Client, database: Database, place: Pla
 
 
 def test_malformed_ids_are_refused(api: Client, place: Place) -> None:
-    assert_findings(convert(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
-    assert_findings(convert(api, place._replace(clinic_id="A" * 24)), ("/path/clinicId", "pattern"))
+    assert_violations(convert(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
+    assert_violations(convert(api, place._replace(clinic_id="A" * 24)), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, place: Place) -> None:

@@ -16,7 +16,7 @@ from clinic_service.resources.tags import service
 from clinic_service.resources.tags.errors import DuplicateTagName
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import LONG_AGO, make_clinic, make_clinician, make_staffed_clinic, make_tag, stored, storing
 from tests.support.tags_and_sites import clinic_time, make_tags, names
 from tests.support.units import meanwhile, number_of_statements
@@ -86,7 +86,7 @@ def test_white_space_may_stand_within(api: Client, clinic_id: str, space: str) -
 @pytest.mark.parametrize("character", NO_WHITE_SPACE, ids=ascii)
 def test_other_white_space_is_refused(api: Client, database: Database, clinic_id: str, character: str) -> None:
     for name in (f"Closed{character}loop", f"Closed{character}", character):
-        assert_findings(create(api, clinic_id, name), ("/body/name", "pattern"))
+        assert_violations(create(api, clinic_id, name), ("/body/name", "pattern"))
     assert stored(database, Tag) == []
 
 
@@ -182,8 +182,8 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 
 
 def test_absent_bodies_and_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
-    assert_findings(api.post(f"/v1/clinics/{clinic_id}/patient_tags", as_=BOB), ("/body", "required"))
-    assert_findings(create(api, "A" * 24, "Pump", SERVICE), ("/path/clinicId", "pattern"))
+    assert_violations(api.post(f"/v1/clinics/{clinic_id}/patient_tags", as_=BOB), ("/body", "required"))
+    assert_violations(create(api, "A" * 24, "Pump", SERVICE), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, clinic_id: str) -> None:

@@ -14,7 +14,7 @@ from clinic_service.models import OutboxEntry, Patient, PatientTag, Tag
 from clinic_service.resources.tags import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -134,8 +134,8 @@ def test_who_gives_the_tag_meanwhile_finds_it_gone(api: Client, database: Databa
 
 
 def test_malformed_ids_are_refused(api: Client, place: Place) -> None:
-    assert_findings(delete(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
-    assert_findings(delete(api, place._replace(clinic_id="A" * 24), SERVICE), ("/path/clinicId", "pattern"))
+    assert_violations(delete(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
+    assert_violations(delete(api, place._replace(clinic_id="A" * 24), SERVICE), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, place: Place) -> None:

@@ -14,7 +14,7 @@ from clinic_service.models import OutboxEntry, PatientTag, Tag
 from clinic_service.resources.tags import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -139,9 +139,9 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 
 
 def test_malformed_ids_are_refused(api: Client, place: Place) -> None:
-    assert_findings(take(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
+    assert_violations(take(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
     wrong = place._replace(clinic_id="A" * 24)
-    assert_findings(take(api, wrong, as_=SERVICE), ("/path/clinicId", "pattern"))
+    assert_violations(take(api, wrong, as_=SERVICE), ("/path/clinicId", "pattern"))
 
 
 def test_needs_a_token(api: Client, place: Place) -> None:

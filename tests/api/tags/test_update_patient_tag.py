@@ -15,7 +15,7 @@ from clinic_service.resources.tags import service
 from clinic_service.resources.tags.errors import DuplicateTagName
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_findings
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -148,8 +148,8 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
 
 def test_absent_bodies_and_malformed_ids_are_refused(api: Client, place: Place) -> None:
     path = f"/v1/clinics/{place.clinic_id}/patient_tags/{place.tag_id}"
-    assert_findings(api.put(path, as_=BOB), ("/body", "required"))
-    assert_findings(rename(api, place._replace(tag_id="A" * 24), "Pump"), ("/path/patientTagId", "pattern"))
+    assert_violations(api.put(path, as_=BOB), ("/body", "required"))
+    assert_violations(rename(api, place._replace(tag_id="A" * 24), "Pump"), ("/path/patientTagId", "pattern"))
 
 
 def test_needs_a_token(api: Client, place: Place) -> None:

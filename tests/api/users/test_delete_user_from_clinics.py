@@ -25,7 +25,7 @@ from clinic_service.models import (
 from clinic_service.resources.users import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -242,7 +242,7 @@ def test_can_be_repeated_and_a_user_unknown_everywhere_is_no_error(api: Client, 
 
 def test_malformed_ids_are_refused(api: Client) -> None:
     reply = api.delete("/v1/users/Alice/clinics", as_=SERVICE)
-    assert_findings(reply, ("/path/userId", "pattern"))
+    assert_violations(reply, ("/path/userId", "pattern"))
 
 
 def test_needs_a_token(api: Client) -> None:

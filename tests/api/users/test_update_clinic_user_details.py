@@ -13,7 +13,7 @@ from clinic_service.models import Clinic, Clinician, Invite, OutboxEntry, Patien
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, BOB, CAROL, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_findings
+from tests.support.errors import assert_violations
 from tests.support.rows import (
     LONG_AGO,
     make_account,
@@ -171,7 +171,7 @@ def test_an_empty_object_changes_nothing(api: Client, database: Database, body: 
 )
 def test_malformed_bodies_are_refused(api: Client, body: Any, pointer: str, rule: str) -> None:
     reply = update(api, BOB, body)
-    assert_findings(reply, (pointer, rule))
+    assert_violations(reply, (pointer, rule))
 
 
 def test_an_empty_address_and_an_absent_body_are_refused(api: Client) -> None:

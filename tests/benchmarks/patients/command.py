@@ -12,7 +12,7 @@ import click
 
 from tests.benchmarks.patients import rounds
 from tests.benchmarks.patients.clinics import POSTGRESQL, SQLITE, Clinic, Sizes, opened
-from tests.benchmarks.patients.findings import Finding, heading
+from tests.benchmarks.patients.findings import Violation, heading
 from tests.benchmarks.processes import OURS, Server, running, wait_until_listening
 
 _SIZES = (500, 10_000, 50_000)
@@ -43,7 +43,7 @@ def patients(
     sys.exit(0 if is_met else 1)
 
 
-def _findings(url: str, clinics: list[Clinic], folder: Path, times: int) -> Iterator[Finding]:
+def _findings(url: str, clinics: list[Clinic], folder: Path, times: int) -> Iterator[Violation]:
     yield from rounds.pages_with_one_filter(url, clinics, times)
     yield from rounds.program(url, clinics, times)
     with _server(url, folder) as server:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
-from clinic_service.errors import BadRequest, Finding
+from clinic_service.errors import BadRequest, Violation
 from clinic_service.models import HOT_STATISTICS, STATISTICS
 from clinic_service.models.list_index import LAST_DATA, hot_column
 from clinic_service.models.statistics import BGM, CGM, DELTA, FIELDS, TYPES, Field, column_name, is_hot, scope
@@ -125,7 +125,7 @@ def _order(query: Mapping[str, Any], period: str) -> Order:
         return _order_by("fullName", CGM, period, descending=False)
     kind = query.get("sortType")
     if kind is None:
-        raise BadRequest(findings=[Finding("/query/sortType", "required")])
+        raise BadRequest(violations=[Violation("/query/sortType", "required")])
     # The pattern of the spec is not anchored, so anything may stand around what it asks for.
     if text[0] not in "+-":
         raise _unknown_sort(kind)
@@ -152,7 +152,7 @@ def _order_by(name: str, kind: str, period: str, *, descending: bool) -> Order:
 
 def _unknown_sort(kind: str) -> BadRequest:
     expected = [sign + name for name in SORTS[kind] for sign in "+-"]
-    return BadRequest(findings=[Finding("/query/sort", "enum", expected)])
+    return BadRequest(violations=[Violation("/query/sort", "enum", expected)])
 
 
 SORTS = {
