@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from clinic_service.config import Config, ConfigError
 from clinic_service.db.limits import POOLER, PROBE, REQUEST, REVISION, Limits
-from clinic_service.db.sqlite import begin_immediate, sqlite_engine
+from clinic_service.db.sqlite import begin_immediate, is_sqlite, sqlite_engine
 
 _POOL_WAIT_SECONDS = 2
 _UNREADABLE = "The database URL cannot be read; write sqlite:///FILE or postgresql://user:password@host:port/name"
@@ -131,11 +131,6 @@ def _engine(
     from clinic_service.db.postgresql import postgresql_engine
 
     return postgresql_engine(url, limits, read_only=read_only, **options)
-
-
-def is_sqlite(url: URL) -> bool:
-    """Whether a file holds the database, and no server."""
-    return url.get_backend_name() == "sqlite"
 
 
 def _transactions(url: URL) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from clinic_service.db.sqlite import is_sqlite
 from clinic_service.errors import Unavailable
 
 
@@ -207,7 +208,7 @@ def _words(origin: BaseException, url: URL | None) -> str:
 def _name(url: URL | None) -> str:
     if url is None:
         return "The database"
-    if url.get_backend_name() == "sqlite":
+    if is_sqlite(url):
         return f"The database {url.database}"
     host = url.host or url.query.get("host") or "this machine"
     return f"The database {url.database or ''} on {host}{f':{url.port}' if url.port else ''}".replace("  ", " ")

@@ -23,6 +23,11 @@ _IS_OURS = """
 _creating = threading.Lock()
 
 
+def is_sqlite(url: URL) -> bool:
+    """Whether a file holds the database, and no server."""
+    return url.get_backend_name() == "sqlite"
+
+
 def sqlite_engine(
     url: URL, limits: Limits, *, synchronous: str, read_only: bool, foreign_keys: bool, **options: Any
 ) -> Engine:
