@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.client import Client
 from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
 
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 # Long enough for a machine that is busy, and short enough to wait for.
 SECONDS = 2.0
 

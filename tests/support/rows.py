@@ -46,6 +46,17 @@ def storing(database: Database) -> Iterator[UnitOfWork]:
         yield unit
 
 
+# What a clinic must say of itself before it is migrated.
+COMPLETE_CLINIC: dict[str, Any] = {
+    "address": "14 Quay Street",
+    "city": "Portland",
+    "postal_code": "04101",
+    "state": "ME",
+    "country": "US",
+    "clinic_type": "provider_practice",
+}
+
+
 def make_clinic(unit: UnitOfWork, **values: Any) -> Clinic:
     """A migrated clinic with a share code and no members."""
     clinic_id = values.pop("id", None) or new_id()

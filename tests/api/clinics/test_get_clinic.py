@@ -11,6 +11,7 @@ from clinic_service.models import PatientSite, PatientTag
 from tests.support.cast import ALICE, CAROL, DAVE, MALLORY, SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.rows import (
+    COMPLETE_CLINIC,
     make_clinic,
     make_clinician,
     make_patient,
@@ -21,15 +22,6 @@ from tests.support.rows import (
     storing,
 )
 from tests.support.statements import counting
-
-COMPLETE = {
-    "address": "14 Quay Street",
-    "city": "Portland",
-    "postal_code": "04101",
-    "state": "ME",
-    "country": "US",
-    "clinic_type": "provider_practice",
-}
 
 
 def shown(api: Client, clinic_id: str) -> Any:
@@ -43,7 +35,7 @@ def test_answers_the_whole_clinic_to_anybody_signed_in(api: Client, database: Da
     with storing(database) as unit:
         clinic = make_staffed_clinic(
             unit,
-            **COMPLETE,
+            **COMPLETE_CLINIC,
             website="https://harbour.example",
             phone_numbers=[{"type": "Office", "number": "+1 207 555 0142"}],
             clinic_size="250-499",
@@ -137,7 +129,7 @@ def test_rule_tags_and_sites_are_arrays_in_order_of_creation_with_counts(api: Cl
 
 def can_migrate(api: Client, database: Database, *, with_admin: bool = True, **values: Any) -> bool:
     with storing(database) as unit:
-        clinic = make_clinic(unit, **{**COMPLETE, "is_migrated": False, **values})
+        clinic = make_clinic(unit, **{**COMPLETE_CLINIC, "is_migrated": False, **values})
         if with_admin:
             make_clinician(unit, clinic, ALICE, "CLINIC_ADMIN")
     return bool(shown(api, clinic.id)["canMigrate"])
@@ -147,7 +139,7 @@ def test_can_migrate_with_a_complete_profile_and_an_admin(api: Client, database:
     assert can_migrate(api, database)
 
 
-@pytest.mark.parametrize("missing", [*COMPLETE, "name", "preferred_bg_units"])
+@pytest.mark.parametrize("missing", [*COMPLETE_CLINIC, "name", "preferred_bg_units"])
 def test_cannot_migrate_without_a_part_of_the_profile(api: Client, database: Database, missing: str) -> None:
     lack: dict[str, Any] = {missing: None}
     assert not can_migrate(api, database, **lack)
@@ -167,7 +159,7 @@ def test_cannot_migrate_without_an_admin(api: Client, database: Database) -> Non
 
 def test_an_invited_admin_and_a_service_account_are_nobody_in_charge(api: Client, database: Database) -> None:
     with storing(database) as unit:
-        clinic = make_clinic(unit, **COMPLETE, is_migrated=False)
+        clinic = make_clinic(unit, **COMPLETE_CLINIC, is_migrated=False)
         make_clinician(unit, clinic, ALICE, "CLINIC_ADMIN", user_id=None, invite_id="an invitation")
         make_clinician(unit, clinic, MALLORY, "CLINIC_ADMIN", is_service_account=True)
     assert shown(api, clinic.id)["canMigrate"] is False

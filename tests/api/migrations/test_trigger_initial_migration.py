@@ -17,6 +17,7 @@ from clinic_service.resources.migrations.errors import NotOneAdmin
 from tests.support.cast import ALICE, BOB, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.rows import (
+    COMPLETE_CLINIC,
     LONG_AGO,
     make_account,
     make_clinic,
@@ -28,15 +29,7 @@ from tests.support.rows import (
 from tests.support.statements import counting
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-PROFILE = {
-    "address": "14 Quay Street",
-    "city": "Portland",
-    "postal_code": "04101",
-    "state": "ME",
-    "country": "US",
-    "clinic_type": "provider_practice",
-    "is_migrated": False,
-}
+PROFILE = COMPLETE_CLINIC | {"is_migrated": False}
 MIGRATION = {
     "userId": ALICE.id,
     "status": "PENDING",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,26 +17,12 @@ from tests.support.cast import BOB, CAROL, ERIN, SERVICE, Somebody
 from tests.support.client import Reply
 from tests.support.errors import assert_error
 from tests.support.failing import failing
-from tests.support.hosted import Hosted, hosted
+from tests.support.hosted import NOW, Hosted
 from tests.support.http_server import Received, Response
 from tests.support.platform import MADE_UP
 from tests.support.rows import make_clinic, make_patient, make_site, make_staffed_clinic, stored, storing
 
-NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 OLD_NUMBER = "A-1"
-
-
-@pytest.fixture(scope="module")
-def shared_hosted(shared_database: Database) -> Iterator[Hosted]:
-    with hosted(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def server(shared_hosted: Hosted, database: Database) -> Iterator[Hosted]:  # noqa: ARG001 - emptied afterwards
-    shared_hosted.platform.forget()
-    with clock.frozen(NOW):
-        yield shared_hosted
 
 
 @pytest.fixture

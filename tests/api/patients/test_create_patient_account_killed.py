@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 
 import pytest
 
 from clinic_service import clock
-from clinic_service.db.engine import Database
 from clinic_service.models import OutboxEntry, Patient, Reservation
 from tests.support.cast import BOB, CAROL, ERIN
 from tests.support.client import Reply
 from tests.support.databases import clear
 from tests.support.errors import assert_error
-from tests.support.hosted import Hosted, hosted
+from tests.support.hosted import NOW, Hosted
 from tests.support.http_server import Received, Response
 from tests.support.killing import killed_at
 from tests.support.rows import make_patient, make_staffed_clinic, stored, storing
 
-NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 # When nothing of what was begun can be under way any more.
 LATER = NOW + timedelta(minutes=10)
-
-
-@pytest.fixture(scope="module")
-def shared_hosted(shared_database: Database) -> Iterator[Hosted]:
-    with hosted(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def server(shared_hosted: Hosted, database: Database) -> Iterator[Hosted]:  # noqa: ARG001 - emptied afterwards
-    shared_hosted.platform.forget()
-    with clock.frozen(NOW):
-        yield shared_hosted
 
 
 def start_anew(server: Hosted) -> str:

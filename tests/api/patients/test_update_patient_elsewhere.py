@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,28 +22,19 @@ from tests.support.cast import BOB, CAROL, DAVE, ERIN
 from tests.support.client import Reply
 from tests.support.errors import assert_error
 from tests.support.failing import Defect, failing, given_up, losing_the_confirmation
-from tests.support.hosted import Hosted, hosted
+from tests.support.hosted import NOW, Hosted
 from tests.support.http_server import Received, Response
 from tests.support.rows import make_patient, make_staffed_clinic, stored, storing
 
-NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ALL = ("custodian", "view", "upload", "note")
 NEW, OTHER = "new@mail.example", "other@mail.example"
 PUT = f"PUT /user/{CAROL.id}"
 
 
-@pytest.fixture(scope="module")
-def shared_hosted(shared_database: Database) -> Iterator[Hosted]:
-    with hosted(shared_database) as made:
-        yield made
-
-
 @pytest.fixture
-def server(shared_hosted: Hosted, database: Database) -> Iterator[Hosted]:  # noqa: ARG001 - emptied afterwards
-    shared_hosted.platform.forget()
-    shared_hosted.platform.users.update({CAROL.id: CAROL.email, DAVE.id: DAVE.email})
-    with clock.frozen(NOW):
-        yield shared_hosted
+def server(server: Hosted) -> Hosted:
+    server.platform.users.update({CAROL.id: CAROL.email, DAVE.id: DAVE.email})
+    return server
 
 
 @pytest.fixture

@@ -27,20 +27,19 @@ from tests.support.client import Client, Reply
 from tests.support.databases import clear
 from tests.support.http_server import HttpServer, Received, Response, http_server
 from tests.support.invites import make_offer, make_pending
-from tests.support.rows import LONG_AGO, make_clinic, make_clinician, make_staffed_clinic, share_code, storing
+from tests.support.rows import (
+    COMPLETE_CLINIC,
+    LONG_AGO,
+    make_clinic,
+    make_clinician,
+    make_staffed_clinic,
+    share_code,
+    storing,
+)
 
 PEOPLE = (ALICE, BOB, CAROL, DAVE, ERIN, PETE, MALLORY)
 # These prepare something, and ask no directory of accounts.
 OTHER_PREPARATIONS = {"AddServiceAccount", "DeletePatientPermission"}
-COMPLETE = {
-    "address": "14 Quay Street",
-    "city": "Portland",
-    "postal_code": "04101",
-    "state": "ME",
-    "country": "US",
-    "clinic_type": "provider_practice",
-    "is_migrated": False,
-}
 
 # What has been seen in the field, and made an answer break the spec or a statement fail.
 HOSTILE: tuple[Any, ...] = (
@@ -150,7 +149,7 @@ class Clinics:
 
     def _migrate(self) -> str:
         with storing(self.database) as unit:
-            clinic = make_clinic(unit, **COMPLETE)
+            clinic = make_clinic(unit, **COMPLETE_CLINIC, is_migrated=False)
             make_clinician(unit, clinic, ALICE, "CLINIC_ADMIN")
         self.ask("TriggerInitialMigration", "POST", f"/v1/clinics/{clinic.id}/migrate", ALICE, json={})
         return str(clinic.id)

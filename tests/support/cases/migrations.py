@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from tests.support.cases import Send, Stage
 from tests.support.cast import ALICE, BOB, SERVICE
-from tests.support.rows import make_account, make_clinic, make_clinician, make_migration, make_staffed_clinic
-
-_COMPLETE = {
-    "address": "14 Quay Street",
-    "city": "Portland",
-    "postal_code": "04101",
-    "state": "ME",
-    "country": "US",
-    "clinic_type": "provider_practice",
-}
+from tests.support.rows import (
+    COMPLETE_CLINIC,
+    make_account,
+    make_clinic,
+    make_clinician,
+    make_migration,
+    make_staffed_clinic,
+)
 
 
 def enable_new_clinic_experience(stage: Stage) -> Send:
@@ -23,7 +21,7 @@ def enable_new_clinic_experience(stage: Stage) -> Send:
 
 def trigger_initial_migration(stage: Stage) -> Send:
     make_account(stage.unit, ALICE, "clinic")
-    clinic = make_clinic(stage.unit, is_migrated=False, **_COMPLETE)
+    clinic = make_clinic(stage.unit, is_migrated=False, **COMPLETE_CLINIC)
     make_clinician(stage.unit, clinic, ALICE, "CLINIC_ADMIN")
     body = {"attestationSubmitted": True}
     return lambda: stage.api.post(f"/v1/clinics/{clinic.id}/migrate", as_=ALICE, json=body)
