@@ -194,7 +194,7 @@ class Dispatcher:
 
     def _report_broken(self, plan: Plan, answer: Answer) -> None:
         validator = plan.answers.get(answer.status)
-        places = [f"{f.pointer or '/'} {f.rule}" for f in validator.violations(answer.body, "")] if validator else []
+        places = [f"{v.pointer or '/'} {v.rule}" for v in validator.violations(answer.body, "")] if validator else []
         _log.error("%s: the answer %s breaks the spec at %s", plan.operation_id, answer.status, places)
         if self._enforce:
             raise AnswerBreaksSpec

@@ -40,6 +40,7 @@ class Cause(NamedTuple):
 _LOCKED = Cause("another process has locked it", "Let that process end, or end it, and try again.")
 _FULL = Cause("its disk is full", "Make room on it.")
 _DISK_ERROR = Cause("its disk reports an error", "Look at the disk and its file system.", quoted=True)
+_UNOPENED = Cause("the file cannot be opened", "Look at the rights of the file and its folder.")
 _READ_ONLY = Cause("it is read-only", "Let it be written to again, or name another one.")
 _NO_ROOM = Cause(
     "all of its connections are taken", "Raise its limit of connections, or lower CLINIC_WORKERS and CLINIC_THREADS."
@@ -114,8 +115,8 @@ _BY_CODE = {
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_IOERR: _DISK_ERROR,
-    sqlite3.SQLITE_CANTOPEN: Cause("the file cannot be opened", "Look at the rights of the file and its folder."),
-    sqlite3.SQLITE_PERM: Cause("the file cannot be opened", "Look at the rights of the file and its folder."),
+    sqlite3.SQLITE_CANTOPEN: _UNOPENED,
+    sqlite3.SQLITE_PERM: _UNOPENED,
     sqlite3.SQLITE_NOTADB: Cause("the file is no SQLite database", "Name another file, or move this one away."),
     sqlite3.SQLITE_CORRUPT: Cause("the file is damaged", "Bring it back from a copy."),
     sqlite3.SQLITE_NOMEM: Cause("there is not enough memory", "Give the process more."),

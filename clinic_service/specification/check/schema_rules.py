@@ -50,9 +50,9 @@ def schema_faults(api: Api, validators: Validators) -> Faults:
 
 def misfits(place: Place, what: str, validator: Validator, value: Any) -> Faults:
     """Where the value at `place`, which is called `what`, does not fit its schema."""
-    for finding in validator.violations(value, ""):
-        keys = (int(key) if key.isdecimal() else key for key in finding.pointer.split("/")[1:])
-        message = f"{what} does not fit its schema at {finding.pointer or '/'} ({finding.rule})"
+    for violation in validator.violations(value, ""):
+        keys = (int(key) if key.isdecimal() else key for key in violation.pointer.split("/")[1:])
+        message = f"{what} does not fit its schema at {violation.pointer or '/'} ({violation.rule})"
         yield Place(place.file, (*place.keys, *keys)), message
 
 

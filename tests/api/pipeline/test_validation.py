@@ -177,10 +177,10 @@ class TestViolations:
     def test_never_repeat_names_that_the_sender_made_up(self) -> None:
         closed = VALIDATORS.request(reference("closed.v1"))
         open_ended = VALIDATORS.request({"type": "object", "additionalProperties": {"type": "integer"}})
-        assert [tuple(f) for f in closed.violations({"canary": 1}, "/body")] == [
+        assert [tuple(v) for v in closed.violations({"canary": 1}, "/body")] == [
             ("/body", "additionalProperties", False)
         ]
-        assert [tuple(f) for f in open_ended.violations({"canary": "x"}, "/body")] == [("/body/*", "type", "integer")]
+        assert [tuple(v) for v in open_ended.violations({"canary": "x"}, "/body")] == [("/body/*", "type", "integer")]
 
     @pytest.mark.parametrize(
         ("member", "value", "expected"),
@@ -212,7 +212,7 @@ class TestViolations:
 
     def test_are_one_where_listing_them_would_take_long(self) -> None:
         many = VALIDATORS.request({"type": "array", "items": reference("count.v1")})
-        assert [tuple(f) for f in many.violations([-1] * 5000, "/body")] == [("/body/0", "minimum", 0)]
+        assert [tuple(v) for v in many.violations([-1] * 5000, "/body")] == [("/body/0", "minimum", 0)]
 
 
 def test_parts_are_counted_however_deep() -> None:
