@@ -232,6 +232,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "auth",
         "context",
+        "preparation",
         "gateways.accounts.embedded",
         "gateways.accounts.choice",
         "outbox.relay",
