@@ -194,7 +194,7 @@ def test_a_new_revision_made_from_the_template_is_complete(tmp_path: Path) -> No
     assert assignments(made)["down_revision"] == schema.head()
     docstring = ast.get_docstring(ast.parse(made.read_text(encoding="utf-8"))) or ""
     assert docstring.startswith("add sites to patients")
-    for rule in ("Short locks", "release before", "downgrade", "Structure or data"):
+    for rule in ("Short locks", "release before", "downgrade", "Structure or data", "column types", "SHA256SUMS"):
         assert rule in docstring
     assert script_directory(folder).get_heads() == ["9999"]
 
