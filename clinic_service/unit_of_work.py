@@ -209,8 +209,8 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
 
     A reading unit is also done again when its connection turns out to be gone, as after a restart of the database. A
     writing one is not, because it may have been committed. Nothing is done again once `_TRY_AGAIN_SECONDS` have passed,
-    so that no request waits for several time-outs of a lock or of a dead connection. Raises Unavailable when the database cannot be
-    reached or used, and DeadlineExceeded instead of beginning when the time for the request is over.
+    so that no request waits for several time-outs of a lock or of a dead connection. Raises Unavailable when the database
+    cannot be reached or used, and DeadlineExceeded instead of beginning when the time for the request is over.
     """
     started = time.monotonic()
     for tries_left in reversed(range(_TRIES)):

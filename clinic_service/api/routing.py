@@ -124,7 +124,7 @@ class LeanFlask(flask.Flask):
         return rule, values
 
     def _finished(self, answer: RawAnswer, exchange: Exchange) -> RawAnswer:
-        """`answer` with the headers that every one has. A failure in here must not change the answer: it may be committed."""
+        """`answer` with the headers of every answer. A failure in here must not change it: it may be committed."""
         answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
         answer.headers.append(("X-Content-Type-Options", "nosniff"))
         if exchange.operation_id or answer.status >= 400:
