@@ -8,7 +8,7 @@ from alembic import op
 from clinic_service.db.types import CreationTime, ExactText, Json, ObjectId, UserId, UtcDateTime
 
 revision = "0040"
-down_revision = "0022"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -115,7 +115,7 @@ def create_scheduled_report_orders() -> None:
     op.create_index(
         op.f("ix_scheduled_report_orders_preceding"),
         "scheduled_report_orders",
-        ["clinic_id", "user_id", "message_id", "created_time", "id"],
+        ["clinic_id", "user_id", "message_id", "id"],
     )
     op.create_index(
         op.f("ix_scheduled_report_orders_pending"),
