@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from clinic_service import clock, deadline
 from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailable, snapshot
 from clinic_service.db.engine import Database
-from clinic_service.db.ids import new_id
+from clinic_service.db.ids import IdRange, new_id, new_ids
 from clinic_service.db.prepared import Query, prepared
 from clinic_service.errors import Unavailable
 from clinic_service.outbox.limits import MailLimits
@@ -28,6 +28,7 @@ from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository
 from clinic_service.resources.clinics.repository import ClinicRepository
+from clinic_service.resources.ehr.repository import EhrRepository
 from clinic_service.resources.invites.repository import InviteRepository
 from clinic_service.resources.migrations.repository import MigrationRepository
 from clinic_service.resources.patients.repository import PatientRepository
@@ -108,6 +109,10 @@ class UnitOfWork:
         """The id of a new row: ids are ordered by the times of their units, then as they were made."""
         return new_id(self.creation_time)
 
+    def new_ids(self, count: int) -> IdRange:
+        """The ids of so many new rows, for a statement that makes the rows in the database."""
+        return new_ids(count, self.creation_time)
+
     @cached_property
     def outbox(self) -> Outbox:
         """The events of this unit, delivered after its commit."""
@@ -167,6 +172,10 @@ class UnitOfWork:
     def settings(self) -> SettingsRepository:
         """The settings of clinics."""
         return SettingsRepository(self)
+
+    @cached_property
+    def ehr(self) -> EhrRepository:
+        return EhrRepository(self)
 
     @cached_property
     def users(self) -> UserRepository:

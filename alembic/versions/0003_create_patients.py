@@ -21,6 +21,7 @@ DIAGNOSIS_TYPES = (
 def upgrade() -> None:
     create_patients()
     create_indexes_of_patients()
+    create_indexes_of_match_keys()
     create_data_sources()
     create_ehr_subscriptions()
     create_patient_counts()
@@ -62,6 +63,8 @@ def create_patients() -> None:
         sa.Column("name_key", sa.LargeBinary(), nullable=False, server_default=sa.text("''")),
         sa.Column("search_text", sa.Text(), nullable=False, server_default=sa.text("''")),
         sa.Column("has_standard_ranges", sa.Boolean(), nullable=False, server_default=sa.true()),
+        sa.Column("mrn_match_key", sa.LargeBinary()),
+        sa.Column("name_match_key", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("clinic_id", "id", name=op.f("pk_patients")),
         sa.UniqueConstraint("clinic_id", "user_id", name=op.f("uq_patients_clinic_id_user_id")),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], ondelete="CASCADE", name=op.f("fk_patients_clinic_id")),
@@ -84,6 +87,14 @@ def create_indexes_of_patients() -> None:
     # Lists are sorted and filtered by these columns.
     for name in ("name_key", "birth_date", "review_1_time", "has_standard_ranges"):
         op.create_index(op.f(f"ix_patients_clinic_id_{name}_id"), "patients", ["clinic_id", name, "id"])
+
+
+def create_indexes_of_match_keys() -> None:
+    """Messages of health record systems are matched by these columns."""
+    columns = {"ix_patients_match_mrn": ["mrn_match_key"], "ix_patients_match_name": ["birth_date", "name_match_key"]}
+    for name, key in columns.items():
+        has_key = sa.text(f"{key[-1]} IS NOT NULL")
+        op.create_index(op.f(name), "patients", ["clinic_id", *key], sqlite_where=has_key, postgresql_where=has_key)
 
 
 def create_data_sources() -> None:

@@ -21,7 +21,16 @@ from clinic_service.models.clinic import (
 )
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
-from clinic_service.models.ehr_subscription import EhrSubscription
+from clinic_service.models.ehr import (
+    REDOX_REPORTS,
+    XEALTH_REPORTS,
+    EhrSubscription,
+    MatchedMessage,
+    RedoxMessage,
+    ReportOrderState,
+    ScheduledReportOrder,
+    SubscriptionKind,
+)
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.list_index import HOT_STATISTICS
 from clinic_service.models.mail_request import MailPurpose, MailRequest
@@ -44,7 +53,9 @@ from clinic_service.models.tag import PatientTag, Tag
 
 __all__ = [
     "HOT_STATISTICS",
+    "REDOX_REPORTS",
     "STATISTICS",
+    "XEALTH_REPORTS",
     "Account",
     "AccountDeletion",
     "AccountEmail",
@@ -69,6 +80,7 @@ __all__ = [
     "InviteType",
     "MailPurpose",
     "MailRequest",
+    "MatchedMessage",
     "MembershipRestriction",
     "Migration",
     "MigrationStatus",
@@ -79,11 +91,15 @@ __all__ = [
     "PatientSite",
     "PatientTag",
     "Permission",
+    "RedoxMessage",
+    "ReportOrderState",
     "Reservation",
     "Review",
     "Role",
+    "ScheduledReportOrder",
     "ShareCode",
     "Site",
+    "SubscriptionKind",
     "Summary",
     "SummaryDocument",
     "Tag",
