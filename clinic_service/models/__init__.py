@@ -23,6 +23,7 @@ from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
 from clinic_service.models.ehr_subscription import EhrSubscription
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
+from clinic_service.models.label import Label
 from clinic_service.models.list_index import HOT_STATISTICS
 from clinic_service.models.mail_request import MailPurpose, MailRequest
 from clinic_service.models.migration import Migration, MigrationStatus
@@ -67,6 +68,7 @@ __all__ = [
     "Invite",
     "InviteStatus",
     "InviteType",
+    "Label",
     "MailPurpose",
     "MailRequest",
     "MembershipRestriction",

@@ -214,9 +214,10 @@ class TestGroups:
 
     @staticmethod
     def _may_be_shared(source: Source, imported: str) -> bool:
-        """A schema, by anybody; and what a schema spells, by another schema that nests it."""
+        """The base of tags and sites, and schemas, by anybody; what a schema spells, by another schema that nests it."""
         kind = imported.rpartition(".")[2]
-        return kind == "schemas" or (kind == "descriptions" and source.name.endswith(".schemas"))
+        is_base = imported.startswith("resources.labels.")
+        return is_base or kind == "schemas" or (kind == "descriptions" and source.name.endswith(".schemas"))
 
 
 # From the bottom to the top. A module imports from its own layer and those below. A name stands for all that is in it;
