@@ -124,6 +124,17 @@ class LabelRenaming(LabelTests):
         assert_error(reply, 409)
         assert self.names(database, place.clinic_id) == ["North Side", "Harbour"]
 
+    def test_a_label_that_is_deleted_at_the_same_time_is_not_found(
+        self, api: Client, database: Database, place: LabelPlace
+    ) -> None:
+        reply = meanwhile(
+            database,
+            lambda unit: self.kind.delete(unit, place.clinic_id, place.label_id),
+            lambda: self.rename(api, place, "Harbour"),
+        )
+        assert_error(reply, 404)
+        assert self.names(database, place.clinic_id) == []
+
     @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": " a"}, {"name": 1}, [], "Pump", None])
     def test_bodies_that_break_the_spec_are_refused(
         self, api: Client, database: Database, place: LabelPlace, body: Any
