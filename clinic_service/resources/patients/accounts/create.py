@@ -17,15 +17,17 @@ from datetime import datetime
 from typing import Any
 
 from clinic_service import clock, deadline
-from clinic_service.context import Preparation
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts import AccountNotFound, EmailTaken
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
 from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
 from clinic_service.outbox.outbox import Event
+from clinic_service.preparation import Preparation
 from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.data_sources import replace_data_sources
+from clinic_service.resources.patients.enrolment import announce, is_plan_full
 from clinic_service.resources.patients.errors import PatientLimitReached
+from clinic_service.resources.patients.mrn import check_mrn, settle_mrn
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -47,7 +49,7 @@ def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> 
     Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and UnknownSite, then EmailTaken, BadGateway
     and Unavailable, in this order.
     """
-    accounts = ctx.services.accounts
+    accounts = ctx.accounts
     chosen, email = accounts.choose_user_id(), given.get("email")
     demo_user_id = ctx.config.demo_patient_user_id
 
@@ -76,13 +78,13 @@ def enrol(
     given = custodial.given
     patient = _record(uow, clinic, custodial)
     patient.invited_by = invited_by
-    uow.patients.settle_mrn(clinic, patient)
+    settle_mrn(uow, clinic, patient)
     if not has_place:
         _require_place(uow, clinic, demo_user_id)
     uow.patients.add(patient, given.get("tag_ids") or (), given.get("site_ids", ()), require_sites=True)
     if given.get("data_sources") is not None:
         replace_data_sources(uow, [patient], given["data_sources"])
-    uow.patients.announce(patient)
+    announce(uow, patient)
 
 
 @contextmanager
@@ -111,13 +113,13 @@ def _removal(clinic_id: str, user_id: str | None, email: str | None, now: dateti
 
 
 def _check(uow: UnitOfWork, clinic: Clinic, given: Mapping[str, Any], demo_user_id: str | None) -> None:
-    uow.patients.check_mrn(clinic, given.get("mrn"))
+    check_mrn(uow, clinic, given.get("mrn"))
     _require_place(uow, clinic, demo_user_id)
     uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
 
 
 def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) -> None:
-    if uow.patients.is_plan_full(clinic.id, uow.clinics.patient_limit(clinic), demo_user_id):
+    if is_plan_full(uow, clinic, demo_user_id):
         raise PatientLimitReached
 
 
@@ -130,7 +132,7 @@ def _schedule_removal(ctx: Preparation, change: AccountChange, user_id: str) -> 
         except Exception:
             # Without an address there will be no second chance to remove it.
             with suppress(ServiceError):
-                ctx.services.accounts.remove(user_id)
+                ctx.accounts.remove(user_id)
             raise
 
 
