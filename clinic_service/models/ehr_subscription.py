@@ -1,4 +1,4 @@
-"""What keeps an electronic health record informed about a patient."""
+"""Subscriptions of electronic health records to the data of a patient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clinic_service.models.patient import Patient
 
 
 class EhrSubscription(Base):
-    """A subscription by its name; it is inactive when an order ended it, or the patient's number in the record changed."""
+    """A subscription, by its name. It is inactive after an order that ends it, or after a change of the patient's MRN."""
 
     __tablename__ = "ehr_subscriptions"
 
