@@ -1,4 +1,4 @@
-"""The queries about sites, beside those that tags have as well."""
+"""The queries that only sites have; those that tags have as well are in `labels/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queries about tags, beside those that sites have as well."""
+"""The queries that only tags have; those that sites have as well are in `labels/`."""
 
 from __future__ import annotations
 
