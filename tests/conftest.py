@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from clinic_service import clock
 from clinic_service.api.routing import LeanFlask
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.db.schema import upgrade
 from tests.support.applications import application
 from tests.support.client import Client
+from tests.support.clocks import NOW
 from tests.support.databases import clear, create_database, postgresql_server
+
+# A failed assertion of a shared suite shows its values, as that of a test file does.
+pytest.register_assert_rewrite("tests.support.labels")
 
 SECRET = "a secret of the tests, at least 32 bytes long"
 
@@ -105,3 +110,10 @@ def config(shared_config: Config) -> Config:
 def api(database: Database, shared_app: LeanFlask) -> Client:  # noqa: ARG001 - the database is emptied afterwards
     """A client of the whole application; answers are checked against the spec in enforce mode."""
     return Client(shared_app, SECRET)
+
+
+@pytest.fixture
+def frozen_clock() -> Iterator[None]:
+    """The clock of the service stands still at `NOW`."""
+    with clock.frozen(NOW):
+        yield

@@ -1,5 +1,5 @@
-"""Everything that knows which database it is.
+"""Everything that depends on the database engine.
 
-SQLite and PostgreSQL serve the same models, revisions and tests. What the two spell differently has one name here and
-is used by that name everywhere else, so supporting a further engine means reading this package and `alembic/env.py`.
+SQLite and PostgreSQL have the same models, revisions and tests. Where their SQL differs, this package has one function for
+both, and all other code calls it. To support another engine, change this package and `alembic/env.py`.
 """

@@ -1,4 +1,4 @@
-"""What all tables share: the declarative base, the names of constraints, the two time stamps."""
+"""What all tables share: the declarative base, the naming convention of constraints, and the two time stamps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from clinic_service.db.types import CreationTime, UtcDateTime
 
-# Every constraint has a name, so that a violation can be told apart and a later revision can drop it.
+# Every constraint has a name, so that code can tell which one was violated, and a later revision can drop it.
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
@@ -18,28 +18,28 @@ NAMING_CONVENTION = {
     "ck": "ck_%(table_name)s_%(constraint_name)s",
 }
 
-# Marks a column that is computed from others of its row.
+# Marks a column that is computed from other columns of its row.
 DERIVED = {"derived": True}
-# For a table whose rows are counted in its indexes alone: PostgreSQL can only do so where it has cleaned up since the last
-# change, which by itself it does when a fifth of the table has changed.
+# For a table whose rows are counted by index-only scans, which PostgreSQL can do only where it has vacuumed since the last
+# change. By default it vacuums after a fifth of the table has changed.
 COUNTED_IN_INDEXES = {"autovacuum_vacuum_scale_factor": 0.02}
 
 
 class Base(DeclarativeBase):
-    """The base of all models. Relationships are `lazy="raise"`: the repository that promises one loads it."""
+    """The base of all models. Relationships are `lazy="raise"`: a repository loads those that it returns."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {str: Text, datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it as it stands
 
 
 class Timestamps:
-    """When a row came to be and when it last changed; whoever writes the row sets both from the unit's times."""
+    """When a row was created and last changed. The code that writes the row sets both, to times of the unit of work."""
 
     created_time: Mapped[datetime] = mapped_column(CreationTime)
     updated_time: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """An index over only those rows that fulfil the condition `where`, written in SQL."""
+    """An index on only those rows for which `where`, a condition in SQL, holds."""
     condition = text(where)
     return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)

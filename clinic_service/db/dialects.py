@@ -1,4 +1,4 @@
-"""What the two engines spell differently, and what their errors mean."""
+"""SQL that differs between the two engines, and what their errors mean."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ from clinic_service.db.types import ObjectId, TextList, UtcDateTime
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK = "40P01"
 _READ_ONLY = "25006"
-# Connection lost, no disk, memory or connection left, lock not had in time, cancelled or shutting down, disk error.
+# In this order: connection lost; read-only; no disk space, memory or connection left; lock timeout; canceled or shutting
+# down; disk error.
 _UNAVAILABLE_STATES = ("08", _READ_ONLY, "53", "55P03", "57", "58")
 _SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _SQLITE_UNAVAILABLE = (
@@ -52,14 +53,14 @@ _SQLITE_UNAVAILABLE = (
     sqlite3.SQLITE_NOTADB,
 )
 _SQLITE_PREFIX = re.compile(r"(UNIQUE|CHECK) constraint failed: (.+)", re.DOTALL)
-# Any number will do, as long as nobody else takes it in the same database.
+# The key of an advisory lock: any number that no other program uses in the same database.
 _REVISION_LOCK = 0x636C696E6963
-# A statement of a revision that waits for a table gives up soon, because everybody else queues behind it.
+# A statement of a revision waits for the lock of a table only this long, because all later requests queue behind it.
 _REVISION_LOCK_TIMEOUT = "5s"
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the transaction failed only because of another one, so that running it again can succeed."""
+    """Whether the transaction failed only because of a concurrent one, so that it can succeed when it runs again."""
     if not isinstance(error, DBAPIError):
         return False
     return _state(error) in (_SERIALIZATION_FAILURE, _DEADLOCK) or _sqlite_code(error) in _SQLITE_BUSY
@@ -73,7 +74,7 @@ def is_unavailable(error: BaseException) -> bool:
         return False
     return (
         error.connection_invalidated
-        # No statement of ours was running: it was connecting, BEGIN or COMMIT that failed.
+        # No statement was running, so connecting, BEGIN or COMMIT failed.
         or error.statement is None
         or _state(error).startswith(_UNAVAILABLE_STATES)
         or _sqlite_code(error) in _SQLITE_UNAVAILABLE
@@ -81,7 +82,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether something was to be written where nothing may be."""
+    """Whether a write was refused because the connection or the database is read-only."""
     if not isinstance(error, DBAPIError):
         return False
     return _state(error) == _READ_ONLY or _sqlite_code(error) == sqlite3.SQLITE_READONLY
@@ -93,7 +94,7 @@ def _state(error: DBAPIError) -> str:
 
 def _sqlite_code(error: DBAPIError) -> int | None:
     code = getattr(error.orig, "sqlite_errorcode", None)
-    # The lower byte is the kind of the error, the upper ones say more.
+    # The lower byte is the kind of the error. The upper bytes are details.
     return None if code is None else code & 0xFF
 
 
@@ -114,7 +115,7 @@ def constraint_name(error: IntegrityError) -> str | None:
 
 
 def _unique_name(detail: str) -> str | None:
-    """The name of what keeps the columns `table.a, table.b` unique, which are all that SQLite tells."""
+    """The name of the constraint or index on the columns `table.a, table.b`. SQLite reports only the columns."""
     columns = [column.split(".") for column in detail.split(", ")]
     table = Base.metadata.tables.get(columns[0][0])
     if table is None:
@@ -140,7 +141,7 @@ def insert_or_update(target: type[Base] | Table, *changed: str) -> Insert:
     """
     table = target if isinstance(target, Table) else target.metadata.tables[target.__tablename__]
     changed = changed or tuple(column.name for column in table.columns if not column.primary_key)
-    # Both engines take the same words, which the library offers for each of them separately.
+    # Both engines accept the same syntax, though the library has a construct for each.
     statement = insert(table)
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns), set_={name: statement.excluded[name] for name in changed}
@@ -158,12 +159,12 @@ def insert_or_add(model: type[Base], *counted: str) -> Insert:
 
 
 def insert_or_skip(model: type[Base]) -> Insert:
-    """An insert that leaves rows out that exist already."""
+    """An insert that skips rows whose key exists already."""
     return insert(model.metadata.tables[model.__tablename__]).on_conflict_do_nothing()
 
 
 class _MillisecondAfter(FunctionElement[datetime]):
-    """A stored time and one millisecond."""
+    """A stored time plus one millisecond."""
 
     inherit_cache = True
     type = UtcDateTime()
@@ -177,7 +178,7 @@ def _on_postgresql(element: _MillisecondAfter, compiler: SQLCompiler, **options:
 @compiles(_MillisecondAfter, "sqlite")
 def _on_sqlite(element: _MillisecondAfter, compiler: SQLCompiler, **options: Any) -> str:
     time = compiler.process(element.clauses, **options)
-    # SQLite reckons with fractions of a day, which are not exact, so the milliseconds are taken from the text.
+    # SQLite calculates with fractions of a day, which are not exact. So the milliseconds are calculated from the text.
     return (
         f"CASE substr({time}, 21, 3) WHEN '999'"
         f" THEN strftime('%Y-%m-%dT%H:%M:%S.000Z', substr({time}, 1, 19), '+1 second')"
@@ -186,7 +187,10 @@ def _on_sqlite(element: _MillisecondAfter, compiler: SQLCompiler, **options: Any
 
 
 def moved_on(column: Any) -> ColumnElement[datetime]:
-    """The parameter `now`, or a millisecond after the time in `column` where that is later: it always grows."""
+    """The new value for the time in `column`: the parameter `now`, or the old time plus a millisecond when that is later.
+
+    So the value always grows, even when the clock was set back.
+    """
     now: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
     return case((column < now, now), else_=_MillisecondAfter(column))
 
@@ -211,7 +215,7 @@ def _numbered_id_on_sqlite(element: numbered_id, compiler: SQLCompiler, **option
 
 
 class contains(FunctionElement[bool]):  # noqa: N801 - used as a function
-    """Whether the text of the first argument has the second one in it, every character meaning itself."""
+    """Whether the first argument contains the second one. No character is a wildcard."""
 
     inherit_cache = True
     type = Boolean()
@@ -229,7 +233,7 @@ def _contains_on_sqlite(element: contains, compiler: SQLCompiler, **options: Any
 
 class _Among(FunctionElement[Any]):
     inherit_cache = True
-    # Were it called a Boolean, SQLite would be sent `(… IN …) = 1`, for which it uses no index.
+    # With the type Boolean the SQL for SQLite would be `(… IN …) = 1`, which uses no index.
     type = NullType()
 
 
@@ -246,16 +250,16 @@ def _among_on_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> 
 
 
 def among(column: Any, name: str) -> ColumnElement[bool]:
-    """Whether the text is one of the parameter `name`, a list.
+    """Whether `column` is in the list of texts that the parameter `name` holds.
 
-    Unlike an expanding parameter it is the same statement however many there are, so that it can be a constant one.
+    In contrast to an expanding parameter, the SQL is the same for every length, so that the statement can be constant.
     """
     return _Among(column, bindparam(name, type_=TextList()))
 
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """Answer all questions asked in the block as of one moment, on a connection that is in no transaction."""
+    """Let all queries in the block see the database as of one moment. The connection must not be in a transaction."""
     is_sqlite = connection.dialect.name == "sqlite"
     connection.exec_driver_sql("BEGIN" if is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
@@ -265,9 +269,10 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
 
 def is_one_transaction(connection: Connection) -> bool:
-    """Whether all revisions of one run have to be one transaction.
+    """Whether all revisions of one run must be one transaction.
 
-    On SQLite it is the lock that keeps other processes away. Behind a transaction pooler nothing outlives a transaction.
+    On SQLite the transaction is the lock against other processes. Behind a transaction pooler no session state, such as a
+    session lock, outlives a transaction.
     """
     return connection.dialect.name == "sqlite" or POOLER in connection.get_execution_options()
 
@@ -276,7 +281,7 @@ def is_one_transaction(connection: Connection) -> bool:
 def revision_lock(connection: Connection) -> Iterator[None]:
     """Let only one process at a time change the schema; the others wait.
 
-    On SQLite the transaction that a revision runs in is already such a lock.
+    On SQLite the transaction of the revision is already such a lock.
     """
     if connection.dialect.name == "sqlite":
         yield

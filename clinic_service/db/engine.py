@@ -1,4 +1,4 @@
-"""The engines: one for transactions, one for reads, and one that carries out revisions."""
+"""The engines: for transactions, for reads, for revisions and for probes."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ _UNREADABLE = "The database URL cannot be read; write sqlite:///FILE or postgres
 class Database:
     """The two engines of one database.
 
-    `write_engine` is for transactions. On SQLite each one takes the write lock when it begins, so that it waits its
-    turn instead of failing half-way; on PostgreSQL they are READ COMMITTED.
-    `read_engine` is for single statements that need no transaction: no BEGIN, no ROLLBACK, and it refuses to write.
+    `write_engine` is for transactions. On SQLite each one takes the write lock when it begins, so that it waits then
+    and does not fail later. On PostgreSQL transactions are READ COMMITTED. `read_engine` is for single statements that
+    need no transaction. It sends no BEGIN and no ROLLBACK, and refuses to write.
     """
 
     def __init__(
         self, url: str, *, sqlite_synchronous: str = "FULL", pool_size: int = 2, limits: Limits = REQUEST
     ) -> None:
-        """Nothing connects yet. Raises ConfigError."""
+        """Does not connect yet. Raises ConfigError."""
         self.url = normal_url(url)
         pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
         self.write_engine = _engine(self.url, limits, synchronous=sqlite_synchronous, **pool, **_transactions(self.url))
-        # Set on the engine, because setting it at each checkout costs more than the statement; for the same reason
-        # nothing is reset when a connection is given back: there is never anything to undo.
+        # The isolation level is set on the engine, because setting it at each checkout costs more than the statement.
+        # For the same reason connections are not reset when they return to the pool: there is never anything to roll
+        # back.
         self.read_engine = _engine(
             self.url,
             limits,
             synchronous=sqlite_synchronous,
             read_only=True,
-            # A thread that prepares a request holds one connection while the embedded directory asks by another.
+            # While a thread prepares a request it holds one connection, and the embedded directory uses a second one.
             **pool | {"pool_size": 2 * pool_size},
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
@@ -56,12 +57,12 @@ class Database:
 
 
 def open_database(config: Config) -> Database:
-    """The database that `config` names. Raises ConfigError."""
+    """The database of `config`. Raises ConfigError."""
     return Database(config.database_url, sqlite_synchronous=config.sqlite_synchronous, pool_size=config.worker_threads)
 
 
 def normal_url(url: str) -> URL:
-    """`url` with its driver named. Raises ConfigError."""
+    """`url` with the name of the driver. Raises ConfigError."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -76,7 +77,7 @@ def normal_url(url: str) -> URL:
 def _server_url(url: URL) -> URL:
     _require_driver()
     if url.query.get(POOLER, "transaction") != "transaction":
-        raise ConfigError("The database URL names a kind of pooler that is not known; write pooler=transaction.")
+        raise ConfigError("The database URL names an unknown kind of pooler; write pooler=transaction.")
     return url.set(drivername="postgresql+psycopg")
 
 
@@ -97,9 +98,9 @@ def _file_url(url: URL) -> URL:
 
 
 def revision_engine(url: str) -> Engine:
-    """An engine for changing the schema: it waits long, has no statement timeout and does not enforce foreign keys.
+    """An engine for changes of the schema. It has no timeouts and does not enforce foreign keys.
 
-    SQLite rebuilds a table to change it, which with foreign keys on would delete the rows that refer to it.
+    SQLite rebuilds a table to change it. With foreign keys enforced, that would delete the rows that refer to the table.
     """
     target = normal_url(url)
     engine = _engine(target, REVISION, foreign_keys=False)
@@ -109,8 +110,8 @@ def revision_engine(url: str) -> Engine:
 
 
 def probe_engine(url: URL) -> Engine:
-    """An engine for the question whether the database can be used: it connects each time, and waits for nothing long."""
-    # What it writes may be lost when the power fails.
+    """An engine that tests whether the database can be used. It connects each time, and has short timeouts."""
+    # What the probe writes may be lost when the power fails.
     return _engine(url, PROBE, synchronous="NORMAL", isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
@@ -127,12 +128,12 @@ def _engine(
         return sqlite_engine(
             url, limits, synchronous=synchronous, foreign_keys=foreign_keys, read_only=read_only, **options
         )
-    # Its driver need not be installed where nobody uses it.
+    # Imported here, because the driver of PostgreSQL need not be installed where only SQLite is used.
     from clinic_service.db.postgresql import postgresql_engine
 
     return postgresql_engine(url, limits, read_only=read_only, **options)
 
 
 def _transactions(url: URL) -> dict[str, Any]:
-    # SQLite's own level for a writing transaction cannot be chosen: there is only one.
+    # SQLite has only one isolation level for transactions that write.
     return {} if is_sqlite(url) else {"isolation_level": "READ COMMITTED"}

@@ -1,4 +1,4 @@
-"""Why a database cannot be used, in words an operator can act upon."""
+"""Explains to operators why a database cannot be used, and what to do about it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from clinic_service.errors import Unavailable
 
 
 class DatabaseUnusable(Exception):
-    """The database, or the way it is set up, does not fit this program; the message says how to mend it.
+    """This program cannot use the database, or its configuration; the message says how to repair it.
 
-    It is for operators: it may name hosts, files and users, so no caller of the API gets to see it.
+    The message is for operators. It may name hosts, files and users, so it is never shown to callers of the API.
     """
 
     def __init__(self, message: str) -> None:
@@ -30,75 +30,80 @@ class DatabaseUnusable(Exception):
 
 
 class Cause(NamedTuple):
-    """What is the matter, without any name in it, and how to mend it; `quoted`: the database's own words are needed."""
+    """Why a database cannot be used (`what`, without names of hosts, files or users) and how to repair it (`mend`).
+
+    `quoted`: the explanation also quotes the message of the database.
+    """
 
     what: str
     mend: str
     quoted: bool = False
 
 
-_LOCKED = Cause("another process has locked it", "Let that process end, or end it, and try again.")
-_FULL = Cause("its disk is full", "Make room on it.")
-_DISK_ERROR = Cause("its disk reports an error", "Look at the disk and its file system.", quoted=True)
-_UNOPENED = Cause("the file cannot be opened", "Look at the rights of the file and its folder.")
-_READ_ONLY = Cause("it is read-only", "Let it be written to again, or name another one.")
+_LOCKED = Cause("another process has locked it", "Wait until that process ends, or end it, and try again.")
+_FULL = Cause("its disk is full", "Free some space on it.")
+_DISK_ERROR = Cause("its disk reports an error", "Check the disk and its file system.", quoted=True)
+_UNOPENED = Cause("the file cannot be opened", "Check the permissions of the file and its folder.")
+_READ_ONLY = Cause("it is read-only", "Allow writing to it, or name another database.")
 _NO_ROOM = Cause(
-    "all of its connections are taken", "Raise its limit of connections, or lower CLINIC_WORKERS and CLINIC_THREADS."
+    "all of its connections are in use", "Raise its limit of connections, or lower CLINIC_WORKERS and CLINIC_THREADS."
 )
 _STARTING = Cause("it is starting or stopping", "Try again in a moment.")
-_LOST = Cause("the connection was lost", "Look whether the server still runs, and try again.")
-_NO_RIGHT = Cause("a right is missing", "Grant it, or use the user who owns the database.", quoted=True)
+_LOST = Cause("the connection was lost", "Check whether the server still runs, and try again.")
+_NO_RIGHT = Cause("a privilege is missing", "Grant it, or connect as the user who owns the database.", quoted=True)
 _PARAMETER = Cause("it refuses a start parameter", "Correct the options of the database URL.", quoted=True)
-_UNKNOWN = Cause("it refuses", "Correct the database URL, or mend the database.", quoted=True)
+_UNKNOWN = Cause("it refuses the connection", "Correct the database URL, or repair the database.", quoted=True)
 
-# What a server says with a code; a longer code stands before its class.
+# By the error code of PostgreSQL (SQLSTATE). A longer code comes before the class that it belongs to.
 _BY_STATE = {
     "25006": _READ_ONLY,
     "3F000": Cause(
-        "it has no schema for the tables", "Make it, or name another one: ?options=-csearch_path%3DNAME in the URL."
+        "it has no schema for the tables", "Create it, or name another one: ?options=-csearch_path%3DNAME in the URL."
     ),
     "42501": _NO_RIGHT,
     "53100": _FULL,
     "53300": _NO_ROOM,
-    "53": Cause("it is short of memory or another resource", "Give the server more.", quoted=True),
+    "53": Cause("it is short of memory or another resource", "Give the server more of it.", quoted=True),
     "55P03": _LOCKED,
-    "57014": Cause("an answer took too long", "Try again when there is less to do."),
+    "57014": Cause("an answer took too long", "Try again when the load is lower."),
     "57": _STARTING,
     "58": _DISK_ERROR,
     "08": _LOST,
 }
-# What is said while connecting, which has no code. The first that fits counts.
+# By the words of errors while connecting, which have no code. The first pattern that matches counts.
 _BY_WORDS = {
     "failed to resolve|could not translate host name": Cause(
         "the name of its host is unknown", "Correct the host in the database URL."
     ),
     "connection refused": Cause("nothing listens at its address", "Start the server, or correct host and port."),
     "timeout expired|timed out|does not answer": Cause(
-        "its server does not answer", "Look at the network, or correct host and port."
+        "its server does not answer", "Check the network, or correct host and port."
     ),
-    "no route to host|network is unreachable": Cause("its server cannot be reached", "Look at the network."),
+    "no route to host|network is unreachable": Cause("its server cannot be reached", "Check the network."),
     r'socket "[^"]*" failed: no such file': Cause(
         "no server runs on this machine", "Start it, or name a host in the database URL."
     ),
     "password authentication failed": Cause(
         "user or password is wrong", "Correct them in the database URL; % and @ in a password are written %25 and %40."
     ),
-    "no password supplied": Cause("it wants a password", "Write it in the database URL: postgresql://user:password@…"),
+    "no password supplied": Cause(
+        "it requires a password", "Write it in the database URL: postgresql://user:password@…"
+    ),
     "unsupported startup parameter": Cause(
-        "a pooler stands before it that takes no start parameters", "Add ?pooler=transaction to the database URL."
+        "it is behind a pooler that accepts no start parameters", "Add ?pooler=transaction to the database URL."
     ),
     "invalid connection option": Cause(
         "the database URL has an option that does not exist",
-        "Correct what stands behind the question mark.",
+        "Correct the options after the question mark.",
         quoted=True,
     ),
     "unrecognized configuration parameter|invalid value for parameter|permission denied to set parameter": _PARAMETER,
     "requires a valid value|invalid .* value|invalid (port|integer)": _PARAMETER,
     'role "[^"]*" does not exist|no such user|not permitted to log in': Cause(
-        "its server does not know the user", "Make the user, or correct it in the database URL."
+        "its server does not know the user", "Create the user, or correct it in the database URL."
     ),
     'database "[^"]*" does not exist|no such database': Cause(
-        "its server has no database of that name", "Make it: createdb --encoding=UTF8 NAME"
+        "its server has no database of that name", "Create it: createdb --encoding=UTF8 NAME"
     ),
     "pg_hba.conf": Cause(
         "its server does not let this user in from this machine", "Add an entry to its pg_hba.conf.", quoted=True
@@ -117,17 +122,17 @@ _BY_CODE = {
     sqlite3.SQLITE_IOERR: _DISK_ERROR,
     sqlite3.SQLITE_CANTOPEN: _UNOPENED,
     sqlite3.SQLITE_PERM: _UNOPENED,
-    sqlite3.SQLITE_NOTADB: Cause("the file is no SQLite database", "Name another file, or move this one away."),
-    sqlite3.SQLITE_CORRUPT: Cause("the file is damaged", "Bring it back from a copy."),
+    sqlite3.SQLITE_NOTADB: Cause("the file is not an SQLite database", "Name another file, or move this one away."),
+    sqlite3.SQLITE_CORRUPT: Cause("the file is damaged", "Restore it from a backup."),
     sqlite3.SQLITE_NOMEM: Cause("there is not enough memory", "Give the process more."),
 }
-# Codes behind which the way to the file may be at fault.
+# Codes for which the path of the file may be the cause.
 _FILE_CODES = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
 
 
 @contextmanager
 def explained(url: URL) -> Iterator[None]:
-    """Raise DatabaseUnusable, which says why, when the database at `url` cannot be used in the block."""
+    """When the database at `url` cannot be used in the block, raise DatabaseUnusable with the reason."""
     try:
         yield
     except (DBAPIError, PoolTimeout, Unavailable) as error:
@@ -138,7 +143,7 @@ def explained(url: URL) -> Iterator[None]:
 
 
 def explain(error: BaseException, url: URL | None = None) -> str | None:
-    """One line about why the database at `url` cannot be used; None when `error` is about something else."""
+    """One line that says why the database at `url` cannot be used; None when `error` has another reason."""
     origin = _origin(error)
     if isinstance(origin, DatabaseUnusable):
         return origin.message
@@ -150,7 +155,7 @@ def explain(error: BaseException, url: URL | None = None) -> str | None:
 
 
 def cause_of(error: BaseException, url: URL | None = None) -> Cause | None:
-    """Why the database cannot be used; None when `error` is about something else."""
+    """Why the database cannot be used; None when `error` has another reason."""
     origin = _origin(error)
     if isinstance(origin, PoolTimeout):
         return _NO_ROOM
@@ -174,7 +179,7 @@ def _cause_by_words(origin: BaseException) -> Cause | None:
 
 
 def _cause_of_file(url: URL | None) -> Cause | None:
-    """What is the matter with the way to the file, if anything."""
+    """What is wrong with the path of the file, if anything."""
     if url is None:
         return None
     file = Path(url.database or "")
@@ -182,25 +187,28 @@ def _cause_of_file(url: URL | None) -> Cause | None:
     if file.is_dir():
         return Cause("it is a folder", "Name a file.")
     if not folder.exists():
-        return Cause("its folder does not exist", "Make the folder, or name another file.")
+        return Cause("its folder does not exist", "Create the folder, or name another file.")
     if not folder.is_dir():
-        return Cause("it is said to be in something that is no folder", "Name another file.")
+        return Cause("its path leads through something that is not a folder", "Name another file.")
     if not os.access(folder, os.W_OK | os.X_OK):
-        return Cause("its folder cannot be written in", "Give this user the right, for files are made beside it.")
+        return Cause(
+            "this user may not write in its folder",
+            "Give this user write access, because SQLite creates files in it.",
+        )
     if file.exists() and not os.access(file, os.R_OK | os.W_OK):
-        return Cause("the file may not be read and written", "Give this user the right.")
+        return Cause("this user may not read and write the file", "Give this user read and write access.")
     return None
 
 
 def _origin(error: BaseException) -> BaseException:
-    """What the driver raised."""
+    """The error that the driver raised."""
     if isinstance(error, Unavailable) and error.__cause__ is not None:
         error = error.__cause__
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 def _words(origin: BaseException, url: URL | None) -> str:
-    """The first line of what the database said, without the password."""
+    """The first line of the message of the database, without the password."""
     line = (str(origin).strip().splitlines() or [type(origin).__name__])[0]
     line = re.sub(r"^connection failed: |connection to server .* failed: |FATAL: +|ERROR: +", "", line).rstrip(".")
     return line.replace(url.password, "…") if url is not None and url.password else line

@@ -1,4 +1,4 @@
-"""Where a database kept in a file lies."""
+"""The file of an SQLite database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from clinic_service.db.sqlite import is_sqlite
 
 
 def database_file(url: str) -> Path | None:
-    """The file that holds the database at `url`; None when a server holds it. Raises ConfigError."""
+    """The file of the database at `url`; None for a database on a server. Raises ConfigError."""
     parsed = normal_url(url)
     return Path(parsed.database or "") if is_sqlite(parsed) else None

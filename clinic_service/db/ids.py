@@ -1,8 +1,8 @@
-"""Ids of our own rows: 24 lower-case hex characters, the first eight of which are seconds, as in an ObjectId.
+"""Ids of rows: 24 lower-case hex characters, the first eight of which are seconds, as in an ObjectId.
 
-Five characters of microseconds follow, then eleven of a number that grows with every id of the process. Ids are therefore
-ordered by time, whichever process made them; those of one process and one time are in the order in which they were made.
-A row's id has the row's creation time (`UnitOfWork.new_id`), so the order of ids is the order of creation.
+The next five characters are microseconds, and the last eleven a number that grows with every id of the process. So ids are
+ordered by time, and those that one process makes at the same time are in the order in which it makes them. The id of a row
+contains the creation time of the row (`UnitOfWork.new_id`), so the order of ids is the order of creation.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from clinic_service import clock
 
-# Two processes that make ids in the same microsecond start their numbers so far apart that they never meet. The upper
-# half of the range is left free, so that no process comes to its end.
+# Each process starts at a random number, so two processes practically never make the same id in the same microsecond. The
+# upper half of the range is left free, so that no process reaches its end.
 _RANDOM_BITS = 43
 # An id ends with so many characters of its number.
 NUMBER_DIGITS = 11
@@ -30,7 +30,7 @@ class IdRange(NamedTuple):
 
 
 class IdSource:
-    """Makes ids that differ; one for each process, safe to share between threads."""
+    """Makes unique ids. Each process has one; threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

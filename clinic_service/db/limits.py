@@ -1,18 +1,18 @@
-"""How long a connection waits, and whether a pooler stands before the database."""
+"""Timeouts of database connections."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# The option of a database URL that says so; the connections carry it as an execution option.
+# The option of a database URL for a database behind a pooler. Its connections have an execution option of the same name.
 POOLER = "pooler"
 
 
 class Limits(NamedTuple):
-    """Times in seconds; None: as long as it takes.
+    """Timeouts in seconds; None: no timeout.
 
-    `lock` and `statement` are kept by the database. `answer` is kept here, for a database that has fallen silent: it is
-    longer than `statement`, so that the database, where it is alive, is the first to give up.
+    The database enforces `lock` and `statement`. This program enforces `answer`, for a database that does not respond
+    at all. `answer` is longer than `statement`, so that a working database stops first.
     """
 
     lock: int | None
@@ -20,9 +20,9 @@ class Limits(NamedTuple):
     answer: float | None
 
 
-# Together with the time to connect again, less than a request may take.
+# With the time for another connection added, this is less than the time for a request.
 REQUEST = Limits(lock=5, statement=15, answer=18)
-# Revisions wait for each other and for what they do to large tables.
+# Revisions wait for each other, and take long on large tables.
 REVISION = Limits(lock=None, statement=None, answer=None)
-# For the question whether the database can be used just now.
+# For testing whether the database can be used.
 PROBE = Limits(lock=1, statement=1, answer=2)

@@ -1,4 +1,4 @@
-"""How a connection to PostgreSQL is set up: what the code takes for granted of a session is set, or else checked."""
+"""How a connection to PostgreSQL is set up. All session state that the code relies on is set or checked here."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from clinic_service.deadline import DeadlineExceeded
 
 T = TypeVar("T")
 
-# For ending a transaction when the time for the request is over.
+# The minimum time to wait for an answer, for example to a ROLLBACK after the time for the request is over.
 _LEAST_SECONDS = 1.0
 
-# A dead link is noticed while connecting, while a request is sent, and while nothing is said.
+# A dead network connection is noticed while connecting, while sending, and while idle.
 _LINK = {
     "connect_timeout": 3,
     "tcp_user_timeout": 10_000,
@@ -32,7 +32,8 @@ _LINK = {
     "keepalives_count": 3,
     "client_encoding": "UTF8",
 }
-# No server has this value by itself and each one tells it unasked, so it shows whether start parameters reach the server.
+# A value that no server has by default, of a parameter that each server reports. So it shows whether start parameters reach
+# the server.
 _MARK = "iso_8601"
 
 
@@ -41,12 +42,12 @@ def postgresql_engine(url: URL, limits: Limits, *, read_only: bool, **options: A
     pooled = is_pooled(url)
     arguments: dict[str, Any] = {name: value for name, value in _LINK.items() if name not in url.query}
     if pooled:
-        # The next transaction may get another server process, which knows no statement prepared before.
+        # The next transaction may use another server process, which does not know statements that were prepared before.
         arguments["prepare_threshold"] = None
         options["execution_options"] = {POOLER: True}
     else:
         arguments["options"] = _start_parameters(url, limits, read_only)
-    # The driver itself decodes JSON, so it is told what to decode it with.
+    # The driver decodes JSON; this sets the function that it uses.
     target = url.difference_update_query([POOLER])
     engine = create_engine(target, connect_args=arguments, json_deserializer=orjson.loads, **options)
     event.listen(engine, "do_connect", partial(_connect, limits.answer))
@@ -57,14 +58,14 @@ def postgresql_engine(url: URL, limits: Limits, *, read_only: bool, **options: A
 
 
 def is_pooled(url: URL) -> bool:
-    """Whether `url` says that a pooler stands between, which gives each transaction another session."""
+    """Whether `url` names a database behind a transaction pooler, which may give each transaction another session."""
     return POOLER in url.query
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that is given up when the server is silent for longer than `answer_seconds`, or than the request has.
+    """A connection that is closed when the server does not answer within `answer_seconds`, or the time of the request.
 
-    The kernel notices a link that is cut. It does not notice a server, or a proxy, that takes what is sent and never
+    The kernel notices a broken network connection. It does not notice a server or proxy that accepts data and never
     answers.
     """
 
@@ -73,16 +74,16 @@ class BoundedConnection(psycopg.Connection[Any]):
     def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
         if self.answer_seconds is None:
             return super().wait(gen, *args, **options)
-        end = clock.monotonic() + _patience(self.answer_seconds)
+        end = clock.monotonic() + _timeout(self.answer_seconds)
         try:
             return super().wait(_in_time(gen, end), *args, **options)
         except _Silent:
-            # The answer may still come, so nothing else can be asked on this connection.
+            # The answer may still arrive, so this connection cannot be used for anything else.
             self.close()
             raise
 
 
-def _patience(answer_seconds: float) -> float:
+def _timeout(answer_seconds: float) -> float:
     try:
         return max(_LEAST_SECONDS, deadline.shortened(answer_seconds))
     except DeadlineExceeded:
@@ -94,7 +95,10 @@ class _Silent(psycopg.OperationalError):
 
 
 def _in_time(steps: PQGen[T], end: float) -> PQGen[T]:
-    """`steps`, with _Silent raised when they are not done by `end`; the driver comes by several times a second."""
+    """`steps`, the work of the driver, but raises _Silent when it is not done at `end`.
+
+    The driver resumes the generator several times a second.
+    """
     try:
         wanted = next(steps)
         while True:
@@ -126,23 +130,23 @@ def _start_parameters(url: URL, limits: Limits, read_only: bool) -> str:
         "intervalstyle": _MARK,
         "standard_conforming_strings": "on",
         "default_transaction_isolation": r"read\ committed",
-        # By itself a server would prefer a schema called like the user, as soon as somebody makes one.
+        # By default a server prefers a schema with the name of the user, if there is one.
         "search_path": "public",
-        # Every question is a few look-ups: compiling it, or sharing it out among processes, takes longer than answering.
+        # Queries are a few look-ups each. JIT compilation and parallel workers would cost more time than they save.
         "jit": "off",
         "max_parallel_workers_per_gather": 0,
-        # The default is for disks that have to move an arm.
+        # The default is for hard disks, which are slow at random access.
         "random_page_cost": 1.1,
-        # Clinics are very different in size: to list one by a plan made for the average one is slow in the largest. What
-        # transactions send are look-ups by key and new rows, for which one plan does.
+        # Clinics differ very much in size, and a plan for the average clinic is slow for the largest ones. Transactions
+        # only look up keys and insert rows, for which one plan is enough.
         "plan_cache_mode": "force_custom_plan" if read_only else "auto",
     }
     if read_only:
-        # Never switched off: who makes a whole database read-only has a reason.
+        # Never set to off: an operator may have made the whole database read-only.
         settings["default_transaction_read_only"] = "on"
     ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
     theirs = url.query.get("options", "")
-    # What the URL says comes last, so it wins.
+    # The options of the URL come last, so they override ours.
     return f"{ours} {theirs if isinstance(theirs, str) else ' '.join(theirs)}".strip()
 
 
@@ -150,7 +154,7 @@ def _time_limits(limits: Limits) -> dict[str, str]:
     return {
         "statement_timeout": f"{limits.statement or 0}s",
         "lock_timeout": f"{limits.lock or 0}s",
-        # A process that stops in the middle of a transaction keeps its locks no longer than this.
+        # When a process hangs in a transaction, the transaction keeps its locks no longer than this.
         "idle_in_transaction_session_timeout": "60s" if limits.statement else "0",
     }
 
@@ -165,7 +169,7 @@ def _setting_limits(limits: Limits) -> Callable[[Connection], None]:
 
 
 def _check(pooled: bool, connection: BoundedConnection, _record: Any) -> None:
-    """Raise DatabaseUnusable when the session is not what the code takes for granted."""
+    """Raise DatabaseUnusable when the session does not have the state that the code relies on."""
     fault = _fault(connection.info.parameter_status, pooled)
     if fault:
         connection.close()
@@ -176,7 +180,7 @@ def _fault(status: Callable[[str], str | None], pooled: bool) -> str | None:
     if status("server_encoding") != "UTF8":
         return (
             f"The database keeps text as {status('server_encoding')}; it must be UTF8. "
-            "Make another one: createdb --encoding=UTF8 --template=template0 NAME"
+            "Create another one: createdb --encoding=UTF8 --template=template0 NAME"
         )
     if not pooled and status("IntervalStyle") != _MARK:
         return (
@@ -184,5 +188,5 @@ def _fault(status: Callable[[str], str | None], pooled: bool) -> str | None:
             f"Add ?{POOLER}=transaction to the database URL."
         )
     if not (status("DateStyle") or "").startswith("ISO"):
-        return "The database writes dates in a style of its own. Change it: ALTER ROLE … SET datestyle = 'ISO'"
+        return "The database does not write dates in ISO style. Change it: ALTER ROLE … SET datestyle = 'ISO'"
     return None

@@ -1,8 +1,8 @@
-"""Constant statements, compiled once and run on the driver's own cursor.
+"""Constant statements, compiled once and executed on the driver's own cursor.
 
-SQLAlchemy's general way of executing a statement costs several times what the database takes to answer a look-up by key.
-For the statements that are module constants nothing of it has to happen twice: the text, the order of the parameters and
-the conversions of the columns are settled at the first use. Everything else goes through `Connection.execute`.
+For a look-up by key, `Connection.execute` of SQLAlchemy costs several times the time of the database. For a statement that
+is a module constant, most of that work is done once, at the first use: the SQL text, the order of the parameters and the
+conversions of the columns. All other statements use `Connection.execute`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def insert_into(model: type[Base], *columns: str) -> Insert:
 
 
 class Prepared:
-    """One statement for one kind of engine. It has no lists of values that vary in length (no expanding parameters)."""
+    """One statement for one dialect. Expanding parameters (lists of any length) are not supported."""
 
     def __init__(self, statement: Query | UpdateBase, dialect: Dialect) -> None:
         self._dialect = dialect
@@ -49,7 +49,7 @@ class Prepared:
         ]
 
     def rows(self, engine: Engine, raw: PoolProxiedConnection, parameters: Parameters) -> list[Any]:
-        """All rows, as named tuples. Raises DBAPIError as `Connection.execute` would."""
+        """All rows, as named tuples. Raises DBAPIError as `Connection.execute` does."""
         made, converts, make = [], self._converts, self._row._make
         for row in self._run(engine, raw, self._values(parameters)):
             values = list(row)
@@ -59,7 +59,10 @@ class Prepared:
         return made
 
     def write(self, engine: Engine, raw: PoolProxiedConnection, rows: Sequence[Parameters]) -> None:
-        """Insert, update or delete by each of `rows`. Raises DBAPIError as `Connection.execute` would."""
+        """Insert, update or delete with the parameters of each of `rows`.
+
+        Raises DBAPIError as `Connection.execute` does.
+        """
         values = [self._values(row) for row in rows]
         many = len(values) > 1
         self._run(engine, raw, values if many else values[0], many=many, answers=False)
@@ -69,7 +72,7 @@ class Prepared:
     ) -> Any:
         try:
             with closing(raw.cursor()) as cursor:
-                # Who listens to statements (tests that count them, tracing) hears these as well.
+                # Listeners to statements, such as tests that count them, are called for these as well.
                 for listener in engine.dispatch.before_cursor_execute:
                     listener(None, cursor, self._text, values, None, many)
                 (cursor.executemany if many else cursor.execute)(self._text, values)
@@ -84,7 +87,7 @@ class Prepared:
         return given if self._names is None else [given[name] for name in self._names]
 
     def _wrapped(self, error: Exception, engine: Engine, raw: PoolProxiedConnection) -> Exception:
-        """`error` as SQLAlchemy would raise it; when the connection is gone, so are those that wait in the pool."""
+        """`error` as SQLAlchemy would raise it. When the connection is lost, all connections of the pool are closed."""
         driver_error = self._dialect.loaded_dbapi.Error
         if not isinstance(error, driver_error):
             return error
@@ -107,7 +110,7 @@ _prepared: dict[tuple[str, Query | UpdateBase], Prepared] = {}
 
 
 def prepared(statement: Query | UpdateBase, dialect: Dialect) -> Prepared:
-    """What `statement`, which must be a constant, is for engines of that kind."""
+    """The compiled `statement`, which must be a module constant, for this dialect."""
     key = (dialect.name, statement)
     found = _prepared.get(key)
     if found is None:

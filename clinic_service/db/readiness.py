@@ -1,4 +1,4 @@
-"""Whether the database can be used just now: it answers, has the right schema, and something can be written."""
+"""Tests whether the database can be used: it answers, its schema is current, and it accepts writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clinic_service.db.engine import Database, probe_engine
 from clinic_service.db.failures import cause_of
 from clinic_service.db.schema import is_current
 
-# Together less than two seconds, so that a dead database is known within them.
+# The sum is below two seconds, the maximum time to notice a dead database.
 _ANSWER_SECONDS = 1.5
 _FRESH_SECONDS = 0.4
 
@@ -21,27 +21,27 @@ _OLD_SCHEMA = "The schema of the database is not at the revision that this progr
 
 
 class Readiness:
-    """Looks at one database. Safe to share between threads; nothing connects and no thread starts before it is asked."""
+    """Tests one database. Safe to share between threads. It connects and starts threads only when it is asked."""
 
     def __init__(self, database: Database) -> None:
         self._engine = probe_engine(database.url)
         self._lock = threading.Lock()
-        self._look: _Look | None = None
+        self._test: _Test | None = None
 
     def obstacle(self) -> str | None:
-        """Why the database cannot be used, in a sentence that names no host, file or user; None when it can.
+        """Why the database cannot be used, in a sentence that names no host, file or user; None when it can be used.
 
-        Answers within two seconds, whatever the database does. Those who ask at the same time share one look at it.
+        Returns within two seconds, whatever the database does. Calls at the same time share one test.
         """
         with self._lock:
-            if self._look is None or self._look.is_over():
-                self._look = _Look(self._engine)
-            look = self._look
-        return look.result()
+            if self._test is None or self._test.is_over():
+                self._test = _Test(self._engine)
+            test = self._test
+        return test.result()
 
 
-class _Look:
-    """One look at the database, on a thread of its own, since it may take longer than anybody wants to wait."""
+class _Test:
+    """One test of the database, in a thread of its own, because it may take longer than a caller waits."""
 
     def __init__(self, engine: Engine) -> None:
         self._started = time.monotonic()
@@ -50,10 +50,11 @@ class _Look:
         threading.Thread(target=self._take, args=(engine,), name="readiness", daemon=True).start()
 
     def is_over(self) -> bool:
-        """Whether it has ended and is too old to tell how things are now."""
+        """Whether the test has ended, and is too old to be used again."""
         return self._done.is_set() and time.monotonic() - self._started > _FRESH_SECONDS
 
     def result(self) -> str | None:
+        """As `Readiness.obstacle`."""
         self._done.wait(max(0.0, self._started + _ANSWER_SECONDS - time.monotonic()))
         return self._obstacle
 
@@ -74,14 +75,14 @@ def _find_obstacle(engine: Engine) -> str | None:
 
 
 def _try_to_write(connection: Connection) -> str | None:
-    """Raise what the database would say to a request that writes. Leaves everything as it is."""
+    """Write something that changes nothing. Raises the error that a request that writes would get."""
     if connection.dialect.name == "sqlite":
-        # Writes the first page once more.
+        # Writes the first page of the file again.
         connection.exec_driver_sql("PRAGMA user_version = 0")
         return None
     is_read_only = connection.exec_driver_sql("SELECT current_setting('transaction_read_only')").scalar() == "on"
     connection.exec_driver_sql("BEGIN")
-    # So little memory that the rows go through a file on the disk of the tables, which is gone when they are counted.
+    # With this little memory, the rows go into a temporary file on the disk of the database, which is deleted afterwards.
     connection.exec_driver_sql("SET LOCAL work_mem = '64kB'")
     connection.exec_driver_sql("SELECT count(*) FROM generate_series(1, 5000)")
     connection.exec_driver_sql("COMMIT")

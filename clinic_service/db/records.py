@@ -1,4 +1,4 @@
-"""A whole row as a JSON document, as the records of deletions keep it."""
+"""A whole row as a JSON document, for the records of deletions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from clinic_service.db.base import DERIVED, Base
 
 
 def whole_row(entity: Base) -> dict[str, Any]:
-    """Every column of `entity` by its name, those without a value included; relations are not followed.
+    """All columns of `entity` by name, including those without a value.
 
-    Left out are columns marked as `DERIVED`, because they follow from the others.
+    Relationships are left out, and columns marked as `DERIVED`, because they are computed from other columns.
     """
     columns = inspect(type(entity)).columns.items()
     return {name: getattr(entity, name) for name, column in columns if not DERIVED.items() <= column.info.items()}

@@ -1,4 +1,4 @@
-"""The base of repositories: each is a set of queries, sent inside one unit of work."""
+"""The base of repositories. A repository is a set of queries that are sent within one unit of work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clinic_service.db.prepared import Query
 
 
 class Unit(Protocol):
-    """What a repository needs of the unit of work it belongs to."""
+    """What a repository needs of its unit of work; `UnitOfWork` documents the members."""
 
     @property
     def session(self) -> Session: ...
@@ -35,7 +35,10 @@ class Unit(Protocol):
 
 
 class Repository:
-    """Statements are module constants with bind parameters: building one costs more than running it."""
+    """A set of queries.
+
+    Statements are module constants with bind parameters: building a statement costs more than running it.
+    """
 
     def __init__(self, uow: Unit) -> None:
         self._uow = uow

@@ -1,4 +1,4 @@
-"""The state of the schema: which revision the database is at, which one the code needs, and the way there."""
+"""The state of the schema: which revision the database has, which one the code needs, and how to get there."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from clinic_service.db.failures import DatabaseUnusable, explained
 from clinic_service.db.files import database_file
 from clinic_service.packaged import revisions_folder
 
-# Where Alembic notes the revision.
+# The table in which Alembic stores the revision.
 _VERSIONS = table("alembic_version", column("version_num"))
-# Made by the first revision.
+# A table that the first revision creates.
 _FIRST_TABLE = "clinics"
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database to `revision`. Waits while another process does the same; does nothing if it is there.
+    """Upgrade the database to `revision`. Waits while another process does the same; does nothing if nothing is to be done.
 
-    Raises ConfigError for an unsuitable URL, DatabaseUnusable for a database that cannot be used or is another program's.
+    Raises ConfigError for an unsuitable URL, DatabaseUnusable for a database that cannot be used or belongs to another
+    program.
     """
     found = current(url)
     if revision != "head" or not suffices(found):
@@ -30,17 +31,17 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Take the database back to `revision`; `base` empties it."""
+    """Downgrade the database to `revision`; `base` drops all tables."""
     _run(url, "downgrade", revision)
 
 
 def current(url: str) -> str | None:
-    """The revision the database is at; None for an empty one.
+    """The revision of the database; None for an empty one.
 
-    Raises DatabaseUnusable when it cannot be used or is another program's.
+    Raises DatabaseUnusable for a database that cannot be used or belongs to another program.
     """
     file = database_file(url)
-    # Connecting would make one.
+    # Connecting would create the file.
     if file is not None and not file.exists() and file.parent.is_dir():
         return None
     with _connected(url) as connection:
@@ -62,8 +63,8 @@ def is_current(connection: Connection) -> bool:
 def suffices(revision: str | None) -> bool:
     """Whether a database at `revision` has everything that this code needs.
 
-    A later revision will do: each is compatible with the release before, which goes on running while its successor,
-    having upgraded the database, starts. One that is no number is that of another program.
+    A later revision is sufficient as well: each revision is compatible with the previous release, whose processes still run
+    when the next release upgrades the database. A revision that is not a number belongs to another program.
     """
     return revision is not None and revision.isdecimal() and int(revision) >= int(head())
 
@@ -79,7 +80,7 @@ def _connected(url: str) -> Iterator[Connection]:
 
 
 def _require_own(connection: Connection) -> None:
-    """Raise DatabaseUnusable when the tables of the database are those of another program."""
+    """Raise DatabaseUnusable when the tables of the database belong to another program."""
     tables = set(inspect(connection).get_table_names())
     revisions = _revisions_of(connection) if _VERSIONS.name in tables else []
     is_empty = revisions == [] and tables <= {_VERSIONS.name}
@@ -93,14 +94,14 @@ def _require_own(connection: Connection) -> None:
 
 
 def _revisions_of(connection: Connection) -> list[str] | None:
-    """What the table of revisions lists; None when it is not Alembic's."""
+    """The revisions in the table of that name; None when it is not a table of Alembic."""
     if [each["name"] for each in inspect(connection).get_columns(_VERSIONS.name)] != ["version_num"]:
         return None
     return list(connection.execute(select(_VERSIONS.c.version_num)).scalars())
 
 
 def _revision_of(connection: Connection) -> str | None:
-    # Asked at every start and by every look at `/ready`; Alembic itself is slow to import and only needed to change things.
+    # Called at every start and for `/ready`. Alembic is slow to import, and is imported only to change the schema.
     if not inspect(connection).has_table(_VERSIONS.name):
         return None
     return connection.execute(select(_VERSIONS.c.version_num)).scalar()
@@ -112,7 +113,7 @@ def _run(url: str, step: str, revision: str) -> None:
 
     engine = revision_engine(url)
     config = Config()
-    # The percent sign would start a variable of the configuration's own.
+    # A percent sign in a value of the configuration begins a variable, unless it is doubled.
     config.set_main_option("script_location", str(revisions_folder()).replace("%", "%%"))
     try:
         with explained(engine.url), engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Column types that mean the same on every engine."""
+"""Column types that behave the same on every engine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from clinic_service import clock
 
-# Room for longer members, so that adding one changes the CHECK constraint only.
+# Longer than any member, so that a new member changes only the CHECK constraint.
 _ENUM_LENGTH = 32
 _WIRE_TIME_LENGTH = len("2000-01-01T00:00:00.000Z")
 
 
 class ExactText(TypeDecorator[str]):
-    """Text that is compared and sorted byte by byte, whatever the database's language."""
+    """Text that is compared and sorted byte by byte, whatever the collation of the database is."""
 
     impl = String
     cache_ok = True
@@ -34,7 +34,7 @@ class ExactText(TypeDecorator[str]):
 
 
 class ObjectId(ExactText):
-    """An id as `db.ids.new_id` makes it: 24 lower-case hex characters."""
+    """An id of `db.ids.new_id`: 24 lower-case hex characters."""
 
     cache_ok = True
 
@@ -43,7 +43,7 @@ class ObjectId(ExactText):
 
 
 class UserId(ExactText):
-    """The id of an account: ten hex characters, or 36 in the newer form."""
+    """The id of an account: ten hex characters, or a UUID of 36 characters."""
 
     cache_ok = True
 
@@ -52,9 +52,9 @@ class UserId(ExactText):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A point in time with millisecond precision, always UTC on the way out.
+    """A point in time with millisecond precision, read in UTC.
 
-    SQLite has no such type; there it is the text that the API sends, which sorts in order of time.
+    SQLite has no type for times, so there it is stored as the text that the API sends, which sorts in order of time.
     """
 
     impl = DateTime(timezone=True)
@@ -82,9 +82,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class CreationTime(UtcDateTime):
-    """The time at which a row was made, kept to the microsecond because lists are ordered by it; shown in milliseconds.
+    """The time at which a row was created, stored in microseconds because lists are ordered by it; shown in milliseconds.
 
-    On SQLite its text is longer than the declared length, which SQLite does not look at.
+    On SQLite its text is longer than the declared length, which SQLite ignores.
     """
 
     cache_ok = True
@@ -94,9 +94,9 @@ class CreationTime(UtcDateTime):
 
 
 class WireTime(UtcDateTime):
-    """A stored time that is read as the text the API sends, for answers that only pass it on.
+    """A stored time that is read as the text that the API sends, for answers that only pass it on.
 
-    SQLite stores a text that begins with it; reading a time and writing it again would cost more than the rest of a row.
+    On SQLite the stored text begins with it. Parsing and formatting a time would cost more than the rest of a row.
     """
 
     cache_ok = True
@@ -108,12 +108,12 @@ class WireTime(UtcDateTime):
 
 
 def wire_time(time: Any) -> Label[Any]:
-    """The time column `time`, under its own name, read as a `WireTime`."""
+    """The column `time`, with its own name, read as a `WireTime`."""
     return type_coerce(time, WireTime).label(time.key)
 
 
 def to_json(value: Any) -> str:
-    """`value` as JSON text, times as the API sends them."""
+    """`value` as JSON text, with times as the API sends them."""
     return orjson.dumps(value, default=_json_default, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 
@@ -124,7 +124,7 @@ def _json_default(value: Any) -> Any:
 
 
 class JsonText(UserDefinedType[str]):
-    """A JSON document read and written as its text, to be passed on without looking inside.
+    """A JSON document that is read and written as its text, without being parsed.
 
     `type_coerce(column, JsonText)` reads a column of type Json like this.
     """
@@ -135,12 +135,12 @@ class JsonText(UserDefinedType[str]):
         return "JSON"
 
     def column_expression(self, column: ColumnElement[str]) -> ColumnElement[str]:
-        # Otherwise a driver that knows JSON would decode it.
+        # Otherwise the driver of PostgreSQL would decode the document.
         return cast(column, Text)
 
 
 class TextList(TypeDecorator[list[str]]):
-    """Texts as one parameter: an array, or on SQLite, which has none, the same in JSON. For `dialects.among`."""
+    """A list of texts as one parameter, for `dialects.among`: an array, or JSON text on SQLite, which has no arrays."""
 
     impl = Text
     cache_ok = True
@@ -155,7 +155,7 @@ class TextList(TypeDecorator[list[str]]):
 class Json(UserDefinedType[Any]):
     """A JSON object or array, decoded. None is an absent document (NULL), never JSON's null.
 
-    Changes inside a loaded value are not noticed: assign a new value.
+    Changes inside a loaded value are not detected: assign a new value.
     """
 
     cache_ok = True
@@ -168,14 +168,14 @@ class Json(UserDefinedType[Any]):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Any] | None:  # noqa: ARG002
         if dialect.name == "postgresql":
-            return None  # its driver has decoded it
+            return None  # the driver has decoded it
         return lambda value: None if value is None else orjson.loads(value)
 
 
 def string_enum(members: type[StrEnum], name: str) -> Enum:
-    """The type of a column that holds a member of `members`, kept as its value.
+    """The type of a column that holds a member of `members`, stored as its value.
 
-    A CHECK constraint named after the table and `name` lists the values.
+    A CHECK constraint, named after the table and `name`, lists the values.
     """
     return Enum(
         members,

@@ -1,11 +1,12 @@
-"""The outside world: who is who (accounts), whose token this is (tokens), whose credentials these are (openid), mail.
+"""Gateways to other systems: user accounts (accounts), session tokens (tokens), credentials of partners (openid), mail.
 
-Each gateway has a form that needs nothing but this program, and one that talks to another system; the configuration
-chooses. A call to another system has five seconds, or what is left of the time for the request when that is less. It is
-repeated once at most, when that is harmless; it follows no redirect and reads at most 1 MiB. An answer is checked before
-anything in it is believed. A system that keeps giving no answer is not called for a while (see `breaker`), and no lock is
-held during a call. Failures are BadGateway (nonsense, or a refusal) and Unavailable (no answer), so that a caller never
-mistakes an outage for a "no"; where the spec promises otherwise for an operation, the gateway says so.
+A gateway has an embedded implementation, which needs no other system, and one that calls another system; the config
+chooses. A call to another system has a timeout of five seconds, or of the time left for the request when that is less. A
+call is repeated at most once, and only when that is harmless. It follows no redirects and reads at most 1 MiB. All data of
+an answer is checked before it is used. A system that does not answer several times in a row is not called for a while
+(see `breaker`). No lock is held during a call. A failure is BadGateway (an invalid answer, or a refusal) or Unavailable
+(no answer), so that a caller never mistakes an outage for a refusal. Where the spec says something else for an operation,
+the gateway documents it.
 
-Gateways never run inside an open transaction. Only the embedded directory of accounts touches the database.
+Gateways are never called inside an open transaction. Only the embedded directory of accounts uses the database.
 """

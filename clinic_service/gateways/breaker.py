@@ -1,7 +1,7 @@
-"""Circuit breaker: a system that keeps failing is left alone for a while, so that nobody waits for it in vain.
+"""Circuit breaker: a system that fails several times in a row is not called for a while, to save the time of waiting.
 
-Closed, calls pass. After several failures in a row it is open: calls are refused at once. When the pause is over it is
-half open: one call may try, and while it does the others are still refused. The outcome of the try closes or opens it.
+When the breaker is closed, calls are made. After several failures in a row it is open, and calls are refused at once. After
+a pause it is half open: one call is made, and the others are still refused. The outcome of this call closes or opens it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ PAUSE_SECONDS = 10.0
 
 
 class CircuitOpen(Unavailable):
-    """The other system has failed several times in a row, so it is not called just now."""
+    """The other system failed several times in a row, so it is not called now."""
 
     message = "Another service cannot be reached just now."
 
     def __init__(self, seconds: float) -> None:
-        """`seconds`: when it may be called again."""
+        """`seconds`: the time until the system may be called again."""
         super().__init__()
         self.retry_after = max(1, ceil(seconds))
 
 
 class Breaker:
-    """The breaker of one other system. Safe to share between threads; its lock is never held during a call."""
+    """The circuit breaker for one other system. Safe to share between threads. Its lock is not held during a call."""
 
     def __init__(self, *, failures: int = FAILURES, pause_seconds: float = PAUSE_SECONDS) -> None:
-        """`failures`: how many in a row open it; `pause_seconds`: how long it stays open."""
+        """`failures`: the number of failures in a row that opens it; `pause_seconds`: the time for which it stays open."""
         self._limit = failures
         self._pause = pause_seconds
         self._failures = 0
@@ -44,10 +44,10 @@ class Breaker:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Make one call in the block. Raises CircuitOpen instead of making it.
+        """Make one call in the block. When the breaker is open, raises CircuitOpen, and the block does not run.
 
-        Unavailable, raised in the block, is a failure of the other system; BadGateway is an answer. A call that was cut
-        short because the time for the request was over says nothing about the other system.
+        Unavailable, raised in the block, counts as a failure of the other system; BadGateway counts as an answer. A
+        call that was stopped because the time for the request was over counts as neither.
         """
         self._admit()
         try:
@@ -69,7 +69,7 @@ class Breaker:
             now = clock.monotonic()
             if now < self._next_try:
                 raise CircuitOpen(self._next_try - now)
-            # This call tries. Should its outcome never be known, another one may after a further pause.
+            # This call is made. If its outcome is never known, another call is made after a further pause.
             self._next_try = now + self._pause
 
     def _succeed(self) -> None:

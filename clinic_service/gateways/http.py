@@ -1,7 +1,7 @@
-"""HTTP exchanges with other systems: deadlines, a size limit, no redirects, no proxy, and connections that are kept.
+"""HTTP calls to other systems: with deadlines, a size limit and pooled connections, without redirects and proxies.
 
-All calls of a process share one client. It works in an event loop on a thread of its own, where a call is ended at its
-deadline whatever it is doing: looking up a name, shaking hands, or reading an answer that trickles in byte by byte.
+All calls of a process share one client. It runs in an event loop in a thread of its own, so that a call ends at its
+deadline in every phase: while it looks up a name, connects, negotiates TLS, or reads a slow answer.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from clinic_service.gateways.breaker import Breaker
 
 DEFAULT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 1024 * 1024
-# Shorter than servers commonly keep an idle connection (five seconds and more): a change that is sent just when the
-# other side hangs up fails, and may not be repeated.
+# Shorter than servers usually keep idle connections (five seconds or more). A request fails when the server closes the
+# connection at that moment, and a request that changes something must not be repeated.
 _KEPT_SECONDS = 4.0
-# What the client library says when the connection was closed before there was an answer.
-_HUNG_UP = "Server disconnected"
+# The message of the client library when the connection was closed before an answer.
+_DISCONNECTED = "Server disconnected"
 
 
 class ServiceUnreachable(Unavailable):
-    """Another system did not answer in time, or not at all."""
+    """Another system did not answer, or not in time."""
 
     message = "Another service cannot be reached just now."
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the other system answered. Header names are in lower case."""
+    """The answer of the other system. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object; texts in it may hold anything, halves of surrogate pairs too.
+        """The body as a JSON object. Raises BadGateway when it is not one.
 
-        Raises BadGateway when it is none.
+        Texts in it are not checked: they may contain any character, even half of a surrogate pair.
         """
         try:
-            # One bad character in one text is no reason to do without the rest.
+            # A text with an invalid character does not make the rest unusable.
             value = json.loads(self.body.decode("utf-8", "replace"), parse_constant=lambda _: None)
         except (ValueError, RecursionError):
             raise BadGateway from None
@@ -65,18 +65,21 @@ class Neighbour:
     """Another system that this server calls. Safe to share between threads."""
 
     def __init__(self, url: str, *, seconds: float = DEFAULT_SECONDS) -> None:
-        """`url`: what every address begins with; `seconds`: the time for one call."""
+        """`url`: the beginning of all addresses; `seconds`: the timeout of one call."""
         self._url = url
         self._seconds = seconds
         self._breaker = Breaker()
 
     def exchange(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
-        """As the function `exchange`; while the system keeps failing, CircuitOpen is raised at once."""
+        """As the function `exchange`. Raises CircuitOpen at once while the circuit breaker is open."""
         with self._breaker.guard():
             return exchange(method, self._url + path, headers=headers, body=body, seconds=self._seconds)
 
     def exchange_twice(self, method: str, path: str, *, headers: Mapping[str, str]) -> Reply:
-        """As `exchange`, for a call that may be repeated: it is, once, when the system fails or gives no answer."""
+        """As `exchange`, for a call that may be repeated.
+
+        It is repeated once, when there is no answer or one of status 5xx.
+        """
         try:
             reply = self.exchange(method, path, headers=headers)
         except ServiceUnreachable:
@@ -85,7 +88,7 @@ class Neighbour:
 
 
 def is_http_url(url: str) -> bool:
-    """Whether `url` can be called: http or https, and a host."""
+    """Whether `url` can be called: its scheme is http or https, and it has a host."""
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
@@ -96,34 +99,34 @@ def is_http_url(url: str) -> bool:
 def exchange(
     method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None, seconds: float = DEFAULT_SECONDS
 ) -> Reply:
-    """Send one request and read the whole answer within `seconds`, or within the time that the request has left.
+    """Send one request and read the whole answer within `seconds`, or within the time left for the present request.
 
-    Raises ServiceUnreachable when no complete answer came in time, BadGateway when it is not HTTP or too large, and
-    DeadlineExceeded when the time for the request is over.
+    Raises ServiceUnreachable without a complete answer in time, BadGateway for an answer that is not HTTP or too large, and
+    DeadlineExceeded when the time for the present request is over.
     """
     limit = deadline.shortened(seconds)
     try:
         return _client().send(method, url, headers, body, limit)
     except ServiceUnreachable:
-        # Whether it was the request that had no more time.
+        # Raises DeadlineExceeded when the time for the present request is over.
         deadline.remaining()
         raise
 
 
 class _Client:
-    """The pooled client of a process, and the event loop it works in."""
+    """The pooled client of a process, and the event loop in which it runs."""
 
     def __init__(self) -> None:
-        # The library's messages hold addresses of people and, when debugging, secrets.
+        # The log messages of the library contain e-mail addresses and, at the level DEBUG, secrets.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._http = httpx.AsyncClient(
             verify=ssl.create_default_context(),
             trust_env=False,
             headers={"accept-encoding": "identity", "user-agent": "clinic-service"},
-            # What one exchange leaves behind is no part of the next one, which may be about somebody else.
+            # Cookies are never stored, because the next call may be for another user.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            # The threads that call are few, so connections need no limit of their own.
+            # Few threads make calls, so the number of connections needs no limit.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=_KEPT_SECONDS),
         )
         self._loop = asyncio.new_event_loop()
@@ -141,15 +144,15 @@ class _Client:
             url,
             headers={name.encode(): value.encode() for name, value in headers.items()},
             content=body,
-            # To connect and to shake hands take a third at most, each. Cut off by the whole deadline in the middle of
-            # that, the library would leave the socket open.
+            # Connecting and the TLS handshake may take a third of the time each. When the deadline of the whole call ended
+            # one of them, the library would leave the socket open.
             timeout=httpx.Timeout(seconds, connect=seconds / 3),
         )
         try:
             async with asyncio.timeout(seconds):
                 return await _read(await self._http.send(request, stream=True))
         except httpx.ProtocolError as error:
-            raise (ServiceUnreachable if str(error).startswith(_HUNG_UP) else BadGateway) from None
+            raise (ServiceUnreachable if str(error).startswith(_DISCONNECTED) else BadGateway) from None
         except (TimeoutError, httpx.TransportError):
             raise ServiceUnreachable from None
 
@@ -162,10 +165,10 @@ async def _read(response: httpx.Response) -> Reply:
             if len(body) > MAX_ANSWER_BYTES:
                 raise BadGateway
     except httpx.ProtocolError:
-        # The answer had begun well, and then broke off.
+        # The answer began, but its end is missing.
         raise ServiceUnreachable from None
     finally:
-        # Closes the connection unless the answer was read to its end.
+        # Closes the connection, except when the answer was read to its end.
         await response.aclose()
     return Reply(response.status_code, dict(response.headers), bytes(body))
 
@@ -175,17 +178,17 @@ _making = threading.Lock()
 
 
 def _client() -> _Client:
-    """The client of this process, made when it is first needed: no connection and no thread survives a fork."""
+    """The client of this process, created at its first use, because connections and threads do not survive a fork."""
     global _made  # noqa: PLW0603 - one client for the whole process is the point
     with _making:
         _made = _made or _Client()
         return _made
 
 
-def _begin_anew() -> None:
-    """Leave the client of the parent process to the parent."""
+def _forget_client() -> None:
+    """Drop the client of the parent process in a forked process."""
     global _made, _making
     _made, _making = None, threading.Lock()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_forget_client)

@@ -1,4 +1,4 @@
-"""Mail: sending it through an SMTP server."""
+"""Sends mail through an SMTP server."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from clinic_service.config import Config, ConfigError
 from clinic_service.errors import BadGateway
 from clinic_service.gateways.messages import Mail, header_text, is_plain_address, serialize
 
-# Longer than for other calls: nobody waits for mail, and some servers let strangers wait before they greet.
+# Longer than for other calls: no request waits for mail, and some servers delay their greeting to unknown clients.
 DEFAULT_SECONDS = 15.0
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
 
 
 class MailNotSent(BadGateway):
-    """The mail server did not take the mail. `message` is the kind of failure and never holds an address."""
+    """The mail server did not accept the mail. `message` is the kind of the failure, and never contains an address."""
 
     message = "The mail was not sent."
 
 
 class Mailer(Protocol):
-    """Something that sends mail."""
+    """Sends mail."""
 
     def send(self, mail: Mail) -> None:
         """Send `mail`. Raises MailNotSent."""
 
 
 class SmtpMailer:
-    """Sends through the server at `smtp_url`: `smtp://` encrypts when that is offered, `smtps://` insists on it."""
+    """Sends through the server at `smtp_url`. `smtp://` encrypts when the server offers it, `smtps://` always."""
 
     def __init__(self, smtp_url: str, mail_from: str, *, seconds: float = DEFAULT_SECONDS) -> None:
-        """`seconds`: how long the server may stay silent. Raises ConfigError."""
+        """`seconds`: the timeout of each step of the exchange. Raises ConfigError for a bad URL or sender."""
         self._server = _server(smtp_url)
         self._sender = _sender(mail_from)
         self._seconds = seconds
@@ -45,10 +45,10 @@ class SmtpMailer:
         try:
             message = serialize(mail, self._sender)
             with self._connect() as connection:
-                # The recipient is said here, and not looked for in the message.
+                # The recipient is given explicitly, so that it is not read from the message.
                 connection.sendmail(self._sender.addr_spec, [mail.to], message)
         except (OSError, smtplib.SMTPException, MessageError, ValueError) as error:
-            # The library's own texts hold addresses, so only the kind of failure goes on.
+            # Messages of the library contain addresses, so only the kind of the failure is passed on.
             raise MailNotSent(_kind_of(error)) from None
 
     def _connect(self) -> smtplib.SMTP:
@@ -71,7 +71,7 @@ class SmtpMailer:
 
 
 def chosen_mailer(config: Config) -> Mailer | None:
-    """The mailer that `config` describes; None when it names no server. Raises ConfigError."""
+    """The mailer for `config`; None when no mail server is configured. Raises ConfigError."""
     return SmtpMailer(config.smtp_url, config.mail_from) if config.smtp_url else None
 
 

@@ -1,8 +1,8 @@
-"""Messages: one mail as the bytes that a mail server is sent.
+"""Messages: the bytes that are sent to a mail server for one mail.
 
-Names and addresses that somebody typed are part of it, so nothing here relies on how a version of the standard library
-treats them (CVE-2024-6923). The subject is one encoded text, the bytes are read again, and a message that does not read
-as it was meant is not sent.
+They contain names and addresses that users have entered. This module does not rely on how the standard library treats
+these, because versions of it had defects (CVE-2024-6923). The subject is encoded as one text. The bytes are parsed
+again, and a message that differs from the mail is not sent.
 """
 
 from __future__ import annotations
@@ -20,28 +20,27 @@ from typing import Any, NamedTuple
 
 from clinic_service import clock
 
-# What ends a line, steers a terminal, turns the direction of reading or is half a character.
+# Control characters, line separators, characters that change the direction of text, and surrogates.
 _NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-# Quoted local parts, comments and encoded words are read in different ways by different programs.
+# Without quoted local parts, comments and encoded words, which programs read differently.
 _ADDRESS = re.compile(rf"(?!.*=\?){_ATOMS}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _HEADERS = ["Content-Type", "MIME-Version", "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"]
-# The older interface writes a header as it is given. The newer one decodes it first.
+# The older interface writes a header as given. The newer one decodes it first.
 _WRITER = policy.compat32.clone(linesep="\r\n")
 _READERS: tuple[Any, ...] = (policy.compat32, policy.default)
 
 
 class UnsafeMessage(ValueError):
-    """The mail cannot be written so that it reads as it was meant."""
+    """The mail cannot be written as a message that every program reads correctly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail to one address, once as plain text and once as HTML.
+    """One mail to one address, as plain text and as HTML.
 
-    `key` names what the mail is about. Mails with one key have one Message-ID, so that a mail that had to be sent
-    again can be recognised.
+    Mails with the same `key` have the same Message-ID, so that a mail program recognises a mail that was sent twice.
     """
 
     to: str
@@ -52,7 +51,7 @@ class Mail:
 
 
 class _Reading(NamedTuple):
-    """What a program reads in a message: the names of its headers, two of them, and its parts with their types."""
+    """What a program reads in a message: the names of the headers, two of their values, and the parts with their types."""
 
     names: list[str]
     to: str
@@ -61,22 +60,22 @@ class _Reading(NamedTuple):
 
 
 def one_line(text: str) -> str:
-    """`text` on one line, without characters that are no text."""
+    """`text` on one line, without control characters and the like."""
     return " ".join(_NO_TEXT.sub(" ", text).split())
 
 
 def header_text(text: str) -> str:
-    """`text` for a header: on one line, and with nothing that a program which decodes it once more would find."""
+    """`text` for a header: on one line, and without the beginning of an encoded word."""
     return one_line(text).replace("=?", "= ?")
 
 
 def is_plain_address(text: str) -> bool:
-    """Whether every program reads `text` as the same one e-mail address."""
+    """Whether every program reads `text` as one and the same e-mail address."""
     return _ADDRESS.fullmatch(text) is not None
 
 
 def serialize(mail: Mail, sender: Address) -> bytes:
-    """The message, ready to be sent. Raises UnsafeMessage."""
+    """The bytes of the message. Raises UnsafeMessage."""
     if not is_plain_address(mail.to):
         raise UnsafeMessage
     subject = header_text(mail.subject)
@@ -95,7 +94,7 @@ def _message(mail: Mail, sender: Address, subject: str, parts: list[tuple[str, s
     message["Subject"] = Header(subject, "utf-8", header_name="Subject")
     message["Date"] = format_datetime(clock.now())
     message["Message-ID"] = f"<{mail.key}@{sender.domain}>" if mail.key else make_msgid(domain=sender.domain)
-    # Asks mail programs of absent people not to answer.
+    # Tells mail programs not to send automatic replies.
     message["Auto-Submitted"] = "auto-generated"
     for media_type, text in parts:
         message.attach(MIMEText(text, media_type.partition("/")[2], "utf-8", policy=_WRITER))
@@ -113,5 +112,5 @@ def _read(message: Message[Any, Any]) -> _Reading:
 
 
 def _wire_text(text: str) -> str:
-    """`text` with the line ends of the wire, the last line ended as well."""
+    """`text` with line ends CR LF, also after the last line."""
     return _LINE_END.sub("\r\n", text.rstrip("\r\n") + "\n")

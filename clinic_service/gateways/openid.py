@@ -1,4 +1,4 @@
-"""Client credentials of partners: whether an identity provider accepts them, and whose account they are."""
+"""Client credentials of partners: an identity provider checks them, and tells to which account they belong."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ _HEADERS = {"accept": "application/json", "content-type": "application/x-www-for
 
 
 class CredentialsRefused(BadRequest):
-    """The identity provider knows no such client, or another secret of it."""
+    """The identity provider does not know the client, or its secret is wrong."""
 
     message = "The identity provider does not accept the credentials."
 
 
 class OpenIdNotConfigured(BadGateway):
-    """There is nobody to ask."""
+    """No identity provider is configured."""
 
     message = "This server has no identity provider for service accounts."
 
 
 class OpenIdUnreachable(BadGateway):
-    """No answer, or none in time; or the keys to check it with could not be had."""
+    """The identity provider did not answer in time, or the keys to check its answer could not be fetched."""
 
     message = "The identity provider cannot be reached just now."
 
 
 class UnusableIdToken(BadGateway):
-    """The answer holds no id token, or one that must not be believed."""
+    """The answer contains no id token, or an invalid one."""
 
     message = "The identity provider gave no usable identity."
 
 
 class OpenId(Protocol):
-    """Somebody who knows the clients of partners.
+    """An identity provider that knows the clients of partners.
 
-    Nothing is kept of the credentials and of the tokens they are exchanged for, and no error holds any of it.
+    Credentials, and the tokens for which they are exchanged, are not stored, and no error contains them.
     """
 
     def find_subject(self, client_id: str, client_secret: str) -> str:
@@ -58,7 +58,7 @@ class OpenId(Protocol):
 
 
 class UnconfiguredOpenId:
-    """Stands in where no identity provider is configured."""
+    """Used when no identity provider is configured."""
 
     def find_subject(self, client_id: str, client_secret: str) -> str:  # noqa: ARG002
         raise OpenIdNotConfigured
@@ -68,13 +68,13 @@ class HttpOpenId:
     """The token endpoint of an OpenID provider. Safe to share between threads."""
 
     def __init__(self, config: Config, *, seconds: float = http.DEFAULT_SECONDS) -> None:
-        """`seconds`: the time for one call. Raises ConfigError for an address that cannot be called and for bad keys."""
+        """`seconds`: the timeout of one call. Raises ConfigError for an invalid address and for unusable keys."""
         endpoint = config.auth_service_token_endpoint or ""
         if not http.is_http_url(endpoint):
             raise ConfigError("CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT must be an http(s) URL.")
         self._endpoint = http.Neighbour(endpoint, seconds=seconds)
         jwks = Jwks(config.auth_service_jwks or "", setting="CLINIC_AUTH_SERVICE_JWKS", seconds=seconds)
-        # No shared secret, so the algorithms are those of public keys.
+        # Without a shared secret, so only the algorithms of public keys are accepted.
         self._keys = KeyRing(None, jwks)
         self._issuer = config.auth_service_issuer or ""
 
@@ -85,7 +85,7 @@ class HttpOpenId:
         return _subject(self._verified(token, client_id))
 
     def _exchange(self, client_id: str, client_secret: str) -> Mapping[str, Any]:
-        """The answer to the client credentials grant."""
+        """The answer to a client credentials grant."""
         form = {"grant_type": "client_credentials", "scope": "openid"}
         form |= {"client_id": client_id, "client_secret": client_secret}
         body = urlencode(form).encode("ascii")
@@ -100,7 +100,10 @@ class HttpOpenId:
         return reply.json_object()
 
     def _verified(self, token: str, client_id: str) -> Mapping[str, Any]:
-        """What `token` says, if the provider made it for this client and it is in force."""
+        """The claims of `token`.
+
+        Raises UnusableIdToken unless the provider issued it for this client and it is valid now.
+        """
         try:
             claims = signed_claims(token, self._keys)
             require_time_between(claims, clock.now())
@@ -110,19 +113,19 @@ class HttpOpenId:
             raise UnusableIdToken from None
         except Unavailable:
             raise OpenIdUnreachable from None
-        # A token for several names the one that asked for it.
+        # A token for several audiences names the client that asked for it.
         if claims.get("azp", client_id) != client_id:
             raise UnusableIdToken
         return claims
 
 
 def chosen_openid(config: Config) -> OpenId:
-    """The provider that `config` describes. Raises ConfigError."""
+    """The identity provider for `config`. Raises ConfigError."""
     return HttpOpenId(config) if config.auth_service_token_endpoint else UnconfiguredOpenId()
 
 
 def _subject(claims: Mapping[str, Any]) -> str:
-    """The user id in the claims; a subject of another form could never sign in here."""
+    """The user id in the claims. Raises UnusableIdToken for a subject that is not a user id."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not is_user_id(subject):
         raise UnusableIdToken

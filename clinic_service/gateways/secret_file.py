@@ -1,4 +1,4 @@
-"""The shared secret of session tokens: the configured one, else one that is made once and kept beside the data."""
+"""The shared secret of session tokens: the configured one, or else one in a file beside the database."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MIN_SECRET_BYTES = 32
 def session_secret(config: Config) -> str:
     """The secret that HS256 tokens are signed with.
 
-    Without a configured one it is read from the file beside the SQLite database, which is made when it is not there.
-    Raises ConfigError when there is no secret, or one that is too short.
+    When none is configured, it is read from the file beside the SQLite database. A missing file is created. Raises
+    ConfigError when there is no secret, or when it is too short.
     """
     if config.session_secret:
         return _long_enough(config.session_secret, "CLINIC_SESSION_SECRET")
@@ -38,7 +38,7 @@ def _key_file(config: Config) -> Path:
     database = database_file(config.database_url)
     if database is None:
         raise ConfigError(
-            "The database is on a server, so there is no folder to keep a secret in. "
+            "The database is on a server, so there is no folder for a file with the secret. "
             "Set CLINIC_SESSION_SECRET (at least 32 bytes) or CLINIC_SESSION_JWKS (file or URL)."
         )
     return database.with_suffix(".key")
@@ -57,9 +57,9 @@ def _read_or_make(path: Path) -> str:
 
 
 def _make(path: Path) -> None:
-    """Put a new secret at `path`, readable by its owner alone; whoever comes second leaves the first one's there.
+    """Store a new secret at `path`, readable by its owner only. Does nothing when another process was faster.
 
-    The file gets its name only when it is complete, so no other process ever reads half a secret.
+    The file gets its name when it is complete, so no process reads a part of a secret.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,6 +1,6 @@
-"""The keys that tokens are checked with: the shared secret, and the public keys of an identity provider.
+"""The keys for checking tokens: the shared secret, and the public keys of an identity provider.
 
-Each key has one algorithm. A token that names another one is refused, so nobody can use a public key as a secret.
+Each key has one algorithm. A token with another algorithm is refused, so that a public key cannot be used as a secret.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from clinic_service.errors import BadGateway, ServiceError, Unauthenticated, Una
 from clinic_service.gateways import http
 from clinic_service.gateways.single_flight import SingleFlight
 
-# How long to wait before asking the source again: while there are keys, and while there are none.
+# The minimum time between two reads of the source: when there are keys, and when there are none.
 REFRESH_PAUSE = timedelta(seconds=60)
 RETRY_PAUSE = timedelta(seconds=5)
 _MIN_RSA_BITS = 2048
 _ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
-# What a public key is made of. Private parts, should a file hold them, are never loaded.
+# The members of public keys. Members of private keys are not loaded.
 _PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
 
 
 class KeysUnreachable(Unavailable):
-    """The public keys cannot be fetched, so nobody can say whether the token is good."""
+    """The public keys cannot be fetched, so it is not known whether the token is valid."""
 
     message = "Session tokens cannot be checked just now."
 
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """A key, the name tokens call it by (None: unnamed) and the one algorithm it is used with."""
+    """A key, its id in tokens (`kid`; None for a key without one), and its algorithm."""
 
     id: str | None
     algorithm: str
@@ -45,16 +45,16 @@ class SessionKey:
 
 
 class KeyRing:
-    """All keys in force: at most one shared secret, and the public keys of `jwks`."""
+    """All keys: at most one shared secret, and the public keys of `jwks`."""
 
     def __init__(self, secret: str | None, jwks: Jwks | None = None) -> None:
         self._secret = () if secret is None else (SessionKey(None, "HS256", secret.encode()),)
         self._jwks = jwks
 
     def find(self, key_id: str | None) -> SessionKey:
-        """The key that a token with this `kid` (None: without one) was signed with.
+        """The key for a token with this `kid` (None for a token without one).
 
-        Raises Unauthenticated when there is no such key, KeysUnreachable when that cannot be known.
+        Raises Unauthenticated when there is no such key, and KeysUnreachable when the keys cannot be fetched.
         """
         key = _named(self._keys(), key_id)
         if key is None and self._jwks and (key_id is not None or not self._jwks.keys):
@@ -75,16 +75,16 @@ def _named(keys: Sequence[SessionKey], key_id: str | None) -> SessionKey | None:
 
 
 def _only(keys: Sequence[SessionKey], key_id: str | None) -> SessionKey | None:
-    """The only key there is, unless token and key carry different names."""
+    """The only key, if there is one, and token and key do not have different ids."""
     return keys[0] if len(keys) == 1 and (key_id is None or keys[0].id is None) else None
 
 
 class Jwks:
     """The public keys in the file or at the URL `source`.
 
-    A file is read at once, a URL at the first token. Both are read again, at most once a minute, when a token names a
-    key that is not there: keys change while the server runs. Raises ConfigError for a source that cannot be used, with
-    `setting` as the variable that names it.
+    A file is read at once, a URL at the first token. Because keys change while the server runs, the source is read again,
+    at most once a minute, when a token names an unknown key. Raises ConfigError for a source that cannot be used; `setting`
+    is the name of its environment variable.
     """
 
     def __init__(
@@ -103,9 +103,9 @@ class Jwks:
             raise ConfigError(f"{setting} must be a file or an http(s) URL.")
 
     def refresh(self) -> None:
-        """Read the source again, unless that was done just now.
+        """Read the source again, except when it was read very recently.
 
-        Raises KeysUnreachable when the last try failed, DeadlineExceeded when the time for the request is over.
+        Raises KeysUnreachable when the last read failed, and DeadlineExceeded when the time for the request is over.
         """
         self._refreshing.do(self._refresh)
 
@@ -135,7 +135,7 @@ class Jwks:
             raise ConfigError(f"{self._setting} names a file that cannot be read or holds no key for RS256 or ES256.")
 
     def _load(self) -> tuple[SessionKey, ...]:
-        """Raises OSError or ServiceError when there is no usable key to be had."""
+        """The usable keys of the source. Raises OSError or ServiceError when there are none."""
         keys = usable_keys(self._content())
         if not keys:
             raise BadGateway
@@ -151,7 +151,7 @@ class Jwks:
 
 
 def usable_keys(content: bytes) -> tuple[SessionKey, ...]:
-    """The keys of the JSON Web Key Set `content` that can check a session token; others are passed over."""
+    """The keys of the JSON Web Key Set `content` that can check a session token. Other keys are ignored."""
     try:
         entries = orjson.loads(content)["keys"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

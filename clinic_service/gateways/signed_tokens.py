@@ -1,4 +1,4 @@
-"""What every signed token has to fulfil, whoever it is for: a signature by a known key, a time, an issuer, an audience."""
+"""The checks of signed tokens (JWT): signature, time, issuer and audience."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from clinic_service.gateways.session_keys import KeyRing
 MAX_TOKEN_BYTES = 8 * 1024
 _LEEWAY_SECONDS = 30
 _THREE_PARTS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-# The signature is the library's work; the claims are checked here, by this program's clock.
+# The library checks only the signature. The claims are checked here, with the clock of this program.
 _SIGNATURE_ONLY: Any = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
 
 
 def signed_claims(token: str, keys: KeyRing) -> dict[str, Any]:
-    """What `token` says, which is signed by one of `keys` with that key's algorithm; nothing of it is checked yet.
+    """The claims of `token`, after a check of its signature. The claims themselves are not checked.
 
-    Raises Unauthenticated when it is not, Unavailable when the keys cannot be had.
+    Raises Unauthenticated unless one of `keys` signed it with the algorithm of that key, and Unavailable when the keys
+    cannot be fetched.
     """
     if len(token) > MAX_TOKEN_BYTES or not _THREE_PARTS.fullmatch(token):
         raise Unauthenticated
@@ -35,7 +36,10 @@ def signed_claims(token: str, keys: KeyRing) -> dict[str, Any]:
 
 
 def require_time_between(claims: Mapping[str, Any], now: datetime) -> float:
-    """The token's end in seconds since 1970. Raises Unauthenticated outside its time, 30 seconds of leeway given."""
+    """The expiry of the token in seconds since 1970.
+
+    Raises Unauthenticated when the token is expired or not valid yet, with a leeway of 30 seconds.
+    """
     expiry = _seconds(claims.get("exp"))
     begin = _seconds(claims.get("nbf", 0))
     present = now.timestamp()
@@ -45,13 +49,13 @@ def require_time_between(claims: Mapping[str, Any], now: datetime) -> float:
 
 
 def require_issuer(claims: Mapping[str, Any], issuer: str) -> None:
-    """Raise Unauthenticated unless `issuer` made the token."""
+    """Raise Unauthenticated unless the token was issued by `issuer`."""
     if claims.get("iss") != issuer:
         raise Unauthenticated
 
 
 def require_audience(claims: Mapping[str, Any], audience: str) -> None:
-    """Raise Unauthenticated unless the token is for `audience`, alone or among others."""
+    """Raise Unauthenticated unless `audience` is the audience of the token, or one of several."""
     named = claims.get("aud")
     if audience not in (named if isinstance(named, list) else [named]):
         raise Unauthenticated
@@ -62,5 +66,5 @@ def _seconds(claim: Any) -> float:
         raise Unauthenticated
     if isinstance(claim, float) and not math.isfinite(claim):
         raise Unauthenticated
-    # Beyond any date, and small enough for arithmetic.
+    # The bounds are beyond any date, and small enough for arithmetic.
     return float(max(min(claim, 1e12), -1e12))

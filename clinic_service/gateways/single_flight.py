@@ -1,4 +1,4 @@
-"""Single flight: several threads need the same thing at once, and one of them gets it for all."""
+"""Single flight: when several threads need the same result at once, one of them does the work for all."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Does one thing at a time, for all who ask meanwhile. Its lock is never held while it is done."""
+    """Does one piece of work at a time, and gives the result to all threads that asked meanwhile.
+
+    Its lock is not held during the work.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._flight: Future[T] | None = None
 
     def do(self, work: Callable[[], T]) -> T:
-        """The outcome of `work`, or of the work that another thread is doing already. Raises what the work raises.
+        """The result of `work`, or of the work that another thread is already doing. Raises what the work raises.
 
-        Nobody waits beyond their own deadline: then DeadlineExceeded is raised. When the time of the thread that does the
-        work is over, one of those who wait begins again.
+        A thread waits until its own deadline, and then raises DeadlineExceeded. When the deadline of the thread that
+        does the work is over, one of the waiting threads starts the work again.
         """
         while True:
             with self._lock:

@@ -1,7 +1,7 @@
-"""Session tokens: whose token this is, and minting tokens for servers that have no identity provider.
+"""Session tokens: finds the caller of a token, and mints tokens for servers without an identity provider.
 
-Checked here, by signature, without asking anybody. A token that was found good is believed for a minute at most and
-never beyond its own end.
+The signature is checked here, without a call to another system. The result is cached for at most a minute, and never longer
+than the token is valid.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from clinic_service.texts import is_storable
 __all__ = ["TokenVerifier", "mint", "session_secret"]
 
 MAX_CACHED = 4096
-BELIEVED_FOR = timedelta(seconds=60)
+CACHED_FOR = timedelta(seconds=60)
 _SERVICE_ROLE = "backend_service"
 _COMPOUND_PREFIX = "kc:"
 
 
 class _Verified(NamedTuple):
-    """A caller, and the time in which the token need not be checked again."""
+    """A caller, and the time span in which the token need not be checked again."""
 
     caller: Caller
     since: datetime
@@ -41,7 +41,7 @@ class _Verified(NamedTuple):
 
 
 class TokenVerifier:
-    """Tells whose token this is. Safe to share between threads."""
+    """Finds the caller of a session token. Safe to share between threads."""
 
     def __init__(self, keys: KeyRing, *, issuer: str | None = None, audience: str | None = None) -> None:
         self._keys = keys
@@ -58,9 +58,9 @@ class TokenVerifier:
         return cls(KeyRing(secret, jwks), issuer=config.session_issuer, audience=config.session_audience)
 
     def caller(self, token: str) -> Caller:
-        """The caller that `token` speaks for.
+        """The caller of `token`.
 
-        Raises Unauthenticated for a bad token, Unavailable when the keys to check it with cannot be had.
+        Raises Unauthenticated for an invalid token, and Unavailable when the keys to check it cannot be fetched.
         """
         if token.startswith(_COMPOUND_PREFIX):
             token = _access_part(token)
@@ -78,14 +78,14 @@ class TokenVerifier:
         if self._audience is not None:
             require_audience(claims, self._audience)
         caller = _caller(claims)
-        believed_until = min(now.timestamp() + BELIEVED_FOR.total_seconds(), expiry)
-        self._remember(token, _Verified(caller, now, datetime.fromtimestamp(believed_until, now.tzinfo)))
+        cached_until = min(now.timestamp() + CACHED_FOR.total_seconds(), expiry)
+        self._remember(token, _Verified(caller, now, datetime.fromtimestamp(cached_until, now.tzinfo)))
         return caller
 
     def _remember(self, token: str, verified: _Verified) -> None:
         with self._lock:
             if len(self._verified) >= MAX_CACHED:
-                # The oldest half goes; most of it has outlived its minute.
+                # The older half is removed. Most of it is older than a minute.
                 for oldest in list(islice(self._verified, MAX_CACHED // 2)):
                     del self._verified[oldest]
             self._verified.pop(token, None)
@@ -101,7 +101,7 @@ def mint(
     issuer: str | None = None,
     audience: str | None = None,
 ) -> str:
-    """A token for the person or service `subject`, good for `lifetime` from now, signed with the shared `secret`."""
+    """A token for the person or service `subject`, valid for `lifetime` from now, signed with the shared `secret`."""
     issued = clock.now()
     claims = {
         "usr": subject,
@@ -116,7 +116,7 @@ def mint(
 
 
 def _access_part(compound: str) -> str:
-    """The part of a compound token that counts; the refresh token is dropped here and kept nowhere."""
+    """The access token in a compound token. The refresh token is dropped and stored nowhere."""
     parts = compound.split(":")
     if len(parts) != 3 or not (parts[1] and parts[2]):
         raise Unauthenticated
@@ -142,7 +142,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
 
 
 def _is_service(claims: Mapping[str, Any]) -> bool:
-    """Whether the older mark or the role says so; nothing else makes a service."""
+    """Whether the caller is a service: by the older claim `svr`, or by its role."""
     access = claims.get("realm_access")
     roles = access.get("roles") if isinstance(access, dict) else None
     return claims.get("svr") == "yes" or (isinstance(roles, list) and _SERVICE_ROLE in roles)

@@ -1,4 +1,4 @@
-"""The form of an account's id."""
+"""The form of user ids."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def is_user_id(text: str) -> bool:
 
 
 def new_user_id() -> str:
-    """A fresh id that nobody can guess."""
+    """A new id that cannot be guessed."""
     return str(uuid.uuid4())

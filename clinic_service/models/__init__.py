@@ -1,8 +1,8 @@
-"""The tables, and those rules that need nothing but a row.
+"""The tables, and the rules that need only a row.
 
-One file for each subject. All groups share them, so that groups never have to import each other. A row of a clinic
-has a key, and foreign keys, that lead with the clinic's id; a fact that is unique across clinics (a share code, an
-invitation's key, a user's migration) has a table keyed by that fact.
+There is one file for each subject, and all groups share them. Tables of a clinic have primary and foreign keys that begin
+with the id of the clinic. A fact that is unique across clinics (a share code, the key of an invitation, the migration of a
+user) has a table with that fact as its primary key.
 """
 
 from clinic_service.db.base import Base
@@ -32,6 +32,7 @@ from clinic_service.models.ehr import (
     SubscriptionKind,
 )
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
+from clinic_service.models.label import Label
 from clinic_service.models.list_index import HOT_STATISTICS
 from clinic_service.models.mail_request import MailPurpose, MailRequest
 from clinic_service.models.migration import Migration, MigrationStatus
@@ -78,6 +79,7 @@ __all__ = [
     "Invite",
     "InviteStatus",
     "InviteType",
+    "Label",
     "MailPurpose",
     "MailRequest",
     "MatchedMessage",

@@ -1,4 +1,4 @@
-"""Direct grants of access from one user to another. Access through a clinic is a query, not a row."""
+"""Direct grants of access from one user to another. Access through a clinic has no rows: it is derived by a query."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clinic_service.db.types import Json, UserId
 
 
 class Grant(Base):
-    """What the sharer lets the grantee do: the names of the permissions, each with an object, nearly always empty."""
+    """The permissions that the sharer grants to the grantee, by name, each with an object that is nearly always empty."""
 
     __tablename__ = "grants"
 

@@ -13,6 +13,8 @@ from clinic_service.db.types import Json, ObjectId, UserId
 
 
 class Account(Timestamps, Base):
+    """An account of the embedded directory, with its profile."""
+
     __tablename__ = "accounts"
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
@@ -37,7 +39,7 @@ class AccountDeletion(Base):
 
 
 class AccountEmail(Base):
-    """An address of an account, lower-case; mail goes to the one at the lowest position."""
+    """An e-mail address of an account, lower-case. Mail goes to the address with the lowest position."""
 
     __tablename__ = "account_emails"
 

@@ -1,4 +1,4 @@
-"""A clinic, the codes it is shared by, and who may become a member."""
+"""A clinic, its share codes, and its restrictions on new members."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from clinic_service.db.types import ExactText, Json, ObjectId, string_enum
 
 
 class ClinicType(StrEnum):
+    """The kinds of organizations that clinics are."""
+
     PROVIDER_PRACTICE = "provider_practice"
     HEALTHCARE_SYSTEM = "healthcare_system"
     VETERINARY_CLINIC = "veterinary_clinic"
@@ -21,6 +23,8 @@ class ClinicType(StrEnum):
 
 
 class ClinicSize(StrEnum):
+    """How many patients a clinic says that it has."""
+
     UP_TO_249 = "0-249"
     UP_TO_499 = "250-499"
     UP_TO_999 = "500-999"
@@ -28,11 +32,15 @@ class ClinicSize(StrEnum):
 
 
 class BgUnits(StrEnum):
+    """The units in which blood glucose is shown."""
+
     MG_DL = "mg/dL"
     MMOL_L = "mmol/L"
 
 
 class Tier(StrEnum):
+    """The plans that a clinic can have."""
+
     FREE = "tier0100"
     STANDARD = "tier0200"
     PREMIUM = "tier0300"
@@ -40,12 +48,14 @@ class Tier(StrEnum):
 
 
 class EhrProvider(StrEnum):
+    """The services that connect clinics with electronic health records."""
+
     XEALTH = "xealth"
     REDOX = "redox"
 
 
 class Clinic(Timestamps, Base):
-    """A clinic's profile and settings. Whatever was never given is null."""
+    """The profile and the settings of a clinic. A value that was never given is null."""
 
     __tablename__ = "clinics"
 
@@ -62,15 +72,15 @@ class Clinic(Timestamps, Base):
     clinic_size: Mapped[ClinicSize | None] = mapped_column(string_enum(ClinicSize, "clinic_size"))
     preferred_bg_units: Mapped[BgUnits | None] = mapped_column(string_enum(BgUnits, "preferred_bg_units"))
     timezone: Mapped[str | None]
-    # False until the patients of a legacy account have been asked for; true from the start for clinics made new.
+    # False for a clinic made for a legacy account, until its migration was requested. True for all others.
     is_migrated: Mapped[bool] = mapped_column(default=False)
     tier: Mapped[Tier | None] = mapped_column(string_enum(Tier, "tier"))
     suppressed_notifications: Mapped[dict[str, bool] | None] = mapped_column(Json)
     patient_count_settings: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    # Both null: never configured.
+    # Both are null when the settings were never given.
     mrn_required: Mapped[bool | None]
     mrn_unique: Mapped[bool | None]
-    # The four columns repeat what questions across clinics look for inside `ehr_settings`.
+    # The four columns are copies of members of `ehr_settings`, for queries across clinics.
     ehr_provider: Mapped[EhrProvider | None] = mapped_column(string_enum(EhrProvider, "ehr_provider"))
     ehr_source_id: Mapped[str | None]
     ehr_enabled: Mapped[bool] = mapped_column(default=False)
@@ -85,7 +95,7 @@ class Clinic(Timestamps, Base):
 
 
 class DemoClinic(Base):
-    """Marks a clinic that the demo commands made, so that they can tell it from those of real users."""
+    """Marks a clinic that the demo commands made, so that they can tell it from clinics of real users."""
 
     __tablename__ = "demo_clinics"
 
@@ -93,17 +103,17 @@ class DemoClinic(Base):
 
 
 class ShareCode(Base):
-    """A code that leads to a clinic; unique across clinics, hence keyed by the code.
+    """A code by which a clinic can be found. It is unique across clinics, so the code is the primary key.
 
-    Rows keyed by such a fact are not placed with the clinic when a database spreads clinics over machines, so they
-    cannot refer to it by a foreign key: deleting a clinic deletes them by a statement of its own.
+    There is no foreign key to the clinic: when a database distributes clinics over machines, such rows are on other
+    machines than the clinic. So a separate statement deletes them with the clinic.
     """
 
     __tablename__ = "share_codes"
 
     code: Mapped[str] = mapped_column(ExactText(14), primary_key=True)
     clinic_id: Mapped[str] = mapped_column(ObjectId)
-    # The one that is shown; a clinic gains further codes by merging.
+    # The code that is shown. A clinic gets further codes by a merge of clinics.
     canonical: Mapped[bool] = mapped_column(default=True)
 
     __table_args__ = (
@@ -113,7 +123,7 @@ class ShareCode(Base):
 
 
 class MembershipRestriction(Base):
-    """One of a clinic's conditions on the e-mail address, and perhaps the identity provider, of new members."""
+    """A restriction of a clinic on the e-mail address, and optionally the identity provider, of new members."""
 
     __tablename__ = "membership_restrictions"
 

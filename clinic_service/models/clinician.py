@@ -16,7 +16,7 @@ from clinic_service.models.clinic import Clinic
 
 
 class Role(StrEnum):
-    """What a clinician is in the clinic, in the order in which roles are listed."""
+    """The roles of a clinician, in the order in which they are listed."""
 
     ADMIN = "CLINIC_ADMIN"
     MEMBER = "CLINIC_MEMBER"
@@ -24,11 +24,13 @@ class Role(StrEnum):
 
 
 class Clinician(Timestamps, Base):
+    """A member of a clinic, or an invitation to become one."""
+
     __tablename__ = "clinicians"
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
-    # Null while the row is only an invitation; then `invite_id` is set.
+    # Null as long as the row is only an invitation; `invite_id` is set then.
     user_id: Mapped[str | None] = mapped_column(UserId)
     invite_id: Mapped[str | None] = mapped_column(ExactText())
     email: Mapped[str | None]
@@ -57,13 +59,13 @@ class Clinician(Timestamps, Base):
 
     @property
     def roles(self) -> list[Role]:
-        """The roles held, always in the order admin, member, prescriber."""
+        """The roles of the clinician, always in the order admin, member, prescriber."""
         held = {Role.ADMIN: self.is_admin, Role.MEMBER: self.is_member, Role.PRESCRIBER: self.is_prescriber}
         return [role for role in Role if held[role]]
 
     @roles.setter
     def roles(self, roles: Iterable[str]) -> None:
-        """Raises ValueError for a name that is no role."""
+        """Set the roles. Raises ValueError for a name that is not a role."""
         given = {Role(role) for role in roles}
         self.is_admin = Role.ADMIN in given
         self.is_member = Role.MEMBER in given
@@ -71,9 +73,9 @@ class Clinician(Timestamps, Base):
 
     @hybrid_property
     def counts_as_admin(self) -> bool:
-        """Whether this is one of the clinic's administrators: a person, no invitation and no service account.
+        """Whether this is an admin of the clinic who is a person, so neither an invitation nor a service account.
 
-        Also a condition of queries.
+        On the class it is a condition for queries.
         """
         return self.is_admin and self.user_id is not None and not self.is_service_account
 
@@ -84,12 +86,12 @@ class Clinician(Timestamps, Base):
 
     @property
     def is_pending(self) -> bool:
-        """Whether nobody has accepted the invitation yet; such a row gives no access."""
+        """Whether the invitation has not been accepted yet. Such a row gives no access."""
         return self.user_id is None
 
 
 class ClinicianRoleUpdate(Base):
-    """One change of a clinician's roles: what they became, who changed them and when."""
+    """One change of the roles of a clinician: the new roles, who changed them, and when."""
 
     __tablename__ = "clinician_role_updates"
 

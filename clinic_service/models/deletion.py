@@ -1,4 +1,4 @@
-"""What was deleted, when and by whom. The rows outlive the clinic, so nothing ties them to it."""
+"""Records of what was deleted, when and by whom. They outlive the clinic, so they have no foreign key to it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ class _Deletion:
     deleted_time: Mapped[datetime]
     # Null when a service deleted it.
     deleted_by_user_id: Mapped[str | None] = mapped_column(UserId)
-    # The whole row as it was.
+    # The whole row before the deletion.
     record: Mapped[dict[str, Any]] = mapped_column(Json)
 
 
 class ClinicDeletion(_Deletion, Base):
+    """The deletion of a clinic."""
+
     __tablename__ = "clinic_deletions"
     __table_args__ = (Index(None, "deleted_time"),)
 
 
 class _DeletionOfUser(_Deletion):
-    # The user whom the row was about; null for an invitation that nobody had accepted.
+    # The user of the deleted row; null for an invitation that was not accepted.
     user_id: Mapped[str | None] = mapped_column(UserId)
 
     @declared_attr.directive
@@ -38,8 +40,12 @@ class _DeletionOfUser(_Deletion):
 
 
 class ClinicianDeletion(_DeletionOfUser, Base):
+    """The deletion of a clinician, or of an invitation."""
+
     __tablename__ = "clinician_deletions"
 
 
 class PatientDeletion(_DeletionOfUser, Base):
+    """The deletion of a patient."""
+
     __tablename__ = "patient_deletions"

@@ -1,4 +1,4 @@
-"""An invitation: a clinic's to a future clinician, or a patient's offer of access to a clinic."""
+"""Invitations: from a clinic to a future clinician, or from a patient who offers a clinic access."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from sqlalchemy.orm import Mapped, mapped_column
 from clinic_service.db.base import Base, partial_index
 from clinic_service.db.types import CreationTime, ExactText, Json, ObjectId, UserId, string_enum
 
-# Base64 makes 32 letters of them.
+# These are 32 characters in base64.
 _KEY_BYTES = 24
 
 
 def new_invite_key() -> str:
-    """The key of a new invitation, which nobody can guess: 32 letters that may stand in a URL."""
+    """The key of a new invitation, which cannot be guessed: 32 characters that are allowed in a URL."""
     return token_urlsafe(_KEY_BYTES)
 
 
 class InviteType(StrEnum):
+    """Who is invited: a clinician by a clinic, or a clinic by a patient."""
+
     CLINICIAN = "clinician_invitation"
     PATIENT = "careteam_invitation"
 
 
 class InviteStatus(StrEnum):
+    """The states of an invitation. Only a pending one can be answered."""
+
     PENDING = "pending"
     COMPLETED = "completed"
     CANCELED = "canceled"
@@ -35,7 +39,7 @@ class InviteStatus(StrEnum):
 
 
 class Invite(Base):
-    """Keyed by the key that the invitee is sent; see `ShareCode` on the lack of a foreign key."""
+    """An invitation. Its primary key is the key that the invitee gets; `ShareCode` explains why there is no foreign key."""
 
     __tablename__ = "invites"
 
@@ -43,16 +47,16 @@ class Invite(Base):
     type: Mapped[InviteType] = mapped_column(string_enum(InviteType, "type"))
     status: Mapped[InviteStatus] = mapped_column(string_enum(InviteStatus, "status"))
     email: Mapped[str | None]
-    # The invitee, once known.
+    # The invitee, when known.
     user_id: Mapped[str | None] = mapped_column(UserId)
     clinic_id: Mapped[str] = mapped_column(ObjectId)
     # The inviting admin, or the inviting patient.
     creator_id: Mapped[str]
-    # What a patient offers: the names of the permissions, each with an empty object.
+    # The permissions that a patient offers, by name, each with an empty object.
     context: Mapped[dict[str, Any] | None] = mapped_column(Json)
     created: Mapped[datetime] = mapped_column(CreationTime)
     modified: Mapped[datetime]
-    # Null: never.
+    # Null for an invitation that does not expire.
     expires_at: Mapped[datetime | None]
 
     __table_args__ = (
@@ -60,8 +64,8 @@ class Invite(Base):
         Index(None, "user_id", "type", "status"),
         Index(None, "email", "type", "status"),
         Index(None, "creator_id", "type", "status"),
-        # One open offer of a patient to a clinic. An index cannot ask for the time, so an offer that has expired is
-        # closed before the next one is made.
+        # A patient has at most one open offer to a clinic. An index cannot compare with the present time, so an expired
+        # offer is closed before the next one is made.
         partial_index(
             "ix_invites_open_offer",
             "clinic_id",

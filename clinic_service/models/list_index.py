@@ -1,6 +1,7 @@
-"""What start pages and reports go by, copied once more into narrow rows with an index for each figure.
+"""The list index: hot figures and dates of patients, in narrow rows with an index on each of them.
 
-A row has the hot figures and dates of both types, because who filters by the one often sorts by the other.
+Figures and dates are hot when start pages and reports filter or sort by them. A row has those of both types (CGM and BGM),
+because a list that is filtered by one type is often sorted by the other.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from clinic_service.db.base import COUNTED_IN_INDEXES, Base
 from clinic_service.db.types import ExactText, ObjectId, UtcDateTime
 from clinic_service.models.statistics import CGM, DELTA, FIELDS, TYPES, column_name, is_hot
 
-# The date that is as hot as any figure.
+# The date that is hot.
 LAST_DATA = "lastData"
 
 
 def hot_column(kind: str, name: str) -> str:
-    """The column for the hot figure or date of that name, or its flag, of one type."""
+    """The column of the hot figure, date or flag `name` of one type."""
     return f"{kind}_{column_name(name)}"
 
 
 class Hot(NamedTuple):
-    """A figure or date that start pages and reports go by; the `flag`, if there is one, says whether it means something."""
+    """A hot figure or date. `flag` is the name of the flag that tells whether its value is meaningful, if it has one."""
 
     kind: str
     name: str
@@ -33,7 +34,7 @@ class Hot(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Flag and figure, in the order of an index."""
+        """The names of the flag and of the figure, in the order in which an index has them."""
         return (self.flag, self.name) if self.flag else (self.name,)
 
     @property
@@ -53,7 +54,8 @@ def _hot() -> Iterator[Hot]:
 
 
 HOT = tuple(_hot())
-# What start pages filter by stands in every hot index, so that along any hot order it is known without a look-up.
+# The columns that start pages filter by. Every index contains them, so that a scan of any index can test them without a
+# look-up.
 CARRIED = tuple(hot_column(CGM, field.name) for field in FIELDS if field.is_start_filter)
 
 
@@ -64,7 +66,7 @@ def _hot_columns(hot: Hot) -> list[Column[float] | Column[bool] | Column[datetim
 
 
 def _hot_index(hot: Hot) -> Index:
-    """Serves filters, and sorts in both directions: those whose value means something first, then the others."""
+    """The index for filters and for sorts in both directions; rows with a meaningful value come first."""
     *_, value = hot.columns
     carried = (name for name in CARRIED if name != value)
     return Index(f"ix_hot_statistics_{value}", "clinic_id", "period", *hot.columns, "patient_id", *carried)

@@ -1,4 +1,4 @@
-"""What counts towards the limits of mails."""
+"""The requests that count towards the limits of mails."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from clinic_service.db.types import ObjectId, UserId, string_enum
 
 
 class MailPurpose(StrEnum):
-    """What a mail is for. Each purpose has a limit of its own, so that one cannot use up the other's."""
+    """The purpose of a mail. Each purpose has a limit of its own, so that no purpose uses up the limit of another."""
 
-    # Of a clinic, to a future clinician.
+    # From a clinic to a future clinician.
     INVITATION = "invitation"
-    # Of a patient, to the administrators of a clinic.
+    # From a patient to the admins of a clinic.
     OFFER = "offer"
-    # Of a clinic, to a patient: to upload data, or to connect a provider of data.
+    # From a clinic to a patient: to upload data, or to connect a provider of data.
     REMINDER = "reminder"
 
 

@@ -13,13 +13,15 @@ from clinic_service.db.types import ObjectId, UserId, string_enum
 
 
 class MigrationStatus(StrEnum):
+    """The states of a migration."""
+
     PENDING = "PENDING"
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
 
 
 class Migration(Timestamps, Base):
-    """Keyed by the user, who can move into one clinic only; see `ShareCode` on the lack of a foreign key."""
+    """A migration. Its primary key is the user, who can migrate once; `ShareCode` explains why there is no foreign key."""
 
     __tablename__ = "migrations"
 

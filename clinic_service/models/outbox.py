@@ -1,4 +1,4 @@
-"""What others must learn, written with the change itself and delivered afterwards."""
+"""Events for other systems and for users, stored in the transaction of the change and delivered afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clinic_service.db.types import CreationTime, Json, ObjectId
 
 
 class OutboxEntry(Base):
-    """One event to deliver; the order of creation is the order of delivery within a clinic."""
+    """One event. Events of a clinic are delivered in the order of their creation."""
 
     __tablename__ = "outbox"
 

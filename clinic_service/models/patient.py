@@ -1,4 +1,4 @@
-"""A patient of a clinic: what this clinic knows about one user, and what the user lets it do."""
+"""A patient of a clinic: what the clinic knows about a user, and the permissions that the user grants to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STANDARD_PRESET = "adaStandard"
 
 
 class Permission(StrEnum):
-    """What a patient may allow a clinic, in the order in which permissions are listed."""
+    """The permissions that a patient can grant to a clinic, in the order in which they are listed."""
 
     CUSTODIAN = "custodian"
     VIEW = "view"
@@ -30,6 +30,8 @@ class Permission(StrEnum):
 
 
 class DiagnosisType(StrEnum):
+    """The types of diabetes, and other diagnoses."""
+
     TYPE_1 = "type1"
     TYPE_2 = "type2"
     TYPE_3C = "type3c"
@@ -42,6 +44,8 @@ class DiagnosisType(StrEnum):
 
 
 class DataSourceState(StrEnum):
+    """The states of a connection to a provider of data."""
+
     PENDING = "pending"
     PENDING_RECONNECT = "pendingReconnect"
     CONNECTED = "connected"
@@ -50,13 +54,15 @@ class DataSourceState(StrEnum):
 
 
 class Review(NamedTuple):
-    """A clinician looked at the patient's data."""
+    """A review of the data of a patient by a clinician."""
 
     clinician_id: str
     time: datetime
 
 
 class Patient(Timestamps, Base):
+    """The record that a clinic has of a user."""
+
     __tablename__ = "patients"
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
@@ -67,12 +73,12 @@ class Patient(Timestamps, Base):
     birth_date: Mapped[str | None] = mapped_column(ExactText(10))
     email: Mapped[str | None]
     mrn: Mapped[str | None]
-    # MRNs with equal keys are one MRN.
+    # Two MRNs with equal keys are the same MRN.
     mrn_key: Mapped[str | None] = mapped_column(ExactText())
-    # Set by a write while the clinic asks for unique MRNs; only such rows are held against each other.
+    # True when the row was last written while the clinic required unique MRNs. Only such rows are compared with each other.
     require_unique_mrn: Mapped[bool] = mapped_column(default=False)
     target_devices: Mapped[list[str] | None] = mapped_column(Json)
-    # False: permissions were never given, which is shown differently from an empty set.
+    # False when permissions were never given, which is shown differently from an empty set.
     has_permissions: Mapped[bool] = mapped_column(default=False)
     permission_custodian: Mapped[bool] = mapped_column(default=False)
     permission_view: Mapped[bool] = mapped_column(default=False)
@@ -82,7 +88,7 @@ class Patient(Timestamps, Base):
     legacy_clinician_ids: Mapped[list[str] | None] = mapped_column(Json)
     invited_by: Mapped[str | None]
     last_upload_reminder_time: Mapped[datetime | None]
-    # The two latest reviews; the first is the later one.
+    # The two latest reviews, the newest first.
     review_1_clinician_id: Mapped[str | None]
     review_1_time: Mapped[datetime | None]
     review_2_clinician_id: Mapped[str | None]
@@ -92,9 +98,9 @@ class Patient(Timestamps, Base):
     diagnosis_type: Mapped[DiagnosisType | None] = mapped_column(string_enum(DiagnosisType, "diagnosis_type"))
     # By provider name, newest first.
     connection_requests: Mapped[dict[str, list[dict[str, Any]]] | None] = mapped_column(Json)
-    # False: no list was ever given, which is shown differently from an empty one.
+    # False when a list was never given, which is shown differently from an empty list.
     data_sources_set: Mapped[bool] = mapped_column(default=False)
-    # What the record is sorted, searched and filtered by; follows from the members above whenever it is written.
+    # Computed from the columns above at every write, for sorts, searches and filters.
     name_key: Mapped[bytes] = mapped_column(default=b"", info=DERIVED, server_default="")
     search_text: Mapped[str] = mapped_column(default="", info=DERIVED, server_default="")
     has_standard_ranges: Mapped[bool] = mapped_column(default=True, info=DERIVED, server_default=true())
@@ -147,7 +153,7 @@ class Patient(Timestamps, Base):
 
     @permissions.setter
     def permissions(self, names: Iterable[str] | None) -> None:
-        """Raises ValueError for a name that is no permission."""
+        """Set the permissions; None when they were never given. Raises ValueError for a name that is not a permission."""
         given = {Permission(name) for name in names or ()}
         self.has_permissions = names is not None
         self.permission_custodian = Permission.CUSTODIAN in given
@@ -166,16 +172,16 @@ class Patient(Timestamps, Base):
 
     @reviews.setter
     def reviews(self, reviews: Iterable[Review]) -> None:
-        """Keeps the first two of `reviews`, which stand newest first."""
+        """Set the first two of `reviews`, which are ordered from the newest to the oldest."""
         first, second = [*reviews, None, None][:2]
         self.review_1_clinician_id, self.review_1_time = first or (None, None)
         self.review_2_clinician_id, self.review_2_time = second or (None, None)
 
 
 class PatientCount(Base):
-    """How many patients a clinic has, counted when one comes or goes because every list tells it; no row: none.
+    """The number of patients of a clinic, which every list shows. A clinic without a row has no patients.
 
-    What the session adds is counted in here; who writes in another way uses `ADD_TO_COUNT`.
+    Patients that are added to the session are counted by this module. Code that writes in another way uses `ADD_TO_COUNT`.
     """
 
     __tablename__ = "patient_counts"
@@ -186,12 +192,12 @@ class PatientCount(Base):
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
 
-# For parameters with the clinic's id and a number that may be negative.
+# Adds a number, which may be negative, to the count. The parameters are the columns.
 ADD_TO_COUNT = insert_or_add(PatientCount, "patients")
 
 
 def keys_of(patient: Any) -> dict[str, Any]:
-    """The columns that follow from the others of `patient`, a record or a row."""
+    """The columns of `patient`, an entity or a row, that are computed from its other columns."""
     ranges = patient.glycemic_ranges
     return {
         "name_key": name_key(patient.full_name),
@@ -217,12 +223,12 @@ def _count_new(session: Session, _context: object) -> None:
 
 
 def counted(change: Counter[str]) -> list[dict[str, Any]]:
-    """By how much the numbers of clinics change, as parameters of `ADD_TO_COUNT`, in order of the clinics."""
+    """The parameters of `ADD_TO_COUNT` for the changes of the counts of clinics, in order of the clinic ids."""
     return [{"clinic_id": clinic_id, "patients": change[clinic_id]} for clinic_id in sorted(change)]
 
 
 class DataSource(Base):
-    """A provider that the patient's data comes, or should come, from; `position` keeps the order of the list."""
+    """A provider from which data of the patient comes, or is to come. The list is ordered by `position`."""
 
     __tablename__ = "data_sources"
 

@@ -1,4 +1,4 @@
-"""What is kept free while another system is asked, because no transaction spans both."""
+"""Reservations, which are held while another system is called, because no transaction spans both systems."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from clinic_service.db.types import ObjectId, UserId
 
 
 class Reservation(Base):
-    """A clinic's place for a patient whose account is being made, or the change of a patient's account.
+    """Reserves a place in the plan of a clinic for a patient whose account is being created, or the change of an account.
 
-    It counts until `expires_time`, or until it is released, which comes first.
+    It is valid until it is released, and no longer than until `expires_time`.
     """
 
     __tablename__ = "reservations"
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
-    # The patient whose account is being changed; null for a patient who is still to be made.
+    # The patient whose account is being changed; null for a patient who does not exist yet.
     user_id: Mapped[str | None] = mapped_column(UserId)
     expires_time: Mapped[datetime]

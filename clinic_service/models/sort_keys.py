@@ -1,6 +1,6 @@
-"""What texts are compared by, and the stored keys that patients are sorted and searched by.
+"""The forms in which texts are compared, and the stored keys by which patients are sorted and searched.
 
-They mean the same on every database: no collation of one takes part, because no two of them agree.
+They are the same on every database. The collations of databases differ, so none is used.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from itertools import takewhile
 from typing import Any
 from unicodedata import combining, normalize
 
-# A longer name is ordered by its beginning; a key has two bytes for each weight, and an index takes no endless ones.
+# Only the beginning of a longer name decides. A key has two bytes for each weight, and indexes limit the length of keys.
 _MOST_WEIGHTS = 512
 # So many that no two texts have the same digest.
 _DIGEST_BYTES = 16
-# Stands between the fields of a search text, and in none of them.
-_SEPARATOR, _INSTEAD = "\x1f", "\x1e"
+# The separator between the fields of a search text. In the fields themselves it is replaced.
+_SEPARATOR, _REPLACEMENT = "\x1f", "\x1e"
 
 
 def name_key(name: str | None) -> bytes:
-    """The place of `name` in the order of names, compared byte by byte; the empty key for no name, which comes first.
+    """The sort key of `name`, to be compared byte by byte. Without a name the key is empty, and comes first.
 
-    The order is that of the Unicode Collation Algorithm's root, primary strength: neither letter case nor accents count,
-    spaces come first, then punctuation, symbols, digits, and letters by script.
+    The order is that of the root collation of the Unicode Collation Algorithm with primary strength: letter case and
+    accents are ignored; spaces come first, then punctuation, symbols, digits, and letters by script.
     """
     if not name:
         return b""
@@ -35,20 +35,20 @@ def name_key(name: str | None) -> bytes:
 
 @cache
 def _collator() -> Any:
-    # Its table takes a sixth of a second to read, which the start of a server need not wait for. The version of the
-    # table is named, because stored keys must not change with Python's own.
+    # Imported at the first use, because reading its table takes a sixth of a second. The version of the table is fixed, so
+    # that stored keys do not change with the version of Python.
     from pyuca.collator import Collator_10_0_0
 
     return Collator_10_0_0()
 
 
 def folded(text: str) -> str:
-    """The one form in which texts are compared wherever letter case does not count: names, numbers, what is searched.
+    """The form in which names, numbers and searched texts are compared, so that letter case is ignored.
 
-    It is normal form C with full case folding: `ß` is `ss`, a final sigma is a sigma, and an accented letter is one
-    character however it was written. Accents count.
+    It is Unicode normalization form C with full case folding: `ß` becomes `ss`, a final sigma becomes a sigma, and an
+    accented letter is one character even when it was written as two. Accents are not ignored.
     """
-    # Folding takes some letters apart again.
+    # Case folding decomposes some letters, so the text is normalized again.
     return normalize("NFC", normalize("NFC", text).casefold())
 
 
@@ -64,12 +64,12 @@ def match_key(text: str | None) -> bytes | None:
 
 
 def sought(text: str) -> str:
-    """`text` as it is looked for in a `search_text`."""
-    return folded(text).replace(_SEPARATOR, _INSTEAD)
+    """The form of `text` that is searched for in a `search_text`."""
+    return folded(text).replace(_SEPARATOR, _REPLACEMENT)
 
 
 def search_text(*fields: str | None) -> str:
-    """All that a search looks through, folded, so that no match reaches from one field into the next."""
+    """The text in which a search looks: all `fields`, folded and separated, so that no match spans two fields."""
     return _SEPARATOR.join(sought(field) for field in fields if field)
 
 

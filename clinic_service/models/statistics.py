@@ -1,7 +1,7 @@
-"""Figures of patients' summaries, copied into columns so that lists can filter and sort by them.
+"""Figures of the summaries of patients, copied into columns so that lists can filter and sort by them.
 
-`FIELDS` is the one table that says which figures there are. Columns, indexes, filters, sort keys and their tests follow
-from it; what is sent and stored as a summary is said by the spec.
+`FIELDS` lists all figures. Columns, indexes, filters, sorts and their tests are derived from it. The spec defines the
+summaries themselves.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from clinic_service.db.types import ExactText, ObjectId
 
 CGM, BGM = "cgm", "bgm"
 TYPES = (CGM, BGM)
-# Summaries may have periods of other lengths as well, which are only kept and returned.
+# Summaries may have other periods as well, which are only stored and returned.
 PERIODS = ("1d", "7d", "14d", "30d")
 DELTA = "Delta"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*")
@@ -25,12 +25,12 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One figure of a period, by its name in summaries. Whatever is said of it holds for its `Delta` too.
+    """One figure of a period, by its name in summaries. Its change (`Delta`) has the same properties, except as noted.
 
-    `types` have it, `flagged` types say by a `has…` flag whether it means something (only of the figure, not of its
-    `Delta`), lists filter it for the types `filterable` and sort by it for the types `sortable`.
-    Start pages and reports go by it for the types `hot`, and by its `Delta` for the types `hot_delta`; `is_start_filter`:
-    start pages filter by it.
+    Summaries of the `types` contain it. Those of the `flagged` types contain a `has…` flag as well, which tells whether the
+    figure is meaningful; the `Delta` has no flag. Lists can filter by it for the types `filterable`, and sort by it for the
+    types `sortable`. It is hot, which means that it has an index in the list index, for the types `hot`; its `Delta` is hot
+    for the types `hot_delta`. `is_start_filter`: start pages filter by it.
     """
 
     name: str
@@ -72,7 +72,7 @@ def _figure(
 
 
 _RANGES = ("VeryLow", "Low", "AnyLow", "Target", "High", "AnyHigh", "VeryHigh", "ExtremeHigh")
-# The ranges whose share of time start pages filter by and the TIDE report reads, and those whose readings they sort by.
+# The ranges whose share of time start pages and the TIDE report use, and the ranges by whose readings start pages sort.
 _SHARES, _READINGS = set(_RANGES) - {"Low", "High"}, {"VeryLow", "VeryHigh"}
 
 
@@ -85,9 +85,9 @@ def _of_range(name: str) -> Iterator[Field]:
     yield _figure(f"timeIn{name}Minutes", (CGM,))
 
 
-# The names, and what can be asked of each, are those of the published Clinics API. Hot is what its clients sort start pages
-# by and filter them by, and what the TIDE report reads: an index for each of the others would make every new summary
-# slower for a question that hardly anybody asks.
+# The names, and the filters and sorts of each figure, are those of the published Clinics API. Hot figures are those by
+# which its clients filter and sort start pages, and those of the TIDE report. Indexes on the others would make every
+# new summary slower, for queries that are rare.
 FIELDS = (
     _figure("averageGlucoseMmol", hot=TYPES),
     _figure("averageDailyRecords"),
@@ -116,12 +116,12 @@ def column_name(name: str) -> str:
 
 
 def is_hot(kind: str, name: str) -> bool:
-    """Whether start pages and reports go by the figure or `Delta` of that name and type: it has an index of its own."""
+    """Whether the figure or `Delta` of that name and type is hot: the list index has an index on it."""
     return (kind, name) in _HOT
 
 
 def scope(kind: str, period: str) -> str:
-    """The rows of one type and one period."""
+    """The value of the column `scope` for one type and one period."""
     return f"{kind}{period}"
 
 
@@ -134,7 +134,7 @@ def _columns() -> list[Column[float] | Column[bool]]:
     return columns
 
 
-# One row for each patient, type and period there are figures of.
+# One row for each patient, type and period with figures.
 STATISTICS = Table(
     "statistics",
     Base.metadata,
@@ -144,6 +144,6 @@ STATISTICS = Table(
     *_columns(),
     ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
     Index(None, "clinic_id", "patient_id"),
-    # One clinic's rows of one scope then lie side by side, for questions that no index answers.
+    # The table is stored in the order of its key, so that the rows of one clinic and scope can be scanned quickly.
     sqlite_with_rowid=False,
 )

@@ -1,4 +1,4 @@
-"""Summaries of patients' glucose data, computed elsewhere: kept as sent, with what lists need to know of them."""
+"""Summaries of the glucose data of patients. Other services compute them; they are stored as sent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from clinic_service.models.patient import Patient
 
 
 class Summary(Base):
-    """What is asked about the summary of one type (`cgm` or `bgm`) of one patient: its id and its dates.
+    """The id and the dates of the summary of one type (`cgm` or `bgm`) of one patient.
 
-    The flags say whether the dates mean something; they are None for a summary without dates.
+    The flags tell whether the dates are meaningful; they are None for a summary without dates.
     """
 
     __tablename__ = "summaries"
@@ -23,9 +23,9 @@ class Summary(Base):
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     type: Mapped[str] = mapped_column(ExactText(3), primary_key=True)
-    # The id that its sender knows it by; the same in all clinics of the user.
+    # The id that the sender uses. It is the same in all clinics of the user.
     summary_id: Mapped[str | None] = mapped_column(ExactText(24))
-    # Of the document, so that an update that changes nothing is known without reading it.
+    # The digest of the document. It shows that an update changes nothing, without reading the document.
     digest: Mapped[bytes]
     last_updated_date: Mapped[datetime | None]
     has_first_data: Mapped[bool | None]
@@ -42,14 +42,18 @@ class Summary(Base):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
         Index(None, "summary_id"),
-        # Windows of last data are counted here, and not once for each period.
+        # For counting the patients whose last data is within a span of time. The list index has the same dates, but
+        # once for each period.
         Index(None, "clinic_id", "type", "last_data", "patient_id"),
         {"sqlite_with_rowid": False, "postgresql_with": COUNTED_IN_INDEXES},
     )
 
 
 class SummaryDocument(Base):
-    """The summary itself, as the text that is sent; apart, because everything else about it is a hundred times smaller."""
+    """The document of a summary, as it is sent.
+
+    It has a table of its own, because it is a hundred times larger than the rest.
+    """
 
     __tablename__ = "summary_documents"
 

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base
-from clinic_service.db.types import ExactText, ObjectId
-from clinic_service.models.clinic import Clinic
+from clinic_service.db.types import ObjectId
+from clinic_service.models.label import Label
 from clinic_service.models.patient import Patient
 from clinic_service.models.sort_keys import folded
 
 
-class Tag(Base):
+class Tag(Label):
+    """A tag of a clinic."""
+
     __tablename__ = "tags"
-
-    # So many a clinic may have.
-    most_per_clinic: ClassVar[int] = 50
-
-    clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
-    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
-    name: Mapped[str]
-    # Names with equal keys are one name.
-    name_key: Mapped[str] = mapped_column(ExactText())
-
-    clinic: Mapped[Clinic] = relationship(lazy="raise")
-
     __table_args__ = (UniqueConstraint("clinic_id", "name_key"),)
 
     @staticmethod
-    def key_of(name: str) -> str:
-        """The form in which names of tags are compared: neither letter case nor spaces count."""
-        return folded(name.strip().replace(" ", ""))
+    def trim(name: str) -> str:
+        """`name` without white space at its ends."""
+        return name.strip()
+
+    @classmethod
+    def key_of(cls, name: str) -> str:
+        """The key by which names of tags are compared: without spaces, and in one letter case."""
+        return folded(cls.trim(name).replace(" ", ""))
 
 
 class PatientTag(Base):

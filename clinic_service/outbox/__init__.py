@@ -1,15 +1,18 @@
-"""Everything that others must learn: rows written with the change itself, and delivered after it is committed.
+"""The outbox: events are stored as rows in the transaction of the change, and delivered after the commit.
 
-`events.py` says what can happen, `outbox.py` writes an event as a row of the running transaction, `deliveries.py` says
-what follows from it and `relay.py` does that. `limits.py` counts requests for mail. There are two kinds of events:
+`events.py` defines the events, `outbox.py` writes an event as a row of the running transaction, `deliveries.py` defines how
+each kind of event is delivered, and `relay.py` delivers it. `limits.py` counts requests for mail. Most events are of two
+kinds:
 
-* **Mails** are composed from `templates/` and sent by SMTP. Without a mail server they stay undelivered, neither
-  counted as failures nor holding anything up; the day one is configured they go out, however old they are.
-* **Notices** tell other programs what changed. Nobody is called; the relay marks them delivered when their turn has
-  come, and they stay readable with `clinic-service outbox list --all`.
+* **Mails** are composed from `templates/` and sent by SMTP. Without a mail server they stay undelivered. They do not count
+  as failures, and no event waits for them. When a mail server is configured they are sent, however old they are.
+* **Notices** tell other programs what changed. The relay calls nobody; it marks them as delivered in their turn, and
+  `clinic-service outbox list --all` still shows them.
 
-Rules: at least once, so whoever receives something must bear receiving it twice (the row's id tells). In order within
-a clinic: an event waits for the earlier ones of its clinic, but for no more than five attempts, so that one dead
-address does not silence a clinic. A failure is tried again after 10 seconds, then after twice as long each time, an
-hour at most. What is kept about a failure is its kind, never an address.
+Other events compensate for changes at the directory of accounts.
+
+Each event is delivered at least once, so a receiver may get it twice, with the same id of the row. Events of a clinic
+are delivered in order: an event waits for the earlier ones of its clinic. After five failed attempts later events no
+longer wait for it, so that one bad address does not block a clinic. A failed delivery is tried again after 10 seconds,
+then after twice as long each time, at most an hour. Only the kind of a failure is stored, never an address.
 """

@@ -1,4 +1,4 @@
-"""What follows from an event: a mail or a change of an account for the kinds named here, a notice for all others."""
+"""How each kind of event is delivered: as a mail, as a change of an account, or as a notice."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from clinic_service.outbox.events import (
 )
 
 _OF_THEIR_NAME = (ClinicCreated, ClinicianInvited, ClinicianPermissionsUpdated, AccessOffered, UploadReminded)
-# The templates of each kind of mail. Those on behalf of different providers say the same about each.
+# The template of each kind of mail. Requests to connect different providers share their templates.
 _TEMPLATE_OF = {event.kind: event.kind for event in _OF_THEIR_NAME} | {
     ConnectionRequested.kind_of(provider_id, action): f"request_{action}"
     for provider_id in PROVIDER_NAMES
     for action in ConnectionAction
 }
-# Each goes to the user that the payload's `userId` names, or to its `Email`.
+# The kinds of mails. A mail goes to the user `userId` of the payload, or else to its address `Email`.
 MAILS = frozenset(_TEMPLATE_OF)
-# Each changes an account at the directory.
+# The kinds of events that change an account at the directory.
 ACCOUNT_CHANGES = frozenset({AccountLeftOver.kind, AccountUnconfirmed.kind, AddressUnsettled.kind})
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -46,12 +46,12 @@ def is_mail(kind: str) -> bool:
 
 
 def is_notice(kind: str) -> bool:
-    """Whether nothing follows from an event of this kind but that it is there to be read."""
+    """Whether an event of this kind is a notice, which is only stored to be read."""
     return kind not in MAILS and kind not in ACCOUNT_CHANGES
 
 
 def compose(kind: str, payload: Mapping[str, Any], *, to: str, key: str, application_url: str | None) -> Mail:
-    """The mail that tells `to` of the event; the payload's members are the variables of its templates."""
+    """The mail to the address `to` about the event. The members of the payload are the variables of the templates."""
     values = {name: one_line(value) for name, value in payload.items() if isinstance(value, str)}
     escaped = {name: html.escape(value) for name, value in values.items()}
     template = _TEMPLATE_OF[kind]
@@ -69,12 +69,12 @@ def compose(kind: str, payload: Mapping[str, Any], *, to: str, key: str, applica
 
 @cache
 def _template(name: str) -> str:
-    """The template file `name`; the first line of a plain text is the subject."""
+    """The content of the template file `name`. The first line of a plain text is the subject."""
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 class _Link(NamedTuple):
-    """What leads the reader into the application, or tells them to go there when its address is not known."""
+    """The link into the application, or a hint to sign in when the address of the application is not configured."""
 
     text: str
     html: str

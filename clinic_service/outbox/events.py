@@ -1,4 +1,4 @@
-"""What can happen. An event is named in the past tense, and its payload has the names that consumers know."""
+"""The events. An event is named in the past tense. Its payload has the member names that consumers know."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
-# How a mail speaks of someone who changed a role and has no name: a service, or a person without a profile.
+# How mails name somebody without a name who changed a role: a service, or a person without a profile.
 UNNAMED_ADMINISTRATOR = "Clinic administrator"
-# How mails speak of a clinic and of a patient without a name, in the middle of a sentence.
+# How mails name a clinic and a patient without a name, within a sentence.
 UNNAMED_CLINIC = "your clinic"
 UNNAMED_PATIENT = "the patient"
-# The providers of data that patients can be asked to connect, and how mails speak of them.
+# The providers of data that patients can be asked to connect, and how mails name them.
 PROVIDER_NAMES = {"abbott": "Abbott", "dexcom": "Dexcom", "twiist": "twiist"}
-# Pages of the application that mails lead to.
+# The pages of the application that mails link to.
 LOG_IN_PATH = "login"
 SIGN_UP_PATH = "signup/clinician"
 
@@ -25,7 +25,7 @@ def _variable(name: str) -> Any:
 
 
 class _Payload:
-    """Makes the payload from the fields of an event, which are spelled as on the wire: `clinic_id` is `clinicId`."""
+    """Makes the payload from the fields of an event, with names as on the wire: `clinic_id` becomes `clinicId`."""
 
     def to_payload(self) -> Mapping[str, Any]:
         """The event as a JSON object."""
@@ -39,7 +39,7 @@ def _camel_case(name: str) -> str:
 
 @dataclass(frozen=True)
 class ClinicCreated(_Payload):
-    """A person made a clinic that has a name. Mail to that person, who is its first administrator."""
+    """A person created a clinic with a name. Mail to that person, who is its first admin."""
 
     kind: ClassVar[str] = "clinic_created"
     clinic_id: str
@@ -49,7 +49,7 @@ class ClinicCreated(_Payload):
 
 @dataclass(frozen=True)
 class ClinicDeleted(_Payload):
-    """A clinic is gone, and all access through it."""
+    """A clinic was deleted, and all access through it."""
 
     kind: ClassVar[str] = "clinic_deleted"
     clinic_id: str
@@ -57,7 +57,7 @@ class ClinicDeleted(_Payload):
 
 @dataclass(frozen=True)
 class ClinicianAdded(_Payload):
-    """A user became a clinician of a clinic: marketing data and views of access are to be refreshed."""
+    """A user became a clinician of a clinic. Consumers refresh marketing data and copies of access data."""
 
     kind: ClassVar[str] = "clinician_added"
     clinic_id: str
@@ -66,7 +66,7 @@ class ClinicianAdded(_Payload):
 
 @dataclass(frozen=True)
 class ClinicianRemoved(_Payload):
-    """A user is no longer a clinician of a clinic: marketing data and views of access are to be refreshed."""
+    """A user is no longer a clinician of a clinic. Consumers refresh marketing data and copies of access data."""
 
     kind: ClassVar[str] = "clinician_removed"
     clinic_id: str
@@ -75,7 +75,7 @@ class ClinicianRemoved(_Payload):
 
 @dataclass(frozen=True)
 class ClinicianPermissionsUpdated(_Payload):
-    """The roles of the clinician `user_id` changed. Mail to them; `clinician_name` is who changed the roles."""
+    """The roles of the clinician `user_id` changed. Mail to this clinician; `clinician_name` is who changed the roles."""
 
     kind: ClassVar[str] = "clinician_permissions_updated"
     clinic_id: str
@@ -88,7 +88,7 @@ class ClinicianPermissionsUpdated(_Payload):
 class ClinicianInvited(_Payload):
     """A clinic invites the person with the address `email`. Mail to that address.
 
-    `creator_name` is who invites, and `web_path` the page of the application where the invitation is answered.
+    `creator_name` is who invites, and `web_path` the page of the application on which the invitation is answered.
     """
 
     kind: ClassVar[str] = "clinician_invitation"
@@ -101,9 +101,9 @@ class ClinicianInvited(_Payload):
 
 @dataclass(frozen=True)
 class AccessOffered(_Payload):
-    """A patient offers a clinic access to their data. Mail to the administrator `user_id`.
+    """A patient offers a clinic access to their data. Mail to the admin `user_id`.
 
-    `careteam_name` is the patient, and `web_path` the page of the application where the offer is answered.
+    `careteam_name` is the patient, and `web_path` the page of the application on which the offer is answered.
     """
 
     kind: ClassVar[str] = "patient_clinic_invitation"
@@ -116,7 +116,7 @@ class AccessOffered(_Payload):
 
 @dataclass(frozen=True)
 class MigrationRequested(_Payload):
-    """The patients of the legacy clinician `user_id` are to be copied into the clinic, by a worker."""
+    """A worker is to copy the patients of the legacy clinician `user_id` into the clinic."""
 
     kind: ClassVar[str] = "migration_requested"
     clinic_id: str
@@ -127,9 +127,9 @@ class MigrationRequested(_Payload):
 class PatientAdded(_Payload):
     """A clinic has a new patient.
 
-    `custodial`: the profile is to be brought in line with the record, and the patient to be asked to claim the
-    account in the name of `invited_by`. Otherwise the user's data sources are to be sent. Summaries are to be sent in
-    both cases. `is_migrated`: the patient knows the clinic already and gets no mail.
+    `custodial`: consumers update the profile to match the record, and ask the patient, in the name of `invited_by`, to
+    claim the account. Otherwise they send the data sources of the user. In both cases they send the summaries.
+    `is_migrated`: the patient knows the clinic already and gets no mail.
     """
 
     kind: ClassVar[str] = "patient_added"
@@ -142,7 +142,7 @@ class PatientAdded(_Payload):
 
 @dataclass(frozen=True)
 class PatientChanged(_Payload):
-    """Fields of a patient's record have new values. `changed` names them as the API does, and is never empty."""
+    """Fields of the record of a patient have new values. `changed` are their names in the API, at least one."""
 
     kind: ClassVar[str] = "patient_changed"
     clinic_id: str
@@ -152,12 +152,12 @@ class PatientChanged(_Payload):
 
     def __post_init__(self) -> None:
         if not self.changed:
-            raise ValueError("Nothing changed, so there is nothing to tell.")
+            raise ValueError("PatientChanged needs at least one changed field.")
 
 
 @dataclass(frozen=True)
 class PatientRemoved(_Payload):
-    """A patient left a clinic. `custodial`: the account, or its address, may have to go as well."""
+    """A patient left a clinic. `custodial`: consumers may have to remove the account, or its address, as well."""
 
     kind: ClassVar[str] = "patient_removed"
     clinic_id: str
@@ -177,10 +177,10 @@ class UploadReminded(_Payload):
 
 
 class ConnectionAction(StrEnum):
-    """What a patient is asked to do about a provider of data."""
+    """What a patient is asked to do at a provider of data."""
 
     CONNECT = "connect"
-    # As the former, by someone whose account the clinic manages.
+    # To connect, for a patient whose account the clinic manages.
     CONNECT_CUSTODIAL = "connect_custodial"
     RECONNECT = "reconnect"
 
@@ -202,33 +202,34 @@ class ConnectionRequested(_Payload):
 
     @property
     def kind(self) -> str:
+        """The kind of this event."""
         return self.kind_of(self.provider_id, self.action)
 
     @staticmethod
     def kind_of(provider_id: str, action: ConnectionAction) -> str:
-        """The kind of the requests to do that about the provider."""
+        """The kind of the events for this provider and action."""
         return f"request_{provider_id}_{action}"
 
 
 @dataclass(frozen=True)
 class AccountLeftOver(_Payload):
-    """An account was made for a patient who was not recorded after all. It is to be removed."""
+    """An account was created for a patient whose record was not stored. The account is to be removed."""
 
     kind: ClassVar[str] = "account_left_over"
-    # Not a matter of any clinic, hence in no order with other events.
+    # Without a clinic, so that it is in no order with other events.
     clinic_id: ClassVar[None] = None
     user_id: str
 
 
 @dataclass(frozen=True)
 class AccountUnconfirmed(_Payload):
-    """The directory was asked to make an account for a patient of the clinic, and whether it did is not known here.
+    """The directory was asked to create an account for a patient of the clinic, and it is not known whether it did.
 
-    An account that has the address `email` and was made for the clinic at the time `since` is to be removed.
+    An account with the address `email`, created for the clinic at about the time `since`, is to be removed.
     """
 
     kind: ClassVar[str] = "account_unconfirmed"
-    # In no order with other events of the clinic, which need not wait for it.
+    # Without a clinic, so that events of the clinic do not wait for it.
     clinic_id: ClassVar[None] = None
     custodian_id: str
     email: str
@@ -237,10 +238,13 @@ class AccountUnconfirmed(_Payload):
 
 @dataclass(frozen=True)
 class AddressUnsettled(_Payload):
-    """A patient's account may have another address than the record of the clinic that manages it; it is to get that one."""
+    """The account of a patient may have another address than the record of the clinic that manages the account.
+
+    The account is to get the address of the record.
+    """
 
     kind: ClassVar[str] = "address_unsettled"
-    # In no order with other events of the clinic, which need not wait for it.
+    # Without a clinic, so that events of the clinic do not wait for it.
     clinic_id: ClassVar[None] = None
     custodian_id: str
     user_id: str
@@ -248,10 +252,10 @@ class AddressUnsettled(_Payload):
 
 @dataclass(frozen=True)
 class AccessChanged(_Payload):
-    """What the grantee may do with the sharer's data, by direct grant, is another thing now or nothing at all."""
+    """The direct grant of the sharer to the grantee was changed or removed."""
 
     kind: ClassVar[str] = "access_changed"
-    # Not a matter of any clinic, hence in no order with other events.
+    # Without a clinic, so that it is in no order with other events.
     clinic_id: ClassVar[None] = None
     sharer_id: str
     grantee_id: str

@@ -1,8 +1,8 @@
-"""Limits: how many mails clinics and people may ask for within an hour.
+"""Limits on the requests of clinics and people that send mail, within an hour.
 
-A request that sends several mails counts once. Each purpose has its own count, so that reminders cannot keep a clinic
-from inviting. The clinic's row must be locked, which makes the clinic's count exact. A person's count is exact within
-one clinic; requests in several clinics at the same moment can each take the last place.
+A request that sends several mails counts once. Each purpose has its own count, so that reminders do not use up the
+limit of invitations. The row of the clinic must be locked, so the count of the clinic is exact. The count of a person
+is exact within one clinic: requests in several clinics at the same moment may together exceed it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SINCE = bindparam("since", type_=UtcDateTime())
 
 
 def _recent(column: Any, parameter: str) -> tuple[Column[Any], Column[Any]]:
-    """How many requests of one clinic or person there were since then, and the time of the oldest."""
+    """The number of requests of one clinic or person since `since`, and the time of the oldest of them."""
     where = (column == bindparam(parameter), MailRequest.purpose == bindparam("purpose"), MailRequest.time > _SINCE)
     number: Any = select(func.count()).select_from(MailRequest).where(*where).scalar_subquery()
     oldest: Any = select(func.min(MailRequest.time)).where(*where).scalar_subquery()
@@ -48,6 +48,8 @@ _REMOVE_OLD = delete(MailRequest).where(
 
 
 class MailLimitReached(TooManyRequests):
+    """The limit of the clinic or of the person is reached; `retry_after` seconds later it is not."""
+
     message = "The clinic or the caller has asked for as many mails of this kind as an hour allows."
 
     def __init__(self, retry_after: int) -> None:
@@ -56,17 +58,17 @@ class MailLimitReached(TooManyRequests):
 
 
 class MailSender(NamedTuple):
-    """The person who asks for mail, None for a service, and the settings with the limits."""
+    """The person who makes the request, None for a service, and the config with the limits."""
 
     person_id: str | None
     config: Config
 
 
 class MailLimits(Repository):
-    """The recent requests for mail."""
+    """Counts the recent requests that sent mail."""
 
     def count(self, clinic_id: str, purpose: MailPurpose, sender: MailSender) -> None:
-        """Count one more request. Raises MailLimitReached when the clinic or the person has none left."""
+        """Count one more request. Raises MailLimitReached when the limit of the clinic or of the person is reached."""
         since = self._uow.now - WINDOW
         key = {"clinic_id": clinic_id, "person_id": sender.person_id, "purpose": purpose}
         self._refuse(self._uow.rows(_RECENT, {**key, "since": since})[0], sender.config)

@@ -1,4 +1,4 @@
-"""Outbox: writes the events of a unit of work as rows of its own transaction."""
+"""Outbox: writes the events of a unit of work as rows of its transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clinic_service.db.repository import Repository
 from clinic_service.models import OutboxEntry
 
 _ADD = insert_into(OutboxEntry, "id", "clinic_id", "kind", "payload", "created_time", "attempts", "next_attempt_time")
-# As long as nobody has begun to deliver it: a relay that claims a row moves its time.
+# Whether the delivery has not begun. A relay that claims a row changes its time.
 _UNTOUCHED = and_(
     OutboxEntry.id == bindparam("entry"),
     OutboxEntry.next_attempt_time == bindparam("due", type_=OutboxEntry.next_attempt_time.type),
@@ -25,7 +25,7 @@ _DELIVER_NOW = update(OutboxEntry).where(_UNTOUCHED).values(next_attempt_time=bi
 
 
 class Event(Protocol):
-    """Something that happened; see `events.py`."""
+    """An event; see `events.py`."""
 
     @property
     def kind(self) -> str: ...
@@ -35,31 +35,37 @@ class Event(Protocol):
 
 
 class ScheduledEvent(NamedTuple):
-    """An event that is delivered at the time `due`, unless it is canceled before."""
+    """An event that is delivered at the time `due`, if it is not canceled before."""
 
     id: str
     due: datetime
 
 
 class Outbox(Repository):
-    """`uow.outbox.add(...)` is all that the domain knows of mails, notices and other services."""
+    """Stores events. The rules of the domain send mails and notices only through it."""
 
     def add(self, *events: Event) -> None:
         """Store `events`; the relay delivers them after the commit, at least once, in order for each clinic."""
         self._uow.insert(_ADD, *(self._row(event, self._uow.now) for event in events))
 
     def schedule(self, event: Event, due: datetime) -> ScheduledEvent:
-        """Store `event` for later; it must be in no order with other events, which would wait for it."""
+        """Store `event` to be delivered at the time `due`.
+
+        It must be an event without a clinic: events of its clinic would wait for it.
+        """
         row = self._row(event, due)
         self._uow.insert(_ADD, row)
         return ScheduledEvent(row["id"], due)
 
     def cancel(self, schedule: ScheduledEvent) -> bool:
-        """Cancel the scheduled event. False when its delivery has begun, so that it is too late."""
+        """Cancel the scheduled event. False when it is too late because its delivery has begun."""
         return self._uow.execute(_CANCEL, {"entry": schedule.id, "due": schedule.due}).rowcount == 1
 
     def deliver_now(self, schedule: ScheduledEvent) -> None:
-        """Let the scheduled event be delivered now. One that is canceled or under way stays as it is."""
+        """Let the scheduled event be delivered now.
+
+        Has no effect on an event that was canceled or whose delivery has begun.
+        """
         self._uow.execute(_DELIVER_NOW, {"entry": schedule.id, "due": schedule.due, "now": self._uow.now})
 
     def _row(self, event: Event, due: datetime) -> dict[str, Any]:

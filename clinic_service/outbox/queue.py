@@ -1,4 +1,4 @@
-"""Queue: the relay's and the operator's questions about the outbox."""
+"""Queue: the queries of the relay and of operators about the outbox."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime
 from clinic_service.models import OutboxEntry
 
-# A row that failed this often no longer holds up the later ones of its clinic.
+# After this many failed attempts, later rows of the clinic no longer wait for a row.
 MAX_ATTEMPTS = 5
 
 _NOW = bindparam("now", type_=UtcDateTime())
 _UNROUTABLE: BindParameter[list[str]] = bindparam("unroutable", expanding=True)
-# Rows that wait for their next attempt hold up what their clinic has to say afterwards. There are few of them at any
-# time, so they are gathered once; asking for each row whether one stands before it takes time as its square.
+# Later rows of a clinic wait for a row that waits for its next attempt. There are few such rows at any time, so they are
+# collected once. A subquery for each row would take quadratic time.
 _waiting = (
     select(OutboxEntry.clinic_id, func.min(OutboxEntry.created_time).label("since"))
     .where(
@@ -71,7 +71,7 @@ _LIST_UNDELIVERED = _LIST_ALL.where(OutboxEntry.delivered_time.is_(None))
 
 
 class Entry(NamedTuple):
-    """One event to deliver."""
+    """An event to be delivered."""
 
     id: str
     clinic_id: str | None
@@ -85,24 +85,24 @@ class Queue(Repository):
     """The rows of the outbox in order of delivery."""
 
     def list_due(self, limit: int, unroutable: Collection[str]) -> list[Entry]:
-        """At most `limit` rows whose turn it is. Rows of the kinds `unroutable` are passed over and hold nothing up."""
+        """At most `limit` rows that are due. Rows of the kinds `unroutable` are left out, and no row waits for them."""
         rows = self._uow.execute(_DUE, {"now": self._uow.now, "limit": limit, "unroutable": sorted(unroutable)})
         return [Entry._make(row) for row in rows]
 
     def claim(self, entry: Entry, until: datetime) -> bool:
-        """Keep other relays away from `entry` until then. False when another one was faster."""
+        """Reserve `entry` for this relay until the time `until`. False when another relay was faster."""
         values = {"entry": entry.id, "seen": entry.next_attempt_time, "until": until}
         return self._uow.execute(_CLAIM, values).rowcount == 1
 
     def retry_at(self, entry: Entry, until: datetime, error: str) -> None:
-        """Note that `entry` failed because of `error` and is to be tried again at `until`."""
+        """Record that `entry` failed with `error`, and is to be tried again at the time `until`."""
         self._uow.execute(_RETRY_AT, {"entry": entry.id, "until": until, "error": error})
 
     def mark_delivered(self, entries: Sequence[str], remark: str | None = None) -> int:
-        """Note that the rows with these ids are done; tells how many were not done before."""
+        """Mark the rows with these ids as delivered. Returns how many of them were not marked before."""
         values = {"entries": list(entries), "now": self._uow.now, "error": remark}
         return self._uow.execute(_DELIVERED, values).rowcount
 
     def list_rows(self, *, delivered_too: bool) -> Iterator[Row[Any]]:
-        """All rows, or those not delivered yet, in order of delivery."""
+        """All rows, or only those that are not delivered yet, in order of delivery."""
         yield from self._uow.execute(_LIST_ALL if delivered_too else _LIST_UNDELIVERED)

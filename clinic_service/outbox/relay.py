@@ -1,4 +1,4 @@
-"""Relay: takes the events of the outbox to where they belong, at least once each."""
+"""Relay: delivers the events of the outbox, each at least once."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from clinic_service.outbox.queue import MAX_ATTEMPTS, Entry, Queue
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
-# Undoes what the event of this kind and payload names; tells why there was nothing to do, if so.
+# Carries out the compensation for an event of this kind with this payload. Returns why there was nothing to do, or None.
 Compensate = Callable[[str, Mapping[str, Any]], str | None]
 _log = logging.getLogger(__name__)
 
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(hours=1)
-# Longer than a delivery can take. A relay that dies in the middle of one leaves the row to others after this time.
+# Longer than a delivery can take. When a relay dies during a delivery, another one takes the row after this time.
 CLAIMED_FOR = timedelta(minutes=5)
 NO_RECIPIENT = "NoRecipient"
 
 
 class Relay:
-    """Delivers what is due. Several may run on one database."""
+    """Delivers events that are due. Several relays may run on one database."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Relay:
         *,
         poll_seconds: float = 2.0,
     ) -> None:
-        """`compensate` carries out compensations; `poll_seconds`: how often `run` looks when there is nothing to do."""
+        """`compensate` carries out compensations; `poll_seconds`: the pause of `run` when nothing is due."""
         self._database = database
         self._application_url = config.application_url
         self._mailer = mailer
@@ -52,7 +52,7 @@ class Relay:
         self._unroutable = MAILS if mailer is None else frozenset[str]()
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until `stop` is set, whatever happens to the database meanwhile."""
+        """Deliver until `stop` is set. Continues when the database cannot be used for a while."""
         while not stop.is_set():
             try:
                 delivered = self.deliver_due()
@@ -63,9 +63,9 @@ class Relay:
                 stop.wait(self._poll_seconds)
 
     def deliver_due(self, limit: int = 100) -> int:
-        """Deliver at most `limit` events whose turn it is, in order for each clinic; tells how many were delivered.
+        """Deliver at most `limit` events that are due, in order for each clinic. Returns how many were delivered.
 
-        Raises what the database raises. A delivery that fails is tried again later and raises nothing.
+        Raises what the database raises. A delivery that fails raises nothing, and is tried again later.
         """
         entries = self._in_unit(lambda queue: queue.list_due(limit, self._unroutable), writes=False)
         delivered, held, notices = 0, set[str](), list[str]()
@@ -75,7 +75,7 @@ class Relay:
             if is_notice(entry.kind):
                 notices.append(entry.id)
                 continue
-            # What stands before it comes before it.
+            # The notices before this event are marked first, to keep the order.
             delivered += self._mark_delivered(notices)
             notices = []
             if self._deliver(entry):
@@ -96,11 +96,11 @@ class Relay:
         return True
 
     def _carry_out(self, entry: Entry) -> str | None:
-        """Do what follows from the event; tells why there was nothing to do, if so."""
+        """Deliver the event. Returns why there was nothing to do, or None."""
         return self._send(entry) if is_mail(entry.kind) else self._compensate(entry.kind, entry.payload)
 
     def _send(self, entry: Entry) -> str | None:
-        """Send the mail; tells why there was none to send, if so."""
+        """Send the mail. Returns why there was nothing to send, or None."""
         address = self._address(entry.payload)
         if self._mailer is None or not address:
             return NO_RECIPIENT
@@ -110,7 +110,7 @@ class Relay:
         return None
 
     def _address(self, payload: Mapping[str, Any]) -> str | None:
-        """Where a mail goes: what the user signs in with now, or the address that was invited."""
+        """The address of a mail: the present sign-in address of the user, or the address that was invited."""
         if "userId" not in payload:
             return payload.get("Email")
         account = self._accounts.find_account(payload["userId"])
@@ -132,12 +132,12 @@ class Relay:
 
 
 def pause_after(attempts: int) -> timedelta:
-    """How long to wait after a failure that followed `attempts` earlier ones."""
+    """The pause after a failure, when there were `attempts` failures before it."""
     doublings: int = 2 ** min(attempts, 20)
     return min(FIRST_PAUSE * doublings, LONGEST_PAUSE)
 
 
 def failure_of(error: Exception) -> str:
-    """The kind of failure, without anything it says: that may hold an address or a name."""
+    """The kind of the failure, without its message, which may contain an address or a name."""
     kind = type(error).__name__
     return f"{kind}: {error.message}" if isinstance(error, MailNotSent) else kind

@@ -1,4 +1,4 @@
-"""Connection: one client, its requests in order, and its deadlines."""
+"""Connection: one client, its requests in their order, and its deadlines."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from clinic_service.server.gate import Gate
 
 _NEVER = float("inf")
-# Joining head and body costs less than handing them over one by one, up to about this size.
+# Up to about this size, joining head and body costs less than writing them separately.
 _JOINED_BYTES = 64 * 1024
-# On, and no time: what has not been sent is not sent any more.
+# SO_LINGER on, with a time of 0: closing the socket drops all data that was not sent.
 _DROP = struct.pack("ii", 1, 0)
 
 
@@ -32,13 +32,13 @@ class _Stage(Enum):
     OPEN = auto()
     """Requests are read."""
     LAST = auto()
-    """The last request is being answered; what the client sends behind it is dropped."""
+    """The last request is being answered. All data that the client sends after it is dropped."""
     OVER = auto()
     """The last answer was sent."""
 
 
 class Connection(asyncio.Protocol):
-    """The requests of one client are carried out one after the other; while one is, nothing more is read."""
+    """One client. Its requests are carried out one after the other."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
             self._advance()
 
     def eof_received(self) -> bool:
-        """The client sends nothing more; what it has sent in whole is still answered."""
+        """The client sends nothing more. Requests that it has sent completely are still answered."""
         self._has_ended = True
         if self._stage is _Stage.OPEN:
             if self.is_incomplete:
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
     # --- one request after the other
 
     def _advance(self) -> None:
-        """Do what comes next for the first request; read on when there is nothing to do."""
+        """Take the next step for the first request, or continue reading when there is none to take."""
         if self._stage is _Stage.OVER or self._transport.is_closing():
             return
         if self.is_busy or self._is_full:
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(CONTINUE)
 
     def _start(self) -> None:
-        # Most clients wait for the answer, so reading is stopped only for those that send on.
+        # Most clients wait for the answer, so reading is paused only when a client sends more.
         self.is_busy = True
         self._awaited, self._deadline = None, _NEVER
 
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     def _cut_body(self, request: Request) -> None:
-        """Read no more of the body: the application refuses one of this size, or reads none here."""
+        """Read no more of the body, because the application does not accept one of this size, or any."""
         request.complete, request.keep_alive, request.is_cut = True, False, True
         self._stage = _Stage.LAST
 
@@ -195,7 +195,7 @@ class Connection(asyncio.Protocol):
             self._respond(self._requests[0], answer, keep_alive=self._requests[0].keep_alive)
 
     def _respond(self, request: Request, answer: RawAnswer | None, *, keep_alive: bool) -> None:
-        """Send the answer to the first request, and go on."""
+        """Send the answer to the first request, then continue with the next one or end."""
         self._requests.popleft()
         keep_alive = keep_alive and not self._gate.stopping
         self._send(answer or self._gate.refuse(ServiceError(), request), request, keep_alive=keep_alive)
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
     # --- reading
 
     def _read_on(self, awaited: Request | str | None, seconds: float) -> None:
-        """Read, until `awaited` is there; more bytes of it do not move its deadline."""
+        """Read until `awaited` is complete, within `seconds`. Further bytes of it do not extend the deadline."""
         if awaited is not self._awaited:
             self._awaited = awaited
             self._deadline = time.monotonic() + seconds
@@ -241,16 +241,16 @@ class Connection(asyncio.Protocol):
     # --- the end
 
     def _refuse_the_rest(self, refusal: ServiceError) -> None:
-        """Answer what has arrived in whole, then `refusal`, then nothing more."""
+        """Answer the requests that arrived completely, then answer with `refusal`, then end."""
         self._stage = _Stage.LAST
         incomplete = self._requests and not self._requests[-1].complete
         self._refusal = refusal, self._requests.pop() if incomplete else Request()
         self._advance()
 
     def _end(self, *, linger: bool) -> None:
-        """Close our side. With `linger` the client's side is read a little longer, and dropped.
+        """Close the sending side. With `linger`, data of the client is read and dropped for a short time.
 
-        Closing both sides while the client still sends would take the answer away from it.
+        Closing both sides while the client still sends would discard the answer before the client reads it.
         """
         self._stage = _Stage.OVER
         self._requests.clear()
@@ -262,14 +262,14 @@ class Connection(asyncio.Protocol):
         self._resume_reading()
 
     def abort(self, reason: str) -> None:
-        """Close both sides at once, and let the system drop what it holds; `reason` is counted."""
+        """Close both sides at once, and drop all data that was not sent. The metrics count `reason`."""
         count_closed(reason)
         self._stage = _Stage.OVER
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
         self._transport.abort()
 
     def stop(self) -> None:
-        """Close now if no request has begun, else after the answer; an incomplete one has a short time to arrive."""
+        """Close now if no request has begun, else after its answer. An incomplete request has a short time to arrive."""
         if self.is_silent:
             self._end(linger=False)
         else:
@@ -279,31 +279,31 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_silent(self) -> bool:
-        """Whether the client has not begun a request and has taken all answers."""
+        """Whether the client has begun no request and has received all answers."""
         return not (self._requests or self._reader.is_within_head or self.unread)
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether the client has begun a request and not ended it."""
+        """Whether the client has begun a request that is not complete."""
         return self._reader.is_within_head or any(not request.complete for request in self._requests)
 
     @property
     def unread(self) -> int:
-        """How many bytes of answers the client has not taken."""
+        """The number of bytes of answers that the client has not received."""
         return self._transport.get_write_buffer_size()
 
     @property
     def buffered(self) -> int:
-        """How many bytes are kept for this client."""
+        """The number of bytes in memory for this client."""
         return self.unread + sum(request.size for request in self._requests)
 
     @property
     def taken(self) -> float:
-        """When the client last took a part of an answer (of `time.monotonic`)."""
+        """When the client last received a part of an answer (`time.monotonic`)."""
         return self._answers.taken
 
     def check(self, now: float) -> None:
-        """Close the connection when its client is late."""
+        """Close the connection when the client has missed a deadline."""
         if self._answers.is_late(self.unread, now):
             self.abort("unread")
         elif now >= self._deadline and not self.unread:

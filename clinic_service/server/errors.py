@@ -1,4 +1,4 @@
-"""What the server refuses by itself, before an operation sees it."""
+"""The errors with which the server itself refuses requests, before they reach an operation."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from clinic_service.errors import BadRequest, ServiceError, Unavailable
 
 
 class InvalidHttp(BadRequest):
-    """The bytes are no HTTP request, or one whose end is ambiguous."""
+    """The bytes are not an HTTP request, or the end of the request is ambiguous."""
 
     message = "The request is not valid HTTP."
 
 
 class BodyEndedEarly(BadRequest):
-    """The client closed its side before it had sent what it announced."""
+    """The client closed its side before it had sent the whole request."""
 
     message = "The request ended early."
 
@@ -25,21 +25,21 @@ class RequestTimeout(ServiceError):
 
 
 class TargetTooLong(ServiceError):
-    """Path and query are longer than the server reads."""
+    """Path and query are longer than the server accepts."""
 
     status = 414
     message = "The address is too long."
 
 
 class HeadersTooLarge(ServiceError):
-    """There are more headers, or longer ones, than the server reads."""
+    """The headers are longer or more than the server accepts."""
 
     status = 431
     message = "The request headers are too large."
 
 
 class Overloaded(Unavailable):
-    """The process has as many requests as it takes in, or holds as many bytes for its clients as it may."""
+    """The process has the maximum number of requests, or of bytes in memory for clients."""
 
     message = "The server has too many requests just now."
 

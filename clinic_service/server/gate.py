@@ -1,4 +1,4 @@
-"""Gate: what the connections of one process share: the application, the threads, the bounds and the clock."""
+"""Gate: what the connections of one process share: the application, the threads, the limits and the deadlines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clinic_service.server.limits import Limits
 from clinic_service.server.reader import Request
 from clinic_service.server.workers import Workers
 
-# A reader that has taken nothing for so long may be cut off when memory is short.
+# A client that has received nothing for this long may be disconnected when too many bytes are in memory.
 _STALLED_SECONDS = 1.0
 _READY_SECONDS = 0.9
 
@@ -25,15 +25,20 @@ Answered = Callable[[RawAnswer | None], None]
 
 
 class Application(Protocol):
-    """What the server serves; see `api.routing.LeanFlask`."""
+    """The application that the server calls; see `api.routing.LeanFlask`."""
 
-    def admit(self, environ: dict[str, Any]) -> RawAnswer | int: ...
-    def answer(self, environ: dict[str, Any]) -> RawAnswer: ...
-    def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> RawAnswer: ...
+    def admit(self, environ: dict[str, Any]) -> RawAnswer | int:
+        """How many bytes of the body are to be read, or an answer that refuses the request before its body is read."""
+
+    def answer(self, environ: dict[str, Any]) -> RawAnswer:
+        """The answer to a request that has arrived completely."""
+
+    def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> RawAnswer:
+        """The answer to a request that the server itself refuses."""
 
 
 class Gate:
-    """Lets requests through to the application, within bounds. Belongs to one event loop."""
+    """Passes requests to the application, within the limits. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -52,26 +57,26 @@ class Gate:
         self._workers = Workers(self._loop, threads, "request")
         self._probe = _ReadinessProbe(self._loop, is_ready)
         self._live, self._ready = prefix + LIVE, prefix + READY
-        # In the order in which they were last answered, or opened.
+        # Ordered by the time of their last answer, or of their opening.
         self._connections: dict[Connection, None] = {}
         self.requests = 0
         """Requests that are waiting or being worked on."""
         self.buffered = 0
-        """Bytes that are kept for clients, as of the last check."""
+        """Bytes in memory for clients, as of the last check."""
 
     def opened(self, connection: Connection) -> None:
-        """Note a new connection; beyond the limit another one is closed for it."""
+        """Record a new connection. Beyond the limit another connection is closed."""
         if len(self._connections) >= self.limits.connections:
             self._make_room(connection)
         self._connections[connection] = None
 
     def answered(self, connection: Connection) -> None:
-        """Note that a request of the connection was answered."""
+        """Record that a request of the connection was answered."""
         if self._connections.pop(connection, self) is None:
             self._connections[connection] = None
 
     def lost(self, connection: Connection) -> None:
-        """Note that a connection is gone."""
+        """Record that a connection was closed."""
         self._connections.pop(connection, None)
 
     def is_idle(self) -> bool:
@@ -80,18 +85,18 @@ class Gate:
 
     @property
     def incomplete(self) -> int:
-        """Connections with a request that has not arrived in whole."""
+        """The number of connections with an incomplete request."""
         return sum(connection.is_incomplete for connection in self._connections)
 
     def admit(self, request: Request, done: Callable[[RawAnswer | int | None], None]) -> None:
-        """Ask the application, in a thread, whether the body of `request` is to be read."""
+        """Ask the application, in a thread, how much of the body of `request` is to be read."""
         self._submit(request, request.environ(with_body=False), self._app.admit, done)
 
     def carry_out(self, request: Request, done: Answered) -> None:
         """Let the application answer `request`."""
         path = request.target.partition("?")[0]
         if path == self._live:
-            # Asks nobody, so it may run here, however busy the threads are.
+            # It waits for nothing, so it runs here, even when all threads are busy.
             self._loop.call_soon(done, self._app.answer(request.environ()))
         elif path == self._ready:
             self._probe.ask(lambda ready: done(self._app.answer({**request.environ(), READY_KEY: ready})))
@@ -99,11 +104,11 @@ class Gate:
             self._submit(request, request.environ(), self._app.answer, done)
 
     def refuse(self, refusal: ServiceError, request: Request) -> RawAnswer:
-        """The answer to a request that goes no further."""
+        """The answer to a request that the server itself refuses."""
         return self._app.refuse(refusal, request.environ())
 
     def buffer(self, size: int) -> bool:
-        """Whether `size` more bytes may be kept for clients."""
+        """Add `size` bytes to those in memory for clients. Returns whether the limit allows them."""
         self.buffered += size
         return self.buffered <= self.limits.buffered_bytes
 
@@ -115,7 +120,7 @@ class Gate:
         done: Callable[[Any], None],
     ) -> None:
         if self.requests >= self.limits.requests or self.buffered > self.limits.buffered_bytes:
-            # Later, so that many requests sent ahead are not refused one within the other.
+            # Called later, so that the refusals of many pipelined requests are not nested calls.
             self._loop.call_soon(done, self.refuse(Overloaded(), request))
             return
         self.requests += 1
@@ -127,13 +132,13 @@ class Gate:
         self._workers.submit(lambda: work(environ), ended)
 
     async def watch(self) -> None:
-        """Look at the deadlines for ever."""
+        """Check the deadlines in an endless loop."""
         while True:
             await asyncio.sleep(self.limits.check_seconds)
             self.check(time.monotonic())
 
     def check(self, now: float) -> None:
-        """Close what is late, and the slowest readers when more is kept for clients than may be."""
+        """Close connections that missed a deadline, and those of the slowest readers when too many bytes are in memory."""
         for connection in list(self._connections):
             connection.check(now)
         self.buffered = sum(connection.buffered for connection in self._connections)
@@ -149,25 +154,25 @@ class Gate:
             connection.abort("memory")
 
     def _make_room(self, new: Connection) -> None:
-        """Close the connection that has been silent for longest, else the oldest with an incomplete request, else `new`."""
+        """Close the connection that is silent the longest, else the oldest with an incomplete request, else `new`."""
         silent = (connection for connection in self._connections if connection.is_silent)
         incomplete = (connection for connection in self._connections if connection.is_incomplete)
         next(chain(silent, incomplete, [new])).abort("limit")
 
     def stop(self) -> None:
-        """Close what is idle, and every other connection after its present answer."""
+        """Close idle connections now, and every other connection after its present answer."""
         self.stopping = True
         for connection in list(self._connections):
             connection.stop()
 
     def abort(self) -> None:
-        """Close everything at once."""
+        """Close all connections at once."""
         for connection in list(self._connections):
             connection.abort("stop")
 
 
 class _ReadinessProbe:
-    """Asks whether the database can be used, once at a time, and waits for the answer no longer than a second."""
+    """Tests whether the database can be used, one test at a time, and waits for the result at most a second."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, is_ready: Callable[[], bool]) -> None:
         self._loop, self._is_ready = loop, is_ready
@@ -176,7 +181,7 @@ class _ReadinessProbe:
         self._is_asking = False
 
     def ask(self, done: Callable[[bool], None]) -> None:
-        """Call `done` with the state; with False when it cannot be had in time."""
+        """Call `done` with the result; with False when there is none in time."""
         self._waiting.append(done)
         self._loop.call_later(_READY_SECONDS, self._tell_one, done)
         if not self._is_asking:

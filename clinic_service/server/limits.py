@@ -1,4 +1,4 @@
-"""How long and how much a client may take."""
+"""The limits of the server: times, sizes and numbers."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ class Limits:
     """The limits of one process. Times are in seconds, sizes in bytes."""
 
     head_seconds: float = 10
-    """From the connection, or from the first byte of a later request, to the end of the head."""
+    """The time from the connection, or from the first byte of a later request, to the end of the head."""
     body_seconds: float = 30
-    """From the end of the head to the end of the body."""
+    """The time from the end of the head to the end of the body."""
     unread_seconds: float = 30
-    """In which a client has to take the rest of an answer, or at least `unread_bytes` of it."""
+    """The time in which a client must receive the rest of an answer, or at least `unread_bytes` of it."""
     unread_bytes: int = 64 * 1024
     idle_seconds: float = 60
-    """Between two requests of one connection."""
+    """The time between two requests of one connection."""
     linger_seconds: float = 5
-    """In which a client that is still sending may notice that it was refused."""
+    """The time in which a client that still sends can read that it was refused."""
     linger_bytes: int = 16 * 1024 * 1024
-    """What such a client may still send."""
+    """The number of bytes that such a client may still send."""
     stop_seconds: float = 2
-    """In which a request that has begun to arrive may become complete when the server is asked to stop."""
+    """The time in which an incomplete request must arrive when the server is asked to stop."""
     check_seconds: float = 0.25
-    """How often deadlines are looked at."""
+    """The time between two checks of the deadlines."""
     target_bytes: int = 16 * 1024
+    """The size of path and query."""
     head_bytes: int = 32 * 1024
+    """The size of the head."""
     headers: int = 100
+    """The number of headers."""
     pipelined: int = 64
-    """Requests that one client may send ahead of their answers."""
+    """The number of requests that one client may send before the answer to the first of them."""
     small_body_bytes: int = SMALL_BYTES
-    """A body up to this size is taken in before anybody asks who sends it."""
+    """A body up to this size is read before the sender is authenticated."""
     buffered_bytes: int = 64 * 1024 * 1024
-    """Bodies that are being taken in and answers that are not taken, of all connections together."""
+    """Incomplete bodies and answers that clients have not received, of all connections together."""
     send_buffer_bytes: int = 128 * 1024
-    """What the system may hold of an answer; what it holds, no deadline of ours can see."""
+    """The part of an answer that the system may buffer. The deadlines do not apply to what the system has buffered."""
     requests: int = 256
-    """Requests that are waiting or being worked on."""
+    """The number of requests that wait or are being worked on."""
     connections: int = 2000
+    """The number of connections."""

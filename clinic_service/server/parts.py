@@ -1,4 +1,4 @@
-"""What a server process is made of: the application, the log, and the threads beside it."""
+"""The parts of a server process: the application, the log, and the background threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from clinic_service.specification.apis import Api
 
 @dataclass(frozen=True)
 class Parts:
-    """Made once, before the server processes are forked, which share its memory: nothing in it has connected yet."""
+    """Built once, before the server processes are forked, which share its memory. No part has connected to anything yet."""
 
     config: Config
     database: Database
@@ -40,7 +40,7 @@ class Parts:
         return self.readiness.obstacle() is None
 
     def start_threads(self) -> None:
-        """Start what works beside the requests of this process: the log, the relay and the watch over the spec."""
+        """Start the background threads of this process: the log, the relay and the watch over the spec."""
         self.lines.start()
         logging.basicConfig(level=self.config.log_level, handlers=[LinesHandler(self.lines)], force=True)
         _start_thread("outbox-relay", partial(self.relay.run, self.stop))
@@ -48,16 +48,16 @@ class Parts:
             _start_thread("spec-watch", self.app.watch)
 
     def close(self) -> None:
-        """Stop the threads; what they are doing is taken up again by another process, or after the next start."""
+        """Stop the threads. Another process, or the next start, continues their work."""
         self.stop.set()
         self.database.dispose()
         self.lines.close()
 
 
 def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False) -> Parts:
-    """Put the parts together; `apis` when they have been loaded already.
+    """Build the parts. `apis` are the APIs of the spec, when they have been loaded already.
 
-    Raises SpecError, PlanError or ConfigError when there is nothing to serve.
+    Raises SpecError, PlanError or ConfigError for a bad spec, handler or configuration.
     """
     database = open_database(config)
     lines = LogLines(count_lost_lines)

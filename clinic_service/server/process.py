@@ -1,4 +1,4 @@
-"""One server process: its event loop from the first connection to the last."""
+"""One server process: runs the event loop until the process is told to stop."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from clinic_service.server.limits import Limits
 from clinic_service.server.parts import Parts
 
 BACKLOG = 2048
-# Files, database connections and the like, beside the connections of clients.
+# File descriptors for other things than client connections, such as files and database connections.
 _OTHER_FILES = 200
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_process(parts: Parts, listener: socket.socket, *, started: Callable[[], None] = lambda: None) -> None:
-    """Serve until the process is told to stop, then finish what is running, for at most the drain time.
+    """Serve until the process is told to stop, then finish the running requests, for at most the drain time.
 
-    `started` is called once clients can connect. A second signal ends the process at once.
+    `started` is called as soon as clients can connect. A second signal ends the process at once.
     """
     gc.enable()
     limits = _limits(parts)
@@ -38,7 +38,7 @@ def run_process(parts: Parts, listener: socket.socket, *, started: Callable[[], 
 
 
 def _limits(parts: Parts) -> Limits:
-    """The limits of the settings, within what the system allows."""
+    """The limits of the config, as far as the system allows them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = parts.config.max_connections + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -85,7 +85,7 @@ async def _until_idle(gate: Gate, stopping: _Stopping) -> None:
 
 
 class _Stopping:
-    """Whether the process has to stop: it was told to, or the process that started it is gone."""
+    """Whether the process must stop: it was told to, or its parent process has ended."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.wanted = asyncio.Event()
@@ -95,7 +95,7 @@ class _Stopping:
             for number in STOP_SIGNALS:
                 loop.add_signal_handler(number, self._ask)
             return
-        # Ctrl-C in a terminal reaches every process; the first one passes it on.
+        # Ctrl-C in a terminal signals every process. Only the parent reacts to it, and tells this process to stop.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGTERM, self._ask)
         loop.add_reader(parent.sentinel, self._leave)
@@ -106,6 +106,6 @@ class _Stopping:
 
     @staticmethod
     def _leave() -> None:
-        # Nobody is left who could start another process, and the port must be free for a new server.
+        # The parent has ended, so no process would be replaced. The port must become free for a new server.
         shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
         os._exit(1)

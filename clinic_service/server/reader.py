@@ -1,4 +1,4 @@
-"""From bytes to requests. httptools parses; what is added here are limits and the form in which WSGI hands requests on."""
+"""Reads requests from bytes. httptools parses them; this module adds limits and makes the WSGI environ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clinic_service.server.limits import Limits
 
 _LATIN_1 = "latin-1"
 _PLAIN_NAMES = {"CONTENT-TYPE": "CONTENT_TYPE"}
-# How a body was framed ends with the parser; the application gets its true length.
+# Headers about the framing of the body, which is over when the body is read. The application gets the true length.
 _FRAMING = frozenset(
     {"CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "CONNECTION", "KEEP-ALIVE", "UPGRADE", "TRAILER"}
 )
@@ -52,19 +52,19 @@ class Request:
         self.length: int | None = 0
         """The announced size of the body; None for a chunked one."""
         self.limit: int | None = None
-        """How many bytes of the body the application reads; None as long as it was not asked."""
+        """The maximum number of bytes of the body that are read; None before the application was asked."""
         self.body: list[bytes] = []
         self.size = 0
         self.complete = False
         self.keep_alive = True
         self.admitted = False
         self.is_cut = False
-        """Whether the rest of the body is not read."""
+        """Whether reading of the body was stopped before its end."""
         self.expects_continue = False
         """Whether the client waits for permission to send the body."""
 
     def environ(self, *, with_body: bool = True) -> dict[str, Any]:
-        """The request as WSGI spells it, with the body that has arrived, or none of it."""
+        """The WSGI environ of the request, with the part of the body that has arrived, or without a body."""
         path, query = split_target(self.target)
         environ: dict[str, Any] = {
             "REQUEST_METHOD": self.method,
@@ -85,7 +85,7 @@ class Request:
             ARRIVED: time.perf_counter(),
         }
         if self.length is None or self.length:
-            # Of a body that is too large not all is read, so its announced size tells.
+            # A body that is too large is not read completely, so its announced size is passed on.
             environ["CONTENT_LENGTH"] = str(self.size if self.length is None else self.length)
         if self.admitted:
             environ[ADMITTED] = True
@@ -99,8 +99,8 @@ class Request:
 class RequestReader:
     """Reads the requests of one connection.
 
-    `on_head` is called when the head of a request is complete, `on_body` for each piece of its body, `on_complete` at its
-    end. A header whose name holds an underscore is dropped: WSGI could not tell it from one with a hyphen.
+    `on_head` is called when the head of a request is complete, `on_body` for each part of its body, `on_complete` at its
+    end. A header with an underscore in its name is dropped, because WSGI cannot distinguish it from one with a hyphen.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class RequestReader:
 
     @property
     def is_within_head(self) -> bool:
-        """Whether a head has begun that is not complete."""
+        """Whether a head has begun and is not complete."""
         return self._request is not None and not self._head_complete
 
     def feed(self, data: bytes) -> None:
@@ -132,21 +132,22 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._go_on_after_offer(data[upgrade.args[0] :])
+            self._continue_after_upgrade(data[upgrade.args[0] :])
             return
         except httptools.HttpParserCallbackError as error:
-            # What a method of this class raised.
+            # The error that a callback of this class raised.
             raise error.__context__ or error from None
         except httptools.HttpParserError:
             raise InvalidHttp from None
-        # A header is told of when it is complete, so one that never ends shows here alone.
+        # The parser reports a header when it is complete, so a header that never ends is noticed only here.
         if not self._head_complete and self._pending > self._limits.head_bytes:
             raise HeadersTooLarge
 
-    def _go_on_after_offer(self, rest: bytes) -> None:
-        """Read on behind the head of a request that offers another protocol, which is not taken.
+    def _continue_after_upgrade(self, rest: bytes) -> None:
+        """Continue after the head of a request that offers another protocol (Upgrade), which the server does not accept.
 
-        The parser takes what follows for that protocol, so a new one gets it, and before it how the body is framed.
+        The parser assumes that the rest belongs to that protocol. So a new parser reads the rest, after a head that tells
+        it how the body is framed.
         """
         self._parser = httptools.HttpRequestParser(self)
         if self._request is not None:
@@ -177,7 +178,7 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         request = self._request
         if request is None or self._head_complete:
-            # A trailer behind a chunked body, or a head that was read before.
+            # A trailer after a chunked body, or the head for a new parser.
             return
         self._head_size += len(name) + len(value)
         if self._head_size > self._limits.head_bytes or len(request.headers) >= self._limits.headers:
@@ -215,7 +216,7 @@ class RequestReader:
 
 
 def _frame(request: Request) -> None:
-    """Note how the body is framed. Raises InvalidHttp for another version of HTTP, and without exactly one host."""
+    """Record how the body is framed. Raises InvalidHttp for another HTTP version than 1.0 and 1.1, and for bad hosts."""
     if request.version not in ("1.0", "1.1"):
         raise InvalidHttp
     names = [name for name, _ in request.headers]
@@ -225,6 +226,6 @@ def _frame(request: Request) -> None:
     if "TRANSFER-ENCODING" in names:
         request.length = None
     elif "CONTENT-LENGTH" in names:
-        # The parser has read it: one number, of digits alone.
+        # The parser has checked that it is a single number of digits.
         request.length = int(next(value for name, value in request.headers if name == "CONTENT-LENGTH"))
     request.expects_continue = ("EXPECT", "100-continue") in request.headers

@@ -1,4 +1,4 @@
-"""Several server processes: forked once everything is built, replaced when they die, stopped together."""
+"""Several server processes: forked when everything is built, replaced when they die, and stopped together."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from clinic_service.server.process import BACKLOG, STOP_SIGNALS, run_process
 
 _log = logging.getLogger(__name__)
 
-# Before a dead process is replaced, so that one that cannot start does not keep the machine busy.
+# The pause before a dead process is replaced, so that processes that cannot start do not keep the machine busy.
 _PAUSE_SECONDS = 0.5
-# Beyond the drain time: for what a process does between its last answer and its end.
+# Added to the drain time, for the time between the last answer of a process and its end.
 _EXTRA_SECONDS = 2.0
 
 
 def run_processes(parts: Parts, listener: socket.socket, *, started: Callable[[], None]) -> None:
-    """Serve with as many processes as the settings say, until this one is told to stop; a second signal kills them."""
+    """Serve with `config.workers` processes until this process is told to stop. A second signal kills them."""
     listener.listen(BACKLOG)
     stop = _stop_signals()
     processes = [_start(parts, listener) for _ in range(parts.config.workers)]
@@ -52,7 +52,7 @@ def _start(parts: Parts, listener: socket.socket) -> ForkProcess:
 
 
 def _run(parts: Parts, listener: socket.socket) -> None:
-    # Until the event loop takes the signals over, they end a process that has nothing to finish.
+    # Before the event loop handles the signals, the process has no requests, and SIGTERM ends it at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     run_process(parts, listener)
@@ -69,7 +69,7 @@ def _replace_dead(parts: Parts, listener: socket.socket, processes: list[ForkPro
 
 
 def _end(processes: list[ForkProcess], stop: int, seconds: float) -> None:
-    """Ask all to stop; kill what is left after so many seconds, or when told to stop once more."""
+    """Ask all processes to stop. Kill those that are left after `seconds`, or at a second signal."""
     for process in processes:
         process.terminate()
     end = time.monotonic() + seconds

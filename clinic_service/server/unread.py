@@ -1,4 +1,4 @@
-"""Answers that a client does not take."""
+"""Answers that a client does not receive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clinic_service.server.limits import Limits
 
 
 class UnreadAnswers:
-    """Watches how a client takes its answers."""
+    """Watches how fast a client receives its answers."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -17,11 +17,11 @@ class UnreadAnswers:
         self.taken = 0.0
 
     def sent(self, now: float) -> None:
-        """Begin anew: an answer was sent just now."""
+        """Start again, because an answer was written at the time `now`."""
         self._size, self._window_size, self.taken = 0, 0, now
 
     def is_late(self, size: int, now: float) -> bool:
-        """Whether the client, with `size` bytes left to take, has taken too little for too long."""
+        """Whether the client, which has `size` bytes left to receive, has received too little for too long."""
         if size < self._size:
             self.taken = now
         self._size = size
@@ -31,7 +31,7 @@ class UnreadAnswers:
 
 
 def bound_send_buffer(sock: socket.socket, limits: Limits) -> None:
-    """Let the system hold little of an answer and not for long: no deadline here begins before it has handed it over."""
+    """Limit how much of an answer the system buffers and for how long, because the deadlines do not apply to that part."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.unread_seconds * 1000))

@@ -17,7 +17,7 @@ Done = Callable[[Any], None]
 
 
 class Workers:
-    """A few threads with one queue. They are daemons: a call that hangs does not keep the process from ending."""
+    """A few threads with one queue. They are daemons, so that a call that hangs does not keep the process from ending."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int, name: str) -> None:
         self._loop = loop
@@ -40,5 +40,5 @@ class Workers:
             # The loop is closed when the process ends before the thread does.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(done, result)
-            # Nothing of a request stays in memory until the next one comes.
+            # So that nothing of a request stays in memory until the next one.
             del work, done, result

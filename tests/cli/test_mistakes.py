@@ -89,9 +89,9 @@ def damaged(tmp_path: Path) -> Path:
     ("make", "words"),
     [
         (not_there, "its folder does not exist"),
-        (in_a_file, "something that is no folder"),
+        (in_a_file, "something that is not a folder"),
         (a_folder, "it is a folder"),
-        (no_database, "no SQLite database"),
+        (no_database, "not an SQLite database"),
         (of_another_program, "another program (bookmarks)"),
         (damaged, "damaged"),
     ],
@@ -110,7 +110,7 @@ def test_the_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("denied", "words"), [("folder", "its folder cannot be written in"), ("file", "may not be read and written")]
+    ("denied", "words"), [("folder", "this user may not write in its folder"), ("file", "may not read and write")]
 )
 def test_missing_rights_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, denied: str, words: str) -> None:
     """As the tests may be run by one who may do everything, SQLite is made to fail by a folder where a file should be."""
@@ -144,9 +144,9 @@ REFUSALS = [
     ("3D000", 'database "clinics" does not exist', "no database of that name"),
     ("08P01", "unsupported startup parameter: options", "Add ?pooler=transaction"),
     ("08P01", "no such database: clinics", "no database of that name"),
-    ("53300", "sorry, too many clients already", "all of its connections are taken"),
+    ("53300", "sorry, too many clients already", "all of its connections are in use"),
     ("57P03", "the database system is starting up", "starting or stopping"),
-    ("42501", 'permission denied for database "clinics"', "a right is missing"),
+    ("42501", 'permission denied for database "clinics"', "a privilege is missing"),
     ("XX000", "something that nobody has thought of", "something that nobody has thought of"),
 ]
 
@@ -301,7 +301,7 @@ class TestRealServer:
 @pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
 def test_every_command_tells_it_in_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
     file = no_database(tmp_path)
-    assert_told(run(f"sqlite:///{file}", *command), "no SQLite database")
+    assert_told(run(f"sqlite:///{file}", *command), "not an SQLite database")
     assert_told(run("postgresql://me:hidden@127.0.0.1:1/x", *command), "nothing listens")
 
 

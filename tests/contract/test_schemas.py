@@ -16,8 +16,9 @@ import clinic_service.resources
 from clinic_service.gateways.accounts import Profile
 from clinic_service.models import Tier
 from clinic_service.resources.clinicians.schemas import ClinicianSchema, MembershipSchema
-from clinic_service.resources.clinics.schemas import ClinicSchema, CountedSchema
+from clinic_service.resources.clinics.schemas import ClinicSchema
 from clinic_service.resources.invites.schemas import ConfirmationSchema
+from clinic_service.resources.labels.schemas import LabelSchema
 from clinic_service.resources.migrations.schemas import MigrationSchema
 from clinic_service.resources.patients.schemas import (
     CreatePatientSchema,
@@ -49,7 +50,7 @@ SPELLED: dict[type[WireSchema], tuple[str, ...]] = {
     ClinicianSchema: ("clinician.v1",),
     MembershipSchema: ("clinicianClinicRelationship.v1",),
     ClinicSchema: ("clinic.v1",),
-    CountedSchema: ("patientTag.v1", "site.v1"),
+    LabelSchema: ("patientTag.v1", "site.v1"),
     PatientCountSchema: ("patientCount.v1",),
     PatientCountLimitSchema: ("patientCountLimit.v1",),
     PatientCountSettingsSchema: ("patientCountSettings.v1",),

@@ -1,4 +1,4 @@
-"""The patient list finds its pages through the indexes that are meant for it, and scans nothing, on both engines."""
+"""The patient list finds its pages by the indexes that are meant for it, and scans no table, on both engines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clinic_service.db.upkeep import after_loading
 from clinic_service.models import Clinic, PatientSite
 from clinic_service.models.list_index import CARRIED, hot_column
 from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_hot
-from clinic_service.resources.patients.listing.filters import PATIENTS
+from clinic_service.resources.patients.listing.columns import PATIENTS
 from clinic_service.resources.patients.listing.planner import FEW, Page, find_page
 from clinic_service.resources.patients.listing.query import read_query
 from clinic_service.unit_of_work import UnitOfWork, reading
@@ -42,9 +42,9 @@ BY_TAG = "ix_patient_tags_clinic_id_tag_id_patient_id"
 BY_SITE = "ix_patient_sites_clinic_id_site_id_patient_id"
 BY_LAST_DATA = "ix_summaries_clinic_id_type_last_data_patient_id"
 BY_PATIENT = "ix_hot_statistics_clinic_id_patient_id"
-# What a table is probed by for one patient; SQLite has no name for the first of them where the table is its key.
+# The indexes for a look-up of one patient. SQLite names none when it looks in the table itself.
 PROBES = (None, "pk_patients", "sqlite_autoindex_patients_1", "pk_hot_statistics", BY_PATIENT)
-# The numbers of patients are few, and read as a whole.
+# The table of the numbers of patients is small, and read as a whole.
 TABLES = tuple(name for name in Base.metadata.tables if name != "patient_counts")
 
 
@@ -59,7 +59,7 @@ class Large(NamedTuple):
 
 @pytest.fixture(scope="module")
 def large(shared_database: Database) -> Iterator[Large]:
-    """Nothing in here changes anything."""
+    """The tests of this file only read it."""
     with storing(shared_database) as unit:
         clinic = make_clinic(unit)
         large = _filled(shared_database, unit, clinic)
@@ -115,23 +115,23 @@ def find(large: Large, query: Mapping[str, Any], offset: int = 0) -> Page:
 
 
 def explained(large: Large, query: Mapping[str, Any], offset: int = 0) -> list[list[Step]]:
-    """How the tables are gone about by each statement of a page; none of them scans one.
+    """The steps in which each statement of a page reads tables; none of them scans a whole table.
 
-    The first of all, or the one behind the search for the best filter, counts; the others look for the page.
+    The first statement counts; when several filters can drive, the second one does. The others look for the page.
     """
     found = [
         [step for step in plan if step.table in TABLES]
         for plan in plans(large.database, lambda: find(large, query, offset))
     ]
     for step in (step for plan in found for step in plan):
-        # Whatever is read is of this clinic alone.
+        # Only rows of this clinic are read.
         assert "clinic_id" in step.columns or "patient_id" in step.columns, found
         assert not step.whole, found
     return found
 
 
 def on(name: str, kind: str = "cgm") -> str:
-    """The index that is meant for a sort, and for a filter of the same name."""
+    """The name of the index for a sort, and for a filter of the same name."""
     return ON_PATIENTS.get(name) or f"ix_hot_statistics_{hot_column(kind, name)}"
 
 
@@ -143,7 +143,7 @@ def by(sort: str, kind: str = "cgm") -> dict[str, str]:
 @pytest.mark.parametrize(
     ("kind", "name"), [*HOT_SORTS, *((kind, name) for kind in KINDS for name in ("lastData", *ON_PATIENTS))]
 )
-def test_each_hot_sort_walks_its_index(large: Large, kind: str, name: str, direction: str) -> None:
+def test_each_hot_sort_scans_its_index(large: Large, kind: str, name: str, direction: str) -> None:
     [sizes, *pages] = explained(large, by(direction + name, kind))
     assert sizes == []
     assert [step.by for page in pages for step in page] == [on(name, kind)] * len(pages)
@@ -160,7 +160,7 @@ def test_each_hot_sort_walks_its_index(large: Large, kind: str, name: str, direc
 def test_the_second_page_costs_two_pages(large: Large, sort: str) -> None:
     [_, *pages] = explained(large, by(sort), offset=LIMIT)
     assert {step.by for page in pages for step in page} == {on(sort[1:])}
-    # How far the piece of the order reaches, and the page.
+    # The size of the segment, and the page.
     if (rows := rows_read(chain(*pages))) is not None:
         assert rows <= 3 * LIMIT + 2
 
@@ -174,7 +174,7 @@ def test_each_hot_filter_is_counted_by_its_index(large: Large, kind: str, name: 
             sizes = explained(large, {condition: text})[0]
             [step] = sizes
             assert step.by == on(name, kind), step
-            # Through the flag to the value, not along the whole period.
+            # The index is searched by flag and value, not only by period.
             assert hot_column(kind, name) in step.columns, step
 
 
@@ -188,31 +188,31 @@ def test_few_matches_are_found_first_and_then_sorted(large: Large, kind: str, na
     assert hot_column(kind, name) in matches.columns
     if matches.rows is not None:
         assert matches.rows <= 60
-    # What they are sorted by is looked up for each; PostgreSQL may find it cheaper to read one period of the index.
+    # The sort value of each match is looked up. PostgreSQL may choose to read one period of the index instead.
     assert probe.by in (*PROBES, on(sort[1:], other)), probe
     assert probe.columns & {"patient_id", "id", "period"}
 
 
 @pytest.mark.parametrize("sort", ["-lastData", "+fullName", "-timeInTargetPercent", "+birthDate", "-lastReviewed"])
-def test_many_matches_are_met_along_the_order(large: Large, sort: str) -> None:
+def test_many_matches_are_found_by_an_index_scan(large: Large, sort: str) -> None:
     [sizes, *pages] = explained(large, {"bgm.averageGlucoseMmol": ">0.1", **by(sort)})
     [step] = sizes
     assert step.by == on("averageGlucoseMmol", "bgm")
-    # The walk has an edge, beyond which it is given up; that is found in the index alone.
+    # The scan has a limit, after which it is stopped. The limit is found in the index alone.
     assert all(on(sort[1:]) in {step.by for step in page} for page in pages)
-    walks = [page for page in pages if len(page) > 1]
-    assert walks
-    assert all("hot_statistics" in {step.table for step in page} for page in walks)
+    scans = [page for page in pages if len(page) > 1]
+    assert scans
+    assert all("hot_statistics" in {step.table for step in page} for page in scans)
 
 
 @pytest.mark.parametrize("column", CARRIED)
 @pytest.mark.parametrize("sort", ["-lastData cgm", "+averageGlucoseMmol bgm", "-glucoseManagementIndicator cgm"])
-def test_what_start_pages_filter_by_is_met_in_passing(large: Large, column: str, sort: str) -> None:
+def test_the_filters_of_start_pages_are_residual_filters(large: Large, column: str, sort: str) -> None:
     [name] = [name for kind, name in HOT_FILTERS if hot_column(kind, name) == column]
     [order, kind] = sort.split()
     [sizes, *pages] = explained(large, {f"cgm.{name}": ">0.5", **by(order, kind)})
     assert [step.by for step in sizes] == [on(name)]
-    # Nobody is looked up, and no walk is given up: half of all match, so a page needs some hundred entries.
+    # Nobody is looked up, and no scan is stopped: half of all match, so a page needs some hundred entries.
     assert [step.by for page in pages for step in page] == [on(order[1:], kind)] * len(pages)
     if (rows := rows_read(chain(*pages))) is not None:
         assert rows <= 4 * LIMIT
@@ -233,9 +233,9 @@ def test_several_filters_of_start_pages_are_counted_in_one_index(large: Large) -
     ],
 )
 @pytest.mark.parametrize("sort", ["-lastData", "+birthDate"])
-def test_far_down_the_order_nobody_is_looked_up(large: Large, query: dict[str, Any], index: str, sort: str) -> None:
+def test_on_a_page_far_down_nobody_is_looked_up(large: Large, query: dict[str, Any], index: str, sort: str) -> None:
     [_, *pages] = explained(large, {**query, **by(sort)}, offset=SIZE // 2)
-    # How long a piece of the order is, how many matches are in it, or the page.
+    # The size of a segment, the number of matches in it, or the page.
     assert {step.by for page in pages for step in page} == {index, on(sort[1:])}
     for page in pages:
         for step in page:
@@ -245,7 +245,7 @@ def test_far_down_the_order_nobody_is_looked_up(large: Large, query: dict[str, A
 
 @pytest.mark.parametrize("sort", ["-lastData", "+averageGlucoseMmol"])
 def test_pages_far_down_are_those_of_the_whole_list(large: Large, sort: str) -> None:
-    """Also those near the end, who have no value and are found from there."""
+    """Pages near the end as well: their patients have no value, and are found by a backward scan."""
     query = {"omitNonStandardRanges": True, **by(sort)}
     whole = find(large, {**query, "limit": SIZE}).patient_ids
     assert len(set(whole)) == len(whole) == find(large, query).matching
@@ -253,7 +253,7 @@ def test_pages_far_down_are_those_of_the_whole_list(large: Large, sort: str) -> 
     for offset in (SIZE // 2, SIZE * 3 // 4 + 100, SIZE * 4 // 5 + 50, SIZE - 200, len(whole) - 7):
         assert find(large, query, offset).patient_ids == whole[offset : offset + LIMIT], offset
     from_the_end = explained(large, query, offset=SIZE - 200)[-1]
-    # The matches, and those who have a value; none of them along the order.
+    # The matches, and the patients with a value, are materialized. Nothing is scanned in the order.
     assert sorted(step.table for step in from_the_end) == ["hot_statistics", "patients"]
 
 
@@ -312,7 +312,7 @@ def test_reviews_are_found_by_their_index(large: Large) -> None:
 
 @pytest.mark.parametrize(("parameter", "index"), [("tags", BY_TAG), ("sites", BY_SITE)])
 @pytest.mark.parametrize("sort", ["+fullName", "-timeInTargetPercent"])
-def test_a_rare_tag_or_site_leads_to_its_patients(large: Large, parameter: str, index: str, sort: str) -> None:
+def test_a_rare_tag_or_site_is_the_driving_filter(large: Large, parameter: str, index: str, sort: str) -> None:
     ids = large.tags if parameter == "tags" else large.sites
     [sizes, page] = explained(large, {parameter: [ids[0]], **by(sort)})
     assert [step.by for step in sizes] == [index]
@@ -323,15 +323,17 @@ def test_a_rare_tag_or_site_leads_to_its_patients(large: Large, parameter: str, 
 
 @pytest.mark.parametrize(("parameter", "index"), [("tags", BY_TAG), ("sites", BY_SITE)])
 @pytest.mark.parametrize("sort", ["+fullName", "-timeInTargetPercent"])
-def test_a_common_tag_or_site_is_met_along_the_order(large: Large, parameter: str, index: str, sort: str) -> None:
+def test_a_common_tag_or_site_is_tested_along_an_index_scan(
+    large: Large, parameter: str, index: str, sort: str
+) -> None:
     ids = large.tags if parameter == "tags" else large.sites
-    [sizes, edge, page] = explained(large, {parameter: [ids[1]], **by(sort)})
+    [sizes, limit, page] = explained(large, {parameter: [ids[1]], **by(sort)})
     assert [step.by for step in sizes] == [index]
-    assert [step.by for step in edge] == [on(sort[1:])]
+    assert [step.by for step in limit] == [on(sort[1:])]
     assert on(sort[1:]) in {step.by for step in page}
 
 
-def test_of_several_filters_the_one_with_the_fewest_matches_leads(large: Large) -> None:
+def test_of_several_filters_the_one_with_the_fewest_matches_is_the_driving_filter(large: Large) -> None:
     common = {"tags": [large.tags[1]], "bgm.averageGlucoseMmol": ">0.1", "lastReviewed": LONG_AGO + timedelta(days=9)}
     rare: list[tuple[dict[str, Any], str]] = [
         ({"sites": [large.sites[0]]}, BY_SITE),
@@ -345,7 +347,7 @@ def test_of_several_filters_the_one_with_the_fewest_matches_leads(large: Large) 
         assert index in {step.by for step in sizes}
 
 
-def test_a_filter_that_nearly_everybody_fulfils_does_not_lead(large: Large) -> None:
+def test_a_filter_that_nearly_everybody_matches_is_not_the_driving_filter(large: Large) -> None:
     query = {"tags": [large.tags[1]], "sites": [large.sites[1]]}
     found = find(large, query)
     assert FEW <= found.matching < found.total == SIZE

@@ -111,7 +111,7 @@ def test_rule_each_category_is_read_along_its_index(large: Large, category: str)
     of_figures = [step for step in found if step.table.startswith("hot_statistics")]
     assert {step.by for step in of_figures} == {f"ix_hot_statistics_{SORTED_BY[category]}"}, found
     assert all(step.columns >= {"clinic_id", "period"} for step in of_figures), found
-    # Only as far as is needed for a hundred, in each of the two stretches of an index that begins with a flag.
+    # Only as far as is needed for a hundred, in each of the two segments of an index that begins with a flag.
     if (rows := rows_read(of_figures)) is not None:
         assert rows < PATIENTS / 4, found
 

@@ -21,6 +21,7 @@ from clinic_service.models import (
     DataSource,
     Grant,
     Invite,
+    Label,
     MembershipRestriction,
     Migration,
     Patient,
@@ -34,6 +35,7 @@ from clinic_service.unit_of_work import UnitOfWork, writing
 from tests.support.cast import ALICE, BOB, Somebody
 
 M = TypeVar("M", bound=Base)
+L = TypeVar("L", bound=Label)
 
 LONG_AGO = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -123,18 +125,20 @@ def make_patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, *permission
     return patient
 
 
-def make_tag(unit: UnitOfWork, clinic: Clinic, name: str) -> Tag:
-    tag = Tag(clinic_id=clinic.id, id=new_id(), name=name, name_key=Tag.key_of(name))
-    unit.session.add(tag)
+def make_label(unit: UnitOfWork, clinic: Clinic, model: type[L], name: str) -> L:
+    """A tag or a site that no patient has."""
+    label = model(clinic_id=clinic.id, id=new_id(), name=name, name_key=model.key_of(name))
+    unit.session.add(label)
     unit.flush()
-    return tag
+    return label
+
+
+def make_tag(unit: UnitOfWork, clinic: Clinic, name: str) -> Tag:
+    return make_label(unit, clinic, Tag, name)
 
 
 def make_site(unit: UnitOfWork, clinic: Clinic, name: str) -> Site:
-    site = Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=Site.key_of(name))
-    unit.session.add(site)
-    unit.flush()
-    return site
+    return make_label(unit, clinic, Site, name)
 
 
 def make_grant(unit: UnitOfWork, sharer: Somebody, grantee: Somebody, *names: str) -> Grant:

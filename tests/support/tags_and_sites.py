@@ -1,9 +1,10 @@
-"""Who carries a tag or belongs to a site, and when the clinic and its patients changed, as the tests look at it."""
+"""Reads which patients have a tag or a site, and when the clinic and its patients last changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import and_, select
 
@@ -11,15 +12,21 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, Patient, PatientSite, PatientTag, Site, Tag
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import Somebody
-from tests.support.rows import make_site, make_tag, storing
+from tests.support.rows import make_label, storing
+
+
+def patients_with(database: Database, column: Any, label_id: str) -> set[str]:
+    """The user ids of the patients who have the label. `column` is where links refer to it, `PatientTag.tag_id` say."""
+    link = column.class_
+    is_of_patient = and_(link.clinic_id == Patient.clinic_id, link.patient_id == Patient.id)
+    with storing(database) as unit:
+        found = select(Patient.user_id).join(link, is_of_patient).where(column == label_id)
+        return set(unit.session.scalars(found))
 
 
 def carriers(database: Database, tag_id: str) -> set[str]:
     """The user ids of the patients who carry the tag."""
-    link = and_(PatientTag.clinic_id == Patient.clinic_id, PatientTag.patient_id == Patient.id)
-    with storing(database) as unit:
-        found = select(Patient.user_id).join(PatientTag, link).where(PatientTag.tag_id == tag_id)
-        return set(unit.session.scalars(found))
+    return patients_with(database, PatientTag.tag_id, tag_id)
 
 
 def sites_of(database: Database, person: Somebody) -> list[str]:
@@ -48,11 +55,7 @@ def patient_times(database: Database) -> dict[str, datetime]:
         return {patient.user_id: patient.updated_time for patient in unit.session.scalars(select(Patient))}
 
 
-def make_tags(unit: UnitOfWork, clinic: Clinic, numbers: Iterable[int]) -> list[Tag]:
-    """Tags called `Tag 0`, `Tag 1` and so on."""
-    return [make_tag(unit, clinic, f"Tag {number}") for number in numbers]
-
-
-def make_sites(unit: UnitOfWork, clinic: Clinic, numbers: Iterable[int]) -> list[Site]:
-    """Sites called `Site 0`, `Site 1` and so on."""
-    return [make_site(unit, clinic, f"Site {number}") for number in numbers]
+def make_labels(unit: UnitOfWork, clinic: Clinic, model: type[Tag] | type[Site], numbers: Iterable[int]) -> None:
+    """Tags or sites with the names `Label 0`, `Label 1` and so on."""
+    for number in numbers:
+        make_label(unit, clinic, model, f"Label {number}")

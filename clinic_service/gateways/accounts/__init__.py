@@ -1,7 +1,7 @@
-"""The directory of accounts: who a user is, and the accounts a clinic makes for its patients.
+"""The directory of accounts: the accounts and profiles of users, and the accounts that clinics create for patients.
 
-`embedded.py` keeps it in this program's own database, `http.py` asks the platform's accounts and profiles services,
-and `choice.py` picks one. Import the implementations by their modules; this one holds what both have in common.
+`embedded.py` stores it in the database of this program, `http.py` calls the accounts and profiles services of the platform,
+and `choice.py` chooses one of them. Import the implementations from their modules; this package exports what both share.
 """
 
 from clinic_service.gateways.accounts.protocol import (

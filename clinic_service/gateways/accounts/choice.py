@@ -1,4 +1,4 @@
-"""Which directory of accounts this server uses."""
+"""Chooses the directory of accounts."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from clinic_service.gateways.accounts.protocol import Accounts
 
 
 def chosen_accounts(config: Config, database: Database) -> Accounts:
-    """The accounts service when one is configured, else the directory in `database`. Raises ConfigError."""
+    """The accounts service, when one is configured, or else the directory in `database`. Raises ConfigError."""
     return HttpAccounts(config) if config.accounts_url else EmbeddedAccounts(database)

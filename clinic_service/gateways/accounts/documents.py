@@ -1,9 +1,9 @@
-"""Accounts and profiles as JSON documents: the one place where what a directory says enters this program.
+"""Reads accounts and profiles from JSON documents. All data of a directory enters this program here.
 
-People, and other programs, have written all kinds of things into accounts and profiles. Here they become what the spec
-can show and the database can store, so that nothing a directory says makes an answer invalid, today or later: names are
-cut; numbers, addresses, dates and devices that the spec cannot show count as absent, since a part of one would be
-another one; so does a member of a wrong type.
+Users and other programs can store any text in accounts and profiles. This module changes it into values that the spec can
+show and the database can store, so that no data of a directory makes an answer invalid. Long names are cut. Numbers,
+addresses, dates and devices that the spec cannot show are treated as absent, because a part of one would be a different
+one. Members of a wrong type are treated as absent as well.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from clinic_service.gateways.accounts.protocol import Account, Profile
 from clinic_service.gateways.user_ids import is_user_id
 from clinic_service.texts import MAX_EMAIL_LENGTH, is_email, is_storable, storable
 
-# Members by which directories name the clinic that had an account made.
+# The members in which directories name the clinic that created the account.
 _CUSTODIANS = ("custodian", "clinicId", "createdUserId")
 MAX_TEXT_LENGTH = 255
-# Devices as the spec has it, and enough of anything else.
+# The maximum number of devices in the spec; also used for other lists.
 MAX_ITEMS = 100
-# The accounts service makes up an address for accounts that have none. It is nobody's, so nobody gets to see it.
-_MADE_UP_ADDRESS = "unclaimed-custodial-automation+"
+# The accounts service generates an address for accounts without one. It belongs to nobody, so it is never shown.
+_GENERATED_ADDRESS = "unclaimed-custodial-automation+"
 
 
 def account_from_document(document: Mapping[str, Any]) -> Account:
-    """The account that `document` describes. Raises BadGateway when it does not tell whose it is."""
+    """The account in `document`. Raises BadGateway when it has no valid user id."""
     user_id = document.get("userid")
     if not isinstance(user_id, str) or not is_user_id(user_id):
         raise BadGateway
@@ -44,7 +44,7 @@ def account_from_document(document: Mapping[str, Any]) -> Account:
 
 
 def profile_from_document(document: Mapping[str, Any]) -> Profile:
-    """The profile that `document` describes."""
+    """The profile in `document`."""
     patient = document.get("patient")
     if not isinstance(patient, Mapping):
         patient = {}
@@ -60,7 +60,7 @@ def profile_from_document(document: Mapping[str, Any]) -> Profile:
 
 
 def patient_document(profile: Profile) -> dict[str, Any] | None:
-    """The patient's part of `profile`; None when nothing is known."""
+    """The part of `profile` about the patient; None when nothing is known."""
     members = {
         "fullName": profile.patient_full_name,
         "birthday": profile.birthday,
@@ -73,32 +73,32 @@ def patient_document(profile: Profile) -> dict[str, Any] | None:
 
 
 def name(value: object) -> str | None:
-    """A name without the space around it, cut to what the spec can show; None when nothing is left."""
+    """A name without white space around it, cut to the length that the spec can show; None when it is empty or no text."""
     return storable(value).strip()[:MAX_TEXT_LENGTH].strip() or None if isinstance(value, str) else None
 
 
 def label(value: object) -> str | None:
-    """A number or another text that means the whole of it, without the space around it."""
+    """A number or another text that must not be cut, without white space around it; None when the spec cannot show it."""
     text = value.strip() if isinstance(value, str) else ""
     return text if 0 < len(text) <= MAX_TEXT_LENGTH and is_storable(text) else None
 
 
 def address(value: object) -> str | None:
-    """An e-mail address in lower case; None for one that the directory made up."""
-    # First, because some letters have a longer lower case.
+    """An e-mail address in lower case; None for an invalid one, and for one that the accounts service generated."""
+    # Changed to lower case before the check, because the lower case of some letters is longer.
     text = value.strip().lower() if isinstance(value, str) else ""
     fits = is_email(text) and len(text) <= MAX_EMAIL_LENGTH and is_storable(text)
-    return text if fits and not text.startswith(_MADE_UP_ADDRESS) else None
+    return text if fits and not text.startswith(_GENERATED_ADDRESS) else None
 
 
 def day(value: object) -> str | None:
-    """A day of the calendar, written YYYY-MM-DD."""
+    """A date of the calendar as YYYY-MM-DD; None for anything else."""
     text = value.strip() if isinstance(value, str) else ""
     return text if clock.is_date(text) else None
 
 
 def _moment(value: object) -> datetime | None:
-    """A point in time; one without a time zone could be any of several."""
+    """A point in time; None for one without a time zone, which would be ambiguous."""
     try:
         moment = datetime.fromisoformat(value.upper()) if isinstance(value, str) else None
         return moment.astimezone(UTC) if moment and moment.tzinfo else None

@@ -1,4 +1,4 @@
-"""The directory of accounts kept in this program's own database, for servers without an accounts service."""
+"""The directory of accounts in the database of this program, for servers without an accounts service."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ _SET_USERNAME = (
 )
 _DROP_EMAILS = delete(models.AccountEmail).where(models.AccountEmail.user_id == bindparam("id"))
 _ADD_DELETION = insert(models.AccountDeletion)
-_TAKE_DELETION_BACK = delete(models.AccountDeletion).where(models.AccountDeletion.user_id == bindparam("id"))
+_REMOVE_DELETION = delete(models.AccountDeletion).where(models.AccountDeletion.user_id == bindparam("id"))
 _REMOVE = delete(models.Account).where(models.Account.user_id == bindparam("id"))
 
 
 class UserIdTaken(Conflict):
-    """An account with this id is there already."""
+    """There is an account with this id already."""
 
     message = "The user id is already taken."
 
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to add. Its addresses stand in order; the first one is the one to sign in with."""
+    """An account to add. The first of its addresses is the one to sign in with."""
 
     user_id: str = field(default_factory=new_user_id)
     emails: Sequence[str] = ()
@@ -77,7 +77,7 @@ class NewAccount:
 
 
 class EmbeddedAccounts:
-    """The directory in `database`. An account without an address has no name to sign in with."""
+    """The directory in `database`. An account without an address cannot sign in."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -120,14 +120,14 @@ class EmbeddedAccounts:
         self._write(lambda unit: unit.execute(_REMOVE, {"id": user_id}).close())
 
     def delete(self, user_id: str, leave_clinics: Callable[[UnitOfWork, str, Sequence[str]], None]) -> None:
-        """Remove the account of a person for good; from then on the person's tokens are refused.
+        """Delete the account of a person. From then on the tokens of the person are refused.
 
-        `leave_clinics` gets the id and the addresses, and works in the same transaction. Raises AccountNotFound.
+        `leave_clinics` is called in the same transaction, with the id and the addresses. Raises AccountNotFound.
         """
         self._write(lambda unit: _delete(unit, user_id, leave_clinics))
 
-    def _read(self, question: Callable[[UnitOfWork], T]) -> T:
-        return run(self._database, question, writes=False)
+    def _read(self, query: Callable[[UnitOfWork], T]) -> T:
+        return run(self._database, query, writes=False)
 
     def _write(self, change: Callable[[UnitOfWork], T]) -> T:
         return run(self._database, change, writes=True)
@@ -158,7 +158,7 @@ def _profile(row: Row[Any]) -> Profile:
 
 
 def _add(unit: UnitOfWork, account: NewAccount) -> Account:
-    # No address twice: the second mention of one would look as if somebody else had it.
+    # Each address once, because the second row would fail as if another account had the address.
     emails = tuple(dict.fromkeys(email.lower() for email in account.emails))
     if _find(unit, _BY_ID, {"user_id": account.user_id}):
         raise UserIdTaken
@@ -172,7 +172,7 @@ def _add(unit: UnitOfWork, account: NewAccount) -> Account:
         "created_time": unit.creation_time,
         "updated_time": unit.now,
     }
-    unit.execute(_TAKE_DELETION_BACK, {"id": account.user_id})
+    unit.execute(_REMOVE_DELETION, {"id": account.user_id})
     try:
         unit.execute(_ADD, values)
         _add_emails(unit, account.user_id, emails)

@@ -1,4 +1,4 @@
-"""The accounts and profiles services of the platform, reached over HTTP in the name of this server."""
+"""The directory of accounts in the accounts and profiles services of the platform, called with a token of this server."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _REMOVED = (200, 202, 204, 404, 410)
 
 
 class HttpAccounts:
-    """The directory of another system. Safe to share between threads."""
+    """The directory of the platform. Safe to share between threads."""
 
     def __init__(self, config: Config, *, seconds: float = http.DEFAULT_SECONDS) -> None:
-        """`seconds`: the time for one call. Raises ConfigError for an address that cannot be called."""
+        """`seconds`: the timeout of one call. Raises ConfigError for an invalid address."""
         self._accounts = http.Neighbour(_base(config.accounts_url, "CLINIC_ACCOUNTS_URL"), seconds=seconds)
         self._profiles = http.Neighbour(_base(config.profiles_url, "CLINIC_PROFILES_URL"), seconds=seconds)
         self._login = _ServerLogin(
@@ -50,9 +50,9 @@ class HttpAccounts:
         return profile_from_document(_expect(reply, 200).json_object())
 
     def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
-        # The other side has no question for several users, so several are asked about at a time.
+        # The service has no call for several users, so several calls are made at a time.
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            # Each in a copy of the context, which has the deadline.
+            # Each call runs in a copy of the context, which contains the deadline.
             contexts = [copy_context() for _ in user_ids]
             profiles = pool.map(lambda context, user_id: context.run(self.find_profile, user_id), contexts, user_ids)
             return dict(zip(user_ids, profiles, strict=True))
@@ -87,7 +87,10 @@ class HttpAccounts:
     def _call(
         self, service: http.Neighbour, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> http.Reply:
-        """One call in this server's name; a token that is no longer accepted is renewed once."""
+        """One call with the token of this server.
+
+        When the token is refused, it is renewed, and the call is made once more.
+        """
         token = self._login.token()
         reply = _send(service, method, path, token, body)
         if reply.status == 401:
@@ -96,7 +99,7 @@ class HttpAccounts:
 
 
 class _ServerLogin:
-    """The token this server calls with: fetched when first needed and kept until it is refused."""
+    """The token of this server. It is fetched at its first use, and kept until it is refused."""
 
     def __init__(self, service: http.Neighbour, name: str, secret: str) -> None:
         self._service = service
@@ -105,11 +108,11 @@ class _ServerLogin:
         self._renewing = SingleFlight[str]()
 
     def token(self) -> str:
-        """Raises BadGateway when the log-in is refused, Unavailable when it cannot be made."""
+        """The present token. Raises BadGateway when the log-in is refused, and Unavailable without an answer."""
         return self.renewed(None)
 
     def renewed(self, refused: str | None) -> str:
-        """A token other than `refused`; only the first of several threads that hold the same one logs in again."""
+        """A token other than `refused`. Of several threads with the same refused token, one logs in for all."""
         return self._other_than(refused) or self._renewing.do(lambda: self._renew(refused))
 
     def _other_than(self, refused: str | None) -> str | None:
@@ -117,7 +120,7 @@ class _ServerLogin:
         return None if token == refused else token
 
     def _renew(self, refused: str | None) -> str:
-        # Another thread may have been quicker, just before this one took its turn.
+        # Another thread may have renewed the token just before.
         token = self._other_than(refused)
         if token is None:
             self._token = None

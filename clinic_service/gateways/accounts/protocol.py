@@ -1,4 +1,4 @@
-"""What the service asks of a directory of accounts."""
+"""The interface of a directory of accounts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class AccountNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user as the directory knows them.
+    """The account of a user.
 
-    `username` is the address they sign in with and get mail at, lower-case, and empty when the account has none.
-    `emails` are all their addresses, lower-case, in order. `roles` are words such as `clinic` and `clinician`.
-    `created_time` is when the account was made, and `custodian_id` the clinic that had it made for a patient; None where
-    the directory does not tell.
+    `username` is the e-mail address for signing in and for mail, lower-case, and empty when the account has none.
+    `emails` are all addresses of the user, lower-case, in order. `roles` are words such as `clinic` and `clinician`.
+    `created_time` is the time at which the account was created, and `custodian_id` the clinic that created it for a
+    patient; they are None when the directory does not tell.
     """
 
     user_id: str
@@ -43,11 +43,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a user says about themselves; None for what they do not say.
+    """What a user has entered about themselves; a member is None when they have not.
 
-    `full_name` is the account owner's name and `patient_full_name` the patient's, when the owner acts for somebody.
-    `birthday` and `diagnosis_date` are dates written YYYY-MM-DD. `is_other_person` says whether the owner acts for
-    somebody. The order of `target_devices` is kept.
+    `full_name` is the name of the account owner, and `patient_full_name` that of the patient when the owner acts for
+    another person, as `is_other_person` tells. `birthday` and `diagnosis_date` are dates as YYYY-MM-DD.
+    `target_devices` are ordered.
     """
 
     full_name: str | None = None
@@ -68,39 +68,39 @@ class UserRecord:
 
     @property
     def email(self) -> str | None:
-        """The first address, if there is any."""
+        """The first e-mail address; None without one."""
         return next(iter(self.account.emails), None)
 
 
 class Accounts(Protocol):
-    """A directory of accounts. Every method may raise Unavailable, and BadGateway when another system holds it."""
+    """A directory of accounts. Every method may raise Unavailable, and BadGateway when another system has the directory."""
 
     def find_account(self, user_id: str) -> Account | None:
-        """The account with this id."""
+        """The account with this id; None when there is none."""
 
     def find_by_email(self, email: str) -> Account | None:
-        """The account that has this address, in whatever case."""
+        """The account with this e-mail address, whose letter case is ignored; None when there is none."""
 
     def find_profile(self, user_id: str) -> Profile:
-        """The user's profile; an empty one when there is none, also for an unknown user."""
+        """The profile of the user; an empty one for a user without a profile, and for an unknown user."""
 
     def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
-        """As `find_profile`, for all of the users, by id."""
+        """As `find_profile`, for several users, by user id."""
 
     def choose_user_id(self) -> str | None:
-        """An id for an account that is still to be made; None when the directory only tells it afterwards."""
+        """The id for an account that will be created; None when the directory chooses the id itself."""
 
     def create_custodial(self, clinic_id: str, email: str | None, user_id: str | None = None) -> Account:
-        """Make an account that the clinic manages for a patient. Raises EmailTaken.
+        """Create an account for a patient, which the clinic manages. Raises EmailTaken.
 
-        `user_id` is what `choose_user_id` gave.
+        `user_id` is the result of `choose_user_id`.
         """
 
     def update_custodial_email(self, user_id: str, email: str | None) -> None:
-        """Give the account this one address, or none. Raises EmailTaken and AccountNotFound."""
+        """Replace the addresses of the account by this one, or by none. Raises EmailTaken and AccountNotFound."""
 
     def remove(self, user_id: str) -> None:
-        """Remove the account; one that is not there is no error."""
+        """Remove the account. An unknown account is no error."""
 
 
 def find_user(accounts: Accounts, user_id: str) -> UserRecord | None:

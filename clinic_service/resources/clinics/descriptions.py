@@ -6,32 +6,23 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     CompoundSelect,
-    ScalarSelect,
     Text,
     and_,
     bindparam,
     exists,
-    func,
     literal_column,
     select,
     union_all,
 )
 
 from clinic_service.models import Clinic, Clinician, PatientSite, PatientTag, ShareCode, Site, Tag
-
-
-class Counted(NamedTuple):
-    """A tag or a site of a clinic, and how many of its patients carry or belong to it."""
-
-    id: str
-    name: str
-    num_patients: int
+from clinic_service.resources.labels.descriptions import LabelDescription, num_patients
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +49,8 @@ class ClinicDescription:
     updated_time: datetime
     share_code: str
     has_admin: bool
-    patient_tags: list[Counted]
-    sites: list[Counted]
+    patient_tags: list[LabelDescription]
+    sites: list[LabelDescription]
 
     @property
     def can_migrate(self) -> bool:
@@ -85,12 +76,8 @@ class ClinicDescription:
 _HAS_ADMIN = exists().where(Clinician.clinic_id == Clinic.id, Clinician.counts_as_admin)
 
 
-def _number_of(link: type[PatientTag] | type[PatientSite], *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-    return select(func.count()).select_from(link).where(*conditions).scalar_subquery()
-
-
-_TAGGED = _number_of(PatientTag, PatientTag.clinic_id == Tag.clinic_id, PatientTag.tag_id == Tag.id)
-_AT_SITE = _number_of(PatientSite, PatientSite.clinic_id == Site.clinic_id, PatientSite.site_id == Site.id)
+_TAGGED = num_patients(Tag, PatientTag.tag_id)
+_AT_SITE = num_patients(Site, PatientSite.site_id)
 _TAG, _SITE = "tag", "site"
 _CLINICS = select(
     Clinic.id,
@@ -135,9 +122,9 @@ TAGS_AND_SITES = _tags_and_sites(Tag.clinic_id.in_(_MANY), Site.clinic_id.in_(_M
 
 def assemble(clinics: Iterable[Any], tags_and_sites: Iterable[Any]) -> dict[str, ClinicDescription]:
     """The descriptions by clinic id, from the rows of the statements above."""
-    found: dict[tuple[str, str], list[Counted]] = defaultdict(list)
+    found: dict[tuple[str, str], list[LabelDescription]] = defaultdict(list)
     for row in tags_and_sites:
-        found[row.kind, row.clinic_id].append(Counted(row.id, row.name, row.num_patients))
+        found[row.kind, row.clinic_id].append(LabelDescription(row.id, row.name, row.num_patients))
     return {
         row.id: ClinicDescription(**row._asdict(), patient_tags=found[_TAG, row.id], sites=found[_SITE, row.id])
         for row in clinics

@@ -8,6 +8,7 @@ from marshmallow import fields
 
 from clinic_service.models import BgUnits, Tier
 from clinic_service.resources.clinics.descriptions import ClinicDescription
+from clinic_service.resources.labels.schemas import LabelSchema
 from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
 
 _TIERS = {
@@ -24,14 +25,6 @@ def _tier_description(clinic: ClinicDescription) -> str:
 
 def _can_migrate(clinic: ClinicDescription) -> bool:
     return clinic.can_migrate
-
-
-class CountedSchema(WireSchema):
-    """`patientTag.v1` and `site.v1` as a clinic shows them, also when nobody has the tag or is at the site."""
-
-    id = fields.String(dump_only=True)
-    name = fields.String(dump_only=True)
-    num_patients = fields.Integer(dump_only=True)
 
 
 class ClinicSchema(WireSchema):
@@ -61,12 +54,11 @@ class ClinicSchema(WireSchema):
     can_migrate = Computed(_can_migrate)
     tier = WireEnum(dump_only=True)
     tier_description = Computed(_tier_description)
-    patient_tags = fields.List(fields.Nested(CountedSchema), dump_only=True)
-    sites = fields.List(fields.Nested(CountedSchema), dump_only=True)
+    patient_tags = fields.List(fields.Nested(LabelSchema), dump_only=True)
+    sites = fields.List(fields.Nested(LabelSchema), dump_only=True)
     suppressed_notifications = fields.Raw(dump_only=True)
     created_time = WireTime(dump_only=True)
     updated_time = WireTime(dump_only=True)
 
 
-counted_schema = CountedSchema()
 clinic_schema = ClinicSchema()

@@ -1,8 +1,8 @@
-"""Finding patients in all clinics that one person works for, in order of their names.
+"""FindPatients: the patients of all clinics that one person works for, in order of their names.
 
-The cost grows with the number of clinics and the size of a page, never with the number of patients: with a criterion
-there is one probe of an index for each clinic, and without one the clinics' indexes of names are merged, each read no
-further than the page needs.
+The cost grows with the number of clinics and the size of a page, and not with the number of patients. With a criterion
+there is one look-up in an index for each clinic. Without a criterion the clinics' indexes of names are merged, and each is
+read only as far as the page needs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, describe
 from clinic_service.resources.patients.schemas import UNKNOWN_BIRTH_DATE
 
-# So many clinics are merged in one statement. The engines take 500 parts, but compiling as many takes half a second.
+# The maximum number of clinics that one statement merges. Databases accept 500, but compiling those takes half a second.
 _MOST_MERGED = 64
 
-# Prescribers who are nothing else may not see patients.
+# A clinician who is only a prescriber may not see patients.
 _WORKS_FOR = and_(Clinician.user_id == bindparam("person_id"), or_(Clinician.is_member, Clinician.is_admin))
 _WORKSPACES: dict[str, ColumnElement[bool]] = {
     "clinicId": Clinician.clinic_id == bindparam("workspace_id"),
@@ -39,9 +39,9 @@ _BY_KEY = select(*COLUMNS).where(
 
 
 class Search(NamedTuple):
-    """Whom to look for; None asks for nothing, and what is given must hold together.
+    """The criteria of FindPatients; None is no criterion. A patient is found when all of them hold.
 
-    `workspace_id` is of the kind that `workspace_id_type` names: `clinicId` or `ehrSourceId`.
+    `workspace_id_type` tells what `workspace_id` is: `clinicId` or `ehrSourceId`.
     """
 
     mrn: str | None = None
@@ -51,25 +51,28 @@ class Search(NamedTuple):
 
     @property
     def finds_nobody(self) -> bool:
-        """Whether something is asked for that no record can fulfil, whatever it holds."""
+        """Whether there is a criterion that no record can match."""
         has_no_number = self.mrn is not None and mrn_key(self.mrn) is None
-        # What stands for a date of birth that nobody knows is nobody's, and a clinic without a source has the empty one.
+        # An unknown date of birth is spelled UNKNOWN_BIRTH_DATE, and clinics without an EHR source have an empty source id.
         return has_no_number or self.birth_date in ("", UNKNOWN_BIRTH_DATE) or self.workspace_id == ""
 
     @property
     def criteria(self) -> dict[str, str]:
-        """What a record must hold, by the name of the column."""
+        """The values that a record must have, by column."""
         wanted = {"mrn_key": mrn_key(self.mrn), "birth_date": self.birth_date}
         return {name: value for name, value in wanted.items() if value is not None}
 
     @property
     def workspace(self) -> str | None:
-        """How the clinics are narrowed down; None when they are not."""
+        """What selects clinics among those of the person: a key of `_WORKSPACES`, or None for all."""
         return None if self.workspace_id is None else self.workspace_id_type
 
 
 def find_records(unit: Unit, person_id: str, search: Search, limit: int, offset: int) -> list[PatientDescription]:
-    """A page of the patients of the clinics in which the person is a member or an admin: by name, then the oldest."""
+    """A page of the patients who match, of the clinics in which the person is a member or an admin.
+
+    They are sorted by name. Of equal names the oldest record comes first.
+    """
     if search.finds_nobody:
         return []
     person = {"person_id": person_id, "workspace_id": search.workspace_id}
@@ -83,18 +86,19 @@ def find_records(unit: Unit, person_id: str, search: Search, limit: int, offset:
 
 @cache
 def _clinics(workspace: str | None) -> Select[*tuple[Any, ...]]:
-    """The ids of the clinics to look in."""
-    return select(Clinician.clinic_id).where(*_narrowed(workspace))
+    """The query for the ids of the clinics that are searched."""
+    return select(Clinician.clinic_id).where(*_conditions(workspace))
 
 
 @cache
 def _matching(workspace: str | None, criteria: frozenset[str]) -> Select[*tuple[Any, ...]]:
+    """The query for a page of the records that match the criteria, which are names of columns."""
     matching = (
         select(*COLUMNS, Patient.name_key)
         .join(Clinician, Clinician.clinic_id == Patient.clinic_id)
-        .where(*_narrowed(workspace), *(_CRITERIA[name] for name in sorted(criteria)))
+        .where(*_conditions(workspace), *(_CRITERIA[name] for name in sorted(criteria)))
         .cte("matching")
-        # Otherwise a planner may go through all names of a clinic, so as not to have to sort the few that match.
+        # Otherwise a database may scan all names of a clinic, to avoid sorting the few records that match.
         .prefix_with("MATERIALIZED")
     )
     return (
@@ -105,12 +109,12 @@ def _matching(workspace: str | None, criteria: frozenset[str]) -> Select[*tuple[
     )
 
 
-def _narrowed(workspace: str | None) -> Iterable[ColumnElement[bool]]:
+def _conditions(workspace: str | None) -> Iterable[ColumnElement[bool]]:
     return (_WORKS_FOR,) if workspace is None else (_WORKS_FOR, _WORKSPACES[workspace])
 
 
 def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int) -> Sequence[Any]:
-    """The keys of the patients on the page."""
+    """The keys (`clinic_id`, `id`) of the patients on the page."""
     reach = offset + limit
     if len(clinic_ids) <= _MOST_MERGED:
         return _merge(unit, clinic_ids, reach, limit, offset) if clinic_ids else []
@@ -120,37 +124,37 @@ def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int)
 
 
 def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset: int) -> Sequence[Any]:
-    # Few sizes make few statements to compile; the places that are left over are nobody's.
+    # The size is a power of two, so that few statements are compiled. Surplus parameters are the id of no clinic.
     size = 1 << (len(clinic_ids) - 1).bit_length()
-    places: dict[str, Any] = {f"clinic_{number}": "" for number in range(size)}
-    places.update((f"clinic_{number}", clinic_id) for number, clinic_id in enumerate(clinic_ids))
-    return unit.rows(_merging(size), {**places, "reach": reach, "limit": limit, "offset": offset})
+    clinics: dict[str, Any] = {f"clinic_{number}": "" for number in range(size)}
+    clinics.update((f"clinic_{number}", clinic_id) for number, clinic_id in enumerate(clinic_ids))
+    return unit.rows(_merging(size), {**clinics, "reach": reach, "limit": limit, "offset": offset})
 
 
 @cache
 def _merging(size: int) -> CompoundSelect[*tuple[Any, ...]]:
-    """The keys of the patients of so many clinics in order of names, of each clinic only the first ones (`reach`)."""
+    """The query for the keys of the patients of `size` clinics in order of names: the first `reach` of each clinic."""
     return (
-        union_all(*(_first_ones(f"clinic_{number}") for number in range(size)))
+        union_all(*(_first_of_clinic(f"clinic_{number}") for number in range(size)))
         .order_by("name_key", "id")
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
     )
 
 
-def _first_ones(clinic: str) -> Select[*tuple[Any, ...]]:
-    first_ones = (
+def _first_of_clinic(clinic: str) -> Select[*tuple[Any, ...]]:
+    first = (
         select(Patient.clinic_id, Patient.id, Patient.name_key)
         .where(Patient.clinic_id == bindparam(clinic))
         .order_by(*_BY_NAME)
         .limit(bindparam("reach"))
         .subquery()
     )
-    return select(first_ones)
+    return select(first)
 
 
 def _rows(unit: Unit, page: Sequence[Any]) -> list[Row[Any]]:
-    """The records with these keys, in this order; one that has been deleted meanwhile is left out."""
+    """The records with these keys, in this order, without those that were deleted meanwhile."""
     if not page:
         return []
     keys = {"clinic_ids": list({key.clinic_id for key in page}), "ids": [key.id for key in page]}

@@ -1,5 +1,4 @@
-"""A clinic's sites, and who belongs to them.
+"""A clinic's sites, and which patients belong to them. The rules that tags have as well are in `labels/`.
 
-Patients show the present names of their sites, so whatever changes a site also changes its patients. As with tags, it
-is done under the lock of the clinic's row.
+Patients show the present names of their sites, so a change of a site also changes its patients.
 """

@@ -1,23 +1,21 @@
-"""The ways in which what is asked of a site can fail."""
+"""How a request about a site can fail."""
 
 from __future__ import annotations
 
-from clinic_service.errors import BadRequest, Conflict, ConstraintViolation, NotFound, Violation
-from clinic_service.models.site import Site
+from clinic_service.errors import BadRequest, NotFound, Violation
+from clinic_service.resources.labels.errors import DuplicateName, LabelLimitReached
 
 
 class SiteNotFound(NotFound):
     message = "The site was not found."
 
 
-class DuplicateSiteName(Conflict):
+class DuplicateSiteName(DuplicateName):
     message = "The clinic has a site of this name already."
-    violations = (Violation("/body/name", "unique"),)
 
 
-class SiteLimitReached(ConstraintViolation):
+class SiteLimitReached(LabelLimitReached):
     message = "The clinic has as many sites as it may have."
-    violations = (Violation("/path/clinicId", "maxItems", Site.most_per_clinic),)
 
 
 class SameSite(BadRequest):

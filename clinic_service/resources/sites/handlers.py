@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from clinic_service.context import Context
-from clinic_service.resources.clinics.schemas import counted_schema
+from clinic_service.resources.labels.schemas import label_schema
+from clinic_service.resources.labels.service import rename_label
 from clinic_service.resources.sites import service
 
 
 def create_site(ctx: Context, clinic_id: str, body: Any) -> Any:
     """A new site of the clinic."""
     site_id = service.create_site(ctx.uow, clinic_id, body["name"])
-    return counted_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
+    return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
 
 
 def update_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> Any:
     """Rename a site."""
-    service.rename_site(ctx.uow, clinic_id, site_id, body["name"])
-    return counted_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
+    rename_label(ctx.uow, ctx.uow.sites, clinic_id, site_id, body["name"])
+    return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
 
 
 def delete_site(ctx: Context, clinic_id: str, site_id: str) -> None:
@@ -29,4 +30,4 @@ def delete_site(ctx: Context, clinic_id: str, site_id: str) -> None:
 def merge_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> Any:
     """Merge the site that the body names into the one in the path."""
     service.merge_sites(ctx.uow, clinic_id, source_id=body["id"], target_id=site_id)
-    return counted_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
+    return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))

@@ -1,9 +1,9 @@
-"""What can be done with a clinic's sites."""
+"""What can be done with a clinic's sites. They are renamed as all labels are (`labels/service.py`)."""
 
 from __future__ import annotations
 
 from clinic_service.models import Site
-from clinic_service.resources.sites.errors import DuplicateSiteName, SameSite, SiteLimitReached
+from clinic_service.resources.sites.errors import DuplicateSiteName, SameSite, SiteLimitReached, SiteNotFound
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -15,34 +15,23 @@ def create_site(uow: UnitOfWork, clinic_id: str, name: str) -> str:
         raise DuplicateSiteName
     if len(taken) >= Site.most_per_clinic:
         raise SiteLimitReached
-    site = uow.sites.add(clinic_id, name.rstrip(" "))
+    site = uow.sites.add(clinic_id, Site.trim(name))
     uow.clinics.touch(clinic)
     return site.id
-
-
-def rename_site(uow: UnitOfWork, clinic_id: str, site_id: str, name: str) -> None:
-    """Give a site another name. Raises ClinicNotFound, SiteNotFound and DuplicateSiteName, in this order."""
-    clinic = uow.clinics.lock(clinic_id)
-    site = uow.sites.get(clinic_id, site_id)
-    # Its own name, in whatever case, is never taken.
-    if uow.sites.ids_by_key(clinic_id).get(Site.key_of(name), site_id) != site_id:
-        raise DuplicateSiteName
-    if site.name != name.rstrip(" "):
-        uow.sites.rename(site, name.rstrip(" "))
-        uow.clinics.touch(clinic)
 
 
 def delete_site(uow: UnitOfWork, clinic_id: str, site_id: str) -> None:
     """Delete a site; its patients stay patients of the clinic. Raises ClinicNotFound and SiteNotFound."""
     clinic = uow.clinics.lock(clinic_id)
-    uow.sites.remove(clinic_id, site_id)
+    if not uow.sites.remove(clinic_id, site_id):
+        raise SiteNotFound
     uow.clinics.touch(clinic)
 
 
 def merge_sites(uow: UnitOfWork, clinic_id: str, *, source_id: str, target_id: str) -> None:
     """Move all patients of the source to the target and delete the source.
 
-    Raises SameSite, ClinicNotFound and, for either site, SiteNotFound.
+    Raises SameSite, ClinicNotFound, and SiteNotFound when the clinic does not have both sites, in this order.
     """
     if source_id == target_id:
         raise SameSite

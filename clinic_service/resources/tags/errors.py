@@ -1,28 +1,26 @@
-"""The ways in which what is asked of a tag can fail."""
+"""How a request about a tag can fail."""
 
 from __future__ import annotations
 
-from clinic_service.errors import Conflict, ConstraintViolation, NotFound, Violation
-from clinic_service.models.site import Site
-from clinic_service.models.tag import Tag
+from clinic_service.errors import Conflict, NotFound, Violation
+from clinic_service.models import Site
+from clinic_service.resources.labels.errors import DuplicateName, LabelLimitReached
 
 
 class TagNotFound(NotFound):
     message = "The tag was not found."
 
 
-class DuplicateTagName(Conflict):
+class DuplicateTagName(DuplicateName):
     message = "The clinic has a tag of this name already."
-    violations = (Violation("/body/name", "unique"),)
 
 
-class TagLimitReached(ConstraintViolation):
+class TagLimitReached(LabelLimitReached):
     message = "The clinic has as many tags as it may have."
-    violations = (Violation("/path/clinicId", "maxItems", Tag.most_per_clinic),)
 
 
 class NoRoomForSite(Conflict):
-    """The tag could become a site if the clinic had one less."""
+    """The tag cannot become a site, because the clinic already has the maximum number of sites."""
 
     message = "The clinic has as many sites as it may have."
     violations = (Violation("/path/clinicId", "maxItems", Site.most_per_clinic),)

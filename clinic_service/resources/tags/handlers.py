@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from clinic_service.context import Context
-from clinic_service.resources.clinics.schemas import counted_schema
+from clinic_service.resources.labels.schemas import label_schema
+from clinic_service.resources.labels.service import rename_label
 from clinic_service.resources.tags import service
 
 
 def create_patient_tag(ctx: Context, clinic_id: str, body: Any) -> Any:
     """A new tag of the clinic."""
     tag_id = service.create_tag(ctx.uow, clinic_id, body["name"])
-    return counted_schema.dump(ctx.uow.tags.describe_one(clinic_id, tag_id))
+    return label_schema.dump(ctx.uow.tags.describe_one(clinic_id, tag_id))
 
 
 def update_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str, body: Any) -> Any:
     """Rename a tag."""
-    service.rename_tag(ctx.uow, clinic_id, patient_tag_id, body["name"])
-    return counted_schema.dump(ctx.uow.tags.describe_one(clinic_id, patient_tag_id))
+    rename_label(ctx.uow, ctx.uow.tags, clinic_id, patient_tag_id, body["name"])
+    return label_schema.dump(ctx.uow.tags.describe_one(clinic_id, patient_tag_id))
 
 
 def delete_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str) -> None:
@@ -29,7 +30,7 @@ def delete_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str) -> Non
 def convert_patient_tag_to_site(ctx: Context, clinic_id: str, patient_tag_id: str) -> Any:
     """Make a site of a tag and of the patients who carry it."""
     site_id = service.convert_to_site(ctx.uow, clinic_id, patient_tag_id)
-    return counted_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
+    return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
 
 
 def assign_patient_tag_to_clinic_patients(ctx: Context, clinic_id: str, patient_tag_id: str, body: Any) -> None:

@@ -1,4 +1,4 @@
-"""What can be done with a clinic's tags."""
+"""What can be done with a clinic's tags. They are renamed as all labels are (`labels/service.py`)."""
 
 from __future__ import annotations
 
@@ -17,34 +17,26 @@ def create_tag(uow: UnitOfWork, clinic_id: str, name: str) -> str:
         raise TagLimitReached
     if Tag.key_of(name) in taken:
         raise DuplicateTagName
-    tag = uow.tags.add(clinic_id, name.strip())
+    tag = uow.tags.add(clinic_id, Tag.trim(name))
     uow.clinics.touch(clinic)
     return tag.id
 
 
-def rename_tag(uow: UnitOfWork, clinic_id: str, tag_id: str, name: str) -> None:
-    """Give a tag another name. Raises ClinicNotFound, TagNotFound and DuplicateTagName, in this order."""
-    clinic = uow.clinics.lock(clinic_id)
-    tag = uow.tags.get(clinic_id, tag_id)
-    # Its own name, in whatever spelling, is never taken.
-    if uow.tags.ids_by_key(clinic_id).get(Tag.key_of(name), tag_id) != tag_id:
-        raise DuplicateTagName
-    if tag.name != name.strip():
-        uow.tags.rename(tag, name.strip())
-        uow.clinics.touch(clinic)
-
-
 def delete_tag(uow: UnitOfWork, clinic_id: str, tag_id: str) -> None:
-    """Take the tag from all patients and delete it; one that the clinic does not have is no error."""
+    """Take the tag from all patients and delete it. A tag that the clinic does not have is no error.
+
+    Raises ClinicNotFound.
+    """
     clinic = uow.clinics.lock(clinic_id)
     if uow.tags.remove(clinic_id, tag_id):
         uow.clinics.touch(clinic)
 
 
 def convert_to_site(uow: UnitOfWork, clinic_id: str, tag_id: str) -> str:
-    """The id of a new site, with the name of the tag or one beside it, where all go who carried the tag, which is gone.
+    """Replace the tag by a new site, to which the patients belong who carried the tag. Returns the id of the site.
 
-    Raises ClinicNotFound, TagNotFound and NoRoomForSite, in this order.
+    The site has the name of the tag, with a number when another site has that name. Raises ClinicNotFound, TagNotFound
+    and NoRoomForSite, in this order.
     """
     clinic = uow.clinics.lock(clinic_id)
     tag = uow.tags.get(clinic_id, tag_id)
@@ -59,15 +51,18 @@ def convert_to_site(uow: UnitOfWork, clinic_id: str, tag_id: str) -> str:
 
 
 def give_tag(uow: UnitOfWork, clinic_id: str, tag_id: str, user_ids: Sequence[str] | None) -> None:
-    """Let patients, all for None, carry the tag. Raises ClinicNotFound and TagNotFound."""
+    """Give the tag to the patients with these user ids, or to all for None. Raises ClinicNotFound and TagNotFound."""
     uow.clinics.lock(clinic_id)
     uow.tags.get(clinic_id, tag_id)
     uow.tags.give(clinic_id, tag_id, user_ids)
 
 
 def take_tag(uow: UnitOfWork, clinic_id: str, tag_id: str, user_ids: Sequence[str] | None) -> None:
-    """Take the tag from patients, from all for None. Where there is no such tag there is nothing to take."""
-    # Looked for before the lock, because a clinic that is not there cannot be locked, and is no error either.
+    """Take the tag from the patients with these user ids, or from all for None.
+
+    An unknown tag or clinic is no error: nobody carries the tag then.
+    """
+    # The check comes before the lock, because locking an unknown clinic raises ClinicNotFound.
     if uow.tags.exists(clinic_id, tag_id):
         uow.clinics.lock(clinic_id)
         uow.tags.take(clinic_id, tag_id, user_ids)

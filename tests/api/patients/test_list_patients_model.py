@@ -1,4 +1,4 @@
-"""ListPatients against a model of it: random clinics, random queries, each way in which the service can find a page.
+"""ListPatients compared with a model of it: random clinics, random queries, each plan by which a page can be found.
 
 The examples are the same in every run and on both engines, so the engines agree with each other as well.
 """
@@ -16,7 +16,8 @@ from sqlalchemy import select, true
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Patient, Review
-from clinic_service.resources.patients.listing.filters import CLINIC_ID, PATIENTS, Filter, Ids
+from clinic_service.resources.patients.listing.columns import CLINIC_ID, PATIENTS, Ids
+from clinic_service.resources.patients.listing.filters import Filter
 from clinic_service.resources.patients.listing.planner import narrowed
 from clinic_service.resources.patients.listing.query import read_query
 from clinic_service.resources.patients.listing.sorting import Order
@@ -173,22 +174,22 @@ class Clinic:
         assert reply.json["meta"] == {"count": matching, "totalCount": len(self.patients)}
         return [self.ward.names[patient["id"]] for patient in reply.json["data"]]
 
-    def all_ways(self, query: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
-        """The whole list, in every way in which the service may go about it."""
+    def by_all_plans(self, query: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+        """The whole list, found by every plan."""
         filters, order, _, _ = read_query(read(query))
-        ways = [way for backwards in {False, order.is_hot} for way in walks(order, filters, backwards=backwards)]
-        ways += [Way("sorted", [order.sorted(matches)]) for matches in found_first(filters)]
+        plans = [plan for backwards in {False, order.is_hot} for plan in scans(order, filters, backwards=backwards)]
+        plans += [Plan("driving filter", [order.sorted(matches)]) for matches in all_matches(filters)]
         clinic_id = self.ward.clinic.id
         with reading(self.ward.database) as unit:
             rows = unit.execute(select(Patient.id, Patient.user_id).where(Patient.clinic_id == clinic_id))
             names = {row.id: self.ward.names[row.user_id] for row in rows}
-            for way, statements, backwards in ways:
+            for plan, statements, backwards in plans:
                 found = [unit.execute(statement, {"clinic_id": clinic_id}).scalars() for statement in statements]
-                ids = [names[one] for piece in found for one in piece]
-                yield f"{way}{', backwards' * backwards}", ids[::-1] if backwards else ids
+                ids = [names[one] for segment in found for one in segment]
+                yield f"{plan}{', backwards' * backwards}", ids[::-1] if backwards else ids
 
 
-class Way(NamedTuple):
+class Plan(NamedTuple):
     """The statements that find the whole list when they are sent one after the other."""
 
     name: str
@@ -196,37 +197,38 @@ class Way(NamedTuple):
     backwards: bool = False
 
 
-def found_first(filters: Sequence[Filter]) -> Iterator[Ids]:
+def all_matches(filters: Sequence[Filter]) -> Iterator[Ids]:
     """All matches, in every way in which they can be found without the order."""
     if not filters:
         yield select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID)
-    for driver in filters:
-        others = [one for one in filters if one is not driver]
-        for ids in (*(way.matches for way in driver.indexed), driver.matches):
+    for driving in filters:
+        others = [one for one in filters if one is not driving]
+        for ids in (*(lookup.matches for lookup in driving.index_lookups), driving.matches):
             yield narrowed(ids, others)
 
 
-def walks(order: Order, filters: Sequence[Filter], *, backwards: bool) -> Iterator[Way]:
-    """The list along the order."""
-    passed = [one for one in filters if order.place.is_beside(one.rows)]
-    others = [one for one in filters if one not in passed]
-    tests = [test for one in passed for test in one.tests(order.place.table, order.place.column)]
-    for name, met, probed in (("probed", [], filters), ("tested in passing", tests, others)):
-        for one_by_one in (False, True):
-            yield Way(
-                f"{name}, one by one: {one_by_one}",
+def scans(order: Order, filters: Sequence[Filter], *, backwards: bool) -> Iterator[Plan]:
+    """The list, found by scans in the sort order."""
+    rows, name = order.sort_column
+    residual = [one for one in filters if one.rows == rows]
+    others = [one for one in filters if one not in residual]
+    conditions = [condition for one in residual for condition in one.row_conditions(rows.table, name)]
+    for plan, of_rows, probed in (("probed", [], filters), ("residual", conditions, others)):
+        for correlated in (False, True):
+            yield Plan(
+                f"{plan}, correlated: {correlated}",
                 [
-                    piece.ids([one.holds(piece.patient_id, one_by_one=one_by_one) for one in probed])
-                    for piece in order.pieces(met, backwards=backwards)
+                    segment.ids([one.holds(segment.patient_id, correlated=correlated) for one in probed])
+                    for segment in order.segments(of_rows, backwards=backwards)
                 ],
                 backwards,
             )
-    for matches in found_first(filters):
-        yield Way(
-            "at hand",
+    for matches in all_matches(filters):
+        yield Plan(
+            "materialized matches",
             [
-                piece.ids([] if piece.is_of_matches else [piece.patient_id.in_(matches).is_(true())])
-                for piece in order.pieces([], matches, backwards=backwards)
+                segment.ids([] if segment.only_matches else [segment.patient_id.in_(matches).is_(true())])
+                for segment in order.segments([], matches, backwards=backwards)
             ],
             backwards,
         )
@@ -266,8 +268,8 @@ def test_the_list_is_that_of_the_model(
     for number, numbered in enumerate(queries):
         query = clinic.asked(numbered)
         expected = [patient["name"] for patient in listed(clinic.patients, query)]
-        for way, names in clinic.all_ways(query):
-            assert names == expected, (way, query)
+        for plan, names in clinic.by_all_plans(query):
+            assert names == expected, (plan, query)
         # All pages of the first query, and a page of the others.
         for start in [offset] if number else range(0, len(expected) + limit, limit):
             assert clinic.page(query, limit, start, len(expected)) == expected[start : start + limit], query

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +13,7 @@ from clinic_service.models import OutboxEntry, Site
 from clinic_service.resources.sites import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
+from tests.support.clocks import NOW
 from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
@@ -28,7 +28,7 @@ from tests.support.rows import (
 from tests.support.tags_and_sites import clinic_time, names, patient_times, sites_of
 from tests.support.units import meanwhile, number_of_statements
 
-NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("frozen_clock")
 
 
 class Place(NamedTuple):
@@ -36,12 +36,6 @@ class Place(NamedTuple):
     target_id: str
     source_id: str
     third_id: str
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
 
 
 @pytest.fixture
@@ -71,7 +65,7 @@ def test_the_target_has_the_patients_of_both(api: Client, database: Database, pl
     assert stored(database, OutboxEntry) == []
 
 
-def test_the_target_takes_the_place_of_the_source(api: Client, database: Database, place: Place) -> None:
+def test_the_target_gets_the_position_of_the_source(api: Client, database: Database, place: Place) -> None:
     merge(api, place)
     assert sites_of(database, CAROL) == [place.target_id]
     assert sites_of(database, DAVE) == [place.target_id, place.third_id]
@@ -98,7 +92,7 @@ def test_the_time_of_a_patient_always_grows(api: Client, database: Database, pla
     assert patient_times(database)[DAVE.id] == NOW + timedelta(days=1, milliseconds=1)
 
 
-def test_an_empty_source_just_goes(api: Client, database: Database, place: Place) -> None:
+def test_a_source_without_patients_is_deleted(api: Client, database: Database, place: Place) -> None:
     with storing(database) as unit:
         empty = make_site(unit, unit.clinics.get(place.clinic_id), "Empty")
     assert merge(api, place, {"id": empty.id}).json["numPatients"] == 2
@@ -159,7 +153,7 @@ def test_unknown_clinics_and_sites_are_not_found(api: Client, database: Database
     assert set(patient_times(database).values()) == {LONG_AGO}
 
 
-def test_of_two_who_merge_each_into_the_other_one_succeeds(api: Client, database: Database, place: Place) -> None:
+def test_of_two_merges_in_opposite_directions_one_succeeds(api: Client, database: Database, place: Place) -> None:
     reply = meanwhile(
         database,
         lambda unit: service.merge_sites(unit, place.clinic_id, source_id=place.target_id, target_id=place.source_id),

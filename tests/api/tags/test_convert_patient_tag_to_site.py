@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
 
-from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import OutboxEntry, PatientTag, Site, Tag
 from clinic_service.resources.sites import service as sites
 from clinic_service.resources.tags import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
+from tests.support.clocks import NOW
 from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import (
     LONG_AGO,
@@ -28,22 +26,16 @@ from tests.support.rows import (
     storing,
     tag_patient,
 )
-from tests.support.tags_and_sites import carriers, clinic_time, make_sites, names, patient_times, sites_of
+from tests.support.tags_and_sites import carriers, clinic_time, make_labels, names, patient_times, sites_of
 from tests.support.units import meanwhile, number_of_statements
 
-NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("frozen_clock")
 
 
 class Place(NamedTuple):
     clinic_id: str
     tag_id: str
     site_id: str
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
 
 
 @pytest.fixture
@@ -158,7 +150,7 @@ def test_white_space_that_sites_cannot_have_becomes_plain(
 
 def test_a_clinic_with_50_sites_has_no_room(api: Client, database: Database, place: Place) -> None:
     with storing(database) as unit:
-        make_sites(unit, unit.clinics.get(place.clinic_id), range(48))
+        make_labels(unit, unit.clinics.get(place.clinic_id), Site, range(48))
     second = Place(place.clinic_id, "", place.site_id)
     with storing(database) as unit:
         second = second._replace(tag_id=make_tag(unit, unit.clinics.get(place.clinic_id), "Second").id)
@@ -170,7 +162,7 @@ def test_a_clinic_with_50_sites_has_no_room(api: Client, database: Database, pla
 
 def test_of_two_who_make_the_last_site_at_once_one_succeeds(api: Client, database: Database, place: Place) -> None:
     with storing(database) as unit:
-        make_sites(unit, unit.clinics.get(place.clinic_id), range(48))
+        make_labels(unit, unit.clinics.get(place.clinic_id), Site, range(48))
     reply = meanwhile(
         database,
         lambda unit: sites.create_site(unit, place.clinic_id, "Mine"),
@@ -233,7 +225,7 @@ def test_the_number_of_statements_is_fixed(api: Client, database: Database, plac
     with storing(database) as unit:
         clinic = unit.clinics.get(place.clinic_id)
         large = make_tag(unit, clinic, "Large")
-        make_sites(unit, clinic, range(10))
+        make_labels(unit, clinic, Site, range(10))
         for number in range(20):
             tag_patient(unit, make_patient(unit, clinic, ERIN, user_id=f"{number:010x}"), large)
     small = number_of_statements(database, lambda: convert(api, place))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
 
-from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import OutboxEntry, PatientTag, Tag
 from clinic_service.resources.tags import service
-from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
+from tests.support.cast import ALICE, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, assert_violations
+from tests.support.clocks import NOW
+from tests.support.labels.patients_of_tag import ChangesOfCarriers
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
-    make_clinician,
     make_patient,
     make_staffed_clinic,
     make_tag,
@@ -29,19 +27,13 @@ from tests.support.rows import (
 from tests.support.tags_and_sites import carriers, clinic_time, names, patient_times
 from tests.support.units import meanwhile, number_of_statements
 
-NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("frozen_clock")
 
 
 class Place(NamedTuple):
     clinic_id: str
     tag_id: str
     other_tag_id: str
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
 
 
 @pytest.fixture
@@ -58,6 +50,10 @@ def place(database: Database) -> Place:
 
 def take(api: Client, place: Place, body: Any = ..., as_: Somebody | None = ALICE) -> Reply:
     return api.post(f"/v1/clinics/{place.clinic_id}/patients/delete_tag/{place.tag_id}", as_=as_, json=body)
+
+
+class TestRequest(ChangesOfCarriers):
+    send = staticmethod(take)
 
 
 @pytest.mark.parametrize("caller", [ALICE, SERVICE])
@@ -89,13 +85,6 @@ def test_only_patients_who_carried_it_have_changed(api: Client, database: Databa
     assert patient_times(database) == {CAROL.id: NOW, DAVE.id: NOW, ERIN.id: LONG_AGO}
 
 
-def test_a_repeat_changes_nothing(api: Client, database: Database, place: Place) -> None:
-    take(api, place, [CAROL.id])
-    with clock.frozen(NOW + timedelta(seconds=1)):
-        assert take(api, place, [CAROL.id]).status == 200
-    assert patient_times(database)[CAROL.id] == NOW
-
-
 def test_the_time_of_a_patient_always_grows(api: Client, database: Database, place: Place) -> None:
     before = datetime(2027, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
     with storing(database) as unit:
@@ -105,14 +94,14 @@ def test_the_time_of_a_patient_always_grows(api: Client, database: Database, pla
     assert patient_times(database) == {CAROL.id: before + timedelta(milliseconds=1), DAVE.id: NOW, ERIN.id: LONG_AGO}
 
 
-def test_ids_that_are_no_patients_of_the_clinic_are_passed_over(api: Client, database: Database, place: Place) -> None:
+def test_ids_of_others_than_patients_of_the_clinic_are_ignored(api: Client, database: Database, place: Place) -> None:
     with storing(database) as unit:
         elsewhere = make_clinic(unit)
         tag = make_tag(unit, elsewhere, "Pump")
         tag_patient(unit, make_patient(unit, elsewhere, MALLORY), tag)
     assert take(api, place, [MALLORY.id, "f" * 10, DAVE.id]).status == 200
     assert carriers(database, place.tag_id) == {CAROL.id}
-    # Nor is a tag of another clinic ever touched.
+    # A tag of another clinic is not taken either.
     assert take(api, place._replace(tag_id=tag.id), as_=SERVICE).status == 200
     assert carriers(database, tag.id) == {MALLORY.id}
 
@@ -125,38 +114,9 @@ def test_rule_a_tag_that_is_not_there_is_no_error(api: Client, database: Databas
     assert len(stored(database, PatientTag)) == 5
 
 
-def test_up_to_1000_ids_are_taken(api: Client, database: Database, place: Place) -> None:
-    ids = [f"{number:010x}" for number in range(999)]
-    assert take(api, place, [*ids, CAROL.id]).status == 200
-    assert carriers(database, place.tag_id) == {DAVE.id}
-    assert_error(take(api, place, [*ids, CAROL.id, DAVE.id]), 400)
-
-
-@pytest.mark.parametrize("body", [[], [CAROL.id, CAROL.id], ["carol"], [None], [5], {}, CAROL.id])
-def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database, place: Place, body: Any) -> None:
-    assert_error(take(api, place, body), 400)
-    assert carriers(database, place.tag_id) == {CAROL.id, DAVE.id}
-
-
-def test_malformed_ids_are_refused(api: Client, place: Place) -> None:
-    assert_violations(take(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
-    wrong = place._replace(clinic_id="A" * 24)
-    assert_violations(take(api, wrong, as_=SERVICE), ("/path/clinicId", "pattern"))
-
-
-def test_needs_a_token(api: Client, place: Place) -> None:
-    assert_error(take(api, place, as_=None), 401)
-
-
-@pytest.mark.parametrize("caller", [BOB, MALLORY, CAROL])
-def test_is_for_admins_and_services(api: Client, database: Database, place: Place, caller: Somebody) -> None:
-    with storing(database) as unit:
-        make_clinician(unit, make_clinic(unit), MALLORY, "CLINIC_ADMIN")
-    assert_error(take(api, place, as_=caller), 403)
-    assert carriers(database, place.tag_id) == {CAROL.id, DAVE.id}
-
-
-def test_who_takes_it_while_it_is_given_comes_after(api: Client, database: Database, place: Place) -> None:
+def test_a_request_that_takes_the_tag_waits_for_one_that_gives_it(
+    api: Client, database: Database, place: Place
+) -> None:
     reply = meanwhile(
         database,
         lambda unit: service.give_tag(unit, place.clinic_id, place.tag_id, [ERIN.id]),
@@ -164,7 +124,7 @@ def test_who_takes_it_while_it_is_given_comes_after(api: Client, database: Datab
     )
     assert reply.status == 200
     assert carriers(database, place.tag_id) == set()
-    # Changed twice at one moment.
+    # Erin was changed twice within the same millisecond.
     assert patient_times(database)[ERIN.id] == NOW + timedelta(milliseconds=1)
 
 

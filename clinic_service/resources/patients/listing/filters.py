@@ -1,8 +1,8 @@
-"""What a clinic's patients can be narrowed by.
+"""The filters of the patient list.
 
-Each filter can be put in three ways, because which one is fast depends on how many patients it leaves: `indexed`, found
-by an index at the cost of what that index finds; `matches`, the best way when there are many; and `holds`, asked of one
-patient at a time. The planner (`planner.py`) chooses. Every statement has the parameter `clinic_id`.
+A filter can be applied in three ways, because the fastest way depends on how many patients match: `index_lookups` find the
+matches in an index, at a cost that grows with what the index finds; `matches` is the best way to find many; and `holds` is
+a condition on one patient. The planner (`planner.py`) chooses.
 """
 
 from __future__ import annotations
@@ -15,125 +15,84 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    column,
-    exists,
-    false,
-    func,
-    literal_column,
-    not_,
-    select,
-)
-from sqlalchemy import table as sql_table
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, exists, false, func, literal_column, not_, select
 
 from clinic_service.db.base import Base
 from clinic_service.db.dialects import contains
-from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, PatientSite, PatientTag, Summary
-from clinic_service.models.list_index import CARRIED, LAST_DATA, hot_column
+from clinic_service.models import HOT_STATISTICS, STATISTICS, PatientSite, PatientTag
+from clinic_service.models.list_index import LAST_DATA, hot_column
 from clinic_service.models.sort_keys import sought
 from clinic_service.models.statistics import TYPES
+from clinic_service.resources.patients.listing.columns import (
+    CLINIC_ID,
+    PATIENTS,
+    SUMMARIES,
+    Condition,
+    Ids,
+    Rows,
+    SortColumn,
+)
 
-CLINIC_ID: ColumnElement[str] = bindparam("clinic_id")
-PATIENTS = Base.metadata.tables[Patient.__tablename__]
-SUMMARIES = Base.metadata.tables[Summary.__tablename__]
 _TAGS = Base.metadata.tables[PatientTag.__tablename__]
 _SITES = Base.metadata.tables[PatientSite.__tablename__]
-
-Ids = Select[str]
-Condition = ColumnElement[bool]
 # The type of each hot column of last data.
 _LAST_DATA = {hot_column(kind, LAST_DATA): kind for kind in TYPES}
-# The column that, beside the clinic, says which rows of a table are meant.
-_PARTS = {STATISTICS: "scope", HOT_STATISTICS: "period", SUMMARIES: "type"}
 
 
-class Place(NamedTuple):
-    """A column of the rows of one kind, which an order and a filter may have in common; `part` says of which kind."""
+class IndexLookup(NamedTuple):
+    """A way to find the matches by an index.
 
-    table: Table
-    part: str | None
-    column: str
-
-    def rows(self, table: FromClause) -> list[Condition]:
-        """Those rows of the clinic, in `table` or an alias of it, that the place is about."""
-        of_clinic = table.c.clinic_id == CLINIC_ID
-        if self.part is None:
-            return [of_clinic]
-        return [of_clinic, table.c[_PARTS[self.table]] == self.part]
-
-    def is_beside(self, other: Place | None) -> bool:
-        """Whether `other` is a column of the same rows."""
-        return other is not None and (self.table, self.part) == (other.table, other.part)
-
-    @property
-    def indexed_with(self) -> frozenset[str]:
-        """The columns that an index over this one contains."""
-        return frozenset((self.column, *CARRIED) if self.table is HOT_STATISTICS else (self.column,))
-
-    def another(self, *columns: str) -> FromClause:
-        """A second look at the table, for a subquery, that knows its key and these columns.
-
-        An alias of the whole table would know its hundred others as well, and take a millisecond to make.
-        """
-        names = {*self.table.primary_key.columns.keys(), *columns}
-        return sql_table(self.table.name, *(column(name, self.table.c[name].type) for name in names)).alias()
-
-    def patient_id(self, table: FromClause) -> ColumnElement[str]:
-        """The patient that a row of `table` belongs to."""
-        return table.c.id if self.table is PATIENTS else table.c.patient_id
-
-
-class Indexed(NamedTuple):
-    """The ids of the matches, found by an index; `candidates` are all that the index itself finds, cheap to count."""
+    `matches` are their ids. `candidates` are the ids of all that the index itself finds, which are cheap to count.
+    """
 
     matches: Ids
     candidates: Ids
 
 
 class Filter(ABC):
-    """Something that is true of a patient or not."""
+    """A condition on patients."""
 
-    # The rows it looks at, if they are of one kind: a sort order over such rows tests it as a residual filter.
-    rows: Place | None = None
-    # What it looks at in them.
+    # The rows that the filter tests, when they are of one part of a table: a scan of these rows can test it on each row.
+    rows: Rows | None = None
+    # The columns of `rows` that the filter tests.
     columns: frozenset[str] = frozenset()
 
     @property
-    def indexed(self) -> Sequence[Indexed]:
+    def index_lookups(self) -> Sequence[IndexLookup]:
         """The ways to find the matches by an index."""
         return ()
 
     @property
     def matches(self) -> Ids:
-        """The ids of the matches, however many there are."""
-        return self.indexed[0].matches
+        """The ids of the matches. This is the best way to find them when there are many."""
+        return self.index_lookups[0].matches
 
     @abstractmethod
-    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
-        """A row that is there if it is true of the patient."""
+    def deciding_rows(self, patient_id: ColumnElement[str]) -> Select[Any]:
+        """The rows of the patient that decide the filter: it holds when there is one."""
 
-    def holds(self, patient_id: ColumnElement[str], *, one_by_one: bool = False) -> Condition:
-        """Whether it is true of the patient.
+    def holds(self, patient_id: ColumnElement[str], *, correlated: bool = False) -> Condition:
+        """Whether the filter holds for the patient.
 
-        `one_by_one`: to be asked of one patient after the other. PostgreSQL would rather join all of the clinic, which is
-        right only where most of the clinic is asked for.
+        `correlated`: the subquery runs once for each patient. Otherwise PostgreSQL may join all rows of the clinic, which
+        is faster only when most of its patients are tested.
         """
-        proof = self.proof(patient_id)
-        return exists(proof.offset(0)) if one_by_one else exists(proof)
+        rows = self.deciding_rows(patient_id)
+        return exists(rows.offset(0)) if correlated else exists(rows)
 
-    def tests(self, table: FromClause, along: str | None = None) -> list[Condition]:  # noqa: ARG002 - for RowFilter
-        """The same, asked of each of `rows` that is met along an index over the column `along`."""
+    def row_conditions(self, table: FromClause, scanned: str | None = None) -> list[Condition]:  # noqa: ARG002
+        """The filter as conditions on one of `rows`, in `table` or an alias of it; none for a filter without `rows`.
+
+        `scanned` is the column whose index is scanned. Conditions on other columns are residual filters.
+        """
         return []
 
 
 class Comparison(NamedTuple):
-    """A column compared with a value; `flag` leads the index over the column, if it has both."""
+    """A column compared with a value.
+
+    `flag` is the column that leads the index on the compared column, if it has one. `is_hot`: there is such an index.
+    """
 
     column: str
     compare: Callable[[Any, Any], Any]
@@ -141,130 +100,123 @@ class Comparison(NamedTuple):
     flag: str | None = None
     is_hot: bool = False
 
-    def test(self, table: FromClause) -> Condition:
-        """Whether it is true of a row of `table`."""
-        tested: Condition = self.compare(table.c[self.column], self.value)
-        return tested
+    def condition(self, table: FromClause) -> Condition:
+        """The comparison as a condition on a row of `table`."""
+        condition: Condition = self.compare(table.c[self.column], self.value)
+        return condition
 
 
 def last_data(kind: str, compare: Callable[[Any, Any], Any], time: datetime) -> Comparison:
-    """The time of the newest reading of one type."""
+    """Compares the time of the newest reading of one type with `time`."""
     column, flag = hot_column(kind, LAST_DATA), hot_column(kind, "hasLastData")
     return Comparison(column, compare, time, flag, is_hot=True)
 
 
-def aside(condition: Condition) -> Condition:
-    """The same in a form that no index serves, so that a database does not think of a way of its own."""
+def residual(condition: Condition) -> Condition:
+    """The condition in a form that no index serves: the database tests it on each row that it scans."""
     return func.coalesce(condition, false())
 
 
 class RowFilter(Filter):
-    """Comparisons that all have to be true of one row that the patient may have, and without which nothing matches."""
+    """Comparisons that must all hold for one row of the patient. A patient without the row does not match."""
 
     def __init__(self, table: Table, part: str | None, comparisons: Sequence[Comparison]) -> None:
         self._table, self._comparisons = table, comparisons
-        self.rows = self._rows = Place(table, part, comparisons[0].column)
+        self.rows = self._rows = Rows(table, part)
         self.columns = frozenset(comparison.column for comparison in comparisons)
 
     @cached_property
-    def _ways(self) -> dict[str, Indexed]:
-        """How the matches are found by the index over each column that has one."""
-        return {
-            column: self._found_by(column) for column in dict.fromkeys(c.column for c in self._comparisons if c.is_hot)
-        }
+    def _lookups(self) -> dict[str, IndexLookup]:
+        """How the index on each column that has one finds the matches."""
+        names = dict.fromkeys(comparison.column for comparison in self._comparisons if comparison.is_hot)
+        return {name: self._lookup(name) for name in names}
 
     @property
-    def indexed(self) -> Sequence[Indexed]:
-        return list(self._ways.values())
+    def index_lookups(self) -> Sequence[IndexLookup]:
+        return list(self._lookups.values())
 
-    def _found_by(self, column: str) -> Indexed:
-        alike = [comparison for comparison in self._comparisons if comparison.column == column]
-        # The flag plays no part in a filter. All its values are named, because it stands before the value in the index.
-        flags = {comparison.flag for comparison in alike if comparison.flag}
-        flag = [self._table.c[name].in_((True, False)) for name in flags]
-        found = select(self._patient_id).where(*self._here, *flag)
-        alone = found.where(*(comparison.test(self._table) for comparison in alike))
-        if self._is_covered_by(column):
-            return Indexed(found.where(*self.tests(self._table, column)), alone)
-        return Indexed(alone.where(self.holds(self._patient_id)), alone)
+    def _lookup(self, name: str) -> IndexLookup:
+        comparisons = [comparison for comparison in self._comparisons if comparison.column == name]
+        # A filter ignores the flag. Both its values are listed, because the flag leads the index.
+        flags = {comparison.flag for comparison in comparisons if comparison.flag}
+        any_flag = [self._table.c[flag].in_((True, False)) for flag in flags]
+        rows = select(self._rows.patient_id()).where(*self._rows.conditions(), *any_flag)
+        candidates = rows.where(*(comparison.condition(self._table) for comparison in comparisons))
+        if self._is_covered_by(name):
+            return IndexLookup(rows.where(*self.row_conditions(self._table, name)), candidates)
+        return IndexLookup(candidates.where(self.holds(self._rows.patient_id())), candidates)
 
-    def _is_covered_by(self, column: str) -> bool:
-        """Whether the index over that column contains all columns."""
-        return self.columns <= self._rows._replace(column=column).indexed_with
+    def _is_covered_by(self, name: str) -> bool:
+        """Whether the index on that column contains all columns of the filter."""
+        return self.columns <= SortColumn(self._rows, name).indexed_columns
 
     @cached_property
     def matches(self) -> Ids:
-        # Where no index has all the columns the rows have to be read, and one pass over them beats many look-ups.
-        covering = (way.matches for column, way in self._ways.items() if self._is_covered_by(column))
-        return next(covering, select(self._patient_id).where(*self._here, *self.tests(self._table)))
+        # When no index covers all columns, the rows must be read: one scan of them is faster than many look-ups.
+        covering = (lookup.matches for name, lookup in self._lookups.items() if self._is_covered_by(name))
+        scan = select(self._rows.patient_id()).where(*self._rows.conditions(), *self.row_conditions(self._table))
+        return next(covering, scan)
 
-    @property
-    def _patient_id(self) -> ColumnElement[str]:
-        return self._rows.patient_id(self._table)
+    def deciding_rows(self, patient_id: ColumnElement[str]) -> Select[Any]:
+        row = self._rows.alias(*self.columns)
+        of_patient = self._rows.patient_id(row) == patient_id
+        # The row of one patient is found by the primary key, so every comparison is residual.
+        conditions = (*self._rows.conditions(row), of_patient, *self.row_conditions(row))
+        return select(literal_column("1")).where(*conditions)
 
-    @property
-    def _here(self) -> list[Condition]:
-        return self._rows.rows(self._table)
-
-    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
-        row = self._rows.another(*self.columns)
-        own = self._rows.patient_id(row) == patient_id
-        # No index but that of the key is of use for one patient.
-        return select(literal_column("1")).where(*self._rows.rows(row), own, *self.tests(row))
-
-    def tests(self, table: FromClause, along: str | None = None) -> list[Condition]:
-        tests = ((one.column, one.test(table)) for one in self._comparisons)
-        return [test if column == along else aside(test) for column, test in tests]
+    def row_conditions(self, table: FromClause, scanned: str | None = None) -> list[Condition]:
+        conditions = ((comparison.column, comparison.condition(table)) for comparison in self._comparisons)
+        return [condition if column == scanned else residual(condition) for column, condition in conditions]
 
 
 class Figures(RowFilter):
-    """Comparisons with figures of one type and period. A patient without a figure matches nothing that is said of it."""
+    """Comparisons with figures of one type and period. A comparison with a missing figure does not hold."""
 
     def __init__(self, scope: str, comparisons: Sequence[Comparison]) -> None:
         super().__init__(STATISTICS, scope, comparisons)
 
 
 class HotFigures(RowFilter):
-    """As `Figures`, with hot figures and dates of one period, of either type."""
+    """Comparisons with hot figures and dates of one period, of both types. One with a missing value does not hold."""
 
     def __init__(self, period: str, comparisons: Sequence[Comparison]) -> None:
         super().__init__(HOT_STATISTICS, period, comparisons)
 
-    def _found_by(self, column: str) -> Indexed:
-        found = super()._found_by(column)
-        kind = _LAST_DATA.get(column)
+    def _lookup(self, name: str) -> IndexLookup:
+        lookup = super()._lookup(name)
+        kind = _LAST_DATA.get(name)
         if kind is None:
-            return found
-        # The same dates stand in an index of half the size, where they are counted in half the time.
-        dates = Place(SUMMARIES, kind, "last_data")
-        window = [one._replace(column=dates.column) for one in self._comparisons if one.column == column]
-        here = (*dates.rows(SUMMARIES), *(one.test(SUMMARIES) for one in window))
-        alone = select(SUMMARIES.c.patient_id).where(*here)
-        return Indexed(alone if self.columns == {column} else found.matches, alone)
+            return lookup
+        # The table of summaries has an index on the same dates. It is half the size, so counting takes half the time.
+        rows = Rows(SUMMARIES, kind)
+        window = [one._replace(column="last_data") for one in self._comparisons if one.column == name]
+        conditions = (*rows.conditions(), *(comparison.condition(SUMMARIES) for comparison in window))
+        candidates = select(rows.patient_id()).where(*conditions)
+        return IndexLookup(candidates if self.columns == {name} else lookup.matches, candidates)
 
 
 class LastReviewed(RowFilter):
-    """The newest review is not after `time`; who was never reviewed does not match."""
+    """The newest review is at `time` or before. A patient who was never reviewed does not match."""
 
     def __init__(self, time: datetime) -> None:
         super().__init__(PATIENTS, None, [Comparison("review_1_time", operator.le, time, is_hot=True)])
 
 
 class StandardRanges(RowFilter):
-    """The patient has no glycemic ranges of another kind than the usual ones."""
+    """The patient has the standard glycemic ranges."""
 
     def __init__(self) -> None:
         super().__init__(PATIENTS, None, [Comparison("has_standard_ranges", operator.eq, True, is_hot=True)])
 
 
-class Search(RowFilter):
-    """One of the fields that are searched has `text` in it."""
+class TextSearch(RowFilter):
+    """One of the searched fields contains `text`."""
 
     def __init__(self, text: str) -> None:
         super().__init__(PATIENTS, None, [Comparison("search_text", contains, sought(text))])
 
 
-def _of_patient(link: FromClause, patient_id: ColumnElement[str]) -> Select[Any]:
+def _links_of(link: FromClause, patient_id: ColumnElement[str]) -> Select[Any]:
     of_patient = (link.c.clinic_id == CLINIC_ID, link.c.patient_id == patient_id)
     return select(literal_column("1")).select_from(link).where(*of_patient)
 
@@ -276,34 +228,34 @@ class Tagged(Filter):
     tag_id: str
 
     @property
-    def indexed(self) -> Sequence[Indexed]:
+    def index_lookups(self) -> Sequence[IndexLookup]:
         ids = select(_TAGS.c.patient_id).where(_TAGS.c.clinic_id == CLINIC_ID, _TAGS.c.tag_id == self.tag_id)
-        return [Indexed(ids, ids)]
+        return [IndexLookup(ids, ids)]
 
-    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
+    def deciding_rows(self, patient_id: ColumnElement[str]) -> Select[Any]:
         link = _TAGS.alias()
-        return _of_patient(link, patient_id).where(link.c.tag_id == self.tag_id)
+        return _links_of(link, patient_id).where(link.c.tag_id == self.tag_id)
 
 
 @dataclass(frozen=True)
 class AtAnySite(Filter):
-    """The patient belongs to one of the sites at least."""
+    """The patient belongs to at least one of the sites."""
 
     site_ids: tuple[str, ...]
 
     @property
-    def indexed(self) -> Sequence[Indexed]:
-        at = and_(_SITES.c.clinic_id == CLINIC_ID, _SITES.c.site_id.in_(self.site_ids))
-        ids = select(_SITES.c.patient_id).where(at).distinct()
-        return [Indexed(ids, ids)]
+    def index_lookups(self) -> Sequence[IndexLookup]:
+        at_site = and_(_SITES.c.clinic_id == CLINIC_ID, _SITES.c.site_id.in_(self.site_ids))
+        ids = select(_SITES.c.patient_id).where(at_site).distinct()
+        return [IndexLookup(ids, ids)]
 
-    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
+    def deciding_rows(self, patient_id: ColumnElement[str]) -> Select[Any]:
         link = _SITES.alias()
-        return _of_patient(link, patient_id).where(link.c.site_id.in_(self.site_ids))
+        return _links_of(link, patient_id).where(link.c.site_id.in_(self.site_ids))
 
 
 class WithoutLinks(Filter):
-    """The patient has no tag at all, or no site at all."""
+    """The patient has no tag, or no site. In contrast to other filters, it holds when there is no deciding row."""
 
     def __init__(self, links: FromClause) -> None:
         self._links = links
@@ -312,12 +264,11 @@ class WithoutLinks(Filter):
     def matches(self) -> Ids:
         return select(PATIENTS.c.id).where(PATIENTS.c.clinic_id == CLINIC_ID, self.holds(PATIENTS.c.id))
 
-    def proof(self, patient_id: ColumnElement[str]) -> Select[Any]:
-        """A link, which proves the contrary."""
-        return _of_patient(self._links.alias(), patient_id)
+    def deciding_rows(self, patient_id: ColumnElement[str]) -> Select[Any]:
+        return _links_of(self._links.alias(), patient_id)
 
-    def holds(self, patient_id: ColumnElement[str], *, one_by_one: bool = False) -> Condition:
-        return not_(super().holds(patient_id, one_by_one=one_by_one))
+    def holds(self, patient_id: ColumnElement[str], *, correlated: bool = False) -> Condition:
+        return not_(super().holds(patient_id, correlated=correlated))
 
 
 UNTAGGED = WithoutLinks(_TAGS)

@@ -1,4 +1,4 @@
-"""What a request for a patient list asks for: its parameters read into filters and an order."""
+"""Reads the parameters of ListPatients into filters and a sort order."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from clinic_service.models import HOT_STATISTICS, STATISTICS
 from clinic_service.models.list_index import LAST_DATA, hot_column
 from clinic_service.models.statistics import BGM, CGM, DELTA, FIELDS, TYPES, Field, column_name, is_hot, scope
 from clinic_service.resources.patients.listing import filters
-from clinic_service.resources.patients.listing.filters import PATIENTS, SUMMARIES, Comparison, Filter, Place, last_data
+from clinic_service.resources.patients.listing.columns import PATIENTS, SUMMARIES, Rows, SortColumn
+from clinic_service.resources.patients.listing.filters import Comparison, Filter, last_data
 from clinic_service.resources.patients.listing.sorting import Order
 
 _DEFAULT_PERIOD = "14d"
 _ID = re.compile(r"[a-f0-9]{24}")
 _COMPARISON = re.compile(r"([<>]=?)(.+)")
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-# The names of sorts that no statistics have, and the columns they go by.
+# The names of sorts by the record of a patient, and their columns.
 _PATIENT_SORTS = {"fullName": "name_key", "birthDate": "birth_date", "lastReviewed": "review_1_time"}
 _DATE_SORTS = ("lastUploadDate", LAST_DATA, "firstData", "outdatedSince")
 
 
 class ListQuery(NamedTuple):
-    """All of `filters` must hold; the page is so many patients of the order after so many that are left out."""
+    """All of `filters` must hold. The page has `limit` patients of the order, after the first `offset` patients."""
 
     filters: list[Filter]
     order: Order
@@ -37,18 +38,18 @@ class ListQuery(NamedTuple):
 
 
 class _Figure(NamedTuple):
-    """A figure as parameters and sorts name it: with or without its `Delta`."""
+    """A figure, or its change (`Delta`), with the name that parameters and sorts have for it."""
 
     field: Field
     name: str
 
     @property
     def flag(self) -> str | None:
-        # A change has no flag of its own.
+        # Only the figure has a flag. Its change has none.
         return self.field.flag if self.field.flagged and self.name == self.field.name else None
 
     def columns(self, kind: str) -> tuple[str, str | None]:
-        """The columns of the figure and of its flag, for one type."""
+        """The column of the figure, and that of its flag if it has one, for one type."""
         name = partial(hot_column, kind) if is_hot(kind, self.name) else column_name
         return name(self.name), name(self.flag) if self.flag else None
 
@@ -59,7 +60,10 @@ SORTABLE = {(kind, f.name): f for f in _FIGURES.values() for kind in f.field.sor
 
 
 def read_query(query: Mapping[str, Any]) -> ListQuery:
-    """The list that valid parameters, by their names in the spec, ask for. Raises BadRequest for an unknown sort."""
+    """The list that the parameters ask for. They are valid, and have the names of the spec.
+
+    Raises BadRequest for an unknown sort.
+    """
     period = query.get("period", _DEFAULT_PERIOD)
     return ListQuery(
         filters=[*_patient_filters(query), *_figure_filters(query, period)],
@@ -81,11 +85,11 @@ def _patient_filters(query: Mapping[str, Any]) -> Iterator[Filter]:
     if query.get("omitNonStandardRanges"):
         yield filters.StandardRanges()
     if query.get("search"):
-        yield filters.Search(query["search"])
+        yield filters.TextSearch(query["search"])
 
 
 def _ids(items: list[str]) -> tuple[str, ...]:
-    """Those items that are ids, each once; what else stands beside them is passed over."""
+    """The items that are ids, each once. Other items are ignored."""
     return tuple(dict.fromkeys(item for item in items if _ID.fullmatch(item)))
 
 
@@ -104,7 +108,7 @@ def _figure_filters(query: Mapping[str, Any], period: str) -> Iterator[Filter]:
 
 
 def _of_last_data(query: Mapping[str, Any]) -> Iterator[Comparison]:
-    """The time of the newest reading is not before the start, and before the end."""
+    """The newest reading of a type is at the start (`lastDataFrom`) or later, and before the end (`lastDataTo`)."""
     for kind, (name, compare) in product(TYPES, (("lastDataFrom", operator.ge), ("lastDataTo", operator.lt))):
         time = query.get(f"{kind}.{name}")
         if time is not None:
@@ -113,7 +117,7 @@ def _of_last_data(query: Mapping[str, Any]) -> Iterator[Comparison]:
 
 def _comparison(kind: str, figure: _Figure, text: str) -> Comparison:
     found = _COMPARISON.fullmatch(text)
-    assert found, "the spec's pattern lets nothing else through"
+    assert found, "the pattern of the spec admits only comparisons"
     symbol, number = found.groups()
     column, flag = figure.columns(kind)
     return Comparison(column, _OPERATORS[symbol], float(number), flag, is_hot(kind, figure.name))
@@ -126,7 +130,7 @@ def _order(query: Mapping[str, Any], period: str) -> Order:
     kind = query.get("sortType")
     if kind is None:
         raise BadRequest(violations=[Violation("/query/sortType", "required")])
-    # The pattern of the spec is not anchored, so anything may stand around what it asks for.
+    # The pattern of the spec is not anchored, so the text may begin with any character.
     if text[0] not in "+-":
         raise _unknown_sort(kind)
     return _order_by(text[1:], kind, period, descending=text[0] == "-")
@@ -134,20 +138,20 @@ def _order(query: Mapping[str, Any], period: str) -> Order:
 
 def _order_by(name: str, kind: str, period: str, *, descending: bool) -> Order:
     if name in _PATIENT_SORTS:
-        place = Place(PATIENTS, None, _PATIENT_SORTS[name])
-        return Order(place, descending, is_hot=True, nullable=name != "fullName")
+        column = SortColumn(Rows(PATIENTS, None), _PATIENT_SORTS[name])
+        return Order(column, descending, is_hot=True, nullable=name != "fullName")
     if name == LAST_DATA:
-        place = Place(HOT_STATISTICS, period, hot_column(kind, name))
-        return Order(place, descending, flag=hot_column(kind, "hasLastData"), is_hot=True)
+        column = SortColumn(Rows(HOT_STATISTICS, period), hot_column(kind, name))
+        return Order(column, descending, flag=hot_column(kind, "hasLastData"), is_hot=True)
     if name in _DATE_SORTS:
-        place = Place(SUMMARIES, kind, column_name(name))
-        return Order(place, descending, flag=f"has_{place.column}")
+        column = SortColumn(Rows(SUMMARIES, kind), column_name(name))
+        return Order(column, descending, flag=f"has_{column.name}")
     figure = SORTABLE.get((kind, name))
     if figure is None:
         raise _unknown_sort(kind)
-    column, flag = figure.columns(kind)
-    table, part = (HOT_STATISTICS, period) if is_hot(kind, name) else (STATISTICS, scope(kind, period))
-    return Order(Place(table, part, column), descending, flag, is_hot=is_hot(kind, name))
+    figure_column, flag = figure.columns(kind)
+    rows = Rows(HOT_STATISTICS, period) if is_hot(kind, name) else Rows(STATISTICS, scope(kind, period))
+    return Order(SortColumn(rows, figure_column), descending, flag, is_hot=is_hot(kind, name))
 
 
 def _unknown_sort(kind: str) -> BadRequest:

@@ -1,9 +1,9 @@
-"""How a clinic's patients can be sorted.
+"""The sort orders of the patient list.
 
-An order goes by one column. For figures and dates there are three ranks, whatever the direction: those whose value means
-something, those whose value does not, and those who have none. Equal patients stand in order of their creation, which is
-the order of their ids. Databases differ in where missing values stand, so an order along an index is asked for in pieces,
-one for each rank with values and without; the first page is nearly always found in the first of them.
+An order has one sort column. For figures and dates it has three ranks, in both directions: first patients whose value is
+meaningful, then those whose value is not, then those without a value. Patients who are equal are ordered by their creation,
+which is the order of their ids. Databases place missing values differently, so a scan of an index takes one segment after
+the other: for each rank one with values and one without. The first page is nearly always in the first segment.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, false, not_, select, true
 
-from clinic_service.resources.patients.listing.filters import CLINIC_ID, PATIENTS, Condition, Ids, Place
+from clinic_service.resources.patients.listing.columns import CLINIC_ID, PATIENTS, Condition, Ids, Rows, SortColumn
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Patients who stand together in an order: those `where` all is true, by `keys` and then by their creation.
+class Segment:
+    """A part of an order: the patients for whom all of `where` holds, sorted by `keys` and then by their creation.
 
-    With `backwards` the last one comes first. Along the piece `edge_key` never falls, or never rises if `descending`.
-    `is_indexed`: an index has the piece ready. `is_of_matches`: nobody else is in it.
+    With `backwards` the last patient comes first. Along the segment the values of `scan_key` ascend, or descend with
+    `descending`. `is_indexed`: an index contains the segment in its order. `only_matches`: it contains matches only.
     """
 
     patient_id: ColumnElement[str]
     where: Sequence[Condition]
     keys: Sequence[ColumnElement[Any]]
-    edge_key: ColumnElement[Any]
+    scan_key: ColumnElement[Any]
     descending: bool = False
     backwards: bool = False
     is_indexed: bool = True
-    is_of_matches: bool = False
+    only_matches: bool = False
 
     def ids(self, conditions: Sequence[Condition] = ()) -> Ids:
-        """Those for whom `conditions` hold."""
+        """The ids of the patients of the segment for whom `conditions` hold."""
         return self._sorted(select(self.patient_id).where(*self.where, *conditions))
 
-    def edge(self, distance: int) -> Select[Any]:
-        """What the key is so many patients further on."""
-        return self._sorted(select(self.edge_key).where(*self.where)).limit(1).offset(distance)
+    def key_at(self, offset: int) -> Select[Any]:
+        """The query for the scan key of the patient at `offset` in the segment."""
+        return self._sorted(select(self.scan_key).where(*self.where)).limit(1).offset(offset)
 
-    def until(self, edge: Any) -> Condition:
-        """Whether a patient stands before that edge, or on it."""
-        condition: Condition = self.edge_key >= edge if self.descending else self.edge_key <= edge
+    def up_to(self, key: Any) -> Condition:
+        """Whether the scan key of a patient is `key`, or comes before it in the segment."""
+        condition: Condition = self.scan_key >= key if self.descending else self.scan_key <= key
         return condition
 
     def _sorted(self, statement: Select[Any]) -> Select[Any]:
@@ -54,66 +54,74 @@ class Piece:
 
 @dataclass(frozen=True)
 class Order:
-    """Sorts by the column at `place`, which every patient has, or only those with a row of it.
+    """A sort by `sort_column`, in one direction.
 
-    `flag` names the column that says whether the value means something. `is_hot`: an index has the order ready.
+    `flag` names the column that tells whether the value is meaningful. `is_hot`: an index contains the order. `nullable`:
+    the value can be missing.
     """
 
-    place: Place
+    sort_column: SortColumn
     descending: bool
     flag: str | None = None
     is_hot: bool = False
     nullable: bool = True
 
-    def pieces(self, tests: Sequence[Condition], matches: Ids | None = None, *, backwards: bool = False) -> list[Piece]:
-        """All patients in this order for whom `tests` hold, which are asked of the rows they are sorted by.
+    def segments(
+        self, conditions: Sequence[Condition], matches: Ids | None = None, *, backwards: bool = False
+    ) -> list[Segment]:
+        """The segments of this order, with those patients for whose sorted row `conditions` hold.
 
-        With `matches`, nobody else need be in a piece. A hot order can be walked `backwards`.
+        With `matches`, segments may leave out all other patients. Only a hot order can be scanned `backwards`.
         """
-        pieces = list(self._pieces(tests, matches, backwards))
-        return pieces[::-1] if backwards else pieces
+        segments = list(self._segments(conditions, matches, backwards))
+        return segments[::-1] if backwards else segments
 
-    def _pieces(self, tests: Sequence[Condition], matches: Ids | None, backwards: bool) -> Iterator[Piece]:
-        table = self.place.table
-        patient_id = self.place.patient_id(table)
-        rows = [*self.place.rows(table), *tests]
+    def _segments(self, conditions: Sequence[Condition], matches: Ids | None, backwards: bool) -> Iterator[Segment]:
+        table = self._rows.table
+        patient_id = self._rows.patient_id()
+        where = [*self._rows.conditions(), *conditions]
         if self.is_hot:
-            yield from self._stretches(rows, backwards)
+            yield from self._index_segments(where, backwards)
         else:
-            yield Piece(patient_id, [*rows, self._is_ranked(table)], self._keys(table), patient_id, is_indexed=False)
+            yield Segment(patient_id, [*where, self._is_ranked(table)], self._keys(table), patient_id, is_indexed=False)
         if self.covers_all:
             return
-        if tests:
-            # Whoever passes a test has a row, though perhaps no value in it.
-            yield _by_creation(patient_id, [*rows, not_(self._is_ranked(table))], backwards, is_indexed=self.is_hot)
+        if conditions:
+            # A patient for whom the conditions hold has a row, though perhaps no value in it.
+            yield _by_creation(patient_id, [*where, not_(self._is_ranked(table))], backwards, is_indexed=self.is_hot)
         else:
-            yield self._rest(matches, backwards)
+            yield self._unranked_segment(matches, backwards)
 
     def sorted(self, matches: Ids) -> Ids:
-        """Those of `matches`, who are few enough to be looked up one by one, in this order."""
-        # Materialized, and joined from the left, so that no database begins with the order instead.
+        """The ids of `matches` in this order. Each match is looked up, so there should be few."""
+        # Materialized, and joined from the left, so that no database scans the order instead.
         found = matches.cte("matches").prefix_with("MATERIALIZED")
         match_id = found.c[0]
-        row = self._another_row()
-        own = and_(*self.place.rows(row), self.place.patient_id(row) == match_id)
-        return select(match_id).select_from(found.outerjoin(row, own)).order_by(*self._keys(row), match_id)
+        row = self._alias()
+        of_match = and_(*self._rows.conditions(row), self._rows.patient_id(row) == match_id)
+        return select(match_id).select_from(found.outerjoin(row, of_match)).order_by(*self._keys(row), match_id)
 
     @property
     def covers_all(self) -> bool:
-        """Whether every patient has a row to be sorted by."""
-        return self.place.table is PATIENTS
+        """Whether every patient has a row that can be sorted."""
+        return self._rows.table is PATIENTS
 
-    def _another_row(self) -> FromClause:
-        return self.place.another(self.place.column, *filter(None, [self.flag]))
+    @property
+    def _rows(self) -> Rows:
+        return self.sort_column.rows
+
+    def _alias(self) -> FromClause:
+        return self._rows.alias(self.sort_column.name, *filter(None, [self.flag]))
 
     def _is_ranked(self, table: FromClause) -> Condition:
+        """Whether a row of `table` has one of the first two ranks."""
         if self.covers_all:
             return true()
-        return table.c[self.flag or self.place.column].is_not(None)
+        return table.c[self.flag or self.sort_column.name].is_not(None)
 
     def _keys(self, table: FromClause) -> list[ColumnElement[Any]]:
-        """By rank, then by value with missing ones lowest."""
-        value = table.c[self.place.column]
+        """Sorts by rank, then by value; a missing value is the lowest."""
+        value = table.c[self.sort_column.name]
         by_value = value.desc().nulls_last() if self.descending else value.asc().nulls_first()
         return [by_value] if self.covers_all else [self._rank(table), by_value]
 
@@ -122,44 +130,43 @@ class Order:
             return case((self._is_ranked(table), 0), else_=1)
         return case((table.c[self.flag] == true(), 0), (self._is_ranked(table), 1), else_=2)
 
-    def _stretches(self, rows: Sequence[Condition], backwards: bool) -> Iterator[Piece]:
-        """The stretches of the index in which the value alone decides, in their order."""
-        table = self.place.table
-        patient_id, value = self.place.patient_id(table), table.c[self.place.column]
+    def _index_segments(self, where: Sequence[Condition], backwards: bool) -> Iterator[Segment]:
+        """The segments of the index in which only the value decides, in the order of this sort."""
+        patient_id, value = self._rows.patient_id(), self._rows.table.c[self.sort_column.name]
         descending = self.descending != backwards
         by_value = value.desc() if descending else value.asc()
         for rank in self._ranks():
-            where = [*rows, *rank]
+            of_rank = [*where, *rank]
             if not self.nullable:
-                yield Piece(patient_id, where, [by_value], value, descending, backwards)
+                yield Segment(patient_id, of_rank, [by_value], value, descending, backwards)
                 continue
-            present = Piece(patient_id, [*where, value.is_not(None)], [by_value], value, descending, backwards)
-            # All are equal there, but PostgreSQL finds the order of creation in an index only if it is asked for both.
-            nothing = value.desc() if backwards else value.asc()
-            missing = Piece(patient_id, [*where, value.is_(None)], [nothing], patient_id, backwards, backwards)
+            present = Segment(patient_id, [*of_rank, value.is_not(None)], [by_value], value, descending, backwards)
+            # All values are equal (missing), but PostgreSQL uses the index only for a sort by value and id.
+            by_nothing = value.desc() if backwards else value.asc()
+            missing = Segment(patient_id, [*of_rank, value.is_(None)], [by_nothing], patient_id, backwards, backwards)
             if self.flag is None and not self.covers_all:
                 yield present
             else:
                 yield from (present, missing) if self.descending else (missing, present)
 
     def _ranks(self) -> list[list[Condition]]:
-        """What is true of the rows of each rank."""
+        """The conditions on the rows of each rank that the index contains."""
         if self.flag is None:
             return [[]]
-        flag = self.place.table.c[self.flag]
+        flag = self._rows.table.c[self.flag]
         return [[flag == true()], [flag == false()]]
 
-    def _rest(self, matches: Ids | None, backwards: bool) -> Piece:
-        """Those who have no value, and no row that says so."""
-        row = self._another_row()
-        ranked = [*self.place.rows(row), self._is_ranked(row)]
+    def _unranked_segment(self, matches: Ids | None, backwards: bool) -> Segment:
+        """The patients without a value and without a row that says so."""
+        row = self._alias()
+        ranked = [*self._rows.conditions(row), self._is_ranked(row)]
         if matches is None:
-            is_ranked = exists().where(*ranked, row.c.patient_id == PATIENTS.c.id)
-            return _by_creation(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, not_(is_ranked)], backwards)
+            own_row = exists().where(*ranked, row.c.patient_id == PATIENTS.c.id)
+            return _by_creation(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, not_(own_row)], backwards)
         one = matches.subquery().c[0]
-        # Taken to hand like the matches, instead of looking each of them up.
-        is_among_ranked = one.in_(select(row.c.patient_id).where(*ranked))
-        return _by_creation(one, [is_among_ranked.is_(false())], backwards, is_of_matches=True)
+        # With IN, the database materializes the ranked ids like the matches. It does not look up each match.
+        is_ranked = one.in_(select(row.c.patient_id).where(*ranked))
+        return _by_creation(one, [is_ranked.is_(false())], backwards, only_matches=True)
 
 
 def _by_creation(
@@ -168,7 +175,7 @@ def _by_creation(
     backwards: bool,
     *,
     is_indexed: bool = False,
-    is_of_matches: bool = False,
-) -> Piece:
-    """A piece of patients who have no value to be sorted by."""
-    return Piece(patient_id, where, [], patient_id, backwards, backwards, is_indexed, is_of_matches)
+    only_matches: bool = False,
+) -> Segment:
+    """A segment of patients who have no value to be sorted by."""
+    return Segment(patient_id, where, [], patient_id, backwards, backwards, is_indexed, only_matches)

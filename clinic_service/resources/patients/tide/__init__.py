@@ -1,1 +1,4 @@
-"""The TIDE report: its categories, how patients are found for them, and the response."""
+"""The TIDE report.
+
+`categories.py` defines the categories, `report.py` finds the patients of each, and `response.py` makes the response.
+"""

@@ -1,4 +1,4 @@
-"""The categories of the TIDE report: thresholds and orders are those of the published Clinics API."""
+"""The categories of the TIDE report. Thresholds and sort orders are those of the published Clinics API."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from sqlalchemy import and_, or_
 from clinic_service.models import HOT_STATISTICS
 from clinic_service.models.list_index import HOT, hot_column
 from clinic_service.models.statistics import CGM, DELTA
-from clinic_service.resources.patients.listing.filters import Comparison, Condition, aside
+from clinic_service.resources.patients.listing.columns import Condition
+from clinic_service.resources.patients.listing.filters import Comparison, residual
 
 _FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
 
 
 @dataclass(frozen=True)
 class Category:
-    """Patients for whom all of `needs` and none of `forbids` is true, sorted by the figure of the first need.
+    """The patients for whom all of `needs` and none of `forbids` holds, sorted by the figure of the first need.
 
-    A figure that is missing fulfils no need, and is no obstacle.
+    A comparison with a missing figure does not hold.
     """
 
     needs: tuple[Comparison, ...]
@@ -34,7 +35,7 @@ class Category:
         return self.needs[0].column
 
     def members(self, rows: Iterable[Any]) -> list[str]:
-        """Who of the patients with these rows of figures belongs to it, in its order."""
+        """The ids of those patients whose rows of figures fit, in the order of the category."""
         sign = -1 if self.descending else 1
         members = [row for row in rows if self._fits(row)]
         members.sort(key=lambda row: (sign * getattr(row, self.by), row.patient_id))
@@ -46,11 +47,11 @@ class Category:
         )
 
     def conditions(self) -> list[Condition]:
-        """What is true of the hot statistics of its patients."""
+        """The category as conditions on a row of hot statistics, with an index scan of the column that it is sorted by."""
         table = HOT_STATISTICS
-        first, *needs = [need.test(table) for need in self.needs]
-        holds = [or_(table.c[one.column].is_(None), ~one.test(table)) for one in self.forbids]
-        return [first, aside(and_(*needs, *holds))] if needs or holds else [first]
+        first, *needs = [need.condition(table) for need in self.needs]
+        not_forbidden = [or_(table.c[one.column].is_(None), ~one.condition(table)) for one in self.forbids]
+        return [first, residual(and_(*needs, *not_forbidden))] if needs or not_forbidden else [first]
 
 
 def _is_true(comparison: Comparison, figures: Any) -> bool:
@@ -85,7 +86,7 @@ CATEGORIES = {
     "timeInTargetPercent": Category((_when("timeInTargetPercent", operator.lt, 0.7),), descending=False),
     "timeInExtremeHighPercent": Category((_EXTREME_HIGH,), descending=True),
 }
-# Those of a report that names none, in the order in which they claim patients.
+# The categories of a report that names none. A patient is in the first of them that fits.
 DEFAULT_CATEGORIES = tuple(CATEGORIES)[:7]
-# What has to be known of a patient to tell all of them.
+# The columns that decide which categories fit a patient.
 COMPARED = sorted({c.column for category in CATEGORIES.values() for c in (*category.needs, *category.forbids)})

@@ -1,8 +1,8 @@
 """The TIDE report: which patients of a clinic need attention, by category.
 
-A patient appears in the first category that fits. Where few patients can appear at all, their figures are fetched and
-sorted into categories here; otherwise each category is read from the end of its own index, only as far as its patients can
-be among those reported. The limits are those of the published Clinics API.
+A patient is in the first category that fits. When few patients can be in the report, their figures are fetched and compared
+here. Otherwise each category is found by a scan of its own index, which stops when no more patients can be reported. The
+maximum numbers of patients are those of the published Clinics API.
 """
 
 from __future__ import annotations
@@ -18,25 +18,21 @@ from clinic_service.db.repository import Unit
 from clinic_service.models import HOT_STATISTICS, DataSource, DataSourceState
 from clinic_service.models.list_index import LAST_DATA, hot_column
 from clinic_service.models.statistics import CGM
+from clinic_service.resources.patients.listing.columns import CLINIC_ID, SUMMARIES, Condition, Ids, Rows
 from clinic_service.resources.patients.listing.filters import (
-    CLINIC_ID,
-    SUMMARIES,
     Comparison,
-    Condition,
     Filter,
     HotFigures,
-    Ids,
-    Place,
     Tagged,
-    aside,
     last_data,
+    residual,
 )
 from clinic_service.resources.patients.listing.planner import FEW, fewest, narrowed
 from clinic_service.resources.patients.tide.categories import CATEGORIES, COMPARED, Category
 
-# All categories together, and those without data.
+# The maximum numbers of patients: in all categories together, and in that of patients without data.
 _MOST, _MOST_WITHOUT_DATA = 100, 50
-# Data that is not older counts as present, whatever the state of its source.
+# Newer data counts as present, whatever the state of its source is.
 _PRESENT = timedelta(hours=8)
 _DEXCOM = "dexcom"
 _NEWEST = hot_column(CGM, LAST_DATA)
@@ -44,7 +40,10 @@ _SEEN = Comparison(_NEWEST, lambda newest, _: newest.is_not(None), None)
 
 
 class TideQuery(NamedTuple):
-    """Who is reported: patients who carry all the tags, with readings since `cutoff`, in these categories."""
+    """What is reported: patients who carry all the tags and have readings since `cutoff`, in these categories.
+
+    `with_no_data`: patients whose data is missing or old are reported as well.
+    """
 
     period: str
     tag_ids: Sequence[str]
@@ -59,9 +58,10 @@ NO_DATA = "noData"
 def find_tide_patients(
     unit: Unit, clinic_id: str, query: TideQuery, now: datetime, few: int = FEW
 ) -> dict[str, list[str]]:
-    """The ids of the reported patients by category, in their order. The questions belong into one snapshot.
+    """The ids of the reported patients by category, in the order of the category.
 
-    From `few` patients on who could be reported, each category is read along its index; the answer is the same.
+    The caller holds a snapshot, because several statements are sent. When `few` patients or more can be in the report, each
+    category is found by an index scan; the result is the same.
     """
     report = _Report(unit, clinic_id, query, few)
     found = report.categories()
@@ -74,111 +74,112 @@ class _Report:
         self._tagged: list[Filter] = [Tagged(tag_id) for tag_id in dict.fromkeys(query.tag_ids)]
         self._has_data = HotFigures(query.period, [last_data(CGM, operator.ge, query.cutoff)])
         self._filters = [*self._tagged, self._has_data]
-        self._rows = Place(HOT_STATISTICS, query.period, "")
+        self._rows = Rows(HOT_STATISTICS, query.period)
 
     def categories(self) -> dict[str, list[str]]:
-        """Each category with those of its patients whom none before it has claimed."""
-        members = self._by_figures() or self._along_index
+        """The ids of the patients of each category, without those of the categories before it."""
+        members = self._by_figures() or self._by_index_scan
         found: dict[str, list[str]] = {}
-        claimed: set[str] = set()
+        reported: set[str] = set()
         for name in dict.fromkeys(self._query.categories):
-            left = _MOST - len(claimed)
-            found[name] = [one for one in members(CATEGORIES[name]) if one not in claimed][:left] if left else []
-            claimed.update(found[name])
+            left = _MOST - len(reported)
+            found[name] = [one for one in members(CATEGORIES[name]) if one not in reported][:left] if left else []
+            reported.update(found[name])
         return found
 
     def _by_figures(self) -> Callable[[Category], Iterable[str]] | None:
-        """How to tell the members of a category where few patients can be reported at all, else None."""
+        """A function that finds the members of a category by the figures of all candidates; None when they are not few."""
         found = fewest(self._unit, self._clinic_id, self._filters, self._few)
         if found is None:
             return None
         first, ids = found
         candidates = narrowed(ids, [other for other in self._filters if other is not first]).cte("candidates")
-        row = self._rows.another(*COMPARED)
-        own = and_(*self._rows.rows(row), row.c.patient_id == candidates.c[0])
-        figures = select(*row.c).select_from(candidates.prefix_with("MATERIALIZED").join(row, own))
+        row = self._rows.alias(*COMPARED)
+        of_candidate = and_(*self._rows.conditions(row), row.c.patient_id == candidates.c[0])
+        figures = select(*row.c).select_from(candidates.prefix_with("MATERIALIZED").join(row, of_candidate))
         rows = self._execute(figures).all()
         return lambda category: category.members(rows)
 
-    def _along_index(self, category: Category) -> list[str]:
-        """The first of the category, as many as a report can hold: enough, however many are claimed already."""
+    def _by_index_scan(self, category: Category) -> list[str]:
+        """The first members of the category, as many as a whole report has: enough even when some are reported already."""
         members = [
             *category.conditions(),
-            *self._has_data.tests(HOT_STATISTICS, category.by),
+            *self._has_data.row_conditions(HOT_STATISTICS, category.by),
             *_carry(self._tagged, HOT_STATISTICS.c.patient_id),
         ]
         return self._first(members, category.needs[0], _MOST, descending=category.descending)
 
     def without_data(self, now: datetime) -> list[str]:
-        """Patients with the tags whose data is missing or old: those who never had any first, then the oldest."""
+        """The patients with the tags whose data is missing or old: first those who never had data, then the oldest data."""
         found = fewest(self._unit, self._clinic_id, self._tagged, self._few)
-        return self._without_data_along_index(now) if found is None else self._without_data_among(*found, now)
+        return self._without_data_by_index_scans(now) if found is None else self._without_data_among(*found, now)
 
     def _without_data_among(self, first: Filter, ids: Ids, now: datetime) -> list[str]:
+        """The same among `ids`, the few matches of the first filter."""
         candidates = narrowed(ids, [other for other in self._tagged if other is not first]).subquery()
         one = candidates.c[0]
-        dates = Place(SUMMARIES, CGM, "last_data")
-        row = dates.another(dates.column)
-        own = and_(*dates.rows(row), row.c.patient_id == one)
-        newest = row.c[dates.column]
-        is_waiting = or_(newest < self._query.cutoff, exists(_broken_sources().where(DataSource.patient_id == one)))
+        summaries = Rows(SUMMARIES, CGM)
+        row = summaries.alias("last_data")
+        of_candidate = and_(*summaries.conditions(row), row.c.patient_id == one)
+        newest = row.c.last_data
+        is_overdue = or_(newest < self._query.cutoff, exists(_broken_sources().where(DataSource.patient_id == one)))
         return self._ids(
             select(one)
-            .select_from(candidates.outerjoin(row, own))
-            .where(or_(newest.is_(None), and_(newest < now - _PRESENT, is_waiting)))
+            .select_from(candidates.outerjoin(row, of_candidate))
+            .where(or_(newest.is_(None), and_(newest < now - _PRESENT, is_overdue)))
             .order_by(newest.asc().nulls_first(), one)
             .limit(_MOST_WITHOUT_DATA)
         )
 
-    def _without_data_along_index(self, now: datetime) -> list[str]:
-        """The same, looked for in the order in which they are reported, and only until there are enough."""
+    def _without_data_by_index_scans(self, now: datetime) -> list[str]:
+        """The same by index scans, one after the other in the order of the report, until there are enough patients."""
         old = now - _PRESENT
         found = self._never_seen(_MOST_WITHOUT_DATA)
         if len(found) < _MOST_WITHOUT_DATA:
             found += self._last_seen_before(min(self._query.cutoff, old), _MOST_WITHOUT_DATA - len(found))
         if len(found) < _MOST_WITHOUT_DATA:
-            found += self._waiting_since(old, _MOST_WITHOUT_DATA - len(found))
+            found += self._disconnected_before(old, _MOST_WITHOUT_DATA - len(found))
         return found
 
     def _never_seen(self, most: int) -> list[str]:
-        """Those who have no data at all, in order of their creation."""
+        """The patients who have no data at all, in order of their creation."""
         first, *others = self._tagged
         one = first.matches.subquery().c[0]
         seen = HotFigures(self._query.period, [_SEEN])
         return self._ids(
-            select(one).where(not_(seen.holds(one, one_by_one=True)), *_carry(others, one)).order_by(one).limit(most)
+            select(one).where(not_(seen.holds(one, correlated=True)), *_carry(others, one)).order_by(one).limit(most)
         )
 
     def _last_seen_before(self, time: datetime, most: int) -> list[str]:
-        """Those whose newest data is older than that."""
+        """The patients whose newest data is from before `time`, the oldest first."""
         is_older = last_data(CGM, operator.lt, time)
-        members = [is_older.test(HOT_STATISTICS), *_carry(self._tagged, HOT_STATISTICS.c.patient_id)]
+        members = [is_older.condition(HOT_STATISTICS), *_carry(self._tagged, HOT_STATISTICS.c.patient_id)]
         return self._first(members, is_older, most, descending=False)
 
-    def _waiting_since(self, time: datetime, most: int) -> list[str]:
-        """Those whose newest data is older than that, but not than the cutoff, and whose source has trouble."""
+    def _disconnected_before(self, time: datetime, most: int) -> list[str]:
+        """The patients with a broken source whose newest data is from between the cutoff and `time`, the oldest first."""
         patient_id, newest = HOT_STATISTICS.c.patient_id, HOT_STATISTICS.c[_NEWEST]
         return self._ids(
             select(patient_id)
             .where(
-                *self._rows.rows(HOT_STATISTICS),
+                *self._rows.conditions(),
                 patient_id.in_(_broken_sources()),
-                aside(and_(newest >= self._query.cutoff, newest < time)),
+                residual(and_(newest >= self._query.cutoff, newest < time)),
                 *_carry(self._tagged, patient_id),
             )
             .order_by(newest, patient_id)
             .limit(most)
         )
 
-    def _first(self, members: Sequence[Condition], along: Comparison, most: int, *, descending: bool) -> list[str]:
-        """The first of the members, read along the index over one figure."""
-        value, patient_id = HOT_STATISTICS.c[along.column], HOT_STATISTICS.c.patient_id
+    def _first(self, members: Sequence[Condition], by: Comparison, most: int, *, descending: bool) -> list[str]:
+        """The ids of the first patients for whom `members` hold, found by a scan of the index on the compared column."""
+        value, patient_id = HOT_STATISTICS.c[by.column], HOT_STATISTICS.c.patient_id
         by_value = value.desc() if descending else value.asc()
-        all_members = select(patient_id, value.label("value")).where(*self._rows.rows(HOT_STATISTICS), *members)
-        # In an index with a flag the values are in order only as long as the flag is the same.
-        flag = along.flag
-        stretches = [all_members.where(HOT_STATISTICS.c[flag] == on) for on in (True, False)] if flag else [all_members]
-        limited = [select(s.order_by(by_value, patient_id).limit(most).subquery()) for s in stretches]
+        all_members = select(patient_id, value.label("value")).where(*self._rows.conditions(), *members)
+        # The flag leads the index, so values are in order only among rows with the same flag.
+        flag = by.flag
+        segments = [all_members.where(HOT_STATISTICS.c[flag] == on) for on in (True, False)] if flag else [all_members]
+        limited = [select(s.order_by(by_value, patient_id).limit(most).subquery()) for s in segments]
         merged = union_all(*limited).subquery()
         by_value = merged.c.value.desc() if descending else merged.c.value.asc()
         return self._ids(select(merged.c.patient_id).order_by(by_value, merged.c.patient_id).limit(most))
@@ -191,7 +192,7 @@ class _Report:
 
 
 def _carry(tags: Iterable[Filter], patient_id: ColumnElement[str]) -> list[Condition]:
-    return [tag.holds(patient_id, one_by_one=True) for tag in tags]
+    return [tag.holds(patient_id, correlated=True) for tag in tags]
 
 
 def _broken_sources() -> Ids:
@@ -199,6 +200,6 @@ def _broken_sources() -> Ids:
     return select(DataSource.patient_id).where(
         DataSource.clinic_id == CLINIC_ID,
         DataSource.provider_name == _DEXCOM,
-        # Each by its name, because an index finds what is, and not what is not.
+        # All other states are listed, because an index cannot find rows by a state that they do not have.
         DataSource.state.in_([state for state in DataSourceState if state is not DataSourceState.CONNECTED]),
     )

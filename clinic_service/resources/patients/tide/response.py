@@ -1,4 +1,4 @@
-"""How a TIDE report is spelled on the wire."""
+"""The response of TideReport."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clinic_service.db.types import wire_time
 from clinic_service.models import STATISTICS
 from clinic_service.models.statistics import CGM, column_name, scope
 from clinic_service.resources.patients.descriptions import PatientDescription
-from clinic_service.resources.patients.listing.filters import CLINIC_ID, SUMMARIES
+from clinic_service.resources.patients.listing.columns import CLINIC_ID, SUMMARIES
 from clinic_service.resources.patients.schemas import tide_patient_schema
 from clinic_service.resources.patients.tide.report import TideQuery
 from clinic_service.serialization import to_wire
@@ -34,7 +34,7 @@ _NAMES = (
     "timeInAnyHighPercent",
     "timeInTargetPercentDelta",
 )
-# What every report says of itself; levels of glucose in mmol/L.
+# The part of `config` that is the same in every report; glucose in mmol/L.
 _CONFIG = {
     "schemaVersion": 2,
     "veryLowGlucoseThreshold": 3.0,
@@ -75,7 +75,7 @@ _FIGURES = (
 
 
 def figures_of(unit: Unit, clinic_id: str, period: str, ids: Collection[str]) -> dict[str, Any]:
-    """Rows of `last_data` and the figures that are shown, by patient; who has no summary is left out."""
+    """Rows of `last_data` and the figures that are shown, by patient id. Patients without a summary are left out."""
     if not ids:
         return {}
     parameters = {"clinic_id": clinic_id, "scope": scope(CGM, period), "ids": list(ids)}
@@ -89,7 +89,7 @@ def report(
     patients: Iterable[PatientDescription],
     figures: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """`tideResponse.v1`: what was asked, and what is shown of the patients `found` in each category."""
+    """The response `tideResponse.v1`: the parameters, and what is shown of the patients `found` in each category."""
     entries = {patient.id: _entry(patient, figures.get(patient.id)) for patient in patients}
     asked = {
         "clinicId": clinic_id,
