@@ -1,4 +1,4 @@
-"""What an editor may ask of the spec: which operations are carried out, and who may call which."""
+"""`spec coverage`: which operations of the spec are implemented."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clinic_service.specification.apis import Api
 
 
 class Coverage(NamedTuple):
-    """One operation, and whether this server carries it out or answers 501."""
+    """One operation, and whether this server implements it; if not, it answers 501."""
 
     api: str
     operation_id: str
@@ -19,16 +19,7 @@ class Coverage(NamedTuple):
 
 
 def coverage(apis: list[Api]) -> list[Coverage]:
-    """Every operation, in the order of the spec."""
+    """The coverage of every operation, in the order of the spec."""
     operations = [operation for api in apis for operation in api.operations]
     handlers = find_handlers(operations)
     return [Coverage(o.api, o.operation_id, o.method.upper(), o.path, o.operation_id in handlers) for o in operations]
-
-
-def access(apis: list[Api]) -> list[tuple[str, str, str, str]]:
-    """(operationId, method, path, rules joined by *or*) of every operation."""
-    return [
-        (o.operation_id, o.method.upper(), o.path, " or ".join(o.definition.get("x-access", [])))
-        for api in apis
-        for o in api.operations
-    ]

@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from clinic_service.api.parameters import PlanError
+from clinic_service.cli.spec.check import own_findings
 from clinic_service.specification.apis import API_NAMES, load_api
-from clinic_service.specification.check import own_findings
 from clinic_service.specification.source import SpecError
 from tests.support.damage import DAMAGES, damaged
 from tests.support.edited_spec import EditedSource
