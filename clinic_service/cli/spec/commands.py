@@ -83,17 +83,16 @@ def access(folder: Path | None) -> None:
 @_folder
 def stub(operation: str, folder: Path | None) -> None:
     """Print the handler, test and schemas that OPERATION still needs."""
-    from clinic_service.api.operations import find_handlers
+    from clinic_service.cli.spec.coverage import coverage as cover
     from clinic_service.cli.spec.stub import stub as make_stub
 
-    for api in _apis(folder):
-        for found in api.operations:
-            if found.operation_id == operation:
-                if find_handlers([*api.operations]).get(operation):
-                    raise click.ClickException(f"{operation} has a handler already.")
-                click.echo(make_stub(api, found))
-                return
-    raise click.ClickException(f"The spec has no operation {operation}.")
+    apis = _apis(folder)
+    described = {found.operation_id: (api, found) for api in apis for found in api.operations}
+    if operation not in described:
+        raise click.ClickException(f"The spec has no operation {operation}.")
+    if any(row.implemented for row in cover(apis) if row.operation_id == operation):
+        raise click.ClickException(f"{operation} has a handler already.")
+    click.echo(make_stub(*described[operation]))
 
 
 def _apis(folder: Path | None) -> list[Api]:
