@@ -107,7 +107,7 @@ class TestLibraries:
         assert offenders(lambda source: "alembic" in source.packages(), "db.schema") == []
 
     def test_the_validator_of_requests_is_known_to_the_edge_and_the_reader_of_the_spec(self) -> None:
-        rooms = ("api.validation", "specification.check", "specification.structure")
+        rooms = ("api.validation", "cli.spec.check", "specification.structure")
         assert offenders(lambda source: "jsonschema_rs" in source.packages(), *rooms) == []
 
     def test_the_client_of_other_services_is_known_where_they_are_called(self) -> None:
@@ -254,7 +254,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("resources",),
     ("api",),
-    ("app", "relays", "specification.check", "specification.stub", "specification.tables"),
+    ("app", "relays"),
     ("server", "reloading", "demo", "cli", "__main__"),
 )
 
@@ -293,6 +293,15 @@ class TestLayers:
             layer("unit_of_work") > layer("resources.patients.repository") > layer("models.patient") > layer("db.ids")
         )
         assert layer("db.ids") > layer("errors")
+        assert layer("cli.spec.check") > layer("api.plan") > layer("specification.apis")
+
+    def test_the_tools_of_spec_editors_are_imported_by_their_command_alone(self) -> None:
+        """No server needs them, and they take long to import."""
+
+        def imports_one(source: Source) -> bool:
+            return any(name == "cli.spec" or name.startswith("cli.spec.") for name in source.own_imports())
+
+        assert offenders(imports_one, "cli.spec") == []
 
     def test_the_folder_of_the_revisions_is_no_package(self) -> None:
         """As one it would shadow the library of its name."""

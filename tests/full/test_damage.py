@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.specification.test_damage import survive
+from tests.cli.spec.test_damage import survive
 from tests.support.damage import DAMAGES
 
 _PLACES = 40

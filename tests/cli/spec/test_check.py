@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from clinic_service.cli.spec.check import check, own_findings, standard_findings
 from clinic_service.packaged import spec_folder
-from clinic_service.specification.check import check, own_findings, standard_findings
 from clinic_service.specification.source import Source
 from tests.support.edited_spec import EditedSource, spec_text
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 ROOT = "clinic.v1.yaml"
 CLINICS = "clinic/paths/clinics.yaml"
 SITES = "clinic/paths/sites.yaml"

@@ -9,10 +9,10 @@ from typing import get_type_hints
 import pytest
 
 from clinic_service.api.operations import handler_name
+from clinic_service.cli.spec.stub import stub, stub_files
 from clinic_service.errors import NotImplementedYet
 from clinic_service.serialization import WireSchema
 from clinic_service.specification.apis import Api, Operation
-from clinic_service.specification.stub import stub, stub_files
 from tests.support.errors import spec_apis
 
 OPERATIONS = [(api, operation) for api in spec_apis() for operation in api.operations]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from clinic_service.cli.spec.check.findings import Faults, SpecFinding
 from clinic_service.specification.apis import API_NAMES
-from clinic_service.specification.check.findings import Faults, SpecFinding
 from clinic_service.specification.source import Place, Source, SpecError
 
 _LONGEST_LINE = 118

@@ -12,13 +12,13 @@ from itertools import chain
 from pathlib import Path
 
 from clinic_service.api.validation import Validators
+from clinic_service.cli.spec.check.file_rules import dead_faults, file_findings
+from clinic_service.cli.spec.check.findings import Faults, SpecFinding
+from clinic_service.cli.spec.check.handler_rules import handler_faults
+from clinic_service.cli.spec.check.operation_rules import operation_faults
+from clinic_service.cli.spec.check.schema_rules import pattern_faults, schema_faults
 from clinic_service.specification.apis import API_NAMES, Api, load_api, made_api
 from clinic_service.specification.bundle import Bundle, bundle
-from clinic_service.specification.check.file_rules import dead_faults, file_findings
-from clinic_service.specification.check.findings import Faults, SpecFinding
-from clinic_service.specification.check.handler_rules import handler_faults
-from clinic_service.specification.check.operation_rules import operation_faults
-from clinic_service.specification.check.schema_rules import pattern_faults, schema_faults
 from clinic_service.specification.source import Source, SpecError
 from clinic_service.specification.structure import structure_faults
 

@@ -44,3 +44,27 @@ def test_check_says_which_spec_it_looks_at(checkout: Path, monkeypatch: pytest.M
     assert result.stderr.startswith(f"Checking {checkout / 'spec'}\n")
     # Another name is no fault as long as the operation has no handler.
     assert (result.exit_code, result.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("operationId: CreateSite\n", "operationId: CreateSites\n"),
+        ("    x-access:\n      - service\n      - admin\n", "    x-access:\n"),
+        ("    x-access:\n      - service\n      - admin\n", "    x-access:\n      - 5\n"),
+        ("    x-access:\n      - service\n      - admin\n", "    x-access: 5\n"),
+    ],
+    ids=["renamed operation", "no rules", "number among the rules", "number in place of rules"],
+)
+@pytest.mark.parametrize("subcommand", ["coverage", "access", "stub"])
+def test_a_spec_that_check_finds_fault_with_is_looked_at_all_the_same(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, subcommand: str, old: str, new: str
+) -> None:
+    file = checkout / "spec" / "clinic" / "paths" / "sites.yaml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+    monkeypatch.chdir(checkout)
+    arguments = ["XealthOrder"] if subcommand == "stub" else []
+    result = CliRunner().invoke(main, ["spec", subcommand, *arguments])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "XealthOrder" in result.stdout or "xealth_order" in result.stdout

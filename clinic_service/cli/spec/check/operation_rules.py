@@ -10,9 +10,9 @@ from clinic_service.api.parameters import PlanError
 from clinic_service.api.plan import JSON, compile_plan
 from clinic_service.api.validation import Validator, Validators
 from clinic_service.auth.rules import AccessRuleError, compile_access
+from clinic_service.cli.spec.check.findings import Faults
+from clinic_service.cli.spec.check.schema_rules import misfits
 from clinic_service.specification.apis import Api, Operation
-from clinic_service.specification.check.findings import Faults
-from clinic_service.specification.check.schema_rules import misfits
 from clinic_service.specification.source import Place, Source
 
 _OPERATION_ID = re.compile(r"([A-Z][a-z0-9]*)+")

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema_rs
 
 from clinic_service.api.validation import Validator, Validators
+from clinic_service.cli.spec.check.findings import Faults
 from clinic_service.specification.apis import Api
-from clinic_service.specification.check.findings import Faults
 from clinic_service.specification.source import Place
 
 _POSIX_CLASS = re.compile(r"\[:\^?[a-z]+:\]")

@@ -29,7 +29,7 @@ _folder = click.option(
 @_folder
 def check(folder: Path | None) -> None:
     """Print everything that is wrong, with file and line; status 1 when there is something."""
-    from clinic_service.specification.check import check as check_spec
+    from clinic_service.cli.spec.check import check as check_spec
 
     where = folder or edited_spec_folder()
     click.echo(f"Checking {where}", err=True)
@@ -56,7 +56,7 @@ def bundle(api: str, folder: Path | None) -> None:
 @_folder
 def coverage(as_json: bool, folder: Path | None) -> None:
     """Tell of each operation whether it is implemented; one that is not answers 501."""
-    from clinic_service.specification.tables import coverage as cover
+    from clinic_service.cli.spec.coverage import coverage as cover
 
     rows = cover(_apis(folder))
     if as_json:
@@ -73,7 +73,7 @@ def coverage(as_json: bool, folder: Path | None) -> None:
 @_folder
 def access(folder: Path | None) -> None:
     """Print who may call what."""
-    from clinic_service.specification.tables import access as list_access
+    from clinic_service.cli.spec.access import access as list_access
 
     click.echo(table(("OPERATION", "METHOD", "PATH", "WHO"), list_access(_apis(folder))))
 
@@ -83,17 +83,16 @@ def access(folder: Path | None) -> None:
 @_folder
 def stub(operation: str, folder: Path | None) -> None:
     """Print the handler, test and schemas that OPERATION still needs."""
-    from clinic_service.api.operations import find_handlers
-    from clinic_service.specification.stub import stub as make_stub
+    from clinic_service.cli.spec.coverage import coverage as cover
+    from clinic_service.cli.spec.stub import stub as make_stub
 
-    for api in _apis(folder):
-        for found in api.operations:
-            if found.operation_id == operation:
-                if find_handlers([*api.operations]).get(operation):
-                    raise click.ClickException(f"{operation} has a handler already.")
-                click.echo(make_stub(api, found))
-                return
-    raise click.ClickException(f"The spec has no operation {operation}.")
+    apis = _apis(folder)
+    described = {found.operation_id: (api, found) for api in apis for found in api.operations}
+    if operation not in described:
+        raise click.ClickException(f"The spec has no operation {operation}.")
+    if any(row.implemented for row in cover(apis) if row.operation_id == operation):
+        raise click.ClickException(f"{operation} has a handler already.")
+    click.echo(make_stub(*described[operation]))
 
 
 def _apis(folder: Path | None) -> list[Api]:

@@ -10,8 +10,8 @@ from clinic_service.api.operations import handler_name, match_handlers
 from clinic_service.api.parameters import PlanError
 from clinic_service.api.plan import compile_plan
 from clinic_service.api.validation import Validators
+from clinic_service.cli.spec.check.findings import Faults
 from clinic_service.specification.apis import Api, Operation
-from clinic_service.specification.check.findings import Faults
 from clinic_service.specification.source import Place
 
 
