@@ -64,9 +64,10 @@ class Responses:
             return Content(media_type, schema, values or self._sample(schema or {}, place))
         texts = {name: example for name, (_, example) in examples.items() if isinstance(example, str)}
         if not texts and schema is not None and type_of(flattened(self._api, schema)) not in (None, "string"):
+            # Of XML and the like only the document knows how it is written.
             return None
-        has_text = schema is not None and type_of(flattened(self._api, schema)) == "string"
-        return Content(media_type, schema if has_text else None, texts or self._sample(schema or {}, place))
+        text = schema if schema is not None and type_of(flattened(self._api, schema)) else {"type": "string"}
+        return Content(media_type, text, texts or self._sample(text, place))
 
     def _examples(self, described: Node, place: Place) -> Iterator[tuple[str, tuple[Place, Any]]]:
         if "example" in described:

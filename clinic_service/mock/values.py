@@ -23,6 +23,8 @@ _TEXT_TRIES = 200
 _DEEP = 8
 _TOO_DEEP = 80
 _FEW = 3
+# How often an optional member of a random value is there, and how often what may be null is.
+_OFTEN, _SELDOM = 0.7, 0.1
 _RANGE = 1000
 
 
@@ -65,11 +67,21 @@ class _Draw:
     def __init__(self, api: Api, validators: Validators, random: Random, *, is_sample: bool) -> None:
         self._api, self._validators = api, validators
         self._random, self._is_sample = random, is_sample
+        # The references that lead to what is being made.
+        self._open: list[str] = []
 
     def value(self, schema: Schema, depth: int) -> Any:
         if depth > _TOO_DEEP:
             raise NoValue("the schema requires itself without end")
-        whole = flattened(self._api, schema)
+        if "$ref" not in schema:
+            return self._whole(flattened(self._api, schema), depth)
+        self._open.append(schema["$ref"])
+        try:
+            return self._whole(flattened(self._api, schema), depth)
+        finally:
+            self._open.pop()
+
+    def _whole(self, whole: Schema, depth: int) -> Any:
         for keyword in ("oneOf", "anyOf"):
             if whole.get(keyword):
                 return self._alternative(whole, keyword, depth)
@@ -77,7 +89,7 @@ class _Draw:
             for keyword in ("example", "default"):
                 if keyword in whole:
                     return whole[keyword]
-        if whole.get("nullable") and not self._is_sample and self._random.random() < 0.1:
+        if whole.get("nullable") and not self._is_sample and self._random.random() < _SELDOM:
             return None
         if "enum" in whole:
             return self._one_of(whole["enum"])
@@ -118,25 +130,27 @@ class _Draw:
         made = {
             name: self.value(properties.get(name, {}), depth + 1)
             for name in (*properties, *(name for name in required if name not in properties))
-            if name in required or (not properties[name].get("writeOnly") and self._is_wanted(depth))
+            if name in required or (not properties[name].get("writeOnly") and self._is_wanted(properties[name], depth))
         }
         others = schema.get("additionalProperties", True)
         missing = schema.get("minProperties", 0) - len(made)
-        if isinstance(others, dict) and not properties and self._is_wanted(depth):
+        if isinstance(others, dict) and not properties and self._is_wanted(others, depth):
             missing = max(missing, min(1, schema.get("maxProperties", 1)))
         for number in range(1, missing + 1):
             made[f"key{number}"] = self.value(others if isinstance(others, dict) else {}, depth + 1)
         return made
 
-    def _is_wanted(self, depth: int) -> bool:
-        """Whether something that may be left out is made."""
-        return depth < _DEEP and (self._is_sample or self._random.random() < 0.7)
+    def _is_wanted(self, schema: Schema, depth: int) -> bool:
+        """Whether something that may be left out is made. A sample shows nothing within itself."""
+        if depth >= _DEEP:
+            return False
+        return schema.get("$ref") not in self._open if self._is_sample else self._random.random() < _OFTEN
 
     def _array(self, schema: Schema, depth: int) -> list[Any]:
         least, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
-        wanted = 1 if self._is_sample else self._random.randint(0, _FEW)
-        length = int(min(max(wanted, least), most)) if depth < _DEEP else least
         items = schema.get("items", {})
+        wanted = self._random.randint(0, _FEW) if not self._is_sample else int(self._is_wanted(items, depth))
+        length = int(min(max(wanted, least), most)) if depth < _DEEP else least
         if not schema.get("uniqueItems"):
             return [self.value(items, depth + 1) for _ in range(length)]
         made: list[Any] = []
