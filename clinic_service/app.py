@@ -6,7 +6,7 @@ from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics
 from clinic_service.api.operations import refuse_strays
-from clinic_service.api.pages import add_pages
+from clinic_service.api.pages import add_pages, add_reference
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
@@ -37,5 +37,7 @@ def create_app(
     for api in apis:
         PlanApi(api, dispatcher, app)
     refuse_strays(operation for api in apis for operation in api.operations)
-    add_pages(app, apis, Readiness(database), prefix=config.path_prefix or "")
+    readiness, prefix = Readiness(database), config.path_prefix or ""
+    add_pages(app, apis, lambda: readiness.obstacle() is None, prefix=prefix)
+    add_reference(app, prefix=prefix)
     return app

@@ -61,11 +61,17 @@ def builder(config: Config, database: Database, write: Callable[[str], None]) ->
 class ReloadingApp:
     """Serves spec and code as they were when they last made sense; looks for edits a few times a second."""
 
-    def __init__(self, spec: Path, build: Build, code: Path | None = None) -> None:
+    def __init__(
+        self, spec: Path, build: Build, code: Path | None = None, files: Callable[[], Iterable[Path]] | None = None
+    ) -> None:
+        """`files`: those that the spec may be made of, when they are others than the YAML in the folder `spec`."""
         self._spec, self._build, self._code = spec, build, code or package_folder()
+        self._files = files or (lambda: spec.rglob("*.yaml"))
         _say(f"The spec is read from {spec}, the code from {self._code}; both are taken over on save.")
-        self._seen = self._stamps()
+        before = self._stamps()
         self._app = build(spec)
+        # What the spec is made of may be known only now.
+        self._seen = {**self._stamps(), **before}
 
     def admit(self, environ: dict[str, Any]) -> Any:
         return self._app.admit(environ)
@@ -88,6 +94,7 @@ class ReloadingApp:
             _say("The code was not taken over: a change of settings, tables, database or server needs a new start.")
             return
         self._take_over("code" if code else "spec")
+        self._seen = {**self._stamps(), **stamps}
 
     def watch(self) -> None:
         """Call `refresh` for ever."""
@@ -115,7 +122,7 @@ class ReloadingApp:
         return parts == ("__init__",) or _is_kept(".".join(parts))
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:
-        return {**_stamps(self._spec, "*.yaml"), **_stamps(self._code, "*.py")}
+        return {**_stamps(self._files()), **_stamps(self._code.rglob("*.py"))}
 
 
 @contextmanager
@@ -147,9 +154,9 @@ def _is_kept(module: str) -> bool:
     return any(module == kept or module.startswith(f"{kept}.") for kept in _KEPT)
 
 
-def _stamps(folder: Path, pattern: str) -> dict[Path, tuple[int, int]]:
+def _stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
     stamps = {}
-    for file in folder.rglob(pattern):
+    for file in files:
         try:
             facts = file.stat()
         except OSError:

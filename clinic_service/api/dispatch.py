@@ -1,4 +1,4 @@
-"""The one door. Every request of every operation passes through `Dispatcher.run`, in this order:
+"""The one door. Every request of every operation passes through `run`, in this order:
 
 token (401) → access (403) → parameters and body (400) → handler → answer check → outbox rows → commit.
 
@@ -11,23 +11,25 @@ meanwhile what the preparation rests on, all of this is done again.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from clinic_service import deadline
-from clinic_service.api.bodies import ABSENT, decode_json, may_be_large, read_body, require_json, require_length_within
+from clinic_service.api.bodies import may_be_large, require_length_within
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.operations import Handler
-from clinic_service.api.plan import JSON, BodyPlan, Plan
+from clinic_service.api.plan import JSON, Plan
 from clinic_service.api.preferences import is_strict, preference_headers, wanted_media_type
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.partners import partner_caller
 from clinic_service.auth.rules import AccessCheck
+from clinic_service.config import Config
 from clinic_service.context import Answer, Context
 from clinic_service.db.engine import Database
-from clinic_service.errors import BadRequest, NotImplementedYet, ServiceError, Unauthenticated, Violation
+from clinic_service.errors import NotImplementedYet, ServiceError, Unauthenticated
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.preparation import Phases, Preparation, PreparationOutdated, Services
 from clinic_service.serialization import to_json
@@ -56,15 +58,23 @@ class Arguments:
         return self.values
 
 
-class Dispatcher:
-    """Runs plans against one database and one set of gateways."""
+class BaseDispatcher(ABC):
+    """Runs plans: reads requests and checks answers. A subclass says who may call, and where the work runs."""
 
-    def __init__(self, database: Database, tokens: TokenVerifier, services: Services) -> None:
-        self._database = database
+    def __init__(self, config: Config, tokens: TokenVerifier) -> None:
+        self._config = config
         self._tokens = tokens
-        self._services = services
-        self._config = services.config
-        self._enforce = services.config.answer_check == "enforce"
+        self._enforce = config.answer_check == "enforce"
+
+    @abstractmethod
+    def _authorize_alone(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
+        """Raise Forbidden, or Unauthenticated, unless `caller` may call the operation."""
+
+    @abstractmethod
+    def _carry_out(
+        self, plan: Plan, handler: Handler, caller: Caller, path: dict[str, str], arguments: Arguments
+    ) -> RawAnswer:
+        """Authorize, raise the refusal of the arguments if there is one, let `handler` work and return its answer."""
 
     def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         """Carry out one request in the time it has. Raises ServiceError for every refusal."""
@@ -87,6 +97,72 @@ class Dispatcher:
             with suppress(PreparationOutdated):
                 return self._carry_out(plan, plan.handler, caller, path, arguments)
         return self._carry_out(plan, plan.handler, caller, path, arguments)
+
+    def admit(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> int:
+        """How many bytes of the body may be read. Raises what `run` would raise before it reads a body.
+
+        A server asks this before it reads a large body, so that nobody pays for the body of a caller who is refused.
+        """
+        with deadline.limited(self._config.request_seconds):
+            caller = exchange.caller = self._caller(plan, exchange.environ)
+            self._authorize_alone(plan, caller, path)
+        if plan.body is None:
+            return 0
+        require_length_within(exchange.environ, plan.body.limit)
+        return plan.body.limit
+
+    def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
+        if plan.access.partner:
+            return partner_caller(plan.access.partner, environ, self._config)
+        token = environ.get("HTTP_X_TIDEPOOL_SESSION_TOKEN")
+        # A header that was sent twice arrives joined by a comma, which is no part of any token.
+        if not token or "," in token:
+            raise Unauthenticated
+        return self._tokens.caller(token)
+
+    def _read(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> Arguments:
+        try:
+            return Arguments(self._arguments(plan, exchange, path), None)
+        except ServiceError as refusal:
+            return Arguments({}, refusal)
+
+    def _arguments(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> dict[str, Any]:
+        environ = exchange.environ
+        arguments, query = plan.parameters.read(path, environ.get("QUERY_STRING", ""), strict=is_strict(environ))
+        if plan.passes_query:
+            arguments["query"] = query
+        else:
+            for name, parameter in plan.parameters.query.items():
+                arguments[parameter.argument] = query.get(name)
+        if plan.body:
+            arguments.update(plan.body.read(environ))
+        if plan.handler and "media_type" in plan.handler.accepts:
+            arguments["media_type"] = wanted_media_type(environ, plan.media_types)
+        return arguments
+
+    def _answer(self, plan: Plan, result: Any) -> RawAnswer:
+        answer = result if isinstance(result, Answer) else Answer(plan.default_status, result)
+        if not plan.check_answer(answer):
+            self._report_broken(plan, answer)
+        declared = plan.answers.get(answer.status)
+        return _raw(answer) if declared and declared.media_types else RawAnswer(answer.status, headers=answer.headers)
+
+    def _report_broken(self, plan: Plan, answer: Answer) -> None:
+        declared = plan.answers.get(answer.status)
+        validator = declared.media_types.get(answer.media_type) if declared else None
+        places = [f"{v.pointer or '/'} {v.rule}" for v in validator.violations(answer.body, "")] if validator else []
+        _log.error("%s: the answer %s breaks the spec at %s", plan.operation_id, answer.status, places)
+        if self._enforce:
+            raise AnswerBreaksSpec
+
+
+class Dispatcher(BaseDispatcher):
+    """Runs plans against one database and one set of gateways."""
+
+    def __init__(self, database: Database, tokens: TokenVerifier, services: Services) -> None:
+        super().__init__(services.config, tokens)
+        self._database = database
+        self._services = services
 
     def _carry_out(
         self, plan: Plan, handler: Handler, caller: Caller, path: dict[str, str], arguments: Arguments
@@ -118,31 +194,11 @@ class Dispatcher:
     ) -> RawAnswer:
         def work(uow: UnitOfWork) -> RawAnswer:
             self._authorize(plan, caller, path, uow)
-            return self._answer(plan, uow, handle(Context(caller, uow, self._config)))
+            result = handle(Context(caller, uow, self._config))
+            uow.flush()
+            return self._answer(plan, result)
 
         return run(self._database, work, writes=plan.writes)
-
-    def admit(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> int:
-        """How many bytes of the body may be read. Raises what `run` would raise before it reads a body.
-
-        A server asks this before it reads a large body, so that nobody pays for the body of a caller who is refused.
-        """
-        with deadline.limited(self._config.request_seconds):
-            caller = exchange.caller = self._caller(plan, exchange.environ)
-            self._authorize_alone(plan, caller, path)
-        if plan.body is None:
-            return 0
-        require_length_within(exchange.environ, plan.body.limit)
-        return plan.body.limit
-
-    def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
-        if plan.access.partner:
-            return partner_caller(plan.access.partner, environ, self._config)
-        token = environ.get("HTTP_X_TIDEPOOL_SESSION_TOKEN")
-        # A header that was sent twice arrives joined by a comma, which is no part of any token.
-        if not token or "," in token:
-            raise Unauthenticated
-        return self._tokens.caller(token)
 
     def _compensate(self, plan: Plan, phases: Phases[Any], caller: Caller, result: Any) -> None:
         """Undo what was prepared, in a transaction of its own, also when the time for the request is over.
@@ -167,42 +223,6 @@ class Dispatcher:
         keeps_accounts = self._config.accounts_url is None
         plan.access.authorize(AccessCheck(caller, path, uow, keeps_accounts))
 
-    def _read(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> Arguments:
-        try:
-            return Arguments(self._arguments(plan, exchange, path), None)
-        except ServiceError as refusal:
-            return Arguments({}, refusal)
-
-    def _arguments(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> dict[str, Any]:
-        environ = exchange.environ
-        arguments, query = plan.parameters.read(path, environ.get("QUERY_STRING", ""), strict=is_strict(environ))
-        if plan.passes_query:
-            arguments["query"] = query
-        else:
-            for name, parameter in plan.parameters.query.items():
-                arguments[parameter.argument] = query.get(name)
-        if plan.body:
-            arguments.update(_read_body(plan.body, environ))
-        if plan.handler and "media_type" in plan.handler.accepts:
-            arguments["media_type"] = wanted_media_type(environ, plan.media_types)
-        return arguments
-
-    def _answer(self, plan: Plan, uow: UnitOfWork, result: Any) -> RawAnswer:
-        answer = result if isinstance(result, Answer) else Answer(plan.default_status, result)
-        uow.flush()
-        if not plan.check_answer(answer):
-            self._report_broken(plan, answer)
-        declared = plan.answers.get(answer.status)
-        return _raw(answer) if declared and declared.media_types else RawAnswer(answer.status, headers=answer.headers)
-
-    def _report_broken(self, plan: Plan, answer: Answer) -> None:
-        declared = plan.answers.get(answer.status)
-        validator = declared.media_types.get(answer.media_type) if declared else None
-        places = [f"{v.pointer or '/'} {v.rule}" for v in validator.violations(answer.body, "")] if validator else []
-        _log.error("%s: the answer %s breaks the spec at %s", plan.operation_id, answer.status, places)
-        if self._enforce:
-            raise AnswerBreaksSpec
-
 
 def _raw(answer: Answer) -> RawAnswer:
     if answer.media_type == JSON:
@@ -212,21 +232,3 @@ def _raw(answer: Answer) -> RawAnswer:
     else:
         content_type, body = answer.media_type, answer.body
     return RawAnswer(answer.status, body, [("Content-Type", content_type), *answer.headers])
-
-
-def _read_body(plan: BodyPlan, environ: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that the body gives; it is None when it may be absent and is.
-
-    Raises BadRequest, PayloadTooLarge and UnsupportedMediaType.
-    """
-    raw = read_body(environ, plan.limit)
-    if raw.strip() and not plan.any_content_type:
-        require_json(environ.get("CONTENT_TYPE", ""))
-    value = decode_json(raw)
-    if value is ABSENT:
-        if plan.required:
-            raise BadRequest("A request body is required.", [Violation("/body", "required")])
-        value = None
-    elif not plan.validator.is_valid(value):
-        raise BadRequest(violations=plan.validator.violations(value, "/body"))
-    return {"body": value, "body_text": raw.decode()} if plan.passes_text else {"body": value}

@@ -12,7 +12,6 @@ import orjson
 from clinic_service.api import metrics
 from clinic_service.api.compression import encode
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
-from clinic_service.db.readiness import Readiness
 from clinic_service.specification.apis import Api
 
 Page = Callable[[Exchange], RawAnswer]
@@ -35,16 +34,27 @@ _ASSETS = {
 }
 
 
-def add_pages(app: flask.Flask, apis: list[Api], readiness: Readiness, *, prefix: str = "") -> None:
-    """Add the fixed addresses to `app`, which stands under the path `prefix`."""
-    pages: dict[str, Page] = {
-        "/": lambda _: RawAnswer(307, headers=[("Location", f"{prefix}/docs")]),
-        LIVE: lambda _: _health(ok=True),
-        READY: lambda exchange: _health(ok=_is_ready(exchange, readiness)),
-        "/metrics": lambda _: RawAnswer(200, metrics.exposition(), [("Content-Type", metrics.CONTENT_TYPE)]),
-        **{address: _asset(name) for address, name in _ASSETS.items()},
-        **{f"/openapi/{api.name}.json": _document(api.document, prefix) for api in apis},
-    }
+def add_pages(app: flask.Flask, apis: list[Api], is_ready: Callable[[], bool], *, prefix: str = "") -> None:
+    """Add health, metrics and the documents to `app`, which stands under the path `prefix`."""
+    _add(
+        app,
+        {
+            LIVE: lambda _: _health(ok=True),
+            READY: lambda exchange: _health(ok=_is_ready(exchange, is_ready)),
+            "/metrics": lambda _: RawAnswer(200, metrics.exposition(), [("Content-Type", metrics.CONTENT_TYPE)]),
+            **{f"/openapi/{api.name}.json": _document(api.document, prefix) for api in apis},
+        },
+    )
+
+
+def add_reference(app: flask.Flask, *, prefix: str = "") -> None:
+    """Add the page to read and try the two APIs to `app`, which stands under the path `prefix`."""
+    to_docs = [("Location", f"{prefix}/docs")]
+    _add(app, {"/": lambda _: RawAnswer(307, headers=to_docs)})
+    _add(app, {address: _asset(name) for address, name in _ASSETS.items()})
+
+
+def _add(app: flask.Flask, pages: Mapping[str, Page]) -> None:
     for address, page in pages.items():
         app.add_url_rule(address, address, page, methods=["GET"], provide_automatic_options=False)
 
@@ -54,9 +64,9 @@ def _health(*, ok: bool) -> RawAnswer:
     return json_answer(status, orjson.dumps({"status": word}), [("Cache-Control", "no-store")])
 
 
-def _is_ready(exchange: Exchange, readiness: Readiness) -> bool:
+def _is_ready(exchange: Exchange, is_ready: Callable[[], bool]) -> bool:
     known: bool | None = exchange.environ.get(READY_KEY)
-    return readiness.obstacle() is None if known is None else known
+    return is_ready() if known is None else known
 
 
 def _document(document: Mapping[str, object], prefix: str) -> Page:

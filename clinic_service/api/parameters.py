@@ -54,7 +54,7 @@ class Parameter:
         text = texts[0]
         if "\x00" in text:
             raise self.refusal("characters")
-        value = self._convert(text)
+        value = self.convert(text)
         if not self.validator.is_valid(value):
             raise BadRequest(violations=self.validator.violations(value, self.pointer))
         return self._time(value) if self.format == "date-time" else value
@@ -66,7 +66,8 @@ class Parameter:
     def refusal(self, rule: str, expected: Any = True) -> BadRequest:
         return BadRequest(violations=[Violation(self.pointer, rule, expected)])
 
-    def _convert(self, text: str) -> Any:
+    def convert(self, text: str) -> Any:
+        """The value that `text` spells in the type of the parameter. Raises BadRequest."""
         if self.is_list:
             return text.split(",") if text else []
         if self.type == "string":
@@ -147,11 +148,12 @@ def _pairs(query_string: str) -> list[tuple[str, str]]:
 
 def compile_parameters(api: Api, definition: Mapping[str, Any], validators: Validators) -> Parameters:
     """The parameters of an operation. Raises PlanError for one whose type the server cannot read."""
-    declared = [_compile(api, api.resolved(node), validators) for node in definition["parameters"]]
+    declared = [compile_parameter(api, api.resolved(node), validators) for node in definition["parameters"]]
     return Parameters(declared)
 
 
-def _compile(api: Api, node: dict[str, Any], validators: Validators) -> Parameter:
+def compile_parameter(api: Api, node: dict[str, Any], validators: Validators) -> Parameter:
+    """One parameter of an operation. Raises PlanError for one whose type the server cannot read."""
     schema = api.resolved(node["schema"])
     kind = schema.get("type")
     if kind not in ("string", "integer", "number", "boolean", "array"):

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clinic_service.api.bodies import DEFAULT_LIMIT
+from clinic_service.api.bodies import ABSENT, DEFAULT_LIMIT, decode_json, read_body, require_json
 from clinic_service.api.operations import Handler
 from clinic_service.api.parameters import Parameters, PlanError, compile_parameters, snake_case
 from clinic_service.api.validation import Validator, Validators
 from clinic_service.auth.rules import Access, compile_access
 from clinic_service.context import Answer
+from clinic_service.errors import BadRequest, Violation
 from clinic_service.specification.apis import Api, Operation
 
 JSON = "application/json"
@@ -50,6 +51,23 @@ class BodyPlan:
     limit: int
     passes_text: bool
     any_content_type: bool
+
+    def read(self, environ: dict[str, Any]) -> dict[str, Any]:
+        """The arguments that the body gives; it is None when it may be absent and is.
+
+        Raises BadRequest, PayloadTooLarge and UnsupportedMediaType.
+        """
+        raw = read_body(environ, self.limit)
+        if raw.strip() and not self.any_content_type:
+            require_json(environ.get("CONTENT_TYPE", ""))
+        value = decode_json(raw)
+        if value is ABSENT:
+            if self.required:
+                raise BadRequest("A request body is required.", [Violation("/body", "required")])
+            value = None
+        elif not self.validator.is_valid(value):
+            raise BadRequest(violations=self.validator.violations(value, "/body"))
+        return {"body": value, "body_text": raw.decode()} if self.passes_text else {"body": value}
 
 
 @dataclass(frozen=True)

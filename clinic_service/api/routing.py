@@ -18,7 +18,7 @@ from werkzeug.routing import Map, Rule
 from clinic_service.api.addresses import request_path
 from clinic_service.api.compression import compress
 from clinic_service.api.cors import CrossOrigin
-from clinic_service.api.dispatch import Dispatcher
+from clinic_service.api.dispatch import BaseDispatcher
 from clinic_service.api.exchange import REQUEST_ID_HEADER, Exchange, RawAnswer
 from clinic_service.api.framework import (
     AbstractOperation,
@@ -28,13 +28,13 @@ from clinic_service.api.framework import (
 )
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics, count_lost_lines, count_refused
-from clinic_service.api.operations import HandlerResolver
-from clinic_service.api.plan import compile_plan
+from clinic_service.api.operations import Handler, HandlerResolver
+from clinic_service.api.plan import Plan, compile_plan
 from clinic_service.api.problems import answer_failure
 from clinic_service.api.validation import Validators
 from clinic_service.config import Config
 from clinic_service.errors import ServiceError
-from clinic_service.specification.apis import Api
+from clinic_service.specification.apis import Api, Operation
 
 View = Callable[..., RawAnswer]
 
@@ -176,18 +176,25 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
     """Adds a URL rule to `app` for each operation of one API.
 
     Connexion walks the document and has `resolver` find the handlers. What it hands over is compiled into a plan; an
-    operation without a handler gets one that answers 501. Raises PlanError.
+    operation without a handler gets one that answers 501. Raises PlanError. A subclass may compile plans in another way.
     """
 
-    def __init__(self, api: Api, dispatcher: Dispatcher, app: LeanFlask, resolver: Resolver | None = None) -> None:
+    def __init__(self, api: Api, dispatcher: BaseDispatcher, app: LeanFlask, resolver: Resolver | None = None) -> None:
         self._api, self._dispatcher, self._app = api, dispatcher, app
         self._operations = {operation.operation_id: operation for operation in api.operations}
         self._validators = Validators(api.document)
-        super().__init__(_CheckedSpecification(api.document), base_path="", resolver=resolver or HandlerResolver(api))
+        super().__init__(_CheckedSpecification(self.walked()), base_path="", resolver=resolver or HandlerResolver(api))
+
+    def walked(self) -> dict[str, Any]:
+        """The document that Connexion walks."""
+        return self._api.document
+
+    def compile(self, described: Operation, handler: Handler | None) -> Plan:
+        """The plan of an operation with what the resolver found for it."""
+        return compile_plan(self._api, described, self._validators, handler)
 
     def make_operation(self, operation: AbstractOperation) -> BoundOperation:
-        described = self._operations[operation.operation_id]
-        plan = compile_plan(self._api, described, self._validators, operation.function)
+        plan = self.compile(self._operations[operation.operation_id], operation.function)
         dispatcher = self._dispatcher
 
         def view(exchange: Exchange, **path: str) -> RawAnswer:

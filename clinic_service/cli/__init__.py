@@ -17,6 +17,7 @@ from clinic_service.texts import is_storable
 # subcommand: (module, name of the click command in it, one line for --help)
 _COMMANDS = {
     "serve": ("serve", "serve", "Serve the two APIs."),
+    "mock": ("mock", "mock", "Answer an API from its spec, without a database."),
     "db": ("db", "db", "Bring the database schema up, or look at it."),
     "users": ("users", "users", "Manage the embedded directory of accounts."),
     "token": ("token", "token", "Print a session token."),

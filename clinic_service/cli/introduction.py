@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from clinic_service.cli.child import in_child
+from clinic_service.cli.listening import address_of
 from clinic_service.cli.opening import plain_errors
 from clinic_service.config import Config
 
@@ -15,7 +16,7 @@ def introduction(config: Config, *, demo: bool, mix: bool) -> str:
 
     `mix`: also in a database that holds other clinics.
     """
-    address = _address(config)
+    address = address_of(config)
     first = f"clinic-service on {address}   API reference: {address}/docs"
     if config.session_jwks:
         return first
@@ -30,13 +31,6 @@ def introduction(config: Config, *, demo: bool, mix: bool) -> str:
         "An account and a token of a person:  clinic-service users add --name 'Ada Lovelace' --email ada@example.org\n"
         "                                     clinic-service token user ID"
     )
-
-
-def _address(config: Config) -> str:
-    """The URL of the server for somebody on this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"http://{bracketed}:{config.port}{config.path_prefix or ''}"
 
 
 def _demo_introduction(config: Config, secret: str, address: str, *, mix: bool) -> str:

@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import click
 
 from clinic_service.cli.child import in_child
 from clinic_service.cli.common import DEMO_DATABASE_URL, load_config
+from clinic_service.cli.listening import bound_socket, say
 from clinic_service.config import FILE_SUFFIX, Config, flag, is_number, variable
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
@@ -49,7 +50,7 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     config = load_config(**flags)
     if demo and not _names_database(flags):
         config = load_config(**{**flags, "database_url": DEMO_DATABASE_URL})
-    with _bound_socket(config) as listener, _metrics_folder(config):
+    with bound_socket(config) as listener, _metrics_folder(config):
         # Reading the YAML and importing the rest take about the same time, and there is more than one core. With `--reload`
         # the spec of the checkout is read instead, when it is taken over.
         apis = (lambda: None) if reload else in_child(load_apis)
@@ -58,7 +59,7 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
         # The server processes share it as long as nobody writes to it, and the collector would.
         gc.collect()
         gc.freeze()
-        _run(parts, listener, started=lambda: _say(text))
+        _run(parts, listener, started=lambda: say(text))
 
 
 def _prepared(config: Config, *, demo: bool, mix: bool) -> str:
@@ -79,21 +80,6 @@ def _names_database(flags: dict[str, Any]) -> bool:
     return bool(flags["database_url"] or os.environ.get(name) or os.environ.get(name + FILE_SUFFIX))
 
 
-def _bound_socket(config: Config) -> socket.socket:
-    """The socket to listen on. Ends the command when another program has the port or the address is not ours."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise click.ClickException(f"Cannot listen on {config.host}:{config.port}: {reason}.") from None
-    return listener
-
-
 @contextmanager
 def _metrics_folder(config: Config) -> Iterator[None]:
     """The folder through which several processes count together; for the time of the run, the owner's alone."""
@@ -103,12 +89,6 @@ def _metrics_folder(config: Config) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="clinic-service-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         yield
-
-
-def _say(text: str) -> None:
-    # Nobody may be listening (`serve >&-`), which is no reason not to serve.
-    with suppress(OSError):
-        click.echo(text)
 
 
 def _parts(config: Config, apis: Callable[[], list[Api] | None], *, reload: bool) -> Parts:

@@ -28,10 +28,31 @@ class Parts:
     """Built once, before the server processes are forked, which share its memory. No part has connected to anything yet."""
 
     config: Config
-    database: Database
     app: Application
-    relay: Relay
     lines: LogLines
+
+    def is_ready(self) -> bool:
+        """Whether requests can be answered now."""
+        return True
+
+    def start_threads(self) -> None:
+        """Start what works beside the requests of this process: the log, and the watch over the spec."""
+        self.lines.start()
+        logging.basicConfig(level=self.config.log_level, handlers=[LinesHandler(self.lines)], force=True)
+        if isinstance(self.app, ReloadingApp):
+            _start_thread("spec-watch", self.app.watch)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self.lines.close()
+
+
+@dataclass(frozen=True)
+class ServiceParts(Parts):
+    """The parts of the service itself, which has a database and an outbox."""
+
+    database: Database
+    relay: Relay
     readiness: Readiness
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -40,21 +61,18 @@ class Parts:
         return self.readiness.obstacle() is None
 
     def start_threads(self) -> None:
-        """Start the background threads of this process: the log, the relay and the watch over the spec."""
-        self.lines.start()
-        logging.basicConfig(level=self.config.log_level, handlers=[LinesHandler(self.lines)], force=True)
+        """Start the relay as well."""
+        super().start_threads()
         _start_thread("outbox-relay", partial(self.relay.run, self.stop))
-        if isinstance(self.app, ReloadingApp):
-            _start_thread("spec-watch", self.app.watch)
 
     def close(self) -> None:
         """Stop the threads. Another process, or the next start, continues their work."""
         self.stop.set()
         self.database.dispose()
-        self.lines.close()
+        super().close()
 
 
-def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False) -> Parts:
+def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False) -> ServiceParts:
     """Build the parts. `apis` are the APIs of the spec, when they have been loaded already.
 
     Raises SpecError, PlanError or ConfigError for a bad spec, handler or configuration.
@@ -67,7 +85,7 @@ def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False
         app: Application = ReloadingApp(edited_spec_folder(), builder(config, database, lines.write))
     else:
         app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
-    return Parts(config, database, app, relay, lines, Readiness(database))
+    return ServiceParts(config, app, lines, database, relay, Readiness(database))
 
 
 def _start_thread(name: str, target: Callable[[], None]) -> None:

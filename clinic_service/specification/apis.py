@@ -86,10 +86,15 @@ def load_apis(folder: Path | None = None) -> list[Api]:
 
 def load_api(source: Source, name: str) -> Api:
     """The API whose root file is `name`.yaml. Raises SpecError."""
-    made = bundle(source, f"{name}.yaml")
+    return load_file(source, f"{name}.yaml")
+
+
+def load_file(source: Source, file_name: str) -> Api:
+    """The API whose root file is `file_name`, called by it without the ending. Raises SpecError."""
+    made = bundle(source, file_name)
     for place, message in structure_faults(made):
         raise SpecError(place.file, source.line(place), message)
-    return made_api(name, made)
+    return made_api(file_name.rpartition(".")[0] or file_name, made)
 
 
 def made_api(name: str, made: Bundle) -> Api:

@@ -132,6 +132,10 @@ class Source:
         """Every YAML file of the folder, in order."""
         return sorted(self.folder.rglob("*.yaml"))
 
+    def read_files(self) -> list[Path]:
+        """The files that have been read so far."""
+        return sorted(self._documents)
+
     def duplicate_keys(self, file: Path) -> list[tuple[int, str]]:
         """(line, key) of each mapping key that stands twice; YAML itself would let the later one win in silence."""
         return [

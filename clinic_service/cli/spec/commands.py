@@ -27,14 +27,32 @@ _folder = click.option(
 
 @spec.command()
 @_folder
-def check(folder: Path | None) -> None:
+@click.option(
+    "--spec",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --only-document: an OpenAPI 3.0 file to check instead.",
+)
+@click.option(
+    "--only-document",
+    is_flag=True,
+    help="Check what any OpenAPI document must fulfil for `clinic-service mock`: no handlers, no rules of this project.",
+)
+def check(folder: Path | None, file: Path | None, *, only_document: bool) -> None:
     """Print everything that is wrong, with file and line; status 1 when there is something."""
     from clinic_service.cli.spec.check import check as check_spec
+    from clinic_service.cli.spec.check import check_document
 
+    if file and not only_document:
+        raise click.UsageError("--spec needs --only-document: all the other rules are for a whole spec/ folder.")
     where = folder or edited_spec_folder()
-    click.echo(f"Checking {where}", err=True)
-    tests = where.parent / "tests"
-    findings = check_spec(where, tests if tests.is_dir() else None)
+    click.echo(f"Checking {file or where}", err=True)
+    if only_document:
+        files = [file.resolve()] if file else [where / f"{name}.yaml" for name in API_NAMES]
+        findings = [finding for one in files for finding in check_document(one)]
+    else:
+        tests = where.parent / "tests"
+        findings = check_spec(where, tests if tests.is_dir() else None)
     for finding in findings:
         click.echo(finding)
     if findings:

@@ -261,7 +261,7 @@ class TestFailures:
     def test_defects_anywhere_in_the_pipeline_have_the_same_body(
         self, small: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("clinic_service.api.dispatch.decode_json", None)
+        monkeypatch.setattr("clinic_service.api.plan.decode_json", None)
         monkeypatch.setattr("clinic_service.api.dispatch.partner_caller", None)
         monkeypatch.setattr("clinic_service.api.dispatch.run", None)
         assert_error(small.get("/empty", as_=ALICE), 500)

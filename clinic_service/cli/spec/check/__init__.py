@@ -12,12 +12,14 @@ from itertools import chain
 from pathlib import Path
 
 from clinic_service.api.validation import Validators
+from clinic_service.cli.spec.check.document_rules import document_faults, duplicate_keys
 from clinic_service.cli.spec.check.file_rules import dead_faults, file_findings
 from clinic_service.cli.spec.check.findings import Faults, SpecFinding
 from clinic_service.cli.spec.check.handler_rules import handler_faults
 from clinic_service.cli.spec.check.operation_rules import operation_faults
 from clinic_service.cli.spec.check.schema_rules import pattern_faults, schema_faults
-from clinic_service.specification.apis import API_NAMES, Api, load_api, made_api
+from clinic_service.mock.document import require_version
+from clinic_service.specification.apis import API_NAMES, Api, load_file, made_api
 from clinic_service.specification.bundle import Bundle, bundle
 from clinic_service.specification.source import Source, SpecError
 from clinic_service.specification.structure import structure_faults
@@ -27,10 +29,27 @@ def check(folder: Path, tests: Path | None) -> list[SpecFinding]:
     """All faults of the spec under `folder`, in order of file and line; `tests` is where test files are, if anywhere."""
     # The validator of the standard takes most of the time, and both documents can be judged at once.
     with ProcessPoolExecutor(max_workers=len(API_NAMES)) as pool:
-        judged = pool.map(standard_findings, [folder] * len(API_NAMES), API_NAMES)
+        judged = pool.map(standard_findings, (folder / f"{name}.yaml" for name in API_NAMES))
         # The standard's validator often cannot say where, so what we find ourselves is told first.
         own = own_findings(Source(folder), tests)
         return sorted(set(own) or set(chain.from_iterable(judged)))
+
+
+def check_document(file: Path) -> list[SpecFinding]:
+    """All faults of `file` as an OpenAPI document, whoever wrote it: no rule of this project alone, and no handler."""
+    own = document_findings(Source(file.parent), file.name)
+    return sorted(set(own) or set(standard_findings(file)))
+
+
+def document_findings(source: Source, file_name: str) -> list[SpecFinding]:
+    """What keeps the document whose root file is `file_name` from being served by `clinic-service mock`."""
+    try:
+        require_version(source, source.folder / file_name)
+        made = bundle(source, file_name)
+    except SpecError as error:
+        return [SpecFinding(error.file, error.line, error.message)]
+    twice = [SpecFinding(file, line, message) for file, line, message in duplicate_keys(source)]
+    return twice or list(_located(source, document_faults(made)))
 
 
 def own_findings(source: Source, tests: Path | None) -> list[SpecFinding]:
@@ -42,16 +61,16 @@ def own_findings(source: Source, tests: Path | None) -> list[SpecFinding]:
     return findings
 
 
-def standard_findings(folder: Path, name: str) -> list[SpecFinding]:
-    """What openapi-spec-validator has against the API `name`, if its structure is right."""
+def standard_findings(file: Path) -> list[SpecFinding]:
+    """What openapi-spec-validator has against the document in `file`, if its structure is right."""
     # Imported here: it is slow to import, and only this process needs it.
     from openapi_spec_validator import OpenAPIV30SpecValidator
 
-    source = Source(folder)
+    source = Source(file.parent)
     try:
-        made = load_api(source, name).bundle
+        made = load_file(source, file.name).bundle
     except SpecError:
-        # Told by `own_findings`.
+        # Told by those who look themselves.
         return []
     try:
         errors = [

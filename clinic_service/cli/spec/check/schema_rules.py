@@ -41,11 +41,27 @@ def schema_faults(api: Api, validators: Validators) -> Faults:
         yield from _null(place, node)
         if node.get("type") == "array" and "maxItems" not in node:
             yield place, "a list needs maxItems"
+    yield from value_faults(api, validators)
+    yield from _bounds(api)
+
+
+def value_faults(api: Api, validators: Validators) -> Faults:
+    """Defaults and examples in schemas that do not fit them."""
+    for place, node in _all_schemas(api):
         if "default" in node:
             yield from misfits(place / "default", "default", validators.request(node), node["default"])
         if "example" in node:
             yield from misfits(place / "example", "example", validators.response(node), node["example"])
-    yield from _bounds(api)
+
+
+def uncompiled_patterns(api: Api) -> Faults:
+    """Patterns that the validator cannot read; it knows look-around, which is not portable, and references back."""
+    for place, node in _all_schemas(api):
+        if isinstance(node.get("pattern"), str):
+            try:
+                jsonschema_rs.Draft4Validator({"pattern": node["pattern"]})
+            except ValueError:
+                yield place / "pattern", "the pattern does not compile"
 
 
 def misfits(place: Place, what: str, validator: Validator, value: Any) -> Faults:

@@ -1,0 +1,39 @@
+"""What the commands that serve share: the socket, the address, and what is said once clients can connect."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import click
+
+from clinic_service.config import Config
+
+
+def bound_socket(config: Config) -> socket.socket:
+    """The socket to listen on. Ends the command when another program has the port or the address is not ours."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise click.ClickException(f"Cannot listen on {config.host}:{config.port}: {reason}.") from None
+    return listener
+
+
+def address_of(config: Config) -> str:
+    """The URL of the server for somebody on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"http://{bracketed}:{config.port}{config.path_prefix or ''}"
+
+
+def say(text: str) -> None:
+    """Print `text` for the operator."""
+    # Nobody may be listening (`serve >&-`), which is no reason not to serve.
+    with suppress(OSError):
+        click.echo(text)

@@ -1,0 +1,32 @@
+"""Rules for every OpenAPI document, whoever wrote it: what `spec check --only-document` and `mock` ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from clinic_service.api.validation import Validators
+from clinic_service.cli.spec.check.findings import Faults
+from clinic_service.cli.spec.check.schema_rules import uncompiled_patterns, value_faults
+from clinic_service.mock.plans import compile_mock
+from clinic_service.specification.apis import made_api
+from clinic_service.specification.bundle import Bundle
+from clinic_service.specification.source import Source
+from clinic_service.specification.structure import structure_faults
+
+
+def document_faults(made: Bundle) -> Faults:
+    """What is wrong with a document that could be put together; each rule relies on those before it."""
+    faults = list(structure_faults(made))
+    if not faults:
+        api = made_api(made.root.file.stem, made)
+        faults = list(uncompiled_patterns(api))
+        if not faults:
+            faults = [*value_faults(api, Validators(api.document)), *compile_mock(api).faults]
+    yield from faults
+
+
+def duplicate_keys(source: Source) -> Iterator[tuple[Path, int, str]]:
+    """Keys that stand twice in the files that were read."""
+    for file in source.read_files():
+        yield from ((file, line, f"the key {key!r} stands twice") for line, key in source.duplicate_keys(file))

@@ -1,0 +1,143 @@
+"""Texts that a schema of the type `string` admits: by format, by pattern, or of any words of a length.
+
+No library does this as the mock needs it: rstr chooses from a set, whose order differs from process to process, and fails
+on `[^\\x00-\\x7F]`; exrex draws from a generator that all threads share.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from re import _parser as parser  # type: ignore[attr-defined]  # the reader of patterns has no public name
+from typing import Any
+from uuid import UUID
+
+from clinic_service import clock
+
+_WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "juniper", "kelp", "lagoon")
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_MINUTES_IN_A_YEAR = 525_600
+# How often at most something is repeated that may be repeated without end.
+_REPEATS = 8
+_LETTERS = string.ascii_letters + string.digits
+_PRINTABLE = string.digits + string.ascii_letters + " !#$%&()*+,-./:;<=>?@[]^_{|}~"
+_CATEGORIES = {"DIGIT": string.digits, "WORD": _LETTERS + "_", "SPACE": " "}
+# A class of Unicode, which Python's engine does not read; letters and digits are in all that specs use.
+_UNICODE_CLASS = re.compile(r"\\p\{[^}]*\}")
+_BEYOND_ASCII = "éüñøλж"
+
+
+def _time(random: Random) -> datetime:
+    return _EPOCH + timedelta(minutes=random.randrange(_MINUTES_IN_A_YEAR))
+
+
+def _name(random: Random) -> str:
+    return f"{random.choice(_WORDS)}-{random.randrange(1000)}.example"
+
+
+FORMATS: dict[str, Callable[[Random], str]] = {
+    "date-time": lambda random: clock.to_wire(_time(random)),
+    "date": lambda random: _time(random).date().isoformat(),
+    "time": lambda random: f"{_time(random):%H:%M:%S}Z",
+    "email": lambda random: f"{random.choice(_WORDS)}@{_name(random)}",
+    "uuid": lambda random: str(UUID(int=random.getrandbits(128), version=4)),
+    "uri": lambda random: f"https://{_name(random)}/{random.choice(_WORDS)}",
+    "hostname": _name,
+    "ipv4": lambda random: f"192.0.2.{random.randrange(256)}",
+    "ipv6": lambda random: f"2001:db8::{random.randrange(1, 65536):x}",
+    "byte": lambda random: "".join(random.choices(_LETTERS, k=8)),
+}
+
+
+def text_of_length(random: Random, shortest: int, longest: int) -> str:
+    """Words that have from `shortest` to `longest` characters together."""
+    text = random.choice(_WORDS)
+    while len(text) < shortest:
+        text += f" {random.choice(_WORDS)}"
+    text = text[:longest]
+    return f"{text[:-1]}x" if text.endswith(" ") else text
+
+
+def text_of_pattern(random: Random, pattern: str) -> str:
+    """A text that `pattern` matches as a whole; often, for look-around and references back are not heeded.
+
+    Raises ValueError for a pattern that Python cannot read.
+    """
+    try:
+        return _text(random, parser.parse(_UNICODE_CLASS.sub(r"\\w", pattern)))
+    except (re.error, IndexError, KeyError, OverflowError, RecursionError) as error:
+        raise ValueError("no text can be made from the pattern") from error
+
+
+def _text(random: Random, nodes: Any) -> str:
+    return "".join(_node(random, str(code), argument) for code, argument in nodes)
+
+
+def _node(random: Random, code: str, argument: Any) -> str:
+    match code:
+        case "LITERAL":
+            return chr(argument)
+        case "NOT_LITERAL":
+            return random.choice(_PRINTABLE.replace(chr(argument), ""))
+        case "ANY":
+            return random.choice(_LETTERS)
+        case "IN":
+            return random.choice(_characters(argument))
+        case "BRANCH":
+            return _text(random, random.choice(argument[1]))
+        case "SUBPATTERN":
+            return _text(random, argument[3])
+        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+            least, most, repeated = argument
+            count = random.randint(least, min(int(most), least + _REPEATS))
+            return "".join(_text(random, repeated) for _ in range(count))
+        case "ATOMIC_GROUP":
+            return _text(random, argument)
+    # Anchors and what looks around have no characters of their own.
+    return ""
+
+
+def _characters(members: Any) -> str:
+    """The characters of a class; of an inverted one those that can be typed, else some beyond ASCII."""
+    is_inverted = str(members[0][0]) == "NEGATE"
+    listed = "".join(_listed(str(code), argument) for code, argument in members)
+    if not is_inverted:
+        # Most classes hold letters or digits, which are easier to read than what else they hold.
+        return "".join(c for c in listed if c in _LETTERS) or listed
+    return "".join(c for c in _PRINTABLE if c not in listed) or "".join(c for c in _BEYOND_ASCII if c not in listed)
+
+
+def _listed(code: str, argument: Any) -> str:
+    match code:
+        case "LITERAL":
+            return chr(argument)
+        case "RANGE":
+            return "".join(map(chr, range(argument[0], min(argument[1], argument[0] + 127) + 1)))
+        case "CATEGORY":
+            return _category(str(argument))
+    return ""
+
+
+def _category(name: str) -> str:
+    _, _, word = name.partition("CATEGORY_")
+    inverted = word.removeprefix("NOT_")
+    if inverted == word:
+        return _CATEGORIES[word]
+    return "".join(c for c in _PRINTABLE if c not in _CATEGORIES[inverted])
+
+
+def candidates(random: Random, schema: dict[str, Any]) -> Iterator[str]:
+    """Texts that `schema` may admit, the likeliest first; an endless list, for somebody who judges them."""
+    patterns = [schema[word] for word in ("x-pattern", "pattern") if isinstance(schema.get(word), str)]
+    make = FORMATS.get(schema.get("format", ""))
+    shortest = int(schema.get("minLength", 0))
+    longest = int(schema.get("maxLength", max(shortest, 40)))
+    while True:
+        if make:
+            yield make(random)
+        for pattern in patterns:
+            yield text_of_pattern(random, pattern)
+        yield text_of_length(random, shortest, longest)
