@@ -21,7 +21,16 @@ from clinic_service.models.clinic import (
 )
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
-from clinic_service.models.ehr_subscription import EhrSubscription
+from clinic_service.models.ehr import (
+    REDOX_REPORTS,
+    XEALTH_REPORTS,
+    EhrSubscription,
+    MatchedMessage,
+    RedoxMessage,
+    ReportOrderState,
+    ScheduledReportOrder,
+    SubscriptionKind,
+)
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.list_index import HOT_STATISTICS
 from clinic_service.models.mail_request import MailPurpose, MailRequest
@@ -46,7 +55,9 @@ from clinic_service.models.xealth import XealthOrder, XealthPreorder, XealthRepo
 
 __all__ = [
     "HOT_STATISTICS",
+    "REDOX_REPORTS",
     "STATISTICS",
+    "XEALTH_REPORTS",
     "Account",
     "AccountDeletion",
     "AccountEmail",
@@ -71,6 +82,7 @@ __all__ = [
     "InviteType",
     "MailPurpose",
     "MailRequest",
+    "MatchedMessage",
     "MembershipRestriction",
     "Migration",
     "MigrationStatus",
@@ -81,12 +93,16 @@ __all__ = [
     "PatientSite",
     "PatientTag",
     "Permission",
+    "RedoxMessage",
+    "ReportOrderState",
     "Reservation",
     "RestrictedToken",
     "Review",
     "Role",
+    "ScheduledReportOrder",
     "ShareCode",
     "Site",
+    "SubscriptionKind",
     "Summary",
     "SummaryDocument",
     "Tag",
