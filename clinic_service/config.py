@@ -25,6 +25,8 @@ FILE_SUFFIX = "_FILE"
 _STARS = "********"
 # More than any value needs, so that a device or a log file named by mistake is not read to its end.
 _MAX_FILE_BYTES = 64 * 1024
+# As other programs of the platform read them.
+_ON, _OFF = ("true", "t", "1"), ("false", "f", "0")
 _NEEDED_BY_XEALTH = ("xealth_bearer_token", "xealth_client_id", "xealth_client_secret", "application_url")
 # What Kubernetes sets in every container for a service called `clinic` or `clinic-…`.
 _INJECTED = re.compile(r"CLINIC_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
@@ -307,6 +309,8 @@ def _content(name: str, file: Path) -> str:
 
 
 def _read(setting_field: Any, text: str) -> str | int:
+    if str(setting_field.type) == "bool":
+        return _read_switch(setting_field, text)
     if not is_number(setting_field):
         return text
     if not re.fullmatch("[+-]?[0-9]{1,1000}", text):
@@ -314,8 +318,14 @@ def _read(setting_field: Any, text: str) -> str | int:
     return int(text)
 
 
+def _read_switch(setting_field: Any, text: str) -> bool:
+    if text.lower() not in _ON + _OFF:
+        raise ConfigError(f"{variable(setting_field.name)} must be true or false.")
+    return text.lower() in _ON
+
+
 def is_number(setting_field: Any) -> bool:
-    """Whether the setting is a whole number; all others are text."""
+    """Whether the setting is a whole number; all others are text, or true or false."""
     return str(setting_field.type) == "int"
 
 
