@@ -25,6 +25,9 @@ FILE_SUFFIX = "_FILE"
 _STARS = "********"
 # More than any value needs, so that a device or a log file named by mistake is not read to its end.
 _MAX_FILE_BYTES = 64 * 1024
+# As other programs of the platform read them.
+_ON, _OFF = ("true", "t", "1"), ("false", "f", "0")
+_NEEDED_BY_XEALTH = ("xealth_bearer_token", "xealth_client_id", "xealth_client_secret", "application_url")
 # What Kubernetes sets in every container for a service called `clinic` or `clinic-…`.
 _INJECTED = re.compile(r"CLINIC_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _INJECTED_ADDRESS = re.compile(r"CLINIC_(\w+_)?PORT=(tcp|udp|sctp)://.*")
@@ -128,6 +131,29 @@ class Config:
     xealth_bearer_token: str | None = setting(
         None, "secret shared with Xealth; unset: every call is refused", secret=True
     )
+    xealth_client_id: str | None = setting(None, "name of this server at the token endpoint of Xealth")
+    xealth_client_secret: str | None = setting(None, "secret for that name", secret=True)
+    xealth_token_url: str = setting(
+        "https://auth-sandbox.xealth.io/oauth2/token", "token endpoint of Xealth (OAuth2 client credentials)"
+    )
+    xealth_server_base_url: str = setting(
+        "https://api-sandbox.xealth.io/v2",
+        "base URL of the API of Xealth; https://provider.xealth.io/v2 for real orders",
+    )
+    xealth_report_token_paths: str | None = setting(
+        None,
+        "prefixes of paths, joined by commas, that the token of a report is good for; unset: all of the user's data",
+    )
+    xealth_viewer_directory: str | None = setting(
+        None, "folder with the built PDF.js viewer (web/viewer.html); unset: browsers show reports by themselves"
+    )
+    auth_client_address: str | None = setting(
+        None, "base URL of the auth service, which makes the tokens of reports; unset: they are made here"
+    )
+    auth_client_external_address: str | None = setting(
+        None,
+        "base URL at which this server logs in to call the auth service; unset: CLINIC_ACCOUNTS_URL, else it signs",
+    )
     answer_check: str = setting(
         "enforce", "enforce: an answer that breaks the spec becomes a 500; report: it is only logged"
     )
@@ -151,6 +177,15 @@ class Config:
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
                 "CLINIC_ACCOUNTS_SERVER_SECRET as well."
             )
+        if not all(path.startswith("/") for path in self.report_token_paths) or len(self.report_token_paths) > 10:
+            raise ConfigError("CLINIC_XEALTH_REPORT_TOKEN_PATHS must be up to 10 paths, such as /export,/v1/data.")
+        if self.auth_client_external_address and not (self.accounts_server_name and self.accounts_server_secret):
+            raise ConfigError(
+                "CLINIC_AUTH_CLIENT_EXTERNAL_ADDRESS needs CLINIC_ACCOUNTS_SERVER_NAME and "
+                "CLINIC_ACCOUNTS_SERVER_SECRET as well."
+            )
+        if self.xealth_enabled and not all(getattr(self, name) for name in _NEEDED_BY_XEALTH):
+            raise ConfigError(f"CLINIC_XEALTH_ENABLED needs {', '.join(map(variable, _NEEDED_BY_XEALTH))} as well.")
         if self.auth_service_token_endpoint and not (self.auth_service_jwks and self.auth_service_issuer):
             raise ConfigError(
                 "CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT needs CLINIC_AUTH_SERVICE_JWKS and CLINIC_AUTH_SERVICE_ISSUER as well."
@@ -164,9 +199,14 @@ class Config:
         return self.threads or (2 if self.database_url.startswith("sqlite") else 4)
 
     @property
+    def report_token_paths(self) -> tuple[str, ...]:
+        """The prefixes of `xealth_report_token_paths`."""
+        return _listed(self.xealth_report_token_paths)
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """The origins of `allowed_origins`."""
-        return tuple(origin.strip() for origin in self.allowed_origins.split(",")) if self.allowed_origins else ()
+        return _listed(self.allowed_origins)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **flags: Any) -> Self:
@@ -269,6 +309,8 @@ def _content(name: str, file: Path) -> str:
 
 
 def _read(setting_field: Any, text: str) -> str | int:
+    if str(setting_field.type) == "bool":
+        return _read_switch(setting_field, text)
     if not is_number(setting_field):
         return text
     if not re.fullmatch("[+-]?[0-9]{1,1000}", text):
@@ -276,8 +318,14 @@ def _read(setting_field: Any, text: str) -> str | int:
     return int(text)
 
 
+def _read_switch(setting_field: Any, text: str) -> bool:
+    if text.lower() not in _ON + _OFF:
+        raise ConfigError(f"{variable(setting_field.name)} must be true or false.")
+    return text.lower() in _ON
+
+
 def is_number(setting_field: Any) -> bool:
-    """Whether the setting is a whole number; all others are text."""
+    """Whether the setting is a whole number; all others are text, or true or false."""
     return str(setting_field.type) == "int"
 
 
@@ -291,6 +339,11 @@ def _require_range(number: Any, value: int) -> None:
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"{variable(name)} must be one of {', '.join(choices)}.")
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    """The values that are joined by commas."""
+    return tuple(part.strip() for part in value.split(",")) if value else ()
 
 
 def _text(default: Any) -> str:

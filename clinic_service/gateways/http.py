@@ -12,7 +12,8 @@ import logging
 import os
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -21,7 +22,7 @@ import httpx
 
 from clinic_service import deadline
 from clinic_service.errors import BadGateway, Unavailable
-from clinic_service.gateways.breaker import Breaker
+from clinic_service.gateways.breaker import Breaker, CircuitOpen
 
 DEFAULT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -45,6 +46,12 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def require(self, *statuses: int) -> Reply:
+        """The reply, whose status is one of `statuses`. Raises BadGateway when it is another one."""
+        if self.status not in statuses:
+            raise BadGateway
+        return self
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object. Raises BadGateway when it is not one.
@@ -75,16 +82,25 @@ class Neighbour:
         with self._breaker.guard():
             return exchange(method, self._url + path, headers=headers, body=body, seconds=self._seconds)
 
-    def exchange_twice(self, method: str, path: str, *, headers: Mapping[str, str]) -> Reply:
+    def exchange_twice(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
         """As `exchange`, for a call that may be repeated.
 
         It is repeated once, when there is no answer or one of status 5xx.
         """
         try:
-            reply = self.exchange(method, path, headers=headers)
+            reply = self.exchange(method, path, headers=headers, body=body)
         except ServiceUnreachable:
-            return self.exchange(method, path, headers=headers)
-        return reply if reply.status < 500 else self.exchange(method, path, headers=headers)
+            return self.exchange(method, path, headers=headers, body=body)
+        return reply if reply.status < 500 else self.exchange(method, path, headers=headers, body=body)
+
+
+@contextmanager
+def no_answer_is_bad_gateway() -> Iterator[None]:
+    """In this block, a system that gives no answer is BadGateway, where the spec promises that of an operation."""
+    try:
+        yield
+    except (ServiceUnreachable, CircuitOpen):
+        raise BadGateway from None
 
 
 def is_http_url(url: str) -> bool:

@@ -47,10 +47,12 @@ from clinic_service.models.patient import (
     Review,
 )
 from clinic_service.models.reservation import Reservation
+from clinic_service.models.restricted_token import RestrictedToken
 from clinic_service.models.site import PatientSite, Site
 from clinic_service.models.statistics import STATISTICS
 from clinic_service.models.summary import Summary, SummaryDocument
 from clinic_service.models.tag import PatientTag, Tag
+from clinic_service.models.xealth import XealthOrder, XealthPreorder, XealthReportView
 
 __all__ = [
     "HOT_STATISTICS",
@@ -96,6 +98,7 @@ __all__ = [
     "RedoxMessage",
     "ReportOrderState",
     "Reservation",
+    "RestrictedToken",
     "Review",
     "Role",
     "ScheduledReportOrder",
@@ -106,4 +109,7 @@ __all__ = [
     "SummaryDocument",
     "Tag",
     "Tier",
+    "XealthOrder",
+    "XealthPreorder",
+    "XealthReportView",
 ]

@@ -213,11 +213,12 @@ class ConnectionRequested(_Payload):
 
 @dataclass(frozen=True)
 class AccountLeftOver(_Payload):
-    """An account was created for a patient whose record was not stored. The account is to be removed."""
+    """An account was created for a patient of a clinic whose record was not stored. The account is to be removed."""
 
     kind: ClassVar[str] = "account_left_over"
-    # Without a clinic, so that it is in no order with other events.
+    # Without a clinic, so that it is in no order with other events, which need not wait for it.
     clinic_id: ClassVar[None] = None
+    custodian_id: str
     user_id: str
 
 

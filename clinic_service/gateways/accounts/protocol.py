@@ -30,7 +30,8 @@ class Account:
     `username` is the e-mail address for signing in and for mail, lower-case, and empty when the account has none.
     `emails` are all addresses of the user, lower-case, in order. `roles` are words such as `clinic` and `clinician`.
     `created_time` is the time at which the account was created, and `custodian_id` the clinic that created it for a
-    patient; they are None when the directory does not tell.
+    patient; they are None when the directory does not tell. `is_verified`: somebody has proved that the address is
+    theirs, as whoever claims the account does.
     """
 
     user_id: str
@@ -39,6 +40,7 @@ class Account:
     roles: tuple[str, ...] = ()
     created_time: datetime | None = field(default=None, compare=False)
     custodian_id: str | None = field(default=None, compare=False)
+    is_verified: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

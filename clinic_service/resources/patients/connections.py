@@ -19,6 +19,7 @@ from clinic_service.outbox.events import (
     ConnectionRequested,
 )
 from clinic_service.outbox.limits import MailLimitReached, MailSender
+from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.descriptions import PatientDescription, describe
 from clinic_service.resources.patients.errors import DataSourceNotFound
 from clinic_service.unit_of_work import UnitOfWork
@@ -56,6 +57,22 @@ def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_i
     _remember_request(patient, provider_id, to_wire(uow.now))
     uow.patients.touch(patient)
     uow.outbox.add(_request(patient, provider_id, source.state, clinic.name))
+
+
+def request_first_connections(uow: UnitOfWork, patient: Patient, provider_ids: Sequence[str]) -> None:
+    """Ask a new patient, who has no data source yet, to connect the providers.
+
+    No limit counts these mails, because a patient is new only once.
+    """
+    if not provider_ids:
+        return
+    state = DataSourceState.PENDING
+    source = {"state": state, "expiration_time": uow.now + _OPEN_FOR}
+    replace_data_sources(uow, [patient], [source | {"provider_name": provider_id} for provider_id in provider_ids])
+    clinic = uow.clinics.get(patient.clinic_id)
+    for provider_id in provider_ids:
+        _remember_request(patient, provider_id, to_wire(uow.now))
+        uow.outbox.add(_request(patient, provider_id, state, clinic.name))
 
 
 def _first_source(uow: UnitOfWork, patient: Patient, provider_id: str) -> DataSource | None:
