@@ -25,6 +25,7 @@ FILE_SUFFIX = "_FILE"
 _STARS = "********"
 # More than any value needs, so that a device or a log file named by mistake is not read to its end.
 _MAX_FILE_BYTES = 64 * 1024
+_NEEDED_BY_XEALTH = ("xealth_bearer_token", "xealth_client_id", "xealth_client_secret", "application_url")
 # What Kubernetes sets in every container for a service called `clinic` or `clinic-…`.
 _INJECTED = re.compile(r"CLINIC_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _INJECTED_ADDRESS = re.compile(r"CLINIC_(\w+_)?PORT=(tcp|udp|sctp)://.*")
@@ -124,8 +125,32 @@ class Config:
     redox_verification_token: str | None = setting(
         None, "secret shared with Redox; unset: every call is refused", secret=True
     )
+    xealth_enabled: bool = setting(False, "whether the operations for Xealth answer; otherwise they are 501")
     xealth_bearer_token: str | None = setting(
         None, "secret shared with Xealth; unset: every call is refused", secret=True
+    )
+    xealth_client_id: str | None = setting(None, "name of this server at the token endpoint of Xealth")
+    xealth_client_secret: str | None = setting(None, "secret for that name", secret=True)
+    xealth_token_url: str = setting(
+        "https://auth-sandbox.xealth.io/oauth2/token", "token endpoint of Xealth (OAuth2 client credentials)"
+    )
+    xealth_server_base_url: str = setting(
+        "https://api-sandbox.xealth.io/v2",
+        "base URL of the API of Xealth; https://provider.xealth.io/v2 for real orders",
+    )
+    xealth_report_token_paths: str | None = setting(
+        None,
+        "prefixes of paths, joined by commas, that the token of a report is good for; unset: all of the user's data",
+    )
+    xealth_viewer_directory: str | None = setting(
+        None, "folder with the built PDF.js viewer (web/viewer.html); unset: browsers show reports by themselves"
+    )
+    auth_client_address: str | None = setting(
+        None, "base URL of the auth service, which makes the tokens of reports; unset: they are made here"
+    )
+    auth_client_external_address: str | None = setting(
+        None,
+        "base URL at which this server logs in to call the auth service; unset: CLINIC_ACCOUNTS_URL, else it signs",
     )
     answer_check: str = setting(
         "enforce", "enforce: an answer that breaks the spec becomes a 500; report: it is only logged"
@@ -150,6 +175,13 @@ class Config:
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
                 "CLINIC_ACCOUNTS_SERVER_SECRET as well."
             )
+        if self.auth_client_external_address and not (self.accounts_server_name and self.accounts_server_secret):
+            raise ConfigError(
+                "CLINIC_AUTH_CLIENT_EXTERNAL_ADDRESS needs CLINIC_ACCOUNTS_SERVER_NAME and "
+                "CLINIC_ACCOUNTS_SERVER_SECRET as well."
+            )
+        if self.xealth_enabled and not all(getattr(self, name) for name in _NEEDED_BY_XEALTH):
+            raise ConfigError(f"CLINIC_XEALTH_ENABLED needs {', '.join(map(variable, _NEEDED_BY_XEALTH))} as well.")
         if self.auth_service_token_endpoint and not (self.auth_service_jwks and self.auth_service_issuer):
             raise ConfigError(
                 "CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT needs CLINIC_AUTH_SERVICE_JWKS and CLINIC_AUTH_SERVICE_ISSUER as well."

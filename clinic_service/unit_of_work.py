@@ -28,6 +28,7 @@ from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository
 from clinic_service.resources.clinics.repository import ClinicRepository
+from clinic_service.resources.ehr.repository import EhrRepository
 from clinic_service.resources.invites.repository import InviteRepository
 from clinic_service.resources.migrations.repository import MigrationRepository
 from clinic_service.resources.patients.repository import PatientRepository
@@ -155,6 +156,10 @@ class UnitOfWork:
     @cached_property
     def settings(self) -> SettingsRepository:
         return SettingsRepository(self)
+
+    @cached_property
+    def ehr(self) -> EhrRepository:
+        return EhrRepository(self)
 
     @cached_property
     def users(self) -> UserRepository:

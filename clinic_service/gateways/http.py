@@ -46,6 +46,12 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
 
+    def require(self, *statuses: int) -> Reply:
+        """The reply, whose status is one of `statuses`. Raises BadGateway when it is another one."""
+        if self.status not in statuses:
+            raise BadGateway
+        return self
+
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object; texts in it may hold anything, halves of surrogate pairs too.
 
@@ -75,13 +81,13 @@ class Neighbour:
         with self._breaker.guard():
             return exchange(method, self._url + path, headers=headers, body=body, seconds=self._seconds)
 
-    def exchange_twice(self, method: str, path: str, *, headers: Mapping[str, str]) -> Reply:
+    def exchange_twice(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
         """As `exchange`, for a call that may be repeated: it is, once, when the system fails or gives no answer."""
         try:
-            reply = self.exchange(method, path, headers=headers)
+            reply = self.exchange(method, path, headers=headers, body=body)
         except ServiceUnreachable:
-            return self.exchange(method, path, headers=headers)
-        return reply if reply.status < 500 else self.exchange(method, path, headers=headers)
+            return self.exchange(method, path, headers=headers, body=body)
+        return reply if reply.status < 500 else self.exchange(method, path, headers=headers, body=body)
 
 
 def is_http_url(url: str) -> bool:

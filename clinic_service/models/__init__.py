@@ -21,7 +21,16 @@ from clinic_service.models.clinic import (
 )
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
-from clinic_service.models.ehr_subscription import EhrSubscription
+from clinic_service.models.ehr import (
+    REDOX_REPORTS,
+    XEALTH_REPORTS,
+    EhrSubscription,
+    MatchedMessage,
+    RedoxMessage,
+    ReportOrderState,
+    ScheduledReportOrder,
+    SubscriptionKind,
+)
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.list_index import HOT_STATISTICS
 from clinic_service.models.mail_request import MailPurpose, MailRequest
@@ -37,14 +46,18 @@ from clinic_service.models.patient import (
     Review,
 )
 from clinic_service.models.reservation import Reservation
+from clinic_service.models.restricted_token import RestrictedToken
 from clinic_service.models.site import PatientSite, Site
 from clinic_service.models.statistics import STATISTICS
 from clinic_service.models.summary import Summary, SummaryDocument
 from clinic_service.models.tag import PatientTag, Tag
+from clinic_service.models.xealth import XealthOrder, XealthPreorder, XealthReportView
 
 __all__ = [
     "HOT_STATISTICS",
+    "REDOX_REPORTS",
     "STATISTICS",
+    "XEALTH_REPORTS",
     "Account",
     "AccountDeletion",
     "AccountEmail",
@@ -69,6 +82,7 @@ __all__ = [
     "InviteType",
     "MailPurpose",
     "MailRequest",
+    "MatchedMessage",
     "MembershipRestriction",
     "Migration",
     "MigrationStatus",
@@ -79,13 +93,21 @@ __all__ = [
     "PatientSite",
     "PatientTag",
     "Permission",
+    "RedoxMessage",
+    "ReportOrderState",
     "Reservation",
+    "RestrictedToken",
     "Review",
     "Role",
+    "ScheduledReportOrder",
     "ShareCode",
     "Site",
+    "SubscriptionKind",
     "Summary",
     "SummaryDocument",
     "Tag",
     "Tier",
+    "XealthOrder",
+    "XealthPreorder",
+    "XealthReportView",
 ]

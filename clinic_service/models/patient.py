@@ -15,7 +15,7 @@ from clinic_service.db.base import DERIVED, Base, Timestamps, partial_index
 from clinic_service.db.dialects import insert_or_add
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
 from clinic_service.models.clinic import Clinic
-from clinic_service.models.sort_keys import name_key, search_text
+from clinic_service.models.sort_keys import match_key, name_key, search_text
 
 _STANDARD_PRESET = "adaStandard"
 
@@ -99,6 +99,10 @@ class Patient(Timestamps, Base):
     search_text: Mapped[str] = mapped_column(default="", info=DERIVED, server_default="")
     has_standard_ranges: Mapped[bool] = mapped_column(default=True, info=DERIVED, server_default=true())
 
+    # What messages of health record systems are matched by.
+    mrn_match_key: Mapped[bytes | None] = mapped_column(info=DERIVED)
+    name_match_key: Mapped[bytes | None] = mapped_column(info=DERIVED)
+
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
     __table_args__ = (
@@ -115,6 +119,11 @@ class Patient(Timestamps, Base):
             "mrn_key",
             unique=True,
             where="require_unique_mrn AND mrn_key IS NOT NULL",
+        ),
+        # Their condition keeps planners from using them for anything but a match.
+        partial_index("ix_patients_match_mrn", "clinic_id", "mrn_match_key", where="mrn_match_key IS NOT NULL"),
+        partial_index(
+            "ix_patients_match_name", "clinic_id", "birth_date", "name_match_key", where="name_match_key IS NOT NULL"
         ),
     )
 
@@ -188,6 +197,8 @@ def keys_of(patient: Any) -> dict[str, Any]:
         "name_key": name_key(patient.full_name),
         "search_text": search_text(patient.full_name, patient.email, patient.mrn, patient.birth_date),
         "has_standard_ranges": ranges is None or ranges.get("preset") == _STANDARD_PRESET,
+        "mrn_match_key": match_key(patient.mrn),
+        "name_match_key": match_key(patient.full_name),
     }
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import struct
 from functools import cache
+from hashlib import blake2b
 from itertools import takewhile
 from typing import Any
-from unicodedata import normalize
+from unicodedata import combining, normalize
 
 # A longer name is ordered by its beginning; a key has two bytes for each weight, and an index takes no endless ones.
 _MOST_WEIGHTS = 512
+# So many that no two texts have the same digest.
+_DIGEST_BYTES = 16
 # Stands between the fields of a search text, and in none of them.
 _SEPARATOR, _INSTEAD = "\x1f", "\x1e"
 
@@ -47,6 +50,17 @@ def folded(text: str) -> str:
     """
     # Folding takes some letters apart again.
     return normalize("NFC", normalize("NFC", text).casefold())
+
+
+def match_key(text: str | None) -> bytes | None:
+    """What texts of health records are compared by: neither letter case nor accents count, spaces and punctuation do.
+
+    None for no text. It is a digest, because an index takes no key that is as long as such a text can become.
+    """
+    if not text:
+        return None
+    base = "".join(character for character in normalize("NFKD", text) if not combining(character))
+    return blake2b(base.casefold().encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 def sought(text: str) -> str:

@@ -129,7 +129,8 @@ class TestStatements:
 
     def test_are_built_where_the_database_is_asked(self) -> None:
         # The demo's clinic looks whether it is there already; it is an operator's tool like those of `cli`.
-        allowed = ("db", "outbox", "gateways.accounts.embedded", "demo", "cli.outbox")
+        embedded = ("gateways.accounts.embedded", "gateways.restricted_tokens.embedded")
+        allowed = ("db", "outbox", *embedded, "demo", "cli.outbox")
         found = offenders(self._builds_statements, *allowed)
         assert [name for name in found if not name.startswith("resources.")] == []
 
@@ -234,6 +235,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "context",
         "gateways.accounts.embedded",
         "gateways.accounts.choice",
+        "gateways.restricted_tokens.embedded",
+        "gateways.restricted_tokens.choice",
         "outbox.relay",
         "outbox.compensation",
     ),

@@ -80,7 +80,9 @@ def test_every_setting_can_be_read_from_a_file(tmp_path: Path, name: str) -> Non
     text |= {"compression": "off", "path_prefix": "/clinics-api", "allowed_origins": "https://app.example.org"}
     needed = {
         "accounts_url": ("accounts_server_name", "accounts_server_secret", "profiles_url"),
+        "auth_client_external_address": ("accounts_server_name", "accounts_server_secret"),
         "auth_service_token_endpoint": ("auth_service_jwks", "auth_service_issuer"),
+        "xealth_enabled": ("xealth_bearer_token", "xealth_client_id", "xealth_client_secret", "application_url"),
     }
     default = getattr(Config(), name)
     expected = text.get(name, str(default + 1) if isinstance(default, int) else "a value")

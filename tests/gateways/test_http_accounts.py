@@ -14,8 +14,9 @@ from clinic_service.config import Config, ConfigError
 from clinic_service.deadline import DeadlineExceeded
 from clinic_service.errors import BadGateway, Unavailable
 from clinic_service.gateways.accounts import Account, AccountNotFound, EmailTaken, Profile
-from clinic_service.gateways.accounts.http import SESSION_HEADER, HttpAccounts
+from clinic_service.gateways.accounts.http import HttpAccounts
 from clinic_service.gateways.breaker import PAUSE_SECONDS, CircuitOpen
+from clinic_service.gateways.server_token import SESSION_HEADER
 from tests.support.http_server import HttpServer, Received, Response, http_server, patience
 
 USER_ID = "ca401c0003"

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clinic_service.models import Site, Tag
-from clinic_service.models.sort_keys import folded, name_key, search_text, sought
+from clinic_service.models.sort_keys import folded, match_key, name_key, search_text, sought
 from clinic_service.resources.patients.mrn import mrn_key
 
 FORMS: list[Literal["NFC", "NFD"]] = ["NFC", "NFD"]
@@ -55,3 +55,46 @@ def test_every_comparison_goes_by_it(one: str, other: str) -> None:
 @pytest.mark.parametrize(("one", "other"), [("é", "e"), ("Ω", "O"), ("\u0131", "i"), ("ø", "o"), ("æ", "ae")])
 def test_other_letters_are_others(one: str, other: str) -> None:
     assert folded(one) != folded(other)
+
+
+@settings(deadline=None)
+@given(TEXTS)
+@example("\u1fb3\u0301")
+@example("I\u0307stanbul")
+def test_composition_makes_no_difference_to_a_match(text: str) -> None:
+    assert {match_key(normalize(form, text)) for form in FORMS} == {match_key(text)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("mr-7", "MR-7"),
+        ("José", "Jose"),
+        ("JOSE\u0301", "josé"),
+        ("Straße", "STRASSE"),
+        ("\uff2dR-7", "mr-7"),
+        ("Ệ", "e"),
+    ],
+)
+def test_case_and_accents_make_no_difference_to_a_match(one: str, other: str) -> None:
+    assert match_key(one) == match_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("MR-7", "MR7"), ("MR-7", " MR-7"), ("A  B", "A B"), ("ø", "o"), ("7", "8")]
+)
+def test_space_and_punctuation_make_a_difference_to_a_match(one: str, other: str) -> None:
+    assert match_key(one) != match_key(other)
+
+
+def test_no_text_matches_nothing() -> None:
+    assert match_key(None) is None
+    assert match_key("") is None
+
+
+def test_the_longest_text_has_a_short_match_key() -> None:
+    """An index of PostgreSQL takes no more than 2,704 bytes, which this text has once it is decomposed."""
+    longest = "\ufdfa" * 255
+    assert len(normalize("NFKD", longest).encode()) > 2704
+    assert match_key(longest) != match_key(longest[1:])
+    assert len(match_key(longest) or b"") == 16

@@ -22,7 +22,7 @@ from clinic_service.models import (
     Tag,
 )
 from clinic_service.models.patient import ADD_TO_COUNT
-from clinic_service.models.sort_keys import name_key
+from clinic_service.models.sort_keys import match_key, name_key
 from clinic_service.models.statistics import scope
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.rows import LONG_AGO
@@ -48,6 +48,8 @@ def _record(clinic: Clinic, number: int) -> dict[str, Any]:
         "birth_date": f"19{number % 100:02}-{number % 12 + 1:02}-01",
         "mrn": f"MRN-{number}",
         "mrn_key": f"mrn-{number}",
+        "mrn_match_key": match_key(f"MRN-{number}"),
+        "name_match_key": match_key(name),
         "created_time": LONG_AGO,
         "updated_time": LONG_AGO,
     }

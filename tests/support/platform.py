@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from clinic_service import clock
 from clinic_service.config import Config
-from clinic_service.gateways.accounts.http import SESSION_HEADER
+from clinic_service.gateways.server_token import SESSION_HEADER
 from tests.support.http_server import HttpServer, Received, Response, http_server
 
 MADE_UP = "unclaimed-custodial-automation+00000000000000000000@tidepool.org"

@@ -15,9 +15,8 @@ from clinic_service.errors import BadGateway
 from clinic_service.gateways import http
 from clinic_service.gateways.accounts.documents import account_from_document, profile_from_document
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, EmailTaken, Profile
-from clinic_service.gateways.single_flight import SingleFlight
+from clinic_service.gateways.server_token import SESSION_HEADER, server_login
 
-SESSION_HEADER = "x-tidepool-session-token"
 _NO_SUCH_USER = (404, 204)
 _AT_A_TIME = 8
 _REMOVED = (200, 202, 204, 404, 410)
@@ -30,9 +29,7 @@ class HttpAccounts:
         """`seconds`: the time for one call. Raises ConfigError for an address that cannot be called."""
         self._accounts = http.Neighbour(_base(config.accounts_url, "CLINIC_ACCOUNTS_URL"), seconds=seconds)
         self._profiles = http.Neighbour(_base(config.profiles_url, "CLINIC_PROFILES_URL"), seconds=seconds)
-        self._login = _ServerLogin(
-            self._accounts, config.accounts_server_name or "", config.accounts_server_secret or ""
-        )
+        self._login = server_login(config, self._accounts)
 
     def find_account(self, user_id: str) -> Account | None:
         account = self._find(user_id)
@@ -47,7 +44,7 @@ class HttpAccounts:
         reply = self._call(self._profiles, "GET", f"/{quote(user_id, safe='')}/profile")
         if reply.status in _NO_SUCH_USER:
             return Profile()
-        return profile_from_document(_expect(reply, 200).json_object())
+        return profile_from_document(reply.require(200).json_object())
 
     def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
         # The other side has no question for several users, so several are asked about at a time.
@@ -66,7 +63,7 @@ class HttpAccounts:
         reply = self._call(self._accounts, "POST", path, addresses)
         if reply.status == 409:
             raise EmailTaken
-        return account_from_document(_expect(reply, 201).json_object())
+        return account_from_document(reply.require(201).json_object())
 
     def update_custodial_email(self, user_id: str, email: str | None) -> None:
         updates = {"username": email.lower(), "emails": [email.lower()]} if email else {"emails": []}
@@ -75,61 +72,20 @@ class HttpAccounts:
             raise EmailTaken
         if reply.status in _NO_SUCH_USER:
             raise AccountNotFound
-        _expect(reply, 200)
+        reply.require(200)
 
     def remove(self, user_id: str) -> None:
-        _expect(self._call(self._accounts, "DELETE", _user_path(user_id)), *_REMOVED)
+        self._call(self._accounts, "DELETE", _user_path(user_id)).require(*_REMOVED)
 
     def _find(self, id_or_email: str) -> Account | None:
         reply = self._call(self._accounts, "GET", _user_path(id_or_email))
-        return None if reply.status in _NO_SUCH_USER else account_from_document(_expect(reply, 200).json_object())
+        return None if reply.status in _NO_SUCH_USER else account_from_document(reply.require(200).json_object())
 
     def _call(
         self, service: http.Neighbour, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> http.Reply:
-        """One call in this server's name; a token that is no longer accepted is renewed once."""
-        token = self._login.token()
-        reply = _send(service, method, path, token, body)
-        if reply.status == 401:
-            reply = _send(service, method, path, self._login.renewed(token), body)
-        return reply
-
-
-class _ServerLogin:
-    """The token this server calls with: fetched when first needed and kept until it is refused."""
-
-    def __init__(self, service: http.Neighbour, name: str, secret: str) -> None:
-        self._service = service
-        self._headers = {"x-tidepool-server-name": name, "x-tidepool-server-secret": secret}
-        self._token: str | None = None
-        self._renewing = SingleFlight[str]()
-
-    def token(self) -> str:
-        """Raises BadGateway when the log-in is refused, Unavailable when it cannot be made."""
-        return self.renewed(None)
-
-    def renewed(self, refused: str | None) -> str:
-        """A token other than `refused`; only the first of several threads that hold the same one logs in again."""
-        return self._other_than(refused) or self._renewing.do(lambda: self._renew(refused))
-
-    def _other_than(self, refused: str | None) -> str | None:
-        token = self._token
-        return None if token == refused else token
-
-    def _renew(self, refused: str | None) -> str:
-        # Another thread may have been quicker, just before this one took its turn.
-        token = self._other_than(refused)
-        if token is None:
-            self._token = None
-            token = self._token = self._log_in()
-        return token
-
-    def _log_in(self) -> str:
-        reply = self._service.exchange_twice("POST", "/serverlogin", headers=self._headers)
-        token = _expect(reply, 200).headers.get(SESSION_HEADER)
-        if not token:
-            raise BadGateway
-        return token
+        """One call in this server's name."""
+        return self._login.call(lambda token: _send(service, method, path, token, body))
 
 
 def _send(service: http.Neighbour, method: str, path: str, token: str, body: Mapping[str, Any] | None) -> http.Reply:
@@ -142,12 +98,6 @@ def _send(service: http.Neighbour, method: str, path: str, token: str, body: Map
 
 def _user_path(id_or_email: str) -> str:
     return f"/user/{quote(id_or_email, safe='')}"
-
-
-def _expect(reply: http.Reply, *statuses: int) -> http.Reply:
-    if reply.status not in statuses:
-        raise BadGateway
-    return reply
 
 
 def _base(url: str | None, name: str) -> str:

@@ -1,1 +1,6 @@
-"""What health record systems send and ask for, and what they are sent."""
+"""Electronic health record systems: what they send, whom it is about, and the reports that they get.
+
+`matching.py` finds the clinic and the patients of a message, and `subscriptions.py` says what a matched message does to
+a patient's subscription; both serve Redox and Xealth. `messages.py` reads and stores messages of Redox, `scheduling.py`
+schedules reports, and `retention.py` removes what has been kept long enough.
+"""

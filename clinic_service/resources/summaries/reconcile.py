@@ -31,7 +31,7 @@ _BATCH = 100
 # Comes before every key.
 _START = ("", "")
 
-_KEYS = ("name_key", "search_text", "has_standard_ranges")
+_KEYS = ("name_key", "search_text", "has_standard_ranges", "mrn_match_key", "name_match_key")
 _PATIENTS = (
     select(
         Patient.clinic_id,
@@ -41,9 +41,7 @@ _PATIENTS = (
         Patient.mrn,
         Patient.birth_date,
         Patient.glycemic_ranges,
-        Patient.name_key,
-        Patient.search_text,
-        Patient.has_standard_ranges,
+        *(getattr(Patient, name) for name in _KEYS),
     )
     .where(
         tuple_(Patient.clinic_id, Patient.id)

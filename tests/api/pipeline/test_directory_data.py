@@ -17,7 +17,7 @@ from clinic_service.api.operations import find_handlers
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
-from clinic_service.gateways.accounts.http import SESSION_HEADER
+from clinic_service.gateways.server_token import SESSION_HEADER
 from clinic_service.models import Account, AccountEmail
 from clinic_service.specification.apis import load_apis
 from clinic_service.texts import storable

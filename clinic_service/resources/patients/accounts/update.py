@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
 from clinic_service.context import Preparation, PreparationOutdated
 from clinic_service.errors import Unavailable
-from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, MailPurpose, Patient
+from clinic_service.models import Clinic, DiagnosisType, MailPurpose, Patient
 from clinic_service.outbox.events import AddressUnsettled, PatientChanged
 from clinic_service.outbox.limits import MailLimitReached, MailSender
 from clinic_service.resources.patients.accounts.changes import AccountChange
@@ -29,17 +29,6 @@ from clinic_service.unit_of_work import UnitOfWork
 
 _ADDRESS = select(Patient.email, Patient.permission_custodian).where(
     Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id")
-)
-
-
-_END_SUBSCRIPTIONS = (
-    update(EhrSubscription)
-    .where(
-        EhrSubscription.clinic_id == bindparam("of_clinic"),
-        EhrSubscription.patient_id == bindparam("of_patient"),
-        EhrSubscription.active,
-    )
-    .values(active=False, updated_time=bindparam("now"))
 )
 
 
@@ -90,7 +79,7 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
     uow.patients.hold_mrn(clinic, patient)
     if "mrn" in changed:
         # The number is how a health record names the patient, so under another number the orders were not for this one.
-        uow.execute(_END_SUBSCRIPTIONS, {"of_clinic": clinic_id, "of_patient": patient.id, "now": uow.now})
+        uow.ehr.deactivate(clinic_id, patient.id)
     if changed:
         uow.patients.touch(patient)
     uow.patients.flush()

@@ -1,0 +1,75 @@
+"""Restricted tokens kept in this program's own database, for servers without an auth service.
+
+Of a token only a hash is kept, so that whoever reads the database cannot use it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import bindparam, delete, select
+
+from clinic_service import clock, models
+from clinic_service.db.engine import Database
+from clinic_service.db.prepared import insert_into
+from clinic_service.gateways.restricted_tokens.protocol import DEFAULT_LIFETIME, MAX_LIFETIME, RestrictedToken
+from clinic_service.unit_of_work import UnitOfWork, run
+
+_ALPHABET = string.digits + string.ascii_lowercase
+_LENGTH = 32
+
+_TOKEN = models.RestrictedToken
+_ADD = insert_into(_TOKEN, "hash", "user_id", "paths", "created_time", "expiration_time")
+_FIND = select(_TOKEN.user_id, _TOKEN.paths, _TOKEN.expiration_time).where(
+    _TOKEN.hash == bindparam("hash"), _TOKEN.expiration_time > bindparam("now")
+)
+_REMOVE_EXPIRED = delete(_TOKEN).where(_TOKEN.expiration_time <= bindparam("now"))
+
+
+class EmbeddedRestrictedTokens:
+    """The tokens in `database`; those that have expired are removed when the next one is made."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self, user_id: str, *, paths: Sequence[str] | None = None, expires: datetime | None = None
+    ) -> RestrictedToken:
+        now = clock.now()
+        latest = now + MAX_LIFETIME
+        token = RestrictedToken(
+            id="".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH)),
+            user_id=user_id,
+            expires=min(expires or now + DEFAULT_LIFETIME, latest),
+            paths=None if paths is None else tuple(paths),
+        )
+        run(self._database, lambda unit: _add(unit, token), writes=True)
+        return token
+
+    def find(self, token_id: str) -> RestrictedToken | None:
+        asked = {"hash": _hash(token_id), "now": clock.now()}
+        row = run(self._database, lambda unit: unit.first(_FIND, asked), writes=False)
+        if row is None:
+            return None
+        paths = None if row.paths is None else tuple(row.paths)
+        return RestrictedToken(token_id, row.user_id, row.expiration_time, paths)
+
+
+def _add(unit: UnitOfWork, token: RestrictedToken) -> None:
+    unit.change(_REMOVE_EXPIRED, {"now": unit.now})
+    row = {
+        "hash": _hash(token.id),
+        "user_id": token.user_id,
+        "paths": None if token.paths is None else list(token.paths),
+        "created_time": unit.creation_time,
+        "expiration_time": token.expires,
+    }
+    unit.insert(_ADD, row)
+
+
+def _hash(token_id: str) -> str:
+    return sha256(token_id.encode()).hexdigest()

@@ -1,0 +1,56 @@
+"""The session token of this server itself, with which it calls the other services of its platform."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from clinic_service import clock
+from clinic_service.config import Config, ConfigError
+from clinic_service.errors import BadGateway
+from clinic_service.gateways import http
+from clinic_service.gateways.own_tokens import IssuedToken, OwnToken
+from clinic_service.gateways.tokens import mint, session_secret
+
+SESSION_HEADER = "x-tidepool-session-token"
+# What tokens call this server that has no name to log in with.
+_NAME = "clinic-service"
+_LIFETIME = timedelta(hours=1)
+
+
+def chosen_server_token(config: Config) -> OwnToken:
+    """The token that a log-in gives where one is configured, else one that is signed here. Raises ConfigError."""
+    address = config.auth_client_external_address or config.accounts_url
+    if address is None:
+        return signed_token(config)
+    if not http.is_http_url(address):
+        raise ConfigError("CLINIC_AUTH_CLIENT_EXTERNAL_ADDRESS must be an http(s) URL.")
+    return server_login(config, http.Neighbour(address.rstrip("/")))
+
+
+def server_login(config: Config, service: http.Neighbour) -> OwnToken:
+    """The token that `service` answers the name and the secret of this server with."""
+    headers = {
+        "x-tidepool-server-name": config.accounts_server_name or "",
+        "x-tidepool-server-secret": config.accounts_server_secret or "",
+    }
+
+    def log_in() -> IssuedToken:
+        reply = service.exchange_twice("POST", "/serverlogin", headers=headers).require(200)
+        token = reply.headers.get(SESSION_HEADER)
+        if not token:
+            raise BadGateway
+        return IssuedToken(token)
+
+    return OwnToken(log_in)
+
+
+def signed_token(config: Config) -> OwnToken:
+    """A token that is signed with the secret of session tokens. Raises ConfigError when there is none."""
+    secret = session_secret(config)
+
+    def sign() -> IssuedToken:
+        issuer, audience = config.session_issuer, config.session_audience
+        token = mint(secret, _NAME, service=True, lifetime=_LIFETIME, issuer=issuer, audience=audience)
+        return IssuedToken(token, clock.now() + _LIFETIME)
+
+    return OwnToken(sign)

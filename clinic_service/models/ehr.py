@@ -1,0 +1,151 @@
+"""What is kept for electronic health record systems: their messages, and what they left on patients."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_service.db.base import Base, partial_index
+from clinic_service.db.types import CreationTime, ExactText, Json, ObjectId, UserId, string_enum
+from clinic_service.models.clinic import Clinic, EhrProvider
+from clinic_service.models.patient import Patient
+
+
+class SubscriptionKind(NamedTuple):
+    """A kind of subscription: its name, and the partner through whom the health record system gets what it asks for."""
+
+    name: str
+    provider: EhrProvider
+
+
+REDOX_REPORTS = SubscriptionKind("summaryAndReports", EhrProvider.REDOX)
+XEALTH_REPORTS = SubscriptionKind("xealthReports", EhrProvider.XEALTH)
+
+
+class EhrSubscription(Base):
+    """A subscription to a patient's reports. An order, or a change of the patient's MRN, makes it inactive."""
+
+    __tablename__ = "ehr_subscriptions"
+
+    clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    name: Mapped[str] = mapped_column(ExactText(), primary_key=True)
+    provider: Mapped[str] = mapped_column(ExactText())
+    active: Mapped[bool]
+    created_time: Mapped[datetime]
+    updated_time: Mapped[datetime]
+
+    patient: Mapped[Patient] = relationship(lazy="raise")
+
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
+        partial_index("ix_ehr_subscriptions_active", "clinic_id", "name", where="active"),
+    )
+
+
+class MatchedMessage(Base):
+    """A document that changed a subscription. The one with the greatest position is what the subscription rests on.
+
+    The document is a row of `redox_messages` or an order of Xealth, which no foreign key can refer to at once.
+    """
+
+    __tablename__ = "matched_messages"
+
+    clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    name: Mapped[str] = mapped_column(ExactText(), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[str] = mapped_column(ObjectId)
+    data_model: Mapped[str] = mapped_column(ExactText())
+    event_type: Mapped[str] = mapped_column(ExactText())
+
+    subscription: Mapped[EhrSubscription] = relationship(lazy="raise")
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["clinic_id", "patient_id", "name"],
+            ["ehr_subscriptions.clinic_id", "ehr_subscriptions.patient_id", "ehr_subscriptions.name"],
+            ondelete="CASCADE",
+        ),
+        UniqueConstraint("clinic_id", "patient_id", "name", "document_id"),
+        Index(None, "document_id"),
+    )
+
+
+class RedoxMessage(Base):
+    """A message as Redox sent it. It belongs to no clinic, because messages of unknown sources are stored as well."""
+
+    __tablename__ = "redox_messages"
+
+    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    data_model: Mapped[str] = mapped_column(ExactText())
+    event_type: Mapped[str] = mapped_column(ExactText())
+    # The columns down to `destination_ids` are copied from the message; null when it does not say them.
+    source_id: Mapped[str | None] = mapped_column(ExactText())
+    source_name: Mapped[str | None]
+    facility_code: Mapped[str | None] = mapped_column(ExactText())
+    event_time: Mapped[datetime | None]
+    is_test: Mapped[bool | None]
+    log_id: Mapped[str | None] = mapped_column(ExactText())
+    log_attempt_id: Mapped[str | None]
+    destination_ids: Mapped[list[Any] | None] = mapped_column(Json)
+    # The text that was received, character by character.
+    payload: Mapped[str]
+    # Equal for all deliveries of one message.
+    payload_hash: Mapped[bytes]
+    # The id of the first delivery; null for the first delivery itself.
+    duplicate_of: Mapped[str | None] = mapped_column(ObjectId)
+    received_time: Mapped[datetime] = mapped_column(CreationTime)
+
+    __table_args__ = (
+        Index(None, "log_id"),
+        Index(None, "received_time"),
+        # A message without a source or a log id is never a duplicate.
+        partial_index(
+            "ix_redox_messages_first_delivery",
+            "source_id",
+            "log_id",
+            "payload_hash",
+            unique=True,
+            where="duplicate_of IS NULL",
+        ),
+    )
+
+
+class ReportOrderState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class ScheduledReportOrder(Base):
+    """A report of a patient that is to be sent, in answer to a stored Redox message.
+
+    The preceding row is the latest one before it of the same patient and message.
+    """
+
+    __tablename__ = "scheduled_report_orders"
+
+    clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    # The patient may be gone by the time the report is made.
+    user_id: Mapped[str] = mapped_column(UserId)
+    message_id: Mapped[str] = mapped_column(ObjectId)
+    created_time: Mapped[datetime] = mapped_column(CreationTime)
+    preceding_id: Mapped[str | None] = mapped_column(ObjectId)
+    preceding_created_time: Mapped[datetime | None] = mapped_column(CreationTime)
+    delivered_time: Mapped[datetime | None]
+    state: Mapped[ReportOrderState] = mapped_column(string_enum(ReportOrderState, "state"))
+
+    clinic: Mapped[Clinic] = relationship(lazy="raise")
+
+    __table_args__ = (
+        Index(None, "clinic_id", "user_id", "message_id", "created_time"),
+        Index(None, "message_id"),
+        Index(None, "created_time"),
+    )

@@ -1,0 +1,26 @@
+"""The embedded keeper of restricted tokens, used when no auth service is configured."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from clinic_service.db.base import Base
+from clinic_service.db.types import CreationTime, ExactText, Json, UserId
+
+
+class RestrictedToken(Base):
+    """A token that gives access to the data of one user until it expires; `hash` is the SHA-256 of it in hex."""
+
+    __tablename__ = "restricted_tokens"
+
+    hash: Mapped[str] = mapped_column(ExactText(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(UserId)
+    # Prefixes of the addresses that it opens; null for all.
+    paths: Mapped[list[str] | None] = mapped_column(Json)
+    created_time: Mapped[datetime] = mapped_column(CreationTime)
+    expiration_time: Mapped[datetime]
+
+    __table_args__ = (Index(None, "expiration_time"),)

@@ -1,0 +1,163 @@
+"""What is asked about the integration of health record systems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, select, union_all, update
+from sqlalchemy.sql.selectable import CompoundSelect
+
+from clinic_service.db.dialects import insert_or_update
+from clinic_service.db.prepared import insert_into
+from clinic_service.db.repository import Repository
+from clinic_service.models import Clinic, EhrProvider, EhrSubscription, MatchedMessage, Patient, SubscriptionKind
+
+_MOST_OF_A_CRITERION = 100
+
+_CLINICS = (
+    select(Clinic.id, Clinic.ehr_settings)
+    .where(
+        Clinic.ehr_provider == bindparam("provider"), Clinic.ehr_source_id == bindparam("source_id"), Clinic.ehr_enabled
+    )
+    # As everybody locks several clinics, so that nobody waits for each other.
+    .order_by(Clinic.id)
+    .limit(2)
+)
+_LOCK_CLINICS = _CLINICS.with_for_update()
+
+_MRN = Patient.mrn_match_key == bindparam("mrn_key")
+_BIRTH_DATE = Patient.birth_date == bindparam("birth_date")
+_CONDITIONS: Mapping[str, ColumnElement[bool]] = {
+    "MRN": _MRN,
+    "MRN_DOB": and_(_MRN, _BIRTH_DATE),
+    "DOB_FULLNAME": and_(_BIRTH_DATE, Patient.name_match_key == bindparam("name_key")),
+}
+
+
+@cache
+def _matching(criteria: tuple[str, ...]) -> CompoundSelect[*tuple[Any, ...]]:
+    """Rows of `rank`, `id`, `user_id` and `birth_date`; a patient who fits several criteria stands there for each."""
+    return union_all(*(_fitting(rank, criterion) for rank, criterion in enumerate(criteria))).order_by(
+        "rank", "name_key", "id"
+    )
+
+
+def _fitting(rank: int, criterion: str) -> Select[*tuple[Any, ...]]:
+    fitting = (
+        select(Patient.id, Patient.user_id, Patient.birth_date, Patient.name_key)
+        .where(Patient.clinic_id == bindparam("clinic_id"), _CONDITIONS[criterion])
+        .cte(f"fitting_{rank}")
+        # Otherwise a planner may go through all names of a clinic, so as not to have to sort the few that match.
+        .prefix_with("MATERIALIZED")
+    )
+    first_ones = (
+        select(literal_column(str(rank)).label("rank"), *fitting.c)
+        .order_by(fitting.c.name_key, fitting.c.id)
+        .limit(_MOST_OF_A_CRITERION)
+        .subquery()
+    )
+    return select(first_ones)
+
+
+_MATCHED = and_(
+    MatchedMessage.clinic_id == bindparam("clinic_id"),
+    MatchedMessage.patient_id == bindparam("patient_id"),
+    MatchedMessage.name == bindparam("name"),
+)
+_SUBSCRIPTION = (
+    select(EhrSubscription.active, MatchedMessage.document_id, MatchedMessage.data_model, MatchedMessage.event_type)
+    .outerjoin(
+        MatchedMessage,
+        and_(
+            MatchedMessage.clinic_id == EhrSubscription.clinic_id,
+            MatchedMessage.patient_id == EhrSubscription.patient_id,
+            MatchedMessage.name == EhrSubscription.name,
+        ),
+    )
+    .where(
+        EhrSubscription.clinic_id == bindparam("clinic_id"),
+        EhrSubscription.patient_id == bindparam("patient_id"),
+        EhrSubscription.name == bindparam("name"),
+        EhrSubscription.provider == bindparam("provider"),
+    )
+    .order_by(MatchedMessage.position.desc())
+    .limit(1)
+)
+_POSITIONS = select(
+    func.coalesce(func.max(MatchedMessage.position), -1).label("last"),
+    func.max(case((MatchedMessage.document_id == bindparam("document_id"), 1), else_=0)).label("is_matched"),
+).where(_MATCHED)
+_SET_SUBSCRIPTION = insert_or_update(EhrSubscription, "provider", "active", "updated_time")
+_ADD_MATCH = insert_into(
+    MatchedMessage, "clinic_id", "patient_id", "name", "position", "document_id", "data_model", "event_type"
+)
+_DEACTIVATE = (
+    update(EhrSubscription)
+    .where(
+        EhrSubscription.clinic_id == bindparam("of_clinic"),
+        EhrSubscription.patient_id == bindparam("of_patient"),
+        EhrSubscription.active,
+    )
+    .values(active=False, updated_time=bindparam("now"))
+)
+
+
+class Document(Protocol):
+    """A matched document, as `subscriptions.MatchedDocument`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def data_model(self) -> str: ...
+    @property
+    def event_type(self) -> str: ...
+
+
+class EhrRepository(Repository):
+    """Clinics and patients as messages name them, and the subscriptions of patients."""
+
+    def find_clinics(self, provider: EhrProvider, source_id: str, *, lock: bool) -> Sequence[Any]:
+        """At most two clinics that are enabled for messages of the source: rows of `id` and `ehr_settings`.
+
+        `lock`: nobody else can change them or their patients until this unit ends.
+        """
+        statement = _LOCK_CLINICS if lock else _CLINICS
+        return self._uow.rows(statement, {"provider": provider, "source_id": source_id})
+
+    def match_patients(self, clinic_id: str, criteria: tuple[str, ...], keys: Mapping[str, Any]) -> Sequence[Any]:
+        """Rows of `id`, `user_id` and `birth_date` of the patients who fit `criteria`, which all differ.
+
+        `keys` are the `mrn_key`, `birth_date` and `name_key` to look for. At most 100 fit each criterion, in order of
+        their names, then of their ids; those of the first criterion come first.
+        """
+        return self._uow.rows(_matching(criteria), {"clinic_id": clinic_id, **keys})
+
+    def find_subscription(self, clinic_id: str, patient_id: str, kind: SubscriptionKind) -> Any | None:
+        """A row of `active` and the last matched `document_id`, `data_model` and `event_type`, None without a document."""
+        key = {"clinic_id": clinic_id, "patient_id": patient_id, "name": kind.name, "provider": kind.provider}
+        return self._uow.first(_SUBSCRIPTION, key)
+
+    def next_position(self, patient: Patient, kind: SubscriptionKind, document_id: str) -> int | None:
+        """The position of the next document that changes the subscription; None when this one has done so already."""
+        row = self._uow.rows(_POSITIONS, {**_key(patient, kind), "document_id": document_id})[0]
+        return None if row.is_matched else int(row.last) + 1
+
+    def store_match(
+        self, patient: Patient, kind: SubscriptionKind, position: int, document: Document, *, active: bool
+    ) -> None:
+        """Make the subscription active or inactive, and note the document that did so."""
+        key = _key(patient, kind)
+        times = {"created_time": self._uow.now, "updated_time": self._uow.now}
+        self._uow.execute(_SET_SUBSCRIPTION, {**key, "provider": kind.provider, "active": active, **times})
+        match = {"document_id": document.id, "data_model": document.data_model, "event_type": document.event_type}
+        self._uow.insert(_ADD_MATCH, {**key, "position": position, **match})
+
+    def deactivate(self, clinic_id: str, patient_id: str) -> None:
+        """Make all subscriptions of the patient's record inactive."""
+        self._uow.change(_DEACTIVATE, {"of_clinic": clinic_id, "of_patient": patient_id, "now": self._uow.now})
+
+
+def _key(patient: Patient, kind: SubscriptionKind) -> dict[str, str]:
+    return {"clinic_id": patient.clinic_id, "patient_id": patient.id, "name": kind.name}
