@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import ClassVar
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
@@ -13,12 +14,16 @@ from clinic_service.models.clinic import Clinic
 from clinic_service.models.patient import Patient
 from clinic_service.models.sort_keys import folded
 
+_SIGNS = frozenset("_+><-")
+_BLANKS = frozenset(" \t\n\f\r")
+
 
 class Tag(Base):
     __tablename__ = "tags"
 
     # So many a clinic may have.
     most_per_clinic: ClassVar[int] = 50
+    longest_name: ClassVar[int] = 20
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -34,6 +39,16 @@ class Tag(Base):
     def key_of(name: str) -> str:
         """The form in which names of tags are compared: neither letter case nor spaces count."""
         return folded(name.strip().replace(" ", ""))
+
+    @classmethod
+    def is_name(cls, text: str) -> bool:
+        """Whether the spec admits `text` as a name; for names that do not come from a request."""
+        return 0 < len(text) <= cls.longest_name and text[0] not in _BLANKS and all(map(_is_in_names, text))
+
+
+def _is_in_names(character: str) -> bool:
+    # Letters and numbers of all scripts.
+    return character in _SIGNS or character in _BLANKS or unicodedata.category(character)[0] in "LN"
 
 
 class PatientTag(Base):
