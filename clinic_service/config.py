@@ -194,6 +194,8 @@ class Config:
                 "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
                 "CLINIC_ACCOUNTS_SERVER_SECRET as well."
             )
+        if not all(path.startswith("/") for path in self.report_token_paths) or len(self.report_token_paths) > 10:
+            raise ConfigError("CLINIC_XEALTH_REPORT_TOKEN_PATHS must be up to 10 paths, such as /export,/v1/data.")
         if self.auth_client_external_address and not (self.accounts_server_name and self.accounts_server_secret):
             raise ConfigError(
                 "CLINIC_AUTH_CLIENT_EXTERNAL_ADDRESS needs CLINIC_ACCOUNTS_SERVER_NAME and "
@@ -217,9 +219,14 @@ class Config:
         return self.threads or (2 if self.database_url.startswith("sqlite") else 4)
 
     @property
+    def report_token_paths(self) -> tuple[str, ...]:
+        """The prefixes of `xealth_report_token_paths`."""
+        return _listed(self.xealth_report_token_paths)
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """The origins of `allowed_origins`."""
-        return tuple(origin.strip() for origin in self.allowed_origins.split(",")) if self.allowed_origins else ()
+        return _listed(self.allowed_origins)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **flags: Any) -> Self:
@@ -352,6 +359,11 @@ def _require_range(number: Any, value: int) -> None:
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"{variable(name)} must be one of {', '.join(choices)}.")
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    """The values that are joined by commas."""
+    return tuple(part.strip() for part in value.split(",")) if value else ()
 
 
 def _text(default: Any) -> str:

@@ -8,7 +8,7 @@ from alembic import op
 from clinic_service.db.types import CreationTime, ExactText, Json, ObjectId, UserId, UtcDateTime
 
 revision = "0040"
-down_revision = "0022"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

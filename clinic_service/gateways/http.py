@@ -12,7 +12,8 @@ import logging
 import os
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -21,7 +22,7 @@ import httpx
 
 from clinic_service import deadline
 from clinic_service.errors import BadGateway, Unavailable
-from clinic_service.gateways.breaker import Breaker
+from clinic_service.gateways.breaker import Breaker, CircuitOpen
 
 DEFAULT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -96,6 +97,15 @@ class Neighbour:
         except ServiceUnreachable:
             return self.exchange(method, path, headers=headers, body=body)
         return reply if reply.status < 500 else self.exchange(method, path, headers=headers, body=body)
+
+
+@contextmanager
+def no_answer_is_bad_gateway() -> Iterator[None]:
+    """In this block, a system that gives no answer is BadGateway, where the spec promises that of an operation."""
+    try:
+        yield
+    except (ServiceUnreachable, CircuitOpen):
+        raise BadGateway from None
 
 
 def is_http_url(url: str) -> bool:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadRequest, Conflict, NotFound, Violation
+from clinic_service.errors import (
+    BadGateway,
+    BadRequest,
+    Conflict,
+    ConstraintViolation,
+    NotFound,
+    Unauthenticated,
+    Violation,
+)
 
 _MESSAGE = "/body/messageRef/documentId"
 
@@ -36,3 +44,42 @@ class NameMissing(BadRequest):
 
 class SubscriptionNotFound(NotFound):
     message = "The patient has no active subscription to reports."
+
+
+class DemographicsMissing(BadRequest):
+    message = "The demographics of the patient are missing."
+
+
+class MrnMissing(BadRequest):
+    message = "The medical record number of the patient is missing."
+
+
+class SeveralPatients(ConstraintViolation):
+    message = "Several patients of the clinic match."
+    violations = (Violation("/body/patientIdentity/ids", "unique"),)
+
+
+class TrackingIdMissing(BadRequest):
+    message = "The order does not say which form it belongs to."
+    violations = (Violation("/body/orderId", "state"),)
+
+
+class PreorderNotFound(NotFound):
+    message = "The input of the form that the order belongs to is not stored."
+
+
+class OrderNotFound(NotFound):
+    message = "The order behind the subscription is no longer stored."
+
+
+class OrderMismatch(BadGateway):
+    message = "Xealth answered with another order than the event is about."
+
+
+class PatientDataIncomplete(ConstraintViolation):
+    message = "The clinic's record lacks the date of birth, the name or the medical record number of the patient."
+    violations = (Violation("/query/patientId", "state"),)
+
+
+class ReportTokenRefused(Unauthenticated):
+    message = "The token does not give access to this report."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import bindparam, select
@@ -11,6 +12,7 @@ from clinic_service.models import DataSource, DataSourceState, MailPurpose, Pati
 from clinic_service.outbox.events import UNNAMED_CLINIC, UNNAMED_PATIENT, UploadReminded
 from clinic_service.outbox.limits import MailSender
 from clinic_service.resources.patients.connections import request
+from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errors import DataSourceNotFound
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -60,6 +62,22 @@ def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_i
     _remember_request(patient, provider_id, to_wire(uow.now))
     uow.patients.touch(patient)
     uow.outbox.add(request(patient, provider_id, source.state, clinic.name))
+
+
+def request_first_connections(uow: UnitOfWork, patient: Patient, provider_ids: Sequence[str]) -> None:
+    """Ask a new patient, who has no data source yet, to connect the providers.
+
+    No limit counts these mails, because a patient is new only once.
+    """
+    if not provider_ids:
+        return
+    state = DataSourceState.PENDING
+    source = {"state": state, "expiration_time": uow.now + _OPEN_FOR}
+    replace_data_sources(uow, [patient], [source | {"provider_name": provider_id} for provider_id in provider_ids])
+    clinic = uow.clinics.get(patient.clinic_id)
+    for provider_id in provider_ids:
+        _remember_request(patient, provider_id, to_wire(uow.now))
+        uow.outbox.add(request(patient, provider_id, state, clinic.name))
 
 
 def _first_source(uow: UnitOfWork, patient: Patient, provider_id: str) -> DataSource | None:

@@ -1,0 +1,183 @@
+"""What a health record system shows of a patient's program, and the link to the report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from clinic_service.gateways.restricted_tokens import RestrictedTokens
+from clinic_service.models import XEALTH_REPORTS
+from clinic_service.outbox.events import PROVIDER_NAMES
+from clinic_service.preparation import Preparation
+from clinic_service.resources.ehr.errors import OrderNotFound, SubscriptionNotFound
+from clinic_service.resources.ehr.matching import Criterion, EhrClinic, MatchedPatient
+from clinic_service.resources.ehr.subscriptions import find_subscription
+from clinic_service.resources.ehr.xealth_patient import read_patient
+from clinic_service.resources.ehr.xealth_requests import find_clinic, find_patient, get_clinic
+from clinic_service.resources.patients.errors import PatientNotFound
+from clinic_service.unit_of_work import UnitOfWork
+
+_log = logging.getLogger(__name__)
+_TITLE = "Tidepool"
+_VIEWER_PATH = "/v1/xealth/report/web/viewer.html"
+_NOTHING = {"present": False}
+_STATES = {"pendingReconnect": "pending reconnect"}
+
+
+class _Dates(NamedTuple):
+    """When data were last uploaded, and when they were last summarised; of either kind of data, None for never."""
+
+    uploaded: datetime | None
+    updated: datetime | None
+
+
+def describe_programs(uow: UnitOfWork, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The program of the patient, `xealthPrograms.v1`; that there is none without an active subscription.
+
+    Raises SourceShared, what `read_patient` raises, SeveralPatients and OrderNotFound, in this order.
+    """
+    clinic = find_clinic(uow, body)
+    if clinic is None:
+        return _NOTHING
+    patient = _find_patient(uow, clinic, body)
+    subscription = patient and find_subscription(uow, clinic.id, patient.id, XEALTH_REPORTS)
+    if not patient or not subscription or not subscription.active or subscription.document is None:
+        return _NOTHING
+    order = uow.xealth.find_order(clinic.id, subscription.document.id)
+    if order is None:
+        raise OrderNotFound
+    return {"present": True, "programs": [_describe(uow, clinic, patient, order, body)]}
+
+
+def _find_patient(uow: UnitOfWork, clinic: EhrClinic, body: Mapping[str, Any]) -> MatchedPatient | None:
+    patient = read_patient(body, clinic.settings.mrn_id_type)
+    return find_patient(uow, clinic, patient.data, Criterion.MRN_DOB)
+
+
+def _describe(
+    uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient, order: Any, body: Mapping[str, Any]
+) -> dict[str, Any]:
+    dates = _read_dates(uow, clinic, patient)
+    viewed = _last_view(uow, clinic, patient, order.program_id, body)
+    parts = {
+        # When a report has new figures, and not when the data came, is what tells that there is something to look at.
+        "Last Upload": _day(dates.updated),
+        "Last Viewed by You": _day(viewed),
+        "Claimed Account?": "Yes" if _is_claimed(uow, clinic, patient) else "No",
+        "Cloud Connections": _connections(uow.xealth.data_sources(clinic.id, patient.id)),
+    }
+    return {
+        "title": _TITLE,
+        "programId": order.program_id,
+        "enrolledDate": order.event_time.astimezone(UTC).date().isoformat(),
+        "description": " | ".join(f"{name}: {value}" for name, value in parts.items()),
+        "has_alert": dates.updated is not None and (viewed is None or dates.updated > viewed),
+        "hasStatusView": dates.uploaded is not None,
+    }
+
+
+def _read_dates(uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient) -> _Dates:
+    rows = uow.xealth.summary_dates(clinic.id, patient.id)
+    return _Dates(latest(row.last_upload_date for row in rows), latest(row.last_updated_date for row in rows))
+
+
+def latest(times: Iterable[datetime | None]) -> datetime | None:
+    """The latest of the times that there are."""
+    return max((time for time in times if time is not None), default=None)
+
+
+def _last_view(
+    uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient, program_id: str, body: Mapping[str, Any]
+) -> datetime | None:
+    user_id = _ehr_user(body).get("userId")
+    if not user_id:
+        return None
+    view: datetime | None = uow.xealth.find_last_view(
+        clinic_id=clinic.id,
+        patient_id=patient.id,
+        ehr_user_id=user_id,
+        deployment=body["deployment"],
+        program_id=program_id,
+    )
+    return view
+
+
+def _ehr_user(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return body["datasets"].get("ehrUserV1") or {}
+
+
+def _is_claimed(uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient) -> bool:
+    """Whether the patient grants something, and custody is no part of it."""
+    flags = uow.xealth.permissions(clinic.id, patient.id)
+    return flags is not None and any(flags) and not flags.permission_custodian
+
+
+def _connections(sources: Iterable[Any]) -> str:
+    """The state of each provider, which is that of the source that changed last."""
+    latest_of: dict[str, Any] = {}
+    for source in sources:
+        known = latest_of.get(source.provider_name)
+        if known is None or _is_later(source, known):
+            latest_of[source.provider_name] = source
+    return ", ".join(sorted(map(_connection, latest_of.values()))) or "None"
+
+
+def _is_later(source: Any, known: Any) -> bool:
+    if known.modified_time is None:
+        return True
+    return source.modified_time is not None and source.modified_time > known.modified_time
+
+
+def _connection(source: Any) -> str:
+    provider, state = source.provider_name, str(source.state)
+    name = PROVIDER_NAMES.get(provider) or provider[:1].upper() + provider[1:]
+    return f"{name} ({_STATES.get(state, state.lower())})"
+
+
+def _day(time: datetime | None) -> str:
+    return "N/A" if time is None else time.astimezone(UTC).date().isoformat()
+
+
+def make_link(ctx: Preparation, body: Mapping[str, Any]) -> str:
+    """The address of the patient's report, with a token that is made for it; the view is noted.
+
+    Raises EhrClinicNotFound, SourceShared, what `read_patient` raises, PatientNotFound, SeveralPatients and
+    SubscriptionNotFound, in this order; and BadGateway when there is no token to be had.
+    """
+    clinic = get_clinic(ctx.uow, body)
+    patient = _find_patient(ctx.uow, clinic, body)
+    if patient is None:
+        raise PatientNotFound
+    subscription = find_subscription(ctx.uow, clinic.id, patient.id, XEALTH_REPORTS)
+    if subscription is None or not subscription.active:
+        raise SubscriptionNotFound
+    token = _make_token(ctx.restricted_tokens, patient.user_id, ctx.config.report_token_paths)
+    _note_view(ctx, clinic, patient, body)
+    query = urlencode({"clinicId": clinic.id, "patientId": patient.user_id, "restricted_token": token})
+    return f"{(ctx.config.application_url or '').rstrip('/')}{_VIEWER_PATH}?{query}"
+
+
+def _make_token(tokens: RestrictedTokens, user_id: str, paths: tuple[str, ...]) -> str:
+    return tokens.create(user_id, paths=paths or None).id
+
+
+def _note_view(ctx: Preparation, clinic: EhrClinic, patient: MatchedPatient, body: Mapping[str, Any]) -> None:
+    """The report is worth more than the note, so a failure is not the caller's."""
+    user = _ehr_user(body)
+    if not user.get("userId"):
+        return
+    view = {
+        "clinic_id": clinic.id,
+        "patient_id": patient.id,
+        "ehr_user_id": user["userId"],
+        "system_login": user.get("systemLogin"),
+        "deployment": body["deployment"],
+        "program_id": body["programId"],
+    }
+    try:
+        ctx.in_transaction(lambda uow: uow.xealth.add_view(**view))
+    except Exception as error:
+        _log.warning("a view of a report could not be noted: %s", type(error).__name__)
