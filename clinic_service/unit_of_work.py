@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from clinic_service import clock, deadline
 from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailable, snapshot
 from clinic_service.db.engine import Database
-from clinic_service.db.ids import new_id
+from clinic_service.db.ids import IdRange, new_id, new_ids
 from clinic_service.db.prepared import Query, prepared
 from clinic_service.errors import Unavailable
 from clinic_service.outbox.limits import MailLimits
@@ -108,6 +108,10 @@ class UnitOfWork:
     def new_id(self) -> str:
         """The id of a new row: ids are ordered by the times of their units, then as they were made."""
         return new_id(self.creation_time)
+
+    def new_ids(self, count: int) -> IdRange:
+        """The ids of so many new rows, for a statement that makes the rows in the database."""
+        return new_ids(count, self.creation_time)
 
     @cached_property
     def outbox(self) -> Outbox:

@@ -81,7 +81,7 @@ def create_redox_messages() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_redox_messages")),
     )
     op.create_index(op.f("ix_redox_messages_log_id"), "redox_messages", ["log_id"])
-    op.create_index(op.f("ix_redox_messages_received_time"), "redox_messages", ["received_time"])
+    op.create_index(op.f("ix_redox_messages_received_time_id"), "redox_messages", ["received_time", "id"])
     op.create_index(
         op.f("ix_redox_messages_first_delivery"),
         "redox_messages",
@@ -113,9 +113,15 @@ def create_scheduled_report_orders() -> None:
         ),
     )
     op.create_index(
-        op.f("ix_scheduled_report_orders_clinic_id_user_id_message_id_created_time"),
+        op.f("ix_scheduled_report_orders_preceding"),
         "scheduled_report_orders",
-        ["clinic_id", "user_id", "message_id", "created_time"],
+        ["clinic_id", "user_id", "message_id", "created_time", "id"],
     )
-    op.create_index(op.f("ix_scheduled_report_orders_message_id"), "scheduled_report_orders", ["message_id"])
+    op.create_index(
+        op.f("ix_scheduled_report_orders_pending"),
+        "scheduled_report_orders",
+        ["message_id"],
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
     op.create_index(op.f("ix_scheduled_report_orders_created_time"), "scheduled_report_orders", ["created_time"])

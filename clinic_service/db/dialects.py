@@ -30,8 +30,9 @@ from sqlalchemy.types import NullType
 
 from clinic_service.db.base import Base
 from clinic_service.db.failures import DatabaseUnusable
+from clinic_service.db.ids import NUMBER_DIGITS
 from clinic_service.db.limits import POOLER
-from clinic_service.db.types import TextList, UtcDateTime
+from clinic_service.db.types import ObjectId, TextList, UtcDateTime
 
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK = "40P01"
@@ -188,6 +189,25 @@ def moved_on(column: Any) -> ColumnElement[datetime]:
     """The parameter `now`, or a millisecond after the time in `column` where that is later: it always grows."""
     now: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
     return case((column < now, now), else_=_MillisecondAfter(column))
+
+
+class numbered_id(FunctionElement[str]):  # noqa: N801 - used as a function
+    """The id of an `IdRange` that begins with the first argument, a text, and has the second one as its number."""
+
+    inherit_cache = True
+    type = ObjectId()
+
+
+@compiles(numbered_id, "postgresql")
+def _numbered_id_on_postgresql(element: numbered_id, compiler: SQLCompiler, **options: Any) -> str:
+    prefix, number = (compiler.process(each, **options) for each in element.clauses)
+    return f"({prefix} || lpad(to_hex({number}), {NUMBER_DIGITS}, '0'))"
+
+
+@compiles(numbered_id, "sqlite")
+def _numbered_id_on_sqlite(element: numbered_id, compiler: SQLCompiler, **options: Any) -> str:
+    prefix, number = (compiler.process(each, **options) for each in element.clauses)
+    return f"({prefix} || printf('%0{NUMBER_DIGITS}x', {number}))"
 
 
 class contains(FunctionElement[bool]):  # noqa: N801 - used as a function

@@ -11,12 +11,22 @@ import os
 import secrets
 import threading
 from datetime import datetime
+from typing import NamedTuple
 
 from clinic_service import clock
 
 # Two processes that make ids in the same microsecond start their numbers so far apart that they never meet. The upper
 # half of the range is left free, so that no process comes to its end.
 _RANDOM_BITS = 43
+# An id ends with so many characters of its number.
+NUMBER_DIGITS = 11
+
+
+class IdRange(NamedTuple):
+    """Ids that a database makes: what they begin with, and the number of the first one."""
+
+    prefix: str
+    first: int
 
 
 class IdSource:
@@ -28,11 +38,15 @@ class IdSource:
 
     def new_id(self, time: datetime | None = None) -> str:
         """A new id of `time`, by default of now."""
-        time = time or clock.precise_now()
+        prefix, number = self.new_ids(1, time or clock.precise_now())
+        return f"{prefix}{number:0{NUMBER_DIGITS}x}"
+
+    def new_ids(self, count: int, time: datetime) -> IdRange:
+        """So many new ids of `time`, whose numbers follow each other."""
         with self._lock:
-            self._number += 1
-            number = self._number
-        return f"{int(time.timestamp()):08x}{time.microsecond:05x}{number:011x}"
+            first = self._number + 1
+            self._number += count
+        return IdRange(f"{int(time.timestamp()):08x}{time.microsecond:05x}", first)
 
 
 _source = IdSource()
@@ -41,6 +55,11 @@ _source = IdSource()
 def new_id(time: datetime | None = None) -> str:
     """A new id of `time`, by default of now."""
     return _source.new_id(time)
+
+
+def new_ids(count: int, time: datetime) -> IdRange:
+    """So many new ids of `time`, to be made by `dialects.numbered_id`."""
+    return _source.new_ids(count, time)
 
 
 def _renew_after_fork() -> None:

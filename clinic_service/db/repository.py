@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import CursorResult, Delete, Executable, Insert, Update
 from sqlalchemy.orm import Session
 
+from clinic_service.db.ids import IdRange
 from clinic_service.db.prepared import Query
 
 
@@ -22,6 +23,7 @@ class Unit(Protocol):
     @property
     def creation_time(self) -> datetime: ...
     def new_id(self) -> str: ...
+    def new_ids(self, count: int) -> IdRange: ...
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
     ) -> CursorResult[Any]: ...

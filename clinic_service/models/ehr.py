@@ -103,7 +103,7 @@ class RedoxMessage(Base):
 
     __table_args__ = (
         Index(None, "log_id"),
-        Index(None, "received_time"),
+        Index(None, "received_time", "id"),
         # A message without a source or a log id is never a duplicate.
         partial_index(
             "ix_redox_messages_first_delivery",
@@ -145,7 +145,8 @@ class ScheduledReportOrder(Base):
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
     __table_args__ = (
-        Index(None, "clinic_id", "user_id", "message_id", "created_time"),
-        Index(None, "message_id"),
+        # What precedes a row is read from it alone.
+        Index("ix_scheduled_report_orders_preceding", "clinic_id", "user_id", "message_id", "created_time", "id"),
         Index(None, "created_time"),
+        partial_index("ix_scheduled_report_orders_pending", "message_id", where="state = 'pending'"),
     )

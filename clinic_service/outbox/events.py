@@ -255,3 +255,24 @@ class AccessChanged(_Payload):
     clinic_id: ClassVar[None] = None
     sharer_id: str
     grantee_id: str
+
+
+@dataclass(frozen=True)
+class EhrMessageReceived(_Payload):
+    """A message of a health record system has been stored and is to be acted on. It belongs to no clinic yet."""
+
+    kind: ClassVar[str] = "ehr_message_received"
+    clinic_id: ClassVar[None] = None
+    message_id: str
+
+
+@dataclass(frozen=True)
+class EhrReportScheduled(_Payload):
+    """A report of the patient `user_id` of the clinic `owner_id` is to be made and sent to its health record system."""
+
+    kind: ClassVar[str] = "ehr_report_scheduled"
+    # In no order with other events of the clinic, which need not wait for reports.
+    clinic_id: ClassVar[None] = None
+    user_id: str
+    order_id: str
+    owner_id: str = _variable("clinicId")

@@ -22,6 +22,8 @@ ALL_KINDS = {
     "clinician_invitation",
     "clinician_permissions_updated",
     "clinician_removed",
+    "ehr_message_received",
+    "ehr_report_scheduled",
     "migration_requested",
     "patient_added",
     "patient_changed",
@@ -112,6 +114,11 @@ ALL_KINDS = {
         (
             events.AccessChanged("ca401c0003", "b0b0000002"),
             {"sharerId": "ca401c0003", "granteeId": "b0b0000002"},
+        ),
+        (events.EhrMessageReceived("65f1c0de0a1b2c3d4e5f6c01"), {"messageId": "65f1c0de0a1b2c3d4e5f6c01"}),
+        (
+            events.EhrReportScheduled("ca401c0003", "65f1c0de0a1b2c3d4e5f6c02", CLINIC_ID),
+            {"clinicId": CLINIC_ID, "userId": "ca401c0003", "orderId": "65f1c0de0a1b2c3d4e5f6c02"},
         ),
     ],
 )

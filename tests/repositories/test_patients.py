@@ -11,8 +11,11 @@ from sqlalchemy import select
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.models import (
+    XEALTH_REPORTS,
     Clinic,
     DataSource,
+    EhrSubscription,
+    MatchedMessage,
     OutboxEntry,
     Patient,
     PatientDeletion,
@@ -21,6 +24,7 @@ from clinic_service.models import (
 )
 from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, MrnRequired, PatientNotFound
 from tests.support.cast import ALICE, CAROL, DAVE, ERIN, PETE, Somebody
+from tests.support.ehr import make_ehr_clinic, make_subscription
 from tests.support.rows import (
     LONG_AGO,
     make_clinic,
@@ -38,6 +42,38 @@ def new_patient(clinic: Clinic, person: Somebody, **values: Any) -> Patient:
     return Patient(
         clinic_id=clinic.id, id=new_id(), user_id=person.id, created_time=LONG_AGO, updated_time=LONG_AGO, **values
     )
+
+
+def test_removal_keeps_subscriptions_and_what_they_rested_on(database: Database) -> None:
+    documents = ["65f1c0de0a1b2c3d4e5f6c02", "65f1c0de0a1b2c3d4e5f6c01"]
+    with storing(database) as unit:
+        clinic = make_ehr_clinic(unit)
+        for person in (CAROL, DAVE, ERIN):
+            make_patient(unit, clinic, person)
+        make_subscription(unit, unit.patients.get(clinic.id, CAROL.id), *documents)
+        make_subscription(unit, unit.patients.get(clinic.id, CAROL.id), kind=XEALTH_REPORTS, active=False)
+        make_subscription(unit, unit.patients.get(clinic.id, DAVE.id), documents[0])
+    with storing(database) as unit:
+        unit.patients.remove([unit.patients.get(clinic.id, person.id) for person in (CAROL, ERIN)], None)
+    with storing(database) as unit:
+        assert [row.name for row in unit.session.scalars(select(EhrSubscription))] == ["summaryAndReports"]
+        assert [row.document_id for row in unit.session.scalars(select(MatchedMessage))] == documents[:1]
+        records = {
+            kept.user_id: kept.record["ehr_subscriptions"] for kept in unit.session.scalars(select(PatientDeletion))
+        }
+    times = dict.fromkeys(("created_time", "updated_time"), "2026-01-05T08:30:00.000Z")
+    kind = {"data_model": "Order", "event_type": "New"}
+    assert records[ERIN.id] == []
+    assert records[CAROL.id] == [
+        {
+            "name": "summaryAndReports",
+            "provider": "redox",
+            "active": True,
+            **times,
+            "matched_messages": [{"document_id": one, **kind} for one in documents],
+        },
+        {"name": "xealthReports", "provider": "xealth", "active": False, **times, "matched_messages": []},
+    ]
 
 
 def test_removal_keeps_the_whole_record(database: Database) -> None:

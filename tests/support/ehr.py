@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from clinic_service.models import (
@@ -14,6 +15,7 @@ from clinic_service.models import (
     Patient,
     SubscriptionKind,
 )
+from clinic_service.resources.ehr.messages import receive
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.rows import LONG_AGO, make_clinic
 
@@ -63,3 +65,38 @@ def make_subscription(
         unit.session.add(MatchedMessage(**key, position=position, **match))
     unit.flush()
     return subscription
+
+
+def redox_order(
+    *,
+    source_id: str | None = SOURCE_ID,
+    log_id: str = "d9f5d293-7110-461e-a875-3beb089e79f3",
+    attempt: str = "925d1617-2fe0-468c-a14c-f8c04b572c54",
+    identifiers: list[dict[str, Any]] | None = None,
+    **demographics: Any,
+) -> dict[str, Any]:
+    """A new order of Redox for Carol; `demographics` are members of that name, absent when they are None."""
+    given = {"FirstName": "Carol", "LastName": "Cooper", "DOB": "1987-04-12", **demographics}
+    return {
+        "Meta": {
+            "DataModel": "Order",
+            "EventType": "New",
+            "EventDateTime": "2026-03-02T09:29:41.000Z",
+            "Test": False,
+            "Source": {"ID": source_id, "Name": "Harbour EHR"} if source_id is not None else None,
+            "Destinations": [{"ID": "0f4bd1d1-451d-4351-8cfd-b767d1b488d6", "Name": "Harbour"}],
+            "Logs": [{"ID": log_id, "AttemptID": attempt}],
+            "FacilityCode": "HRBR",
+        },
+        "Patient": {
+            "Identifiers": [{"ID": "MRN-20417", "IDType": "MRN"}] if identifiers is None else identifiers,
+            "Demographics": {name: value for name, value in given.items() if value is not None},
+        },
+        "Order": {"ID": "157968300", "Procedure": {"Code": "ENABLE"}},
+    }
+
+
+def store_message(unit: UnitOfWork, message: dict[str, Any] | None = None) -> str:
+    """The id of a stored message, by default an order for Carol."""
+    message = redox_order() if message is None else message
+    return receive(unit, message, json.dumps(message))

@@ -42,6 +42,10 @@ class NameMissing(BadRequest):
     violations = (Violation(_MESSAGE, "state"),)
 
 
+class RedoxNotEnabled(NotFound):
+    message = "The clinic is not connected to a health record system through Redox."
+
+
 class SubscriptionNotFound(NotFound):
     message = "The patient has no active subscription to reports."
 

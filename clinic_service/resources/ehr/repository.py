@@ -9,10 +9,18 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, select, union_all, update
 from sqlalchemy.sql.selectable import CompoundSelect
 
-from clinic_service.db.dialects import insert_or_update
+from clinic_service.db.dialects import insert_or_skip, insert_or_update
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
-from clinic_service.models import Clinic, EhrProvider, EhrSubscription, MatchedMessage, Patient, SubscriptionKind
+from clinic_service.models import (
+    Clinic,
+    EhrProvider,
+    EhrSubscription,
+    MatchedMessage,
+    Patient,
+    RedoxMessage,
+    SubscriptionKind,
+)
 
 _MOST_OF_A_CRITERION = 100
 
@@ -104,6 +112,26 @@ _DEACTIVATE = (
 )
 
 
+_MESSAGE_COLUMNS = (
+    *("id", "data_model", "event_type", "source_id", "source_name", "facility_code", "event_time", "is_test"),
+    *("log_id", "log_attempt_id", "destination_ids", "payload", "payload_hash", "duplicate_of", "received_time"),
+)
+_ADD_MESSAGE = (
+    insert_or_skip(RedoxMessage).values({name: bindparam(name) for name in _MESSAGE_COLUMNS}).returning(RedoxMessage.id)
+)
+_FIRST_DELIVERY = select(RedoxMessage.id).where(
+    RedoxMessage.source_id == bindparam("source_id"),
+    RedoxMessage.log_id == bindparam("log_id"),
+    RedoxMessage.payload_hash == bindparam("payload_hash"),
+    RedoxMessage.duplicate_of.is_(None),
+)
+_MESSAGE = select(RedoxMessage.source_id, RedoxMessage.payload).where(
+    RedoxMessage.id == bindparam("id"),
+    RedoxMessage.data_model == bindparam("data_model"),
+    RedoxMessage.event_type == bindparam("event_type"),
+)
+
+
 class Document(Protocol):
     """A matched document, as `subscriptions.MatchedDocument`."""
 
@@ -157,6 +185,23 @@ class EhrRepository(Repository):
     def deactivate(self, clinic_id: str, patient_id: str) -> None:
         """Make all subscriptions of the patient's record inactive."""
         self._uow.change(_DEACTIVATE, {"of_clinic": clinic_id, "of_patient": patient_id, "now": self._uow.now})
+
+    def add_message(self, columns: Mapping[str, Any]) -> str:
+        """Store a message of Redox and tell its new id. One that was delivered before is marked as a duplicate.
+
+        `columns` are those of a `RedoxMessage` that do not follow from the others or from the unit.
+        """
+        row = {**columns, "id": self._uow.new_id(), "received_time": self._uow.creation_time, "duplicate_of": None}
+        # Only the index can tell: another unit may be about to commit the same message. The first delivery may also have
+        # been removed since the index refused this one.
+        while self._uow.execute(_ADD_MESSAGE, row).first() is None:
+            first = self._uow.first(_FIRST_DELIVERY, row)
+            row["duplicate_of"] = None if first is None else first.id
+        return str(row["id"])
+
+    def find_message(self, message_id: str, data_model: str, event_type: str) -> Any | None:
+        """A row of `source_id` and `payload`; None when no such message of this kind is stored."""
+        return self._uow.first(_MESSAGE, {"id": message_id, "data_model": data_model, "event_type": event_type})
 
 
 def _key(patient: Patient, kind: SubscriptionKind) -> dict[str, str]:

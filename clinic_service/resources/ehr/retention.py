@@ -1,0 +1,125 @@
+"""How long messages and scheduled reports are kept: 90 days, and the messages that active subscriptions rest on longer.
+
+They go in batches, each in a transaction of its own, so that nobody waits for all of them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, bindparam, delete, not_, or_, select, tuple_
+from sqlalchemy.orm import aliased
+
+from clinic_service import clock
+from clinic_service.db.dialects import among
+from clinic_service.db.engine import Database
+from clinic_service.db.types import CreationTime, ObjectId
+from clinic_service.models import EhrSubscription, MatchedMessage, RedoxMessage, ReportOrderState, ScheduledReportOrder
+from clinic_service.unit_of_work import UnitOfWork, run
+
+KEPT = timedelta(days=90)
+_BATCH = 1000
+# Comes before every message.
+_START = (datetime(1, 1, 1, tzinfo=UTC), "")
+
+_BEFORE = bindparam("before", type_=CreationTime())
+_OLD_ORDERS = (
+    select(ScheduledReportOrder.clinic_id, ScheduledReportOrder.id)
+    .where(ScheduledReportOrder.created_time < _BEFORE)
+    .order_by(ScheduledReportOrder.created_time)
+    .limit(bindparam("batch"))
+)
+_REMOVE_ORDERS = delete(ScheduledReportOrder).where(
+    tuple_(ScheduledReportOrder.clinic_id, ScheduledReportOrder.id).in_(_OLD_ORDERS)
+)
+
+_MESSAGE_KEY = tuple_(RedoxMessage.received_time, RedoxMessage.id)
+_OLD_MESSAGES = (
+    select(RedoxMessage.received_time, RedoxMessage.id)
+    .where(
+        RedoxMessage.received_time < _BEFORE,
+        tuple_(bindparam("time", type_=CreationTime()), bindparam("id", type_=ObjectId())) < _MESSAGE_KEY,
+    )
+    .order_by(RedoxMessage.received_time, RedoxMessage.id)
+    .limit(bindparam("batch"))
+)
+_later = aliased(MatchedMessage)
+_is_last = ~(
+    select(_later.position)
+    .where(
+        _later.clinic_id == MatchedMessage.clinic_id,
+        _later.patient_id == MatchedMessage.patient_id,
+        _later.name == MatchedMessage.name,
+        _later.position > MatchedMessage.position,
+    )
+    .exists()
+)
+_IS_RESTED_ON = (
+    select(MatchedMessage.position)
+    .join(
+        EhrSubscription,
+        and_(
+            EhrSubscription.clinic_id == MatchedMessage.clinic_id,
+            EhrSubscription.patient_id == MatchedMessage.patient_id,
+            EhrSubscription.name == MatchedMessage.name,
+            EhrSubscription.active,
+        ),
+    )
+    .where(MatchedMessage.document_id == RedoxMessage.id, _is_last)
+    .exists()
+)
+_IS_ORDERED = (
+    select(ScheduledReportOrder.id)
+    .where(ScheduledReportOrder.message_id == RedoxMessage.id, ScheduledReportOrder.state == ReportOrderState.PENDING)
+    .exists()
+)
+_REMOVE_MESSAGES = delete(RedoxMessage).where(among(RedoxMessage.id, "ids"), not_(or_(_IS_RESTED_ON, _IS_ORDERED)))
+
+
+class Purged(NamedTuple):
+    """How many rows were removed."""
+
+    messages: int
+    orders: int
+
+
+def purge(database: Database) -> Purged:
+    """Remove what is older than 90 days.
+
+    A message stays while an active subscription rests on it, or a pending report that is not older names it.
+    """
+    before = clock.precise_now() - KEPT
+    # Reports first, because they keep messages.
+    orders = _purge_orders(database, before)
+    return Purged(_purge_messages(database, before), orders)
+
+
+def _purge_orders(database: Database, before: datetime) -> int:
+    removed = 0
+    while batch := run(
+        database, lambda uow: uow.execute(_REMOVE_ORDERS, {"before": before, "batch": _BATCH}).rowcount, writes=True
+    ):
+        removed += batch
+    return removed
+
+
+def _purge_messages(database: Database, before: datetime) -> int:
+    removed, after = 0, _START
+    # Those that stay are passed over, so that each batch begins behind the one before.
+    while batch := run(database, partial(_old_messages, before=before, after=after), writes=False):
+        ids = [message.id for message in batch]
+        removed += run(database, partial(_remove_messages, ids=ids), writes=True)
+        after = (batch[-1].received_time, batch[-1].id)
+    return removed
+
+
+def _old_messages(uow: UnitOfWork, before: datetime, after: tuple[datetime, str]) -> list[Any]:
+    time, message_id = after
+    return uow.rows(_OLD_MESSAGES, {"before": before, "batch": _BATCH, "time": time, "id": message_id})
+
+
+def _remove_messages(uow: UnitOfWork, ids: list[str]) -> int:
+    """How many of the messages with these ids nobody needs any more; they are gone."""
+    return uow.execute(_REMOVE_MESSAGES, {"ids": ids}).rowcount

@@ -1,0 +1,75 @@
+"""The records that are kept of patients who left a clinic: all that was known of them, as JSON documents."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, select
+
+from clinic_service.db.dialects import among
+from clinic_service.db.records import whole_row
+from clinic_service.db.repository import Unit
+from clinic_service.models import EhrSubscription, MatchedMessage, Patient
+from clinic_service.resources.patients.descriptions import describe
+
+# One row for each matched message, and one for a subscription without any.
+_SUBSCRIPTIONS = (
+    select(
+        EhrSubscription.patient_id,
+        EhrSubscription.name,
+        EhrSubscription.provider,
+        EhrSubscription.active,
+        EhrSubscription.created_time,
+        EhrSubscription.updated_time,
+        MatchedMessage.document_id,
+        MatchedMessage.data_model,
+        MatchedMessage.event_type,
+    )
+    .outerjoin(
+        MatchedMessage,
+        and_(
+            MatchedMessage.clinic_id == EhrSubscription.clinic_id,
+            MatchedMessage.patient_id == EhrSubscription.patient_id,
+            MatchedMessage.name == EhrSubscription.name,
+        ),
+    )
+    .where(among(EhrSubscription.clinic_id, "clinic_ids"), among(EhrSubscription.patient_id, "patient_ids"))
+    .order_by(EhrSubscription.patient_id, EhrSubscription.name, MatchedMessage.position)
+)
+_OF_SUBSCRIPTION = ("name", "provider", "active", "created_time", "updated_time")
+_OF_MESSAGE = ("document_id", "data_model", "event_type")
+
+
+def deletion_records(unit: Unit, patients: Sequence[Patient], deleted_by: str | None) -> list[dict[str, Any]]:
+    """The rows of `patient_deletions`, in at most three statements. `deleted_by` is None unless a person acts."""
+    subscriptions = _subscriptions(unit, patients)
+    return [
+        {
+            "clinic_id": patient.clinic_id,
+            "id": patient.id,
+            "user_id": patient.user_id,
+            "deleted_time": unit.now,
+            "deleted_by_user_id": deleted_by,
+            "record": {
+                **whole_row(patient.row),
+                **patient.children(),
+                "ehr_subscriptions": list(subscriptions[patient.id].values()),
+            },
+        }
+        for patient in describe(unit, patients)
+    ]
+
+
+def _subscriptions(unit: Unit, patients: Sequence[Patient]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The subscriptions by patient and name, each with its matched messages, the first one first."""
+    ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in unit.rows(_SUBSCRIPTIONS, ids):
+        columns = row._asdict()
+        document = {name: columns[name] for name in _OF_SUBSCRIPTION} | {"matched_messages": []}
+        subscription = found[row.patient_id].setdefault(row.name, document)
+        if row.document_id is not None:
+            subscription["matched_messages"].append({name: columns[name] for name in _OF_MESSAGE})
+    return found
