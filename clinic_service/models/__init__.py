@@ -45,6 +45,7 @@ from clinic_service.models.patient import (
     Permission,
     Review,
 )
+from clinic_service.models.redox_delivery import OrderOutcome, OrderState, ReportSchedule, SentMessage
 from clinic_service.models.reservation import Reservation
 from clinic_service.models.restricted_token import RestrictedToken
 from clinic_service.models.site import PatientSite, Site
@@ -86,6 +87,8 @@ __all__ = [
     "MembershipRestriction",
     "Migration",
     "MigrationStatus",
+    "OrderOutcome",
+    "OrderState",
     "OutboxEntry",
     "Patient",
     "PatientCount",
@@ -95,11 +98,13 @@ __all__ = [
     "Permission",
     "RedoxMessage",
     "ReportOrderState",
+    "ReportSchedule",
     "Reservation",
     "RestrictedToken",
     "Review",
     "Role",
     "ScheduledReportOrder",
+    "SentMessage",
     "ShareCode",
     "Site",
     "SubscriptionKind",

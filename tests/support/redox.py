@@ -25,6 +25,7 @@ SOURCE_ID = "0f4bd1d1-451d-4351-8cfd-b767d1b488d6"
 SOURCE_NAME = "Clinic Service"
 PDF = b"%PDF-1.7\nthe report\n%%EOF"
 BLOB_URI = "https://blob.redoxengine.com/files/42"
+TAKEN, REFUSED = Response(200, json={"Meta": {}}), Response(500)
 _TOKEN, _ENDPOINT, _BLOB, _REPORT = "/token", "/endpoint", "/upload", re.compile("/export/report/([^/]+)")
 
 
@@ -32,6 +33,12 @@ _TOKEN, _ENDPOINT, _BLOB, _REPORT = "/token", "/endpoint", "/upload", re.compile
 def private_key() -> str:
     """The key of the server in PEM form."""
     return rsa_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def in_turn(*responses: Response) -> Callable[[Received], Response]:
+    """Answers with each of the responses, and then with the last one again and again."""
+    remaining = list(responses)
+    return lambda _: remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
 
 class Redox:
@@ -43,7 +50,7 @@ class Redox:
         self.valid: list[str] = []
         self.assertions: list[dict[str, Any]] = []
         self.token: Callable[[Received], Response] = self._issue
-        self.endpoint: Callable[[Received], Response] = lambda _: Response(200, json={"Meta": {}})
+        self.endpoint: Callable[[Received], Response] = in_turn(TAKEN)
         self.blob: Callable[[Received], Response] = lambda _: Response(200, json={"URI": BLOB_URI})
         self.report: Callable[[Received], Response] = lambda _: Response(200, body=PDF)
         server.answer = self._answer
