@@ -15,7 +15,7 @@ from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
-from clinic_service.gateways.redox import HttpRedox
+from clinic_service.gateways.redox import HttpRedox, RedoxApi
 from clinic_service.gateways.reports import chosen_reports
 from clinic_service.models import (
     Clinic,
@@ -63,9 +63,9 @@ class Exchange:
         self.config = self.redox.config(**settings)
         self.relay = self.new_relay()
 
-    def new_relay(self) -> RedoxRelay:
+    def new_relay(self, redox: RedoxApi | None = None) -> RedoxRelay:
         """Another relay, as of another process."""
-        gateway = HttpRedox(self.config, seconds=2)
+        gateway = redox or HttpRedox(self.config, seconds=20)
         return RedoxRelay(self.database, self.config, self.accounts, gateway, chosen_reports(self.config))
 
     def settings(self, **changed: Any) -> None:
