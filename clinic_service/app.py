@@ -13,7 +13,9 @@ from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.openid import chosen_openid
+from clinic_service.gateways.restricted_tokens.choice import chosen_restricted_tokens
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.gateways.xealth import chosen_xealth
 from clinic_service.preparation import Services
 from clinic_service.specification.apis import Api, load_apis
 
@@ -31,7 +33,13 @@ def create_app(
     """
     database = database or open_database(config)
     apis = apis if apis is not None else load_apis()
-    services = Services(config, chosen_accounts(config, database), chosen_openid(config))
+    services = Services(
+        config,
+        accounts=chosen_accounts(config, database),
+        openid=chosen_openid(config),
+        xealth=chosen_xealth(config),
+        restricted_tokens=chosen_restricted_tokens(config, database),
+    )
     dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services)
     app = LeanFlask(log or RequestLog(), Metrics(), config)
     for api in apis:

@@ -26,6 +26,8 @@ from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.openid import OpenId, UnconfiguredOpenId
+from clinic_service.gateways.restricted_tokens import RestrictedTokens, UnconfiguredRestrictedTokens
+from clinic_service.gateways.xealth import UnconfiguredXealth, XealthApi
 from clinic_service.outbox.limits import MailSender
 from clinic_service.unit_of_work import UnitOfWork, run
 
@@ -42,6 +44,8 @@ class Services:
     config: Config
     accounts: Accounts
     openid: OpenId = field(default_factory=UnconfiguredOpenId)
+    xealth: XealthApi = field(default_factory=UnconfiguredXealth)
+    restricted_tokens: RestrictedTokens = field(default_factory=UnconfiguredRestrictedTokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,16 @@ class Preparation:
     def openid(self) -> OpenId:
         """The identity provider of service accounts."""
         return self.services.openid
+
+    @property
+    def xealth(self) -> XealthApi:
+        """The orders of health record systems that Xealth connects."""
+        return self.services.xealth
+
+    @property
+    def restricted_tokens(self) -> RestrictedTokens:
+        """The keeper of tokens for reports."""
+        return self.services.restricted_tokens
 
     @property
     def mail_sender(self) -> MailSender:

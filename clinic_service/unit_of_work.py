@@ -29,6 +29,7 @@ from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository
 from clinic_service.resources.clinics.repository import ClinicRepository
 from clinic_service.resources.ehr.repository import EhrRepository
+from clinic_service.resources.ehr.xealth_repository import XealthRepository
 from clinic_service.resources.invites.repository import InviteRepository
 from clinic_service.resources.migrations.repository import MigrationRepository
 from clinic_service.resources.patients.repository import PatientRepository
@@ -168,6 +169,10 @@ class UnitOfWork:
     @cached_property
     def users(self) -> UserRepository:
         return UserRepository(self)
+
+    @cached_property
+    def xealth_orders(self) -> XealthRepository:
+        return XealthRepository(self)
 
     def flush(self) -> None:
         """Send what the session holds back to the database, so that its constraints speak now."""

@@ -95,14 +95,19 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
         body=_body(api, definition, validators, handler),
         answers=(answers := _answers(api, definition, validators)),
         default_status=min(answers),
-        # A GET whose answer rests on something that has to be stored first says so.
-        writes=operation.method != "get" or definition.get("x-writes") is True,
+        writes=may_write(operation),
         handler=handler,
         passes_query=_names(handler, "query"),
     )
     if handler:
         _require_fitting(plan, handler)
     return plan
+
+
+def may_write(operation: Operation) -> bool:
+    """Whether the operation may store something: a GET that does says so, and so does another method that does not."""
+    says: bool | None = operation.definition.get("x-writes")
+    return operation.method != "get" if says is None else says
 
 
 def _names(handler: Handler | None, argument: str) -> bool:

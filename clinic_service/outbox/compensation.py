@@ -28,6 +28,12 @@ class _Address(NamedTuple):
     change: AccountChange
 
 
+class _Removal(NamedTuple):
+    """The reservation under which an account is removed; None when the clinic is gone, so that nobody can take it."""
+
+    change: AccountChange | None
+
+
 class Compensation:
     """Carries out the events of `deliveries.ACCOUNT_CHANGES`. Doing so twice does no harm."""
 
@@ -37,13 +43,25 @@ class Compensation:
     def compensate(self, kind: str, payload: Mapping[str, Any]) -> str | None:
         """Put one account right; tells why there was nothing to do, if so. Raises what the directory raises."""
         if kind == AccountLeftOver.kind:
-            self._accounts.remove(payload["userId"])
-            return None
+            return self._remove(payload["custodianId"], payload["userId"])
         if kind == AccountUnconfirmed.kind:
             return self._compensate_creation(
                 payload["custodianId"], payload["email"], clock.from_wire(payload["since"])
             )
         return self._compensate_address(payload["custodianId"], payload["userId"])
+
+    def _remove(self, clinic_id: str, user_id: str) -> str | None:
+        """Remove the account, unless it has become a patient's. Raises AccountIsChanging: then it may become one."""
+        removal = run(self._database, lambda unit: _reserve_removal(unit, clinic_id, user_id), writes=True)
+        if removal is None:
+            return NOTHING_TO_COMPENSATE
+        try:
+            self._accounts.remove(user_id)
+        finally:
+            change = removal.change
+            if change:
+                run(self._database, lambda unit: unit.patients.account_changes.cancel(change), writes=True)
+        return None
 
     def _compensate_creation(self, clinic_id: str, email: str, since: datetime) -> str | None:
         """Have the account removed that the clinic asked for at that time, if there is one. Raises AccountIsChanging.
@@ -86,12 +104,28 @@ def _schedule_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> str | N
     """Raises AccountIsChanging while the clinic is making accounts, of which it may be one."""
     with suppress(NotFound):
         unit.clinics.lock(clinic_id)
+    if not _is_left_over(unit, clinic_id, user_id):
+        return NOTHING_TO_COMPENSATE
+    unit.outbox.add(AccountLeftOver(clinic_id, user_id))
+    return None
+
+
+def _reserve_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Removal | None:
+    """As `_schedule_removal`; None when the account is a patient's."""
+    try:
+        unit.clinics.lock(clinic_id)
+    except NotFound:
+        return None if unit.patients.all_of_user(user_id) else _Removal(None)
+    if not _is_left_over(unit, clinic_id, user_id):
+        return None
+    return _Removal(unit.patients.account_changes.start(clinic_id, user_id=user_id))
+
+
+def _is_left_over(unit: UnitOfWork, clinic_id: str, user_id: str) -> bool:
+    """Whether the account is nobody's. Raises AccountIsChanging while the clinic is making accounts for patients."""
     if unit.patients.account_changes.count_places(clinic_id):
         raise AccountIsChanging
-    if unit.patients.all_of_user(user_id):
-        return NOTHING_TO_COMPENSATE
-    unit.outbox.add(AccountLeftOver(user_id))
-    return None
+    return not unit.patients.all_of_user(user_id)
 
 
 def _reserve(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Address | None:

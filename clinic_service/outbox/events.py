@@ -212,11 +212,12 @@ class ConnectionRequested(_Payload):
 
 @dataclass(frozen=True)
 class AccountLeftOver(_Payload):
-    """An account was made for a patient who was not recorded after all. It is to be removed."""
+    """An account was made for a patient of a clinic who was not recorded after all. It is to be removed."""
 
     kind: ClassVar[str] = "account_left_over"
-    # Not a matter of any clinic, hence in no order with other events.
+    # In no order with other events of the clinic, which need not wait for it.
     clinic_id: ClassVar[None] = None
+    custodian_id: str
     user_id: str
 
 

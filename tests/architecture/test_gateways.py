@@ -10,6 +10,8 @@ import pytest
 from clinic_service.context import Context
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.openid import OpenId
+from clinic_service.gateways.restricted_tokens import RestrictedTokens
+from clinic_service.gateways.xealth import XealthApi
 from clinic_service.preparation import Preparation, Services
 from clinic_service.unit_of_work import UnitOfWork
 from tests.architecture.test_imports import sources
@@ -17,13 +19,16 @@ from tests.architecture.test_imports import sources
 GATEWAYS = frozenset(Services.__dataclass_fields__) - {"config"}
 
 
+KINDS = (Accounts, OpenId, XealthApi, RestrictedTokens)
+
+
 def members(kind: type) -> set[str]:
     return {name for name, _ in inspect.getmembers(kind)} | set(getattr(kind, "__dataclass_fields__", {}))
 
 
 def test_the_gateways_are_known() -> None:
-    assert {"accounts", "openid"} <= GATEWAYS
-    assert {Accounts.__name__, OpenId.__name__} <= {str(f.type) for f in Services.__dataclass_fields__.values()}
+    assert {"accounts", "openid", "xealth", "restricted_tokens"} <= GATEWAYS
+    assert {str(f.type) for f in Services.__dataclass_fields__.values()} >= {kind.__name__ for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", [Context, UnitOfWork])
@@ -47,4 +52,4 @@ def test_the_arguments_of_a_transaction_are_no_gateways() -> None:
         if argument.annotation
     }
     assert "Context" in annotations
-    assert annotations & {"Preparation", "Services", "Accounts", "OpenId"} == set()
+    assert annotations & {"Preparation", "Services", *(kind.__name__ for kind in KINDS)} == set()

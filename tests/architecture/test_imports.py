@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -204,23 +204,46 @@ class TestTime:
 
 
 class TestGroups:
+    """A group may use another one's rules, errors and schemas; how these are reached and stored is its own business."""
+
+    OWN = ("handlers", "repository")
+
     @pytest.mark.parametrize("group", GROUPS)
-    def test_do_not_import_each_other_but_for_schemas(self, group: str) -> None:
+    def test_handlers_and_repositories_are_their_own(self, group: str) -> None:
         wrong = []
         for source in sources().values():
             if source.group != group:
                 continue
             for name in source.own_imports():
-                other = sources()[name].group
-                if other not in (None, group) and not self._may_be_shared(source, name):
+                is_foreign = sources()[name].group not in (None, group)
+                if is_foreign and name.rpartition(".")[2].endswith(self.OWN):
                     wrong.append(f"{source.name} imports {name}")
         assert wrong == []
 
-    @staticmethod
-    def _may_be_shared(source: Source, imported: str) -> bool:
-        """A schema, by anybody; and what a schema spells, by another schema that nests it."""
-        kind = imported.rpartition(".")[2]
-        return kind == "schemas" or (kind == "descriptions" and source.name.endswith(".schemas"))
+    def test_no_circle_arises(self) -> None:
+        imports = {name: source.own_imports() for name, source in sources().items() if source.group}
+        assert _circle(imports) is None
+
+    def test_a_circle_would_be_found(self) -> None:
+        assert _circle({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"a"}}) == ["a", "b", "d", "a"]
+
+
+def _circle(imports: Mapping[str, Collection[str]]) -> list[str] | None:
+    """A way that leads from a module back to itself; only modules that are keys of `imports` are looked at."""
+    done: set[str] = set()
+
+    def way_back(name: str, way: list[str]) -> list[str] | None:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done:
+            return None
+        for other in sorted(set(imports[name]) & set(imports)):
+            if found := way_back(other, [*way, name]):
+                return found
+        done.add(name)
+        return None
+
+    return next((found for name in sorted(imports) if (found := way_back(name, []))), None)
 
 
 # From the bottom to the top. A module imports from its own layer and those below. A name stands for all that is in it;
@@ -255,7 +278,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 def _below_the_unit_of_work() -> frozenset[str]:
     """Repositories, and what they are made of."""
     found: set[str] = set()
-    pending = [name for name in sources() if re.fullmatch(r"resources\.\w+\.repository", name)]
+    pending = [name for name in sources() if re.fullmatch(r"resources\.\w+\.(\w+_)?repository", name)]
     while pending:
         name = pending.pop()
         if name not in found and sources()[name].group:

@@ -18,6 +18,7 @@ from sqlalchemy import delete, update
 
 from clinic_service import clock
 from clinic_service.api.operations import find_handlers, handler_name
+from clinic_service.api.plan import may_write
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
@@ -33,10 +34,6 @@ from tests.support.units import assert_all_or_nothing, everything
 
 # Those that could write as far as their method tells, and store nothing.
 NOTHING_STORED = {"RefreshPatientCount": "counts are taken anew whenever they are asked for"}
-
-
-def may_write(operation: Operation) -> bool:
-    return operation.method != "get" or operation.definition.get("x-writes") is True
 
 
 OPERATIONS = {operation.operation_id: operation for api in spec_apis() for operation in api.operations}

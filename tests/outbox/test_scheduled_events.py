@@ -37,7 +37,7 @@ def schedule(database: Database) -> ScheduledEvent:
     """Carol's account is to be removed in a minute."""
     with storing(database) as unit:
         make_account(unit, CAROL)
-        return unit.outbox.schedule(AccountLeftOver(CAROL.id), DUE)
+        return unit.outbox.schedule(AccountLeftOver(CLINIC_ID, CAROL.id), DUE)
 
 
 def deliver(database: Database) -> int:
@@ -132,7 +132,7 @@ def test_without_a_mail_server_accounts_are_put_right_all_the_same(
 
 def test_an_account_that_is_gone_is_no_failure(database: Database) -> None:
     with storing(database) as unit:
-        unit.outbox.add(AccountLeftOver(ALICE.id), AddressUnsettled(CLINIC_ID, ALICE.id))
+        unit.outbox.add(AccountLeftOver(CLINIC_ID, ALICE.id), AddressUnsettled(CLINIC_ID, ALICE.id))
     assert deliver(database) == 2
     with reading(database) as unit:
         rows = list(Queue(unit).list_rows(delivered_too=True))

@@ -116,7 +116,7 @@ def _tokens(config: Config, database: Database) -> RestrictedTokens:
 
 def ehr_columns(**values: Any) -> dict[str, Any]:
     """The columns of a clinic that is enabled for orders of Xealth."""
-    settings = {
+    settings: dict[str, Any] = {
         "enabled": True,
         "provider": "xealth",
         "sourceId": DEPLOYMENT,

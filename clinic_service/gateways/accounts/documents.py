@@ -39,6 +39,7 @@ def account_from_document(document: Mapping[str, Any]) -> Account:
         emails=tuple(emails)[:MAX_ITEMS],
         roles=tuple(filter(None, map(label, _items(document, "roles")))),
         created_time=_moment(document.get("createdTime")),
+        is_verified=document.get("emailVerified") is True,
         custodian_id=next(filter(None, map(label, map(document.get, _CUSTODIANS))), None),
     )
 

@@ -24,7 +24,12 @@ from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
 
-_COLUMNS = (models.Account.user_id, models.Account.username, models.Account.roles)
+_COLUMNS = (
+    models.Account.user_id,
+    models.Account.username,
+    models.Account.roles,
+    models.Account.custodial_clinic_id,
+)
 _BY_ID = select(*_COLUMNS).where(models.Account.user_id == bindparam("user_id"))
 _BY_EMAIL = (
     select(*_COLUMNS)
@@ -149,7 +154,13 @@ def _list(unit: UnitOfWork) -> list[tuple[Account, Profile]]:
 
 def _account(row: Row[Any], emails: Sequence[str]) -> Account:
     return account_from_document(
-        {"userid": row.user_id, "username": row.username, "emails": list(emails), "roles": row.roles}
+        {
+            "userid": row.user_id,
+            "username": row.username,
+            "emails": list(emails),
+            "roles": row.roles,
+            "custodian": row.custodial_clinic_id,
+        }
     )
 
 

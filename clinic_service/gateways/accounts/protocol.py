@@ -30,7 +30,8 @@ class Account:
     `username` is the address they sign in with and get mail at, lower-case, and empty when the account has none.
     `emails` are all their addresses, lower-case, in order. `roles` are words such as `clinic` and `clinician`.
     `created_time` is when the account was made, and `custodian_id` the clinic that had it made for a patient; None where
-    the directory does not tell.
+    the directory does not tell. `is_verified`: somebody has proved that the address is theirs, as whoever claims the
+    account does.
     """
 
     user_id: str
@@ -39,6 +40,7 @@ class Account:
     roles: tuple[str, ...] = ()
     created_time: datetime | None = field(default=None, compare=False)
     custodian_id: str | None = field(default=None, compare=False)
+    is_verified: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

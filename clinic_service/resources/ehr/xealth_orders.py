@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from clinic_service import clock
-from clinic_service.errors import BadRequest, Violation
+from clinic_service.errors import BadRequest, Conflict, PaymentRequired, Violation
 from clinic_service.gateways.accounts import EmailTaken
 from clinic_service.gateways.http import no_answer_is_bad_gateway
 from clinic_service.gateways.xealth import XealthOrder
@@ -27,6 +27,7 @@ from clinic_service.resources.ehr.subscriptions import MatchedDocument, update_s
 from clinic_service.resources.ehr.xealth_patient import XealthPatient, read_patient
 from clinic_service.resources.ehr.xealth_requests import find_clinic, find_patient
 from clinic_service.resources.patients.accounts import create
+from clinic_service.resources.patients.accounts.left_over import make_or_take_account
 from clinic_service.resources.patients.care import request_first_connections
 from clinic_service.resources.patients.errors import DuplicateMrn, MrnRequired
 from clinic_service.texts import is_storable
@@ -123,7 +124,7 @@ def prepare(ctx: Preparation, body: Mapping[str, Any], text: str) -> Notificatio
     order = ctx.xealth.read_order(body["deployment"], body["orderId"])
     _require_same(order, body)
     effect = _effect(ctx.uow, clinic, event, order, last)
-    enrolment = _make_account(ctx, clinic, order, effect.new) if effect.new else None
+    enrolment = _prepare_enrolment(ctx, clinic, order, effect.new) if effect.new else None
     return Notification(event, clinic, order, enrolment)
 
 
@@ -175,14 +176,14 @@ def _is_for(clinic: EhrClinic, program_id: str | None) -> bool:
 
 def _last_applied(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent) -> Any | None:
     """The last event of the order that had an effect."""
-    return uow.xealth.find_last_applied(clinic.id, event.body["deployment"], event.body["orderId"])
+    return uow.xealth_orders.find_last_applied(clinic.id, event.body["deployment"], event.body["orderId"])
 
 
 def _is_repeated(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, last: Any | None) -> bool:
     """Whether it is the last event that had an effect, and the effect is still there."""
     if last is None or (last.event_id, last.event_context) != (event.body.get("eventId"), event.body["eventContext"]):
         return False
-    return event.is_new in uow.xealth.states_resting_on(clinic.id, last.id)
+    return event.is_new in uow.xealth_orders.states_resting_on(clinic.id, last.id)
 
 
 def _require_same(order: XealthOrder, body: Mapping[str, Any]) -> None:
@@ -201,6 +202,16 @@ def _effect(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, order: Xealth
     return _Effect(applies=True, known=known, new=patient if event.is_new and known is None else None)
 
 
+def _prepare_enrolment(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patient: XealthPatient) -> Enrolment:
+    try:
+        return _make_account(ctx, clinic, order, patient)
+    except (BadRequest, Conflict, PaymentRequired):
+        # The number, the address or the last place may have been taken by the same event, which has come twice.
+        if find_patient(ctx.uow, clinic, patient.data, Criterion.MRN_DOB, place=_PLACE):
+            raise PreparationOutdated from None
+        raise
+
+
 def _make_account(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patient: XealthPatient) -> Enrolment:
     preorder = _get_preorder(ctx.uow, clinic, order, patient)
     given = {
@@ -211,7 +222,7 @@ def _make_account(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patie
         "tag_ids": preorder.tag_ids,
     }
     with _about_the_order(), no_answer_is_bad_gateway():
-        return Enrolment(create.make_account(ctx, clinic.id, given, may_exist=True), preorder)
+        return Enrolment(make_or_take_account(ctx, clinic.id, given), preorder)
 
 
 def _get_preorder(uow: UnitOfWork, clinic: EhrClinic, order: XealthOrder, patient: XealthPatient) -> PreorderInput:
@@ -219,7 +230,7 @@ def _get_preorder(uow: UnitOfWork, clinic: EhrClinic, order: XealthOrder, patien
     tracking_id = _object(order, "preorder").get("dataTrackingId")
     if not isinstance(tracking_id, str) or not tracking_id:
         raise TrackingIdMissing
-    row = uow.xealth.find_preorder(clinic.id, tracking_id) if is_storable(tracking_id) else None
+    row = uow.xealth_orders.find_preorder(clinic.id, tracking_id) if is_storable(tracking_id) else None
     # The form was shown for one patient, so its input is no other patient's.
     if row is None or match_key(row.mrn) != match_key(patient.data.mrn):
         raise PreorderNotFound
@@ -236,7 +247,7 @@ def _store(
     uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, order: XealthOrder, *, applies: bool
 ) -> MatchedDocument:
     body = event.body
-    order_id = uow.xealth.add_order(
+    order_id = uow.xealth_orders.add_order(
         clinic_id=clinic.id,
         deployment=body["deployment"],
         order_id=body["orderId"],
@@ -256,13 +267,13 @@ def _store(
 def _enrol(uow: UnitOfWork, clinic: EhrClinic, enrolment: Enrolment, demo_user_id: str | None) -> str:
     """Make the patient; gives the user's id. Raises PreparationOutdated when something else was entered meanwhile."""
     preorder, account = enrolment.preorder, enrolment.account
-    row = uow.xealth.find_preorder(clinic.id, preorder.tracking_id)
+    row = uow.xealth_orders.find_preorder(clinic.id, preorder.tracking_id)
     if row is None or _input(row) != preorder:
         raise PreparationOutdated
     with _about_the_order():
         patient = create.enrol(uow, clinic.id, account, None, demo_user_id)
     request_first_connections(uow, patient, preorder.provider_ids)
-    uow.xealth.use_preorder(clinic.id, preorder.tracking_id)
+    uow.xealth_orders.use_preorder(clinic.id, preorder.tracking_id)
     return account.user_id
 
 

@@ -67,7 +67,7 @@ class Preorder:
 
     @property
     def asks_for_form(self) -> bool:
-        return self.body["eventContext"] != _SUBSEQUENT
+        return bool(self.body["eventContext"] != _SUBSEQUENT)
 
     @property
     def is_canceled(self) -> bool:
@@ -165,13 +165,13 @@ def _address_in_question(preorder: Preorder) -> str | None:
 
 
 def _form(uow: UnitOfWork, preorder: Preorder) -> dict[str, Any]:
-    tags = uow.xealth.list_tags(preorder.clinic.id)
+    tags = uow.xealth_orders.list_tags(preorder.clinic.id)
     patient = preorder.patient
     return enrolment_form(preorder.form, preorder.tracking_id, patient.data.full_name, patient.email, tags)
 
 
 def _error(uow: UnitOfWork, preorder: Preorder, error: FormError) -> dict[str, Any]:
-    tags = uow.xealth.list_tags(preorder.clinic.id)
+    tags = uow.xealth_orders.list_tags(preorder.clinic.id)
     return error_form(error, preorder.tracking_id, _filled_in(preorder.entered), tags)
 
 
@@ -187,10 +187,10 @@ def _chosen(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]
 
 def _store(uow: UnitOfWork, preorder: Preorder, given: FormInput) -> None:
     """Keep the input; a later one takes the place of an earlier one until an order has used it."""
-    stored = uow.xealth.find_preorder(preorder.clinic.id, preorder.tracking_id)
+    stored = uow.xealth_orders.find_preorder(preorder.clinic.id, preorder.tracking_id)
     if stored is not None and stored.used_time is not None:
         return
-    uow.xealth.store_preorder(
+    uow.xealth_orders.store_preorder(
         preorder.clinic.id,
         preorder.tracking_id,
         deployment=preorder.body["deployment"],

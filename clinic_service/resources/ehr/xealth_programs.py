@@ -46,7 +46,7 @@ def describe_programs(uow: UnitOfWork, body: Mapping[str, Any]) -> dict[str, Any
     subscription = patient and find_subscription(uow, clinic.id, patient.id, XEALTH_REPORTS)
     if not patient or not subscription or not subscription.active or subscription.document is None:
         return _NOTHING
-    order = uow.xealth.find_order(clinic.id, subscription.document.id)
+    order = uow.xealth_orders.find_order(clinic.id, subscription.document.id)
     if order is None:
         raise OrderNotFound
     return {"present": True, "programs": [_describe(uow, clinic, patient, order, body)]}
@@ -67,7 +67,7 @@ def _describe(
         "Last Upload": _day(dates.updated),
         "Last Viewed by You": _day(viewed),
         "Claimed Account?": "Yes" if _is_claimed(uow, clinic, patient) else "No",
-        "Cloud Connections": _connections(uow.xealth.data_sources(clinic.id, patient.id)),
+        "Cloud Connections": _connections(uow.xealth_orders.data_sources(clinic.id, patient.id)),
     }
     return {
         "title": _TITLE,
@@ -80,7 +80,7 @@ def _describe(
 
 
 def _read_dates(uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient) -> _Dates:
-    rows = uow.xealth.summary_dates(clinic.id, patient.id)
+    rows = uow.xealth_orders.summary_dates(clinic.id, patient.id)
     return _Dates(latest(row.last_upload_date for row in rows), latest(row.last_updated_date for row in rows))
 
 
@@ -95,7 +95,7 @@ def _last_view(
     user_id = _ehr_user(body).get("userId")
     if not user_id:
         return None
-    view: datetime | None = uow.xealth.find_last_view(
+    view: datetime | None = uow.xealth_orders.find_last_view(
         clinic_id=clinic.id,
         patient_id=patient.id,
         ehr_user_id=user_id,
@@ -111,7 +111,7 @@ def _ehr_user(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _is_claimed(uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient) -> bool:
     """Whether the patient grants something, and custody is no part of it."""
-    flags = uow.xealth.permissions(clinic.id, patient.id)
+    flags = uow.xealth_orders.permissions(clinic.id, patient.id)
     return flags is not None and any(flags) and not flags.permission_custodian
 
 
@@ -178,6 +178,6 @@ def _note_view(ctx: Preparation, clinic: EhrClinic, patient: MatchedPatient, bod
         "program_id": body["programId"],
     }
     try:
-        ctx.in_transaction(lambda uow: uow.xealth.add_view(**view))
+        ctx.in_transaction(lambda uow: uow.xealth_orders.add_view(**view))
     except Exception as error:
         _log.warning("a view of a report could not be noted: %s", type(error).__name__)

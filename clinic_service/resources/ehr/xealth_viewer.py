@@ -48,10 +48,10 @@ def report_link(uow: UnitOfWork, clinic_id: str, user_id: str, token_id: str, ap
     Raises ClinicNotFound, PatientNotFound, ReportTokenRefused without an active subscription in an enabled clinic, and
     PatientDataIncomplete, in this order.
     """
-    clinic = uow.xealth.find_reported_clinic(clinic_id)
+    clinic = uow.xealth_orders.find_reported_clinic(clinic_id)
     if clinic is None:
         raise ClinicNotFound
-    patient = uow.xealth.find_reported_patient(clinic_id, user_id)
+    patient = uow.xealth_orders.find_reported_patient(clinic_id, user_id)
     if patient is None:
         raise PatientNotFound
     subscription = find_subscription(uow, clinic_id, patient.id, XEALTH_REPORTS)
@@ -59,7 +59,7 @@ def report_link(uow: UnitOfWork, clinic_id: str, user_id: str, token_id: str, ap
         raise ReportTokenRefused
     if not (patient.birth_date and patient.mrn and patient.full_name):
         raise PatientDataIncomplete
-    end = latest(row.last_data for row in uow.xealth.summary_dates(clinic_id, patient.id))
+    end = latest(row.last_data for row in uow.xealth_orders.summary_dates(clinic_id, patient.id))
     given = {
         "bgUnits": clinic.preferred_bg_units,
         "dob": patient.birth_date,

@@ -101,8 +101,8 @@ def _members(api: Api, operation: Operation) -> Faults:
             compile_access(definition["x-access"], operation.path, operation.schemes)
         except AccessRuleError as error:
             yield place / "x-access", f"{name}: {error}"
-    if "x-writes" in definition and operation.method != "get":
-        yield place / "x-writes", f"{name}: x-writes is for GET; other methods write anyway"
+    if "x-writes" in definition and definition["x-writes"] is not (operation.method == "get"):
+        yield place / "x-writes", f"{name}: x-writes is true on a GET or false on another method, and else left out"
     body = api.resolved(definition.get("requestBody", {}))
     if body and not body.get("required") and not body.get("description"):
         yield place / "requestBody", f"{name}: a body that may be left out says what that means"

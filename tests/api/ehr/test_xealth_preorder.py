@@ -300,9 +300,7 @@ class TestInput:
     def test_that_an_order_has_used_stays(self, site: XealthSite, clinic_id: str) -> None:
         site.preorder(with_input({"patient": {"email": EMAIL}}))
         with storing(site.database) as unit:
-            stored_row = unit.xealth.find_preorder(clinic_id, TRACKING_ID)
-            assert stored_row
-            stored_row.used_time = NOW
+            unit.xealth_orders.use_preorder(clinic_id, TRACKING_ID)
         assert site.preorder(with_input({"patient": {"email": "c@mail.example"}})).json == {}
         assert [made.email for made in preorders(site)] == [EMAIL]
 

@@ -52,12 +52,18 @@ class AccountChanges(Repository):
         """
         now = self._uow.now
         self._uow.execute(_REMOVE_EXPIRED, {"of_clinic": clinic_id, "now": now})
-        if user_id is not None and self._is_changing(clinic_id, user_id):
-            raise AccountIsChanging
+        if user_id is not None:
+            self.require_unchanged(clinic_id, user_id)
         change = AccountChange(clinic_id, self._uow.new_id())
         key = {"clinic_id": clinic_id, "id": change.reservation_id}
         self._uow.insert(_ADD, {**key, "user_id": user_id, "expires_time": now + LIFETIME})
         return self._schedule(change, undoing) if undoing else change
+
+    def require_unchanged(self, clinic_id: str, user_id: str) -> None:
+        """Raise AccountIsChanging when the account of the user is reserved."""
+        found = {"of_clinic": clinic_id, "of_user": user_id, "now": self._uow.now}
+        if self._uow.first(_IS_CHANGING, found) is not None:
+            raise AccountIsChanging
 
     def identify(self, change: AccountChange, undoing: Event) -> AccountChange:
         """The change with `undoing` as its compensation, now that the directory has told which account it is about.
@@ -98,10 +104,6 @@ class AccountChanges(Repository):
     def _unschedule(self, change: AccountChange) -> None:
         if change.undoing and not Outbox(self._uow).cancel(change.undoing):
             raise Unavailable
-
-    def _is_changing(self, clinic_id: str, user_id: str) -> bool:
-        found = {"of_clinic": clinic_id, "of_user": user_id, "now": self._uow.now}
-        return self._uow.first(_IS_CHANGING, found) is not None
 
     def _release(self, change: AccountChange) -> bool:
         this = {

@@ -49,24 +49,23 @@ def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> 
     """
     accounts = ctx.accounts
     chosen, email = accounts.choose_user_id(), given.get("email")
-    demo_user_id = ctx.config.demo_patient_user_id
 
     def reserve(uow: UnitOfWork) -> AccountChange:
-        _check(uow, uow.clinics.lock(clinic_id), given, demo_user_id)
+        check(ctx, uow, clinic_id, given)
         return uow.patients.account_changes.start(clinic_id, _removal(clinic_id, chosen, email, uow.now))
 
     change = ctx.in_transaction(reserve)
     with ended_unless_made(ctx, change):
         user_id = accounts.create_custodial(clinic_id, email, chosen).user_id
         if not chosen:
-            change = _schedule_removal(ctx, change, user_id)
+            change = _schedule_removal(ctx, clinic_id, change, user_id)
     return CustodialAccount(user_id, given, change)
 
 
 def enrol(
     uow: UnitOfWork, clinic_id: str, custodial: CustodialAccount, invited_by: str | None, demo_user_id: str | None
-) -> None:
-    """Store the record of the patient. `invited_by` is None unless a person acts.
+) -> Patient:
+    """Store the record of the patient, and give it. `invited_by` is None unless a person acts.
 
     Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached, UnknownSite and DuplicatePatient where
     something has changed since the account was made; and Unavailable when the account is being removed already.
@@ -83,6 +82,18 @@ def enrol(
     if given.get("data_sources") is not None:
         replace_data_sources(uow, [patient], given["data_sources"])
     uow.patients.announce(patient)
+    return patient
+
+
+def check(ctx: Preparation, uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any]) -> None:
+    """Lock the clinic, and check all that can be checked of its new patient before there is an account.
+
+    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and UnknownSite, in this order.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    uow.patients.check_mrn(clinic, given.get("mrn"))
+    _require_place(uow, clinic, ctx.config.demo_patient_user_id)
+    uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
 
 
 @contextmanager
@@ -106,14 +117,8 @@ def ended_unless_made(ctx: Preparation, change: AccountChange) -> Iterator[None]
 def _removal(clinic_id: str, user_id: str | None, email: str | None, now: datetime) -> Event | None:
     """What removes an account that is going to be made; None for one that could not be found again."""
     if user_id:
-        return AccountLeftOver(user_id)
+        return AccountLeftOver(clinic_id, user_id)
     return AccountUnconfirmed(clinic_id, email, clock.to_wire(now)) if email else None
-
-
-def _check(uow: UnitOfWork, clinic: Clinic, given: Mapping[str, Any], demo_user_id: str | None) -> None:
-    uow.patients.check_mrn(clinic, given.get("mrn"))
-    _require_place(uow, clinic, demo_user_id)
-    uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
 
 
 def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) -> None:
@@ -121,8 +126,8 @@ def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) ->
         raise PatientLimitReached
 
 
-def _schedule_removal(ctx: Preparation, change: AccountChange, user_id: str) -> AccountChange:
-    undoing = AccountLeftOver(user_id)
+def _schedule_removal(ctx: Preparation, clinic_id: str, change: AccountChange, user_id: str) -> AccountChange:
+    undoing = AccountLeftOver(clinic_id, user_id)
     # The account is there, so there is no time limit for keeping track of it.
     with deadline.unlimited():
         try:

@@ -1,0 +1,72 @@
+"""The operations of `spec/clinic/paths/ehr.yaml`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clinic_service.context import Answer, Context
+from clinic_service.gateways.http import no_answer_is_bad_gateway
+from clinic_service.preparation import Preparation, with_preparation
+from clinic_service.resources.ehr import xealth_orders, xealth_preorders, xealth_programs, xealth_viewer
+
+
+def _look_up_address(ctx: Preparation, body: Any) -> bool | None:
+    """Whether the address that was entered into a form is somebody's; None when there is nothing to look up."""
+    address = xealth_preorders.find_address(ctx.uow, body)
+    with no_answer_is_bad_gateway():
+        return xealth_preorders.is_taken(ctx.accounts, address)
+
+
+@with_preparation(_look_up_address)
+def xealth_preorder(ctx: Context, is_address_taken: bool | None, body: Any) -> Any:
+    """What Xealth is to show before an order is placed, and what was entered into it."""
+    return xealth_preorders.answer(ctx.uow, body, is_address_taken=is_address_taken)
+
+
+def _read_order(ctx: Preparation, body: Any, body_text: str) -> xealth_orders.Notification | None:
+    """Ask Xealth for the order, and make an account if it makes a patient."""
+    return xealth_orders.prepare(ctx, body, body_text)
+
+
+def _remove_account(ctx: Context, notification: xealth_orders.Notification | None) -> None:
+    """Have the account removed that was made."""
+    xealth_orders.compensate(ctx.uow, notification)
+
+
+@with_preparation(_read_order, compensation=_remove_account)
+def xealth_notification(ctx: Context, notification: xealth_orders.Notification | None) -> None:
+    """Let the event of an order have its effect."""
+    if notification:
+        xealth_orders.apply(ctx.uow, notification, ctx.config.demo_patient_user_id)
+
+
+def xealth_get_programs(ctx: Context, body: Any) -> Any:
+    """Whether a patient is enrolled, and what is known of it."""
+    return xealth_programs.describe_programs(ctx.uow, body)
+
+
+def _make_link(ctx: Preparation, body: Any) -> str:
+    """Have a token made for the report."""
+    return xealth_programs.make_link(ctx, body)
+
+
+@with_preparation(_make_link)
+def xealth_get_program_url(ctx: Context, link: str) -> Any:  # noqa: ARG001
+    """Where the report of a patient can be opened."""
+    return {"url": link}
+
+
+def _check_token(ctx: Preparation, patient_id: str, restricted_token: str) -> None:
+    """Ask whether the token gives access to the patient's data."""
+    xealth_viewer.check_token(ctx.restricted_tokens, restricted_token, patient_id)
+
+
+@with_preparation(_check_token)
+def view_pdf_report(ctx: Context, _checked: None, clinic_id: str, patient_id: str, restricted_token: str) -> Answer:
+    """The page that shows the report."""
+    config = ctx.config
+    link = xealth_viewer.report_link(
+        ctx.uow, clinic_id, patient_id, restricted_token, application_url=config.application_url or ""
+    )
+    page, headers = xealth_viewer.render_page(link, config), xealth_viewer.page_headers(config)
+    return Answer(200, page, "text/html", headers)
