@@ -6,15 +6,14 @@ from dataclasses import replace
 
 from clinic_service import clock
 from clinic_service.errors import Conflict
-from clinic_service.gateways.accounts import EmailTaken
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.ehr.matching import PatientData
 from clinic_service.resources.ehr.redox_dispatch import Action, new_patient, tag_names
 from clinic_service.resources.ehr.redox_outcomes import Outcome
 from clinic_service.resources.ehr.redox_results import ResultKind
 from clinic_service.resources.ehr.redox_task import OrderTask, compensated
-from clinic_service.resources.patients.accounts.create import CustodialAccount, enrol, make_account
-from clinic_service.resources.patients.errors import AccountIsChanging
+from clinic_service.resources.patients.accounts.create import CustodialAccount, enrol
+from clinic_service.resources.patients.accounts.left_over import make_or_take_account
 from clinic_service.resources.tags.service import ensure_tags
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -33,12 +32,7 @@ def create_account(ctx: Preparation, task: OrderTask, data: PatientData) -> Outc
     if task.find_similar_patients(ctx.uow, data):
         raise PatientExists
     given = new_patient(task.order.content, data, clock.now())
-    try:
-        account = make_account(ctx, task.clinic.id, given)
-    except EmailTaken:
-        if _is_left_over(ctx, task.clinic.id, given["email"]):
-            raise AccountIsChanging from None
-        raise
+    account = make_or_take_account(ctx, task.clinic.id, given)
     with compensated(ctx, lambda uow: uow.patients.account_changes.compensate(account.change)):
         return ctx.in_transaction(lambda uow: _enrol(uow, task, data, account, ctx.config.demo_patient_user_id))
 
@@ -52,17 +46,10 @@ def _enrol(
         raise PreparationOutdated
     tag_ids = ensure_tags(uow, task.clinic.id, tag_names(task.clinic.settings, task.order.content) or ())
     account = replace(account, given={**account.given, "tag_ids": tag_ids})
-    enrol(uow, task.clinic.id, account, None, demo_user_id)
+    patient = enrol(uow, task.clinic.id, account, None, demo_user_id)
     with_reports = task.action is Action.CREATE_ACCOUNT_AND_ENABLE_REPORTS
     if with_reports:
-        task.set_reports(uow, uow.patients.lock(task.clinic.id, account.user_id), active=True)
+        task.set_reports(uow, patient, active=True)
     reports_of = account.user_id if with_reports else None
     return task.note(uow, task.outcome(ResultKind.ACCOUNT_CREATION, CREATED, reports_of=reports_of))
 
-
-def _is_left_over(ctx: Preparation, clinic_id: str, email: str) -> bool:
-    """Whether the address belongs to an account that an earlier try has made, and that is going to be removed."""
-    account = ctx.accounts.find_by_email(email)
-    if account is None:
-        return True
-    return account.custodian_id == clinic_id and not ctx.uow.patients.is_patient(clinic_id, account.user_id)
