@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from typing import Any
 
 import click
 from sqlalchemy import Row
 
 from clinic_service import clock
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import load_config, stop_signal
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
@@ -38,7 +36,7 @@ def relay(once: bool) -> None:
         if once:
             click.echo(f"{_deliver_all(worker)} delivered")
         else:
-            worker.run(_stop_signal())
+            worker.run(stop_signal())
 
 
 def _deliver_all(worker: Relay) -> int:
@@ -46,13 +44,6 @@ def _deliver_all(worker: Relay) -> int:
     while delivered := worker.deliver_due():
         total += delivered
     return total
-
-
-def _stop_signal() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 @outbox.command(name="list")

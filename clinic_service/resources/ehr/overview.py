@@ -12,9 +12,15 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, not_, select
 
 from clinic_service.db.dialects import among
 from clinic_service.db.repository import Repository
-from clinic_service.models import Clinic, EhrSubscription, OrderOutcome, Patient, RedoxMessage
+from clinic_service.errors import ConstraintViolation, NotFound
+from clinic_service.models import Clinic, EhrProvider, EhrSubscription, OrderOutcome, Patient, RedoxMessage
+from clinic_service.resources.ehr.matching import EhrClinic
+from clinic_service.resources.settings.schemas import ehr_settings_schema
 
 _CLINICS = select(Clinic.id, Clinic.name).where(Clinic.ehr_enabled).order_by(Clinic.created_time, Clinic.id)
+_CLINIC = select(Clinic.ehr_provider, Clinic.ehr_settings).where(
+    Clinic.id == bindparam("clinic_id"), Clinic.ehr_enabled
+)
 _HAS_SUBSCRIPTION = (
     select(EhrSubscription.name)
     .where(EhrSubscription.clinic_id == Patient.clinic_id, EhrSubscription.patient_id == Patient.id)
@@ -73,6 +79,14 @@ class Chosen:
         return frozenset(name for name, applies in named.items() if applies)
 
 
+class NotConnected(NotFound):
+    message = "The clinic is not connected to a health record system."
+
+
+class ConnectedOtherwise(ConstraintViolation):
+    message = "The clinic is connected to its health record system by another partner."
+
+
 class ListedPatient(NamedTuple):
     """A patient, with the provider of each subscription and whether that is active."""
 
@@ -110,6 +124,15 @@ class EhrOverview(Repository):
     def list_clinics(self) -> Sequence[Any]:
         """`id` and `name` of all clinics that are enabled for messages, the oldest first."""
         return self._uow.rows(_CLINICS, {})
+
+    def get_clinic(self, clinic_id: str, provider: EhrProvider | None = None) -> EhrClinic:
+        """The clinic, which is enabled for messages. Raises NotConnected, and ConnectedOtherwise by another partner."""
+        row = self._uow.first(_CLINIC, {"clinic_id": clinic_id})
+        if row is None:
+            raise NotConnected
+        if provider is not None and row.ehr_provider is not provider:
+            raise ConnectedOtherwise
+        return EhrClinic(clinic_id, ehr_settings_schema.load(row.ehr_settings))
 
     def count_patients(self, clinic_id: str, chosen: Chosen) -> int:
         """How many patients of the clinic are chosen."""

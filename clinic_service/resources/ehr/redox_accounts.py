@@ -52,4 +52,3 @@ def _enrol(
         task.set_reports(uow, patient, active=True)
     reports_of = account.user_id if with_reports else None
     return task.note(uow, task.outcome(ResultKind.ACCOUNT_CREATION, CREATED, reports_of=reports_of))
-

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clinic_service.errors import NotFound, ServiceError
+from clinic_service.errors import ServiceError
 from clinic_service.models import EhrProvider, OrderState
 from clinic_service.preparation import Preparation
-from clinic_service.resources.ehr.errors import SourceShared
+from clinic_service.resources.ehr.errors import MrnMissing, SourceShared
 from clinic_service.resources.ehr.matching import PatientData, find_clinic
 from clinic_service.resources.ehr.messages import patient_data
 from clinic_service.resources.ehr.redox_accounts import create_account
@@ -23,10 +23,6 @@ from clinic_service.resources.ehr.redox_task import OrderTask
 from clinic_service.unit_of_work import UnitOfWork
 
 TECHNICAL_PROBLEM = "The order could not be carried out because of a technical problem. Please place it again."
-
-
-class MrnMissing(NotFound):
-    message = "The order does not tell the medical record number of the patient."
 
 
 def carry_out(ctx: Preparation, order: StoredOrder) -> Outcome:

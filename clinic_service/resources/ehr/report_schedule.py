@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, not_, select
+from sqlalchemy import bindparam, delete, select
 
 from clinic_service import clock
 from clinic_service.db.dialects import insert_or_update
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, EhrProvider, ReportSchedule
+from clinic_service.resources.clinics.errors import ClinicNotFound
 from clinic_service.resources.ehr.scheduling import sync_clinic
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 from clinic_service.unit_of_work import UnitOfWork, run
@@ -35,7 +37,8 @@ _CLINICS = (
 )
 _CLINIC = _CLINICS.where(Clinic.id == bindparam("clinic_id"))
 _SET = insert_or_update(ReportSchedule, "cadence", "last_time", "next_time")
-_END = delete(ReportSchedule).where(not_(ReportSchedule.clinic_id.in_(bindparam("clinic_ids", expanding=True))))
+_STORED = select(ReportSchedule.clinic_id)
+_END = delete(ReportSchedule).where(ReportSchedule.clinic_id.in_(bindparam("clinic_ids", expanding=True)))
 
 
 class Round(NamedTuple):
@@ -58,21 +61,27 @@ class _Turn(NamedTuple):
 def run_round(database: Database) -> Round:
     """Schedule the reports of all clinics whose turn it is. Raises what the database raises."""
     turns = run(database, lambda uow: list(_turns(uow)), writes=False)
-    run(database, partial(_end_others, turns=turns), writes=True)
+    _end_others(database, turns)
     now, done = clock.now(), Round([], [])
     for turn in turns:
-        if turn.next_time > now:
-            if not turn.is_stored:
-                run(database, partial(_set, turn=turn), writes=True)
-            continue
-        try:
-            if run(database, partial(_take, clinic_id=turn.clinic_id), writes=True):
-                done.scheduled.append(turn.clinic_id)
-        except Exception as error:
-            _log.warning("reports_not_scheduled", extra={"clinic": turn.clinic_id, "failure": type(error).__name__})
-            run(database, partial(_set, turn=turn._replace(next_time=now + AFTER_FAILURE)), writes=True)
-            done.failed.append(turn.clinic_id)
+        if turn.next_time <= now:
+            _run_turn(database, turn, done)
+        elif not turn.is_stored:
+            run(database, partial(_set, turn=turn), writes=True)
     return done
+
+
+def _run_turn(database: Database, turn: _Turn, done: Round) -> None:
+    try:
+        if run(database, partial(_take, clinic_id=turn.clinic_id), writes=True):
+            done.scheduled.append(turn.clinic_id)
+    except ClinicNotFound:
+        return
+    except Exception as error:
+        _log.warning("reports_not_scheduled", extra={"clinic": turn.clinic_id, "failure": type(error).__name__})
+        later = turn._replace(next_time=clock.now() + AFTER_FAILURE)
+        run(database, partial(_set, turn=later), writes=True)
+        done.failed.append(turn.clinic_id)
 
 
 def _turns(uow: UnitOfWork) -> Iterator[_Turn]:
@@ -92,6 +101,7 @@ def _turn(row: Any, now: datetime) -> _Turn | None:
 
 def _take(uow: UnitOfWork, clinic_id: str) -> bool:
     """Schedule the reports of the clinic, unless another process has taken the turn meanwhile."""
+    # Raises ClinicNotFound, and nobody else takes the turn now.
     uow.clinics.lock(clinic_id)
     row = uow.first(_CLINIC, {"clinic_id": clinic_id})
     turn = _turn(row, uow.now) if row else None
@@ -104,9 +114,15 @@ def _take(uow: UnitOfWork, clinic_id: str) -> bool:
 
 def _set(uow: UnitOfWork, turn: _Turn) -> None:
     row = {name: getattr(turn, name) for name in ("clinic_id", "cadence", "last_time", "next_time")}
-    uow.execute(_SET, row)
+    # The clinic may have been deleted meanwhile.
+    with suppress(ClinicNotFound):
+        uow.clinics.lock(turn.clinic_id)
+        uow.execute(_SET, row)
 
 
-def _end_others(uow: UnitOfWork, turns: list[_Turn]) -> None:
-    """A clinic that wants rounds again later begins with one at once."""
-    uow.execute(_END, {"clinic_ids": [turn.clinic_id for turn in turns]})
+def _end_others(database: Database, turns: list[_Turn]) -> None:
+    """Forget the turns of clinics that want none any more. If they do again, they begin at once."""
+    stored = run(database, lambda uow: {row.clinic_id for row in uow.rows(_STORED, {})}, writes=False)
+    ended = stored - {turn.clinic_id for turn in turns}
+    if ended:
+        run(database, lambda uow: uow.execute(_END, {"clinic_ids": sorted(ended)}), writes=True)
