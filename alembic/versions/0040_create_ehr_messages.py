@@ -115,7 +115,7 @@ def create_scheduled_report_orders() -> None:
     op.create_index(
         op.f("ix_scheduled_report_orders_preceding"),
         "scheduled_report_orders",
-        ["clinic_id", "user_id", "message_id", "created_time", "id"],
+        ["clinic_id", "user_id", "message_id", "id"],
     )
     op.create_index(
         op.f("ix_scheduled_report_orders_pending"),

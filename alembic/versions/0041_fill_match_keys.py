@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from unicodedata import combining, normalize
 
 import sqlalchemy as sa
 from alembic import op
 
 from clinic_service.db.types import ObjectId
-from clinic_service.models.sort_keys import match_key
 
 revision = "0041"
 down_revision = "0040"
@@ -55,6 +56,13 @@ def keys_of(row: sa.Row[*tuple[object, ...]]) -> dict[str, object]:
         "mrn_key": match_key(row.mrn),
         "name_key": match_key(row.full_name),
     }
+
+
+def match_key(text: str | None) -> bytes | None:
+    if not text:
+        return None
+    base = "".join(character for character in normalize("NFKD", text) if not combining(character))
+    return blake2b(base.casefold().encode(), digest_size=16).digest()
 
 
 def downgrade() -> None:

@@ -36,13 +36,13 @@ class Partner:
     check: Callable[[Config, Environ], None]
 
 
-def is_redox_token(config: Config, sent: str | None) -> bool:
-    """Whether `sent` is the secret shared with Redox, compared in constant time; an unset secret admits nobody."""
+def is_redox_token(config: Config, sent: bytes) -> bool:
+    """Whether `sent` is the secret shared with Redox in UTF-8, compared in constant time; an unset secret admits nobody."""
     return _same(config.redox_verification_token, sent)
 
 
 def _check_redox(config: Config, environ: Environ) -> None:
-    if not is_redox_token(config, environ.get("HTTP_VERIFICATION_TOKEN")):
+    if not is_redox_token(config, _bytes(environ.get("HTTP_VERIFICATION_TOKEN", ""))):
         raise Unauthenticated
 
 
@@ -54,7 +54,7 @@ def _check_redox_challenge(config: Config, environ: Environ) -> None:  # noqa: A
 def _check_xealth(config: Config, environ: Environ) -> None:
     _require_xealth(config, environ)
     scheme, _, sent = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
-    if scheme != "Bearer" or not _same(config.xealth_bearer_token, sent):
+    if scheme != "Bearer" or not _same(config.xealth_bearer_token, _bytes(sent)):
         raise Unauthenticated
 
 
@@ -63,10 +63,13 @@ def _require_xealth(config: Config, environ: Environ) -> None:  # noqa: ARG001 -
         raise XealthDisabled
 
 
-def _same(expected: str | None, sent: str | None) -> bool:
-    return bool(expected and sent) and hmac.compare_digest(
-        str(expected).encode(), str(sent).encode("latin-1", "replace")
-    )
+def _bytes(header: str) -> bytes:
+    """The bytes of a header, which WSGI hands on as characters."""
+    return header.encode("latin-1")
+
+
+def _same(expected: str | None, sent: bytes) -> bool:
+    return bool(expected) and hmac.compare_digest(str(expected).encode(), sent)
 
 
 PARTNERS: Mapping[str, Partner] = {

@@ -148,7 +148,7 @@ class ScheduledReportOrder(Base):
 
     __table_args__ = (
         # What precedes a row is read from it alone.
-        Index("ix_scheduled_report_orders_preceding", "clinic_id", "user_id", "message_id", "created_time", "id"),
+        Index("ix_scheduled_report_orders_preceding", "clinic_id", "user_id", "message_id", "id"),
         Index(None, "created_time"),
         partial_index("ix_scheduled_report_orders_pending", "message_id", where="state = 'pending'"),
     )

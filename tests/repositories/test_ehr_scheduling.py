@@ -26,6 +26,7 @@ from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import CAROL, DAVE, ERIN, PETE
 from tests.support.crowds import make_crowd
 from tests.support.ehr import ehr_columns, make_ehr_clinic, make_subscription, redox_order, store_message
+from tests.support.plans import analyze
 from tests.support.rows import LONG_AGO, make_patient, stored, storing
 from tests.support.statements import counting
 
@@ -172,8 +173,13 @@ def test_a_patient_without_an_active_subscription_is_refused(
 def test_ten_thousand_patients_are_scheduled_by_one_statement(database: Database) -> None:
     with storing(database) as unit:
         clinic = make_ehr_clinic(unit)
-        subscribe(unit, clinic.id, make_crowd(unit, clinic, 10_000))
+        patient_ids = make_crowd(unit, clinic, 10_000)
+    # Subscriptions refer to patients, whose number PostgreSQL has to know.
+    analyze(database)
+    with storing(database) as unit:
+        subscribe(unit, clinic.id, patient_ids)
     for _ in range(2):
+        analyze(database)
         with counting(database) as sent:
             rows = sync(database, lambda unit: sync_clinic(unit, clinic.id))
         inserted = [sql for sql in sent if "INSERT INTO" in sql]
@@ -186,10 +192,16 @@ def test_ten_thousand_patients_are_scheduled_by_one_statement(database: Database
 
 def subscribe(unit: UnitOfWork, clinic_id: str, patient_ids: list[str]) -> None:
     """Let each patient be subscribed by an order."""
-    message_ids = [store_message(unit, redox_order(log_id=patient_id)) for patient_id in patient_ids]
+    kind = {"data_model": "Order", "event_type": "New"}
+    messages = [
+        {"id": unit.new_id(), "payload": "{}", "payload_hash": b"", "received_time": LONG_AGO, **kind}
+        for _ in patient_ids
+    ]
     keys = [{"clinic_id": clinic_id, "patient_id": one, "name": REDOX_REPORTS.name} for one in patient_ids]
     state = {"provider": "redox", "active": True, "created_time": LONG_AGO, "updated_time": LONG_AGO}
-    match = {"position": 0, "data_model": "Order", "event_type": "New"}
+    matches = [
+        key | kind | {"position": 0, "document_id": message["id"]} for key, message in zip(keys, messages, strict=True)
+    ]
+    unit.execute(insert(RedoxMessage), messages)
     unit.execute(insert(EhrSubscription), [key | state for key in keys])
-    matches = [key | match | {"document_id": one} for key, one in zip(keys, message_ids, strict=True)]
     unit.execute(insert(MatchedMessage), matches)

@@ -90,7 +90,7 @@ def _scheduling(subscriptions: Select[*tuple[Any, ...]]) -> Any:
                 ScheduledReportOrder.user_id == subscribed.c.user_id,
                 ScheduledReportOrder.message_id == subscribed.c.message_id,
             )
-            .order_by(ScheduledReportOrder.created_time.desc(), ScheduledReportOrder.id.desc())
+            .order_by(ScheduledReportOrder.id.desc())
             .limit(1)
             .scalar_subquery()
         )
