@@ -13,11 +13,10 @@ from clinic_service.cli.common import load_config, stop_signal
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
-from clinic_service.gateways.accounts.choice import chosen_accounts
-from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.outbox.deliveries import is_mail
 from clinic_service.outbox.queue import Queue
-from clinic_service.outbox.relay import Relay
+from clinic_service.outbox.relay import RelayLoop
+from clinic_service.relays import create_relays, start_relays
 from clinic_service.unit_of_work import UnitOfWork, run
 
 
@@ -32,14 +31,19 @@ def relay(once: bool) -> None:
     """Deliver until stopped. `clinic-service serve` does the same by itself; several relays get along."""
     config = load_config()
     with opened_database(config) as database:
-        worker = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
+        relays = create_relays(config, database)
         if once:
-            click.echo(f"{_deliver_all(worker)} delivered")
+            click.echo(f"{sum(map(_deliver_all, relays))} delivered")
         else:
-            worker.run(stop_signal())
+            stop = stop_signal()
+            threads = start_relays(relays, stop)
+            stop.wait()
+            for thread in threads:
+                # What takes longer is taken up again by the next relay.
+                thread.join(config.drain_seconds)
 
 
-def _deliver_all(worker: Relay) -> int:
+def _deliver_all(worker: RelayLoop) -> int:
     total = 0
     while delivered := worker.deliver_due():
         total += delivered

@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from clinic_service import clock
 from clinic_service.config import Config
@@ -31,6 +31,9 @@ NO_RECIPIENT = "NoRecipient"
 
 class RelayLoop(ABC):
     """Delivers what is due. Several may run on one database. A subclass says which events, and what follows from them."""
+
+    # Of its thread.
+    name: ClassVar[str]
 
     def __init__(self, database: Database, *, poll_seconds: float = 2.0) -> None:
         """`poll_seconds`: how often `run` looks when there is nothing to do."""
@@ -115,6 +118,8 @@ class RelayLoop(ABC):
 
 class Relay(RelayLoop):
     """Sends mails, compensates changes of accounts, and marks notices."""
+
+    name = "outbox-relay"
 
     def __init__(
         self,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import count_lost_lines
@@ -14,11 +13,10 @@ from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
-from clinic_service.gateways.accounts.choice import chosen_accounts
-from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.log_lines import LinesHandler, LogLines
-from clinic_service.outbox.relay import Relay
+from clinic_service.outbox.relay import RelayLoop
 from clinic_service.packaged import edited_spec_folder
+from clinic_service.relays import create_relays, start_relays
 from clinic_service.reloading import ReloadingApp, builder
 from clinic_service.server.gate import Application
 from clinic_service.specification.apis import Api
@@ -31,7 +29,7 @@ class Parts:
     config: Config
     database: Database
     app: Application
-    relay: Relay
+    relays: Sequence[RelayLoop]
     lines: LogLines
     readiness: Readiness
     stop: threading.Event = field(default_factory=threading.Event)
@@ -41,10 +39,10 @@ class Parts:
         return self.readiness.obstacle() is None
 
     def start_threads(self) -> None:
-        """Start what works beside the requests of this process: the log, the relay and the watch over the spec."""
+        """Start what works beside the requests of this process: the log, the relays and the watch over the spec."""
         self.lines.start()
         logging.basicConfig(level=self.config.log_level, handlers=[LinesHandler(self.lines)], force=True)
-        _start_thread("outbox-relay", partial(self.relay.run, self.stop))
+        start_relays(self.relays, self.stop)
         if isinstance(self.app, ReloadingApp):
             _start_thread("spec-watch", self.app.watch)
 
@@ -62,13 +60,13 @@ def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False
     """
     database = open_database(config)
     lines = LogLines(count_lost_lines)
-    relay = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
+    relays = create_relays(config, database)
 
     if reload:
         app: Application = ReloadingApp(edited_spec_folder(), builder(config, database, lines.write))
     else:
         app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
-    return Parts(config, database, app, relay, lines, Readiness(database))
+    return Parts(config, database, app, relays, lines, Readiness(database))
 
 
 def _start_thread(name: str, target: Callable[[], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from email import message_from_bytes
 from email.policy import HTTP
 from functools import cache
@@ -15,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from clinic_service import clock
-from clinic_service.config import Config
+from clinic_service.config import Config, variable
 from tests.support.http_server import HttpServer, Received, Response, http_server
 from tests.support.session_tokens import SECRET, rsa_key
 
@@ -72,6 +73,13 @@ class Redox:
             "export_client_address": url,
         }
         return Config(**given | settings)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The same settings, as they stand in the environment."""
+        given, usual = self.config(), Config()
+        changed = (f.name for f in fields(Config) if getattr(given, f.name) != getattr(usual, f.name))
+        return {variable(name): str(getattr(given, name)) for name in changed}
 
     def received(self, path: str) -> list[Received]:
         """The requests to a path, in order."""

@@ -34,6 +34,8 @@ SECONDS = 180.0
 class RedoxRelay(RelayLoop):
     """Delivers the events of Redox, each by itself: none waits for another."""
 
+    name = "redox-relay"
+
     def __init__(
         self,
         database: Database,
