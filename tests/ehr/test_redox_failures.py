@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clinic_service import clock, deadline
+from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts.http import HttpAccounts
 from clinic_service.gateways.redox import HttpRedox
 from clinic_service.gateways.reports import ReportRequest
@@ -236,6 +237,32 @@ class TestDirectoryOfAnotherSystem:
         assert [patient.user_id for patient in exchange.patients] == [user_id]
         assert [result[:2] for result in exchange.results] == [("ACCOUNT_CREATION_RESULT", "SUCCESS")]
 
+    @pytest.mark.parametrize("code", ["BOTH", "ENABLE"])
+    def test_settings_that_change_while_it_is_asked_are_heeded(self, exchange: Exchange, code: str) -> None:
+        """What was changed there is undone, and the order is tried again."""
+        with platform() as elsewhere:
+            exchange.accounts = HttpAccounts(elsewhere.config())
+            exchange.configure()
+            if code == "ENABLE":
+                account = exchange.accounts.create_custodial(exchange.clinic_id, None)
+                exchange.patient(CAROL._replace(id=account.user_id), "custodian", email=None)
+            changing = [lambda: exchange.settings(procedureCodes={"disableSummaryReports": "OTHER"})]
+
+            def change(received: Received) -> None:
+                if received.method in ("POST", "PUT") and changing:
+                    changing.pop()()
+
+            elsewhere.on_bad_days = change
+            exchange.receive(order(code))
+            exchange.deliver()
+            assert exchange.outcomes == []
+            _work_on(exchange, timedelta(seconds=15))
+            exchange.compensate()
+            assert "carol@mail.example" not in elsewhere.users.values()
+        assert [outcome.state for outcome in exchange.outcomes] == [OrderState.IGNORED]
+        assert [patient.email for patient in exchange.patients] == ([None] if code == "ENABLE" else [])
+        assert stored(exchange.database, EhrSubscription) == []
+
     def test_clinic_is_told_when_it_never_works(self, exchange: Exchange) -> None:
         with platform() as elsewhere:
             exchange.accounts = HttpAccounts(elsewhere.config())
@@ -432,6 +459,42 @@ def test_unexpected_failure_is_named_by_its_kind(exchange: Exchange) -> None:
     exchange.receive()
     exchange.deliver_three_times()
     assert [outcome.failure for outcome in exchange.outcomes] == ["KeyError"]
+
+
+def test_event_that_cannot_even_be_given_up_holds_nothing_up(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("clinic_service.resources.ehr.redox_outcomes.OrderOutcomes.find_order", fail)
+    exchange.receive()
+    exchange.deliver_three_times()
+    assert _attempts(exchange) == [(2, True)]
+
+
+def test_event_is_given_up_later_when_the_database_is_gone_meanwhile(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.patient()
+    exchange.receive()
+    exchange.redox.report = in_turn(Response(500))
+    for number in range(2):
+        with exchange.later(number * QUARTER_MINUTE):
+            exchange.deliver()
+
+    def fail(*_: Any) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr("clinic_service.resources.ehr.redox_outcomes.OrderOutcomes.end", fail)
+    with exchange.later(2 * QUARTER_MINUTE), pytest.raises(Unavailable):
+        exchange.deliver()
+    monkeypatch.undo()
+    assert _attempts(exchange) == [(2, False)]
+    with exchange.later(2 * QUARTER_MINUTE + CLAIMED_FOR):
+        exchange.deliver()
+    assert _attempts(exchange) == [(2, True)]
+    assert [outcome.state for outcome in exchange.outcomes] == [OrderState.FAILED]
 
 
 def test_two_relays_share_the_work(exchange: Exchange) -> None:

@@ -336,6 +336,13 @@ class TestCreate:
         assert "already" in explanation
         assert len(exchange.patients) == 1
 
+    def test_account_that_a_removed_patient_has_left_is_taken_again(self, exchange: Exchange) -> None:
+        account = exchange.accounts.create_custodial(exchange.clinic_id, "carol@mail.example", "0000000001")
+        exchange.receive(order("CREATE"))
+        exchange.deliver()
+        assert [patient.user_id for patient in exchange.patients] == [account.user_id]
+        assert [result[1] for result in exchange.results] == ["SUCCESS"]
+
     def test_address_is_taken(self, exchange: Exchange) -> None:
         exchange.accounts.create_custodial("65f1c0de0a1b2c3d4e5f6a7b", "carol@mail.example", "0000000001")
         exchange.receive(order("CREATE"))

@@ -11,7 +11,7 @@ from datetime import timedelta
 from clinic_service import clock, deadline
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
-from clinic_service.errors import ServiceError
+from clinic_service.errors import ServiceError, Unavailable
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.redox import RedoxApi, chosen_redox
 from clinic_service.gateways.reports import Reports, chosen_reports
@@ -68,8 +68,17 @@ class RedoxRelay(RelayLoop):
             self.retry_at(entry, clock.now() + PAUSE, reason)
             return
         _log.warning("delivery_given_up", extra={"event": entry.id, "kind": entry.kind, "failure": reason})
-        self._deliveries[entry.kind].give_up(entry.payload, reason)
+        self._give_up(entry, reason)
         self.mark_delivered([entry.id], reason)
+
+    def _give_up(self, entry: Entry, reason: str) -> None:
+        try:
+            self._deliveries[entry.kind].give_up(entry.payload, reason)
+        except Unavailable:
+            # The event stays claimed for a while, and then this is done again.
+            raise
+        except Exception as error:
+            _log.error("giving_up_failed", extra={"event": entry.id, "failure": type(error).__name__})
 
 
 def chosen_redox_relay(config: Config, database: Database, accounts: Accounts) -> RedoxRelay | None:
