@@ -18,6 +18,12 @@ from clinic_service.errors import NotImplementedYet, Unauthenticated
 Environ = Mapping[str, Any]
 
 
+class SecretRefused(Unauthenticated):
+    """The message does not say whether there was a secret, nor whether one is configured."""
+
+    message = "The shared secret is missing or not valid."
+
+
 class XealthDisabled(NotImplementedYet):
     """Xealth is switched off by `CLINIC_XEALTH_ENABLED`."""
 
@@ -43,19 +49,19 @@ def is_redox_token(config: Config, sent: bytes) -> bool:
 
 def _check_redox(config: Config, environ: Environ) -> None:
     if not is_redox_token(config, _bytes(environ.get("HTTP_VERIFICATION_TOKEN", ""))):
-        raise Unauthenticated
+        raise SecretRefused
 
 
 def _check_redox_challenge(config: Config, environ: Environ) -> None:  # noqa: ARG001 - the secret is in the body
     if not config.redox_verification_token:
-        raise Unauthenticated
+        raise SecretRefused
 
 
 def _check_xealth(config: Config, environ: Environ) -> None:
     _require_xealth(config, environ)
     scheme, _, sent = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
     if scheme != "Bearer" or not _same(config.xealth_bearer_token, _bytes(sent)):
-        raise Unauthenticated
+        raise SecretRefused
 
 
 def _require_xealth(config: Config, environ: Environ) -> None:  # noqa: ARG001 - the viewer's token is in the query

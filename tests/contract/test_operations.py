@@ -54,11 +54,6 @@ NOT_BUILT = frozenset(
         "SyncEHRData",
         "SyncEHRDataForPatient",
         "VerifyEndpoint",
-        "ViewPDFReport",
-        "XealthGetProgramUrl",
-        "XealthGetPrograms",
-        "XealthNotification",
-        "XealthPreorder",
     }
 )
 

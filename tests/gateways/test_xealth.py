@@ -83,7 +83,7 @@ def failure_of(xealth: HttpXealth) -> BadGateway:
 def test_an_order_is_read_with_the_token_that_the_credentials_get(server: XealthServer, xealth: HttpXealth) -> None:
     order = read(xealth)
     assert order.content == ORDER
-    assert order.text == '{"orderInfo":{"orderId":"XO-1","deployment":"harbour"},"datasets":{"name":"Zoë"}}'
+    assert order.text == json.dumps(ORDER)
     assert (len(server.log_ins), server.calls) == (1, [READ])
     call = server.server.received[-1]
     assert call.headers["authorization"] == "Bearer xealth-token-1"

@@ -19,6 +19,9 @@ from clinic_service.resources.ehr.messages import receive
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.rows import LONG_AGO, make_clinic
 
+REDOX_SECRET = "a sécret shared with Redox"
+# As a header holds it, which is read as Latin-1.
+REDOX = {"Verification-Token": REDOX_SECRET.encode().decode("latin-1")}
 SOURCE_ID = "7ce6f387-c33c-417d-8682-81e83628cbd9"
 SETTINGS: dict[str, Any] = {
     "enabled": True,

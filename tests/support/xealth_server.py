@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,7 +84,8 @@ class XealthServer:
         match [unquote(part) for part in received.path.removeprefix(_BASE_PATH).split("/")[1:]]:
             case ["partner", "read", "order", deployment, order_id] if received.method == "GET":
                 order = self.orders.get((deployment, order_id))
-                return Response(404) if order is None else Response(200, json=order)
+                # Unlike the usual writer, this one takes halves of surrogate pairs, which a real one might send.
+                return Response(404) if order is None else Response(200, body=json.dumps(order).encode())
             case ["partner", "write", "order", deployment] if received.method == "POST":
                 self.placed.append((deployment, received.json))
                 return Response(200, json={"orderId": f"XO-{len(self.placed)}"})

@@ -20,18 +20,22 @@ from clinic_service.gateways.restricted_tokens.choice import chosen_restricted_t
 from clinic_service.gateways.restricted_tokens.http import HttpRestrictedTokens
 from clinic_service.gateways.server_token import chosen_server_token
 from clinic_service.gateways.xealth import HttpXealth
-from clinic_service.models import Clinic, EhrProvider
+from clinic_service.models import XEALTH_REPORTS, Clinic, EhrProvider, Patient
 from clinic_service.outbox.relay import Relay
+from clinic_service.resources.ehr.subscriptions import MatchedDocument, update_subscription
 from clinic_service.unit_of_work import UnitOfWork
 from tests.conftest import SECRET
 from tests.support.auth_service import AuthService, auth_service
+from tests.support.cast import Somebody
 from tests.support.client import Client, Reply
 from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
-from tests.support.rows import make_staffed_clinic
+from tests.support.rows import make_patient, make_staffed_clinic
 from tests.support.xealth_server import BEARER, XealthServer, xealth_server
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+# Late in the evening, so that the day is another one elsewhere.
+ENROLLED = datetime(2026, 2, 11, 23, 30, tzinfo=UTC)
 DEPLOYMENT, PROGRAM, ORDER_ID, TRACKING_ID = "harbour-prod", "tidepool-reports", "XO-58213", "0b7c1c5e-3f0a-4d6e"
 MRN, BIRTH_DATE, CHILD_BIRTH_DATE = "MRN-20417", "1987-04-12", "2016-08-30"
 EMAIL = "carol@mail.example"
@@ -136,6 +140,28 @@ def ehr_columns(**values: Any) -> dict[str, Any]:
 def make_xealth_clinic(unit: UnitOfWork, *, ehr: Mapping[str, Any] | None = None, **values: Any) -> Clinic:
     """A staffed clinic that is enabled for orders of Xealth; `ehr` are members of its settings."""
     return make_staffed_clinic(unit, **ehr_columns(**ehr or {}) | values)
+
+
+def make_enrolled_patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, **values: Any) -> Patient:
+    """A patient of the clinic with an active subscription that rests on an order of 11 February."""
+    known = {"mrn": MRN, "birth_date": BIRTH_DATE}
+    patient = make_patient(unit, clinic, person, **known | values)
+    order_id = unit.xealth_orders.add_order(
+        clinic_id=clinic.id,
+        deployment=DEPLOYMENT,
+        order_id=ORDER_ID,
+        program_id=PROGRAM,
+        partner_id=None,
+        event_id="7d0b6a8e",
+        event_type="order",
+        event_context="new",
+        event_time=ENROLLED,
+        event_text="{}",
+        order_text="{}",
+        applied_time=ENROLLED,
+    )
+    update_subscription(unit, patient, XEALTH_REPORTS, MatchedDocument(order_id, "order", "new"), active=True)
+    return patient
 
 
 def about(

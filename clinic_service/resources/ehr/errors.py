@@ -21,6 +21,7 @@ class EhrClinicNotFound(NotFound):
 
 class SourceShared(Conflict):
     message = "Several clinics are enabled for messages of this source."
+    violations = (Violation(_MESSAGE, "state"),)
 
 
 class MessageNotFound(NotFound):

@@ -28,8 +28,8 @@ _STYLE = (
     "html,body{height:100%;margin:0}iframe{border:0;display:block;height:calc(100% - 3em);width:100%}p{margin:.8em}"
 )
 _STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode("ascii")
-# Where the files of the viewer are served, if there is one.
-ASSETS_PATH = "/v1/xealth/report/viewer"
+# Where the files of a viewer are served, if there is one, and which of them shows the document that `file` names.
+VIEWER_FILES, VIEWER_PAGE = "/v1/xealth/report/viewer", "web/viewer.html"
 
 
 def check_token(tokens: RestrictedTokens, token_id: str, user_id: str) -> None:
@@ -86,7 +86,7 @@ def render_page(link: str, config: Config) -> str:
     """The page, in which the report stands in a frame: shown by the viewer of this server, else by the browser."""
     frame = link
     if config.xealth_viewer_directory:
-        frame = f"{config.path_prefix or ''}{ASSETS_PATH}/web/viewer.html?{urlencode({'file': link})}"
+        frame = f"{config.path_prefix or ''}{VIEWER_FILES}/{VIEWER_PAGE}?{urlencode({'file': link})}"
     return _template().substitute(style=_STYLE, frame=html.escape(frame), report=html.escape(link))
 
 
