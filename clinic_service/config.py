@@ -27,6 +27,7 @@ _STARS = "********"
 _MAX_FILE_BYTES = 64 * 1024
 # As other programs of the platform read them.
 _ON, _OFF = ("true", "t", "1"), ("false", "f", "0")
+_NEEDED_BY_REDOX = ("client_id", "key_id", "private_key", "source_id", "source_name")
 _NEEDED_BY_XEALTH = ("xealth_bearer_token", "xealth_client_id", "xealth_client_secret", "application_url")
 # What Kubernetes sets in every container for a service called `clinic` or `clinic-…`.
 _INJECTED = re.compile(r"CLINIC_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
@@ -127,6 +128,22 @@ class Config:
     redox_verification_token: str | None = setting(
         None, "secret shared with Redox; unset: every call is refused", secret=True
     )
+    redox_enabled: bool = setting(
+        False, "whether orders that came through Redox are carried out and answered here; otherwise others do it"
+    )
+    redox_client_id: str | None = setting(None, "name of this server at the token endpoint of Redox")
+    redox_key_id: str | None = setting(None, "id under which Redox knows the public key of this server")
+    redox_private_key: str | None = setting(None, "the private RSA key to it, in PEM form", secret=True)
+    redox_source_id: str | None = setting(None, "id of this server as a source of messages at Redox")
+    redox_source_name: str | None = setting(None, "name of this server as a source of messages at Redox")
+    redox_test_mode: bool = setting(False, "whether every message to Redox is marked as a test")
+    redox_upload_file_enabled: bool = setting(
+        False, "whether reports are uploaded to Redox and referred to; otherwise they are part of the message"
+    )
+    redox_endpoint_url: str = setting("https://api.redoxengine.com/endpoint", "where Redox takes messages")
+    redox_token_url: str = setting("https://api.redoxengine.com/v2/auth/token", "token endpoint of Redox")
+    redox_blob_url: str = setting("https://blob.redoxengine.com/upload", "where Redox takes files")
+    export_client_address: str = setting("http://export:9301", "base URL of the export service, which makes reports")
     xealth_enabled: bool = setting(False, "whether the operations for Xealth answer; otherwise they are 501")
     xealth_bearer_token: str | None = setting(
         None, "secret shared with Xealth; unset: every call is refused", secret=True
@@ -184,6 +201,9 @@ class Config:
                 "CLINIC_AUTH_CLIENT_EXTERNAL_ADDRESS needs CLINIC_ACCOUNTS_SERVER_NAME and "
                 "CLINIC_ACCOUNTS_SERVER_SECRET as well."
             )
+        redox = [f"redox_{name}" for name in _NEEDED_BY_REDOX]
+        if self.redox_enabled and not all(getattr(self, name) for name in redox):
+            raise ConfigError(f"CLINIC_REDOX_ENABLED needs {', '.join(map(variable, redox))} as well.")
         if self.xealth_enabled and not all(getattr(self, name) for name in _NEEDED_BY_XEALTH):
             raise ConfigError(f"CLINIC_XEALTH_ENABLED needs {', '.join(map(variable, _NEEDED_BY_XEALTH))} as well.")
         if self.auth_service_token_endpoint and not (self.auth_service_jwks and self.auth_service_issuer):

@@ -1,16 +1,35 @@
-"""create_relay: the only place where the relay and what it delivers are put together."""
+"""create_relays: the only place where the relays and what they deliver are put together."""
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
 
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.mail import chosen_mailer
-from clinic_service.outbox.relay import Relay
+from clinic_service.outbox.relay import Relay, RelayLoop
+from clinic_service.resources.ehr.redox_relay import KINDS, chosen_redox_relay
 from clinic_service.resources.patients.accounts.compensation import Compensation
 
 
-def create_relay(config: Config, database: Database) -> Relay:
-    """The relay that delivers the outbox of `database`, with the gateways that the settings choose."""
+def create_relays(config: Config, database: Database) -> list[RelayLoop]:
+    """The relays that deliver the outbox of `database` together, with the gateways that the settings choose.
+
+    Each works by itself, so that mails do not wait for reports. Raises ConfigError.
+    """
     accounts = chosen_accounts(config, database)
-    return Relay(database, config, chosen_mailer(config), accounts, Compensation(database, accounts).compensate)
+    compensate = Compensation(database, accounts).compensate
+    redox = chosen_redox_relay(config, database, accounts)
+    left_out = KINDS if redox else frozenset[str]()
+    relay = Relay(database, config, chosen_mailer(config), accounts, compensate, left_out=left_out)
+    return [relay, redox] if redox else [relay]
+
+
+def start_relays(relays: Sequence[RelayLoop], stop: threading.Event) -> list[threading.Thread]:
+    """Let each of the relays deliver on a thread of its own until `stop` is set."""
+    threads = [threading.Thread(target=relay.run, args=(stop,), name=relay.name, daemon=True) for relay in relays]
+    for thread in threads:
+        thread.start()
+    return threads

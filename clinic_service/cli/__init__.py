@@ -23,6 +23,7 @@ _COMMANDS = {
     "token": ("token", "token", "Print a session token."),
     "demo": ("demo", "demo", "Fill the database with made-up data."),
     "outbox": ("outbox", "outbox", "Deliver or list what others must learn."),
+    "ehr": ("ehr", "ehr", "Look at the integration of health record systems."),
     "spec": ("spec.commands", "spec", "Check, bundle and look at the spec."),
     "config": ("config", "config_command", "Print the effective settings."),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import Any
 
 import click
@@ -24,3 +26,11 @@ def load_config(**flags: Any) -> Config:
         return Config.load(**flags)
     except ConfigError as error:
         raise WrongSettings(error.message) from None
+
+
+def stop_signal() -> threading.Event:
+    """Is set when the command is told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from typing import Any
 
 import click
 from sqlalchemy import Row
 
 from clinic_service import clock
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import load_config, stop_signal
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
 from clinic_service.outbox.deliveries import is_mail
 from clinic_service.outbox.queue import Queue
-from clinic_service.outbox.relay import Relay
-from clinic_service.relays import create_relay
+from clinic_service.outbox.relay import RelayLoop
+from clinic_service.relays import create_relays, start_relays
 from clinic_service.unit_of_work import UnitOfWork, run
 
 
@@ -33,25 +31,23 @@ def relay(once: bool) -> None:
     """Deliver until stopped. `clinic-service serve` does the same by itself; several relays get along."""
     config = load_config()
     with opened_database(config) as database:
-        worker = create_relay(config, database)
+        relays = create_relays(config, database)
         if once:
-            click.echo(f"{_deliver_all(worker)} delivered")
+            click.echo(f"{sum(map(_deliver_all, relays))} delivered")
         else:
-            worker.run(_stop_signal())
+            stop = stop_signal()
+            threads = start_relays(relays, stop)
+            stop.wait()
+            for thread in threads:
+                # What takes longer is taken up again by the next relay.
+                thread.join(config.drain_seconds)
 
 
-def _deliver_all(worker: Relay) -> int:
+def _deliver_all(worker: RelayLoop) -> int:
     total = 0
     while delivered := worker.deliver_due():
         total += delivered
     return total
-
-
-def _stop_signal() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 @outbox.command(name="list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote_plus
@@ -13,25 +14,31 @@ from clinic_service.gateways import http
 from clinic_service.gateways.own_tokens import IssuedToken, OwnToken
 
 _FORM = b"grant_type=client_credentials"
+_HEADERS = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
 # Longer than any token is kept; beyond it the calendar ends.
 _MOST_SECONDS = 366 * 24 * 3600
 
 
 def client_token(endpoint: http.Neighbour, client_id: str, client_secret: str) -> OwnToken:
     """The access token that `endpoint` gives the client."""
-    headers = {
-        "accept": "application/json",
-        "authorization": _basic(client_id, client_secret),
-        "content-type": "application/x-www-form-urlencoded",
-    }
+    headers = _HEADERS | {"authorization": _basic(client_id, client_secret)}
+    return OwnToken(lambda: _issued(lambda: endpoint.exchange_twice("POST", "", headers=headers, body=_FORM)))
 
-    def fetch() -> IssuedToken:
-        asked = clock.now()
-        granted = endpoint.exchange_twice("POST", "", headers=headers, body=_FORM).require(200).json_object()
-        seconds = _lifetime(granted.get("expires_in"))
-        return IssuedToken(_access_token(granted), None if seconds is None else asked + timedelta(seconds=seconds))
 
-    return OwnToken(fetch)
+def assertion_token(endpoint: http.Neighbour, form: Callable[[], bytes], *, early: timedelta) -> OwnToken:
+    """The access token that `endpoint` gives for an assertion in place of a secret (RFC 7523, section 2.2).
+
+    `form` makes a request with an assertion that may be used once. `early`: how long before it expires the token is no
+    longer used.
+    """
+    return OwnToken(lambda: _issued(lambda: endpoint.exchange("POST", "", headers=_HEADERS, body=form())), early=early)
+
+
+def _issued(ask: Callable[[], http.Reply]) -> IssuedToken:
+    asked = clock.now()
+    granted = ask().require(200).json_object()
+    seconds = _lifetime(granted.get("expires_in"))
+    return IssuedToken(_access_token(granted), None if seconds is None else asked + timedelta(seconds=seconds))
 
 
 def _basic(client_id: str, client_secret: str) -> str:

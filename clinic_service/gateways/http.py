@@ -71,16 +71,24 @@ class Reply:
 class Neighbour:
     """Another system that this server calls. Safe to share between threads."""
 
-    def __init__(self, url: str, *, seconds: float = DEFAULT_SECONDS) -> None:
+    def __init__(self, url: str, *, seconds: float = DEFAULT_SECONDS, max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
         """`url`: the beginning of all addresses; `seconds`: the timeout of one call."""
         self._url = url
         self._seconds = seconds
+        self._max_answer_bytes = max_answer_bytes
         self._breaker = Breaker()
 
     def exchange(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
         """As the function `exchange`. Raises CircuitOpen at once while the circuit breaker is open."""
         with self._breaker.guard():
-            return exchange(method, self._url + path, headers=headers, body=body, seconds=self._seconds)
+            return exchange(
+                method,
+                self._url + path,
+                headers=headers,
+                body=body,
+                seconds=self._seconds,
+                max_answer_bytes=self._max_answer_bytes,
+            )
 
     def exchange_twice(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
         """As `exchange`, for a call that may be repeated.
@@ -112,8 +120,20 @@ def is_http_url(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.host) and parts.port != 0
 
 
+def multipart(field: str, file_name: str, content: bytes, media_type: str) -> tuple[bytes, str]:
+    """The body of a form with one file, and its content type."""
+    request = httpx.Request("POST", "http://localhost", files={field: (file_name, content, media_type)})
+    return request.read(), request.headers["content-type"]
+
+
 def exchange(
-    method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None, seconds: float = DEFAULT_SECONDS
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    seconds: float = DEFAULT_SECONDS,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
 ) -> Reply:
     """Send one request and read the whole answer within `seconds`, or within the time left for the present request.
 
@@ -122,7 +142,7 @@ def exchange(
     """
     limit = deadline.shortened(seconds)
     try:
-        return _client().send(method, url, headers, body, limit)
+        return _client().send(method, url, headers, body, limit, max_answer_bytes)
     except ServiceUnreachable:
         # Raises DeadlineExceeded when the time for the present request is over.
         deadline.remaining()
@@ -148,12 +168,26 @@ class _Client:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="outgoing-http", daemon=True).start()
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float) -> Reply:
-        work = self._send(method, url, headers, body, seconds)
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        seconds: float,
+        max_answer_bytes: int,
+    ) -> Reply:
+        work = self._send(method, url, headers, body, seconds, max_answer_bytes)
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        seconds: float,
+        max_answer_bytes: int,
     ) -> Reply:
         request = self._http.build_request(
             method,
@@ -166,19 +200,19 @@ class _Client:
         )
         try:
             async with asyncio.timeout(seconds):
-                return await _read(await self._http.send(request, stream=True))
+                return await _read(await self._http.send(request, stream=True), max_answer_bytes)
         except httpx.ProtocolError as error:
             raise (ServiceUnreachable if str(error).startswith(_DISCONNECTED) else BadGateway) from None
         except (TimeoutError, httpx.TransportError):
             raise ServiceUnreachable from None
 
 
-async def _read(response: httpx.Response) -> Reply:
+async def _read(response: httpx.Response, max_bytes: int) -> Reply:
     body = bytearray()
     try:
         async for chunk in response.aiter_raw():
             body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
+            if len(body) > max_bytes:
                 raise BadGateway
     except httpx.ProtocolError:
         # The answer began, but its end is missing.

@@ -24,8 +24,10 @@ class IssuedToken(NamedTuple):
 class OwnToken:
     """A token that `fetch` gets. Safe to share between threads, of which one at a time fetches for all."""
 
-    def __init__(self, fetch: Callable[[], IssuedToken]) -> None:
+    def __init__(self, fetch: Callable[[], IssuedToken], *, early: timedelta = EARLY) -> None:
+        """`early`: how long before it expires the token is no longer used."""
         self._fetch = fetch
+        self._early = early
         self._kept: IssuedToken | None = None
         self._fetching = SingleFlight[str]()
 
@@ -46,7 +48,7 @@ class OwnToken:
         kept = self._kept
         if kept is None or kept.text == refused:
             return None
-        is_in_force = kept.expires is None or clock.now() < kept.expires - EARLY
+        is_in_force = kept.expires is None or clock.now() < kept.expires - self._early
         return kept.text if is_in_force else None
 
     def _renew(self, refused: str | None) -> str:

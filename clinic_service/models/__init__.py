@@ -46,6 +46,7 @@ from clinic_service.models.patient import (
     Permission,
     Review,
 )
+from clinic_service.models.redox_delivery import OrderOutcome, OrderState, ReportSchedule, SentMessage
 from clinic_service.models.reservation import Reservation
 from clinic_service.models.restricted_token import RestrictedToken
 from clinic_service.models.site import PatientSite, Site
@@ -88,6 +89,8 @@ __all__ = [
     "MembershipRestriction",
     "Migration",
     "MigrationStatus",
+    "OrderOutcome",
+    "OrderState",
     "OutboxEntry",
     "Patient",
     "PatientCount",
@@ -97,11 +100,13 @@ __all__ = [
     "Permission",
     "RedoxMessage",
     "ReportOrderState",
+    "ReportSchedule",
     "Reservation",
     "RestrictedToken",
     "Review",
     "Role",
     "ScheduledReportOrder",
+    "SentMessage",
     "ShareCode",
     "Site",
     "SubscriptionKind",

@@ -141,6 +141,8 @@ class ScheduledReportOrder(Base):
     preceding_created_time: Mapped[datetime | None] = mapped_column(CreationTime)
     delivered_time: Mapped[datetime | None]
     state: Mapped[ReportOrderState] = mapped_column(string_enum(ReportOrderState, "state"))
+    # Why it was skipped or failed: a fixed sentence, or the name of an error.
+    reason: Mapped[str | None]
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from typing import ClassVar
+
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -11,11 +14,17 @@ from clinic_service.models.label import Label
 from clinic_service.models.patient import Patient
 from clinic_service.models.sort_keys import folded
 
+_SIGNS = frozenset("_+><-")
+_BLANKS = frozenset(" \t\n\f\r")
+
 
 class Tag(Label):
     """A tag of a clinic."""
 
     __tablename__ = "tags"
+
+    longest_name: ClassVar[int] = 20
+
     __table_args__ = (UniqueConstraint("clinic_id", "name_key"),)
 
     @staticmethod
@@ -27,6 +36,16 @@ class Tag(Label):
     def key_of(cls, name: str) -> str:
         """The key by which names of tags are compared: without spaces, and in one letter case."""
         return folded(cls.trim(name).replace(" ", ""))
+
+    @classmethod
+    def is_name(cls, text: str) -> bool:
+        """Whether the spec admits `text` as a name; for names that do not come from a request."""
+        return 0 < len(text) <= cls.longest_name and text[0] not in _BLANKS and all(map(_is_in_names, text))
+
+
+def _is_in_names(character: str) -> bool:
+    # Letters and numbers of all scripts.
+    return character in _SIGNS or character in _BLANKS or unicodedata.category(character)[0] in "LN"
 
 
 class PatientTag(Base):

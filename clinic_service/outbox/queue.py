@@ -31,7 +31,7 @@ _waiting = (
     .group_by(OutboxEntry.clinic_id)
     .cte("waiting")
 )
-_DUE = (
+_ALL_DUE = (
     select(
         OutboxEntry.id,
         OutboxEntry.clinic_id,
@@ -40,16 +40,15 @@ _DUE = (
         OutboxEntry.attempts,
         OutboxEntry.next_attempt_time,
     )
-    .join(_waiting, _waiting.c.clinic_id == OutboxEntry.clinic_id, isouter=True)
-    .where(
-        OutboxEntry.delivered_time.is_(None),
-        OutboxEntry.next_attempt_time <= _NOW,
-        OutboxEntry.kind.not_in(_UNROUTABLE),
-        or_(_waiting.c.since.is_(None), OutboxEntry.created_time < _waiting.c.since),
-    )
+    .where(OutboxEntry.delivered_time.is_(None), OutboxEntry.next_attempt_time <= _NOW)
     .order_by(OutboxEntry.created_time, OutboxEntry.id)
     .limit(bindparam("limit"))
 )
+_DUE = _ALL_DUE.join(_waiting, _waiting.c.clinic_id == OutboxEntry.clinic_id, isouter=True).where(
+    OutboxEntry.kind.not_in(_UNROUTABLE),
+    or_(_waiting.c.since.is_(None), OutboxEntry.created_time < _waiting.c.since),
+)
+_DUE_OF_KINDS = _ALL_DUE.where(OutboxEntry.kind.in_(bindparam("kinds", expanding=True)))
 _UNDELIVERED = and_(OutboxEntry.id == bindparam("entry"), OutboxEntry.delivered_time.is_(None))
 _CLAIM = (
     update(OutboxEntry)
@@ -87,6 +86,11 @@ class Queue(Repository):
     def list_due(self, limit: int, unroutable: Collection[str]) -> list[Entry]:
         """At most `limit` rows that are due. Rows of the kinds `unroutable` are left out, and no row waits for them."""
         rows = self._uow.execute(_DUE, {"now": self._uow.now, "limit": limit, "unroutable": sorted(unroutable)})
+        return [Entry._make(row) for row in rows]
+
+    def list_due_of(self, kinds: Collection[str], limit: int) -> list[Entry]:
+        """At most `limit` rows of these kinds whose turn it is, each by itself: they hold nothing up."""
+        rows = self._uow.execute(_DUE_OF_KINDS, {"now": self._uow.now, "limit": limit, "kinds": sorted(kinds)})
         return [Entry._make(row) for row in rows]
 
     def claim(self, entry: Entry, until: datetime) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, TypeVar
 
 from clinic_service import clock
 from clinic_service.config import Config
@@ -29,27 +30,35 @@ CLAIMED_FOR = timedelta(minutes=5)
 NO_RECIPIENT = "NoRecipient"
 
 
-class Relay:
-    """Delivers events that are due. Several relays may run on one database."""
+class RelayLoop(ABC):
+    """Delivers events that are due. Several relays may run on one database.
 
-    def __init__(
-        self,
-        database: Database,
-        config: Config,
-        mailer: Mailer | None,
-        accounts: Accounts,
-        compensate: Compensate,
-        *,
-        poll_seconds: float = 2.0,
-    ) -> None:
-        """`compensate` carries out compensations; `poll_seconds`: the pause of `run` when nothing is due."""
+    A subclass says which events it delivers, and how.
+    """
+
+    # The name of the thread that runs the relay.
+    name: ClassVar[str]
+
+    def __init__(self, database: Database, *, poll_seconds: float = 2.0) -> None:
+        """`poll_seconds`: the pause of `run` when nothing is due."""
         self._database = database
-        self._application_url = config.application_url
-        self._mailer = mailer
-        self._accounts = accounts
-        self._compensate = compensate
         self._poll_seconds = poll_seconds
-        self._unroutable = MAILS if mailer is None else frozenset[str]()
+
+    @abstractmethod
+    def list_due(self, queue: Queue, limit: int) -> list[Entry]:
+        """At most `limit` events that are due."""
+
+    @abstractmethod
+    def carry_out(self, entry: Entry) -> str | None:
+        """Deliver the event. Returns why there was nothing to do, or None."""
+
+    def is_notice(self, kind: str) -> bool:  # noqa: ARG002
+        """Whether an event of this kind is only there to be read."""
+        return False
+
+    def fail(self, entry: Entry, error: Exception) -> None:
+        """Note that the event could not be delivered. It is tried again after a pause that grows."""
+        self.retry_at(entry, clock.now() + pause_after(entry.attempts), failure_of(error))
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set. Continues when the database cannot be used for a while."""
@@ -67,36 +76,81 @@ class Relay:
 
         Raises what the database raises. A delivery that fails raises nothing, and is tried again later.
         """
-        entries = self._in_unit(lambda queue: queue.list_due(limit, self._unroutable), writes=False)
+        entries = self._in_unit(lambda queue: self.list_due(queue, limit), writes=False)
         delivered, held, notices = 0, set[str](), list[str]()
         for entry in entries:
             if entry.clinic_id in held:
                 continue
-            if is_notice(entry.kind):
+            if self.is_notice(entry.kind):
                 notices.append(entry.id)
                 continue
             # The notices before this event are marked first, to keep the order.
-            delivered += self._mark_delivered(notices)
+            delivered += self.mark_delivered(notices)
             notices = []
             if self._deliver(entry):
                 delivered += 1
             elif entry.clinic_id is not None and entry.attempts + 1 < MAX_ATTEMPTS:
                 held.add(entry.clinic_id)
-        return delivered + self._mark_delivered(notices)
+        return delivered + self.mark_delivered(notices)
 
     def _deliver(self, entry: Entry) -> bool:
         if not self._in_unit(lambda queue: queue.claim(entry, clock.now() + CLAIMED_FOR), writes=True):
             return False
         try:
-            remark = self._carry_out(entry)
+            remark = self.carry_out(entry)
         except Exception as error:
-            self._retry_at(entry, failure_of(error))
+            self.fail(entry, error)
             return False
-        self._mark_delivered([entry.id], remark)
+        self.mark_delivered([entry.id], remark)
         return True
 
-    def _carry_out(self, entry: Entry) -> str | None:
-        """Deliver the event. Returns why there was nothing to do, or None."""
+    def retry_at(self, entry: Entry, until: datetime, failure: str) -> None:
+        """Try the event again at that time."""
+        _log.warning("delivery_failed", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
+        self._in_unit(lambda queue: queue.retry_at(entry, until, failure), writes=True)
+
+    def mark_delivered(self, ids: list[str], remark: str | None = None) -> int:
+        """Note that the events are delivered. Returns how many were not delivered before."""
+        return self._in_unit(lambda queue: queue.mark_delivered(ids, remark), writes=True) if ids else 0
+
+    def _in_unit(self, work: Callable[[Queue], T], *, writes: bool) -> T:
+        def with_queue(unit: UnitOfWork) -> T:
+            return work(Queue(unit))
+
+        return run(self._database, with_queue, writes=writes)
+
+
+class Relay(RelayLoop):
+    """Sends mails, compensates changes of accounts, and marks notices."""
+
+    name = "outbox-relay"
+
+    def __init__(
+        self,
+        database: Database,
+        config: Config,
+        mailer: Mailer | None,
+        accounts: Accounts,
+        compensate: Compensate,
+        *,
+        left_out: frozenset[str] = frozenset(),
+        poll_seconds: float = 2.0,
+    ) -> None:
+        """`compensate` carries out compensations; `left_out`: the kinds of events that another relay delivers."""
+        super().__init__(database, poll_seconds=poll_seconds)
+        self._application_url = config.application_url
+        self._mailer = mailer
+        self._accounts = accounts
+        self._compensate = compensate
+        self._unroutable = left_out | (MAILS if mailer is None else frozenset[str]())
+
+    def list_due(self, queue: Queue, limit: int) -> list[Entry]:
+        return queue.list_due(limit, self._unroutable)
+
+    def is_notice(self, kind: str) -> bool:
+        return is_notice(kind)
+
+    def carry_out(self, entry: Entry) -> str | None:
         return self._send(entry) if is_mail(entry.kind) else self._compensate(entry.kind, entry.payload)
 
     def _send(self, entry: Entry) -> str | None:
@@ -110,25 +164,11 @@ class Relay:
         return None
 
     def _address(self, payload: Mapping[str, Any]) -> str | None:
-        """The address of a mail: the present sign-in address of the user, or the address that was invited."""
+        """Where a mail goes: what the user signs in with now, or the address that was invited."""
         if "userId" not in payload:
             return payload.get("Email")
         account = self._accounts.find_account(payload["userId"])
         return account.username if account else None
-
-    def _retry_at(self, entry: Entry, failure: str) -> None:
-        _log.warning("delivery_failed", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
-        until = clock.now() + pause_after(entry.attempts)
-        self._in_unit(lambda queue: queue.retry_at(entry, until, failure), writes=True)
-
-    def _mark_delivered(self, ids: list[str], remark: str | None = None) -> int:
-        return self._in_unit(lambda queue: queue.mark_delivered(ids, remark), writes=True) if ids else 0
-
-    def _in_unit(self, work: Callable[[Queue], T], *, writes: bool) -> T:
-        def with_queue(unit: UnitOfWork) -> T:
-            return work(Queue(unit))
-
-        return run(self._database, with_queue, writes=writes)
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -138,6 +178,6 @@ def pause_after(attempts: int) -> timedelta:
 
 
 def failure_of(error: Exception) -> str:
-    """The kind of the failure, without its message, which may contain an address or a name."""
+    """The kind of failure, without anything it says: that may hold an address or a name."""
     kind = type(error).__name__
     return f"{kind}: {error.message}" if isinstance(error, MailNotSent) else kind

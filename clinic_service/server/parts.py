@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import count_lost_lines
@@ -15,9 +14,9 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
 from clinic_service.log_lines import LinesHandler, LogLines
-from clinic_service.outbox.relay import Relay
+from clinic_service.outbox.relay import RelayLoop
 from clinic_service.packaged import edited_spec_folder
-from clinic_service.relays import create_relay
+from clinic_service.relays import create_relays, start_relays
 from clinic_service.reloading import ReloadingApp, builder
 from clinic_service.server.gate import Application
 from clinic_service.specification.apis import Api
@@ -52,7 +51,7 @@ class ServiceParts(Parts):
     """The parts of the service itself, which has a database and an outbox."""
 
     database: Database
-    relay: Relay
+    relays: Sequence[RelayLoop]
     readiness: Readiness
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -61,9 +60,9 @@ class ServiceParts(Parts):
         return self.readiness.obstacle() is None
 
     def start_threads(self) -> None:
-        """Start the relay as well."""
+        """Start the relays as well."""
         super().start_threads()
-        _start_thread("outbox-relay", partial(self.relay.run, self.stop))
+        start_relays(self.relays, self.stop)
 
     def close(self) -> None:
         """Stop the threads. Another process, or the next start, continues their work."""
@@ -79,13 +78,13 @@ def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False
     """
     database = open_database(config)
     lines = LogLines(count_lost_lines)
-    relay = create_relay(config, database)
+    relays = create_relays(config, database)
 
     if reload:
         app: Application = ReloadingApp(edited_spec_folder(), builder(config, database, lines.write))
     else:
         app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
-    return ServiceParts(config, app, lines, database, relay, Readiness(database))
+    return ServiceParts(config, app, lines, database, relays, Readiness(database))
 
 
 def _start_thread(name: str, target: Callable[[], None]) -> None:

@@ -16,9 +16,13 @@ from clinic_service.cli.outbox import outbox
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
+from clinic_service.models import OrderOutcome
 from clinic_service.outbox.events import ClinicCreated, ClinicianAdded
 from clinic_service.unit_of_work import writing
 from tests.support.cast import ALICE, BOB
+from tests.support.ehr import make_ehr_clinic, store_message
+from tests.support.redox import redox_server
+from tests.support.rows import stored, storing
 from tests.support.smtp_server import smtp_server
 
 Run = Callable[..., Result]
@@ -98,6 +102,32 @@ def test_failure_is_listed(run: Run) -> None:
 )
 def test_settings_that_cannot_be_used(run: Run, env: dict[str, str]) -> None:
     assert run("relay", "--once", **env).exit_code == 2
+
+
+@pytest.mark.usefixtures("_events")
+def test_relay_carries_orders_out_where_redox_is_switched_on(run: Run, database: Database) -> None:
+    with storing(database) as unit:
+        make_ehr_clinic(unit)
+        store_message(unit)
+    with redox_server() as redox:
+        # The clinic has no destinations, so the order is given up.
+        assert run("relay", "--once", **redox.environ).output == "1 delivered\n"
+    assert [outcome.state for outcome in stored(database, OrderOutcome)] == ["failed"]
+
+
+@pytest.mark.usefixtures("_events")
+def test_relay_leaves_orders_to_others_where_redox_is_switched_off(run: Run, database: Database) -> None:
+    with storing(database) as unit:
+        store_message(unit)
+    assert run("relay", "--once").output == "2 delivered\n"
+    assert stored(database, OrderOutcome) == []
+
+
+@pytest.mark.usefixtures("_events")
+def test_redox_settings_that_cannot_be_used(run: Run) -> None:
+    assert run("relay", "--once", CLINIC_REDOX_ENABLED="true").exit_code == 2
+    with redox_server() as redox:
+        assert run("relay", "--once", **redox.environ | {"CLINIC_REDOX_PRIVATE_KEY": "none"}).exit_code == 2
 
 
 @pytest.mark.usefixtures("_events")

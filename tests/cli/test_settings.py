@@ -45,6 +45,8 @@ KUBERNETES = {
         ({"CLINIC_SQLITE_SYNCHRONOUS": "OFF"}, "CLINIC_SQLITE_SYNCHRONOUS must be one of"),
         ({"CLINIC_LOG_LEVEL": "chatty"}, "CLINIC_LOG_LEVEL must be one of"),
         ({"CLINIC_ACCOUNTS_URL": "http://accounts"}, "CLINIC_ACCOUNTS_URL needs"),
+        ({"CLINIC_REDOX_ENABLED": "yes"}, "CLINIC_REDOX_ENABLED must be true or false"),
+        ({"CLINIC_REDOX_ENABLED": "true"}, "CLINIC_REDOX_ENABLED needs CLINIC_REDOX_CLIENT_ID"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(environ: dict[str, str], words: str) -> None:
@@ -74,6 +76,14 @@ def test_a_value_of_blanks_only_is_none() -> None:
     assert Config.load({"CLINIC_PORT": " ", "CLINIC_SMTP_URL": "\n"}) == Config()
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("True", True), ("1", True), ("t", True), ("false", False), ("FALSE", False), ("0", False)],
+)
+def test_switches_are_true_or_false(text: str, value: bool) -> None:
+    assert Config.load({"CLINIC_REDOX_TEST_MODE": text}).redox_test_mode is value
+
+
 @pytest.mark.parametrize("name", [f.name for f in fields(Config)])
 def test_every_setting_can_be_read_from_a_file(tmp_path: Path, name: str) -> None:
     text = {"port": "9000", "sqlite_synchronous": "NORMAL", "answer_check": "report", "log_level": "ERROR"}
@@ -82,16 +92,20 @@ def test_every_setting_can_be_read_from_a_file(tmp_path: Path, name: str) -> Non
         "accounts_url": ("accounts_server_name", "accounts_server_secret", "profiles_url"),
         "auth_client_external_address": ("accounts_server_name", "accounts_server_secret"),
         "auth_service_token_endpoint": ("auth_service_jwks", "auth_service_issuer"),
+        "redox_enabled": [
+            f"redox_{name}" for name in ("client_id", "key_id", "private_key", "source_id", "source_name")
+        ],
         "xealth_enabled": ("xealth_bearer_token", "xealth_client_id", "xealth_client_secret", "application_url"),
     }
     default = getattr(Config(), name)
-    expected = text.get(name, str(default + 1) if isinstance(default, int) else "a value")
+    usual = {bool: "True", int: str(default + 1) if isinstance(default, int) else ""}
+    expected = text.get(name, usual.get(type(default), "a value"))
     file = tmp_path / "value"
     file.write_text(f" {expected}\n\n")
     others = {variable(other): "x" for other in needed.get(name, ())}
     found = getattr(Config.load({f"{variable(name)}_FILE": f"{file}\n", **others}), name)
     assert str(found) == expected
-    assert type(found) is (int if isinstance(default, int) else str)
+    assert type(found) is (type(default) if isinstance(default, int) else str)
 
 
 class TestFiles:

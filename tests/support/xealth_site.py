@@ -21,7 +21,6 @@ from clinic_service.gateways.restricted_tokens.http import HttpRestrictedTokens
 from clinic_service.gateways.server_token import chosen_server_token
 from clinic_service.gateways.xealth import HttpXealth
 from clinic_service.models import XEALTH_REPORTS, Clinic, EhrProvider, Patient
-from clinic_service.outbox.relay import Relay
 from clinic_service.resources.ehr.subscriptions import MatchedDocument, update_subscription
 from clinic_service.unit_of_work import UnitOfWork
 from tests.conftest import SECRET
@@ -30,6 +29,7 @@ from tests.support.cast import Somebody
 from tests.support.client import Client, Reply
 from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
+from tests.support.relays import make_relay
 from tests.support.rows import make_patient, make_staffed_clinic
 from tests.support.xealth_server import BEARER, XealthServer, xealth_server
 
@@ -80,7 +80,7 @@ class XealthSite(NamedTuple):
 
     def deliver(self) -> int:
         """Let the relay come by; tells how much it delivered."""
-        return Relay(self.database, self.config, None, _accounts(self.config, self.database)).deliver_due()
+        return make_relay(self.database, self.config, None, _accounts(self.config, self.database)).deliver_due()
 
 
 def _sent(body: Any, rest: dict[str, Any]) -> dict[str, Any]:

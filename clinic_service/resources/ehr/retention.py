@@ -9,14 +9,21 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, not_, or_, select, tuple_
+from sqlalchemy import Delete, and_, bindparam, delete, not_, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from clinic_service import clock
 from clinic_service.db.dialects import among
 from clinic_service.db.engine import Database
 from clinic_service.db.types import CreationTime, ObjectId
-from clinic_service.models import EhrSubscription, MatchedMessage, RedoxMessage, ReportOrderState, ScheduledReportOrder
+from clinic_service.models import (
+    EhrSubscription,
+    MatchedMessage,
+    RedoxMessage,
+    ReportOrderState,
+    ScheduledReportOrder,
+    SentMessage,
+)
 from clinic_service.unit_of_work import UnitOfWork, run
 
 KEPT = timedelta(days=90)
@@ -34,6 +41,14 @@ _OLD_ORDERS = (
 _REMOVE_ORDERS = delete(ScheduledReportOrder).where(
     tuple_(ScheduledReportOrder.clinic_id, ScheduledReportOrder.id).in_(_OLD_ORDERS)
 )
+
+_OLD_SENT = (
+    select(SentMessage.document_id, SentMessage.data_model)
+    .where(SentMessage.sent_time < bindparam("before", type_=SentMessage.sent_time.type))
+    .order_by(SentMessage.sent_time)
+    .limit(bindparam("batch"))
+)
+_REMOVE_SENT = delete(SentMessage).where(tuple_(SentMessage.document_id, SentMessage.data_model).in_(_OLD_SENT))
 
 _MESSAGE_KEY = tuple_(RedoxMessage.received_time, RedoxMessage.id)
 _OLD_MESSAGES = (
@@ -88,18 +103,20 @@ class Purged(NamedTuple):
 def purge(database: Database) -> Purged:
     """Remove what is older than 90 days.
 
-    A message stays while an active subscription rests on it, or a pending report that is not older names it.
+    A message stays while an active subscription rests on it, or a pending report that is not older names it. That messages
+    were sent to Redox is forgotten as well.
     """
     before = clock.precise_now() - KEPT
     # Reports first, because they keep messages.
-    orders = _purge_orders(database, before)
+    orders = _remove_in_batches(database, _REMOVE_ORDERS, before)
+    _remove_in_batches(database, _REMOVE_SENT, before)
     return Purged(_purge_messages(database, before), orders)
 
 
-def _purge_orders(database: Database, before: datetime) -> int:
+def _remove_in_batches(database: Database, statement: Delete, before: datetime) -> int:
     removed = 0
     while batch := run(
-        database, lambda uow: uow.execute(_REMOVE_ORDERS, {"before": before, "batch": _BATCH}).rowcount, writes=True
+        database, lambda uow: uow.execute(statement, {"before": before, "batch": _BATCH}).rowcount, writes=True
     ):
         removed += batch
     return removed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from clinic_service.models import Site, Tag
 from clinic_service.resources.tags.errors import DuplicateTagName, NoRoomForSite, TagLimitReached
@@ -20,6 +20,26 @@ def create_tag(uow: UnitOfWork, clinic_id: str, name: str) -> str:
     tag = uow.tags.add(clinic_id, Tag.trim(name))
     uow.clinics.touch(clinic)
     return tag.id
+
+
+def ensure_tags(uow: UnitOfWork, clinic_id: str, names: Iterable[str]) -> list[str]:
+    """The ids of the clinic's tags with these names, each once. A tag that is missing is created.
+
+    Left out are names that no tag can have, and those for which the clinic has no room. Raises ClinicNotFound.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    taken = uow.tags.ids_by_key(clinic_id)
+    before = len(taken)
+    found = []
+    for name in filter(Tag.is_name, names):
+        key = Tag.key_of(name)
+        if key not in taken and len(taken) < Tag.most_per_clinic:
+            taken[key] = uow.tags.add(clinic_id, Tag.trim(name)).id
+        if key in taken:
+            found.append(taken[key])
+    if len(taken) > before:
+        uow.clinics.touch(clinic)
+    return list(dict.fromkeys(found))
 
 
 def delete_tag(uow: UnitOfWork, clinic_id: str, tag_id: str) -> None:

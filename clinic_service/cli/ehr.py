@@ -1,0 +1,128 @@
+"""`clinic-service ehr`: the integration of health record systems, as operators see it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from clinic_service import clock
+from clinic_service.cli.common import load_config, stop_signal
+from clinic_service.cli.ehr_patients import patients
+from clinic_service.cli.opening import opened_database
+from clinic_service.cli.tables import table
+from clinic_service.db.engine import Database
+from clinic_service.resources.ehr.overview import EhrOverview
+from clinic_service.resources.ehr.report_schedule import Round, run_round
+from clinic_service.resources.ehr.retention import purge as purge_old
+from clinic_service.unit_of_work import UnitOfWork, run
+
+_SECONDS_BETWEEN_ROUNDS = 60.0
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+@click.group
+@click.option(
+    "--log-level",
+    "-v",
+    type=click.Choice(_LEVELS, case_sensitive=False),
+    default="error",
+    show_default=True,
+    help="Least severe message that is logged.",
+)
+def ehr(log_level: str) -> None:
+    """Look at the integration of health record systems, and work on it."""
+    logging.basicConfig(level=log_level.upper(), force=True)
+
+
+ehr.add_command(patients)
+
+
+@ehr.group
+def clinics() -> None:
+    """The clinics that are connected."""
+
+
+@clinics.command(name="list")
+def list_clinics() -> None:
+    """List the clinics that are enabled for messages, the oldest first, and their number."""
+
+    def rows(unit: UnitOfWork) -> Sequence[Any]:
+        return EhrOverview(unit).list_clinics()
+
+    with opened_database(load_config()) as database:
+        found = run(database, rows, writes=False)
+    click.echo(table(("ID", "NAME"), [(row.id, row.name or "") for row in found]))
+    click.echo(f"{len(found)} clinics")
+
+
+@ehr.group
+def messages() -> None:
+    """The messages that have come through Redox."""
+
+
+@messages.command(name="list")
+@click.option("--limit", "-l", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@click.option("--offset", "-o", type=click.IntRange(0), default=0, show_default=True, help="How many to pass over.")
+def list_messages(limit: int, offset: int) -> None:
+    """List what is stored, the latest first, without what the messages say."""
+
+    def rows(unit: UnitOfWork) -> Sequence[Any]:
+        return EhrOverview(unit).list_messages(limit=limit, offset=offset)
+
+    with opened_database(load_config()) as database:
+        found = run(database, rows, writes=False)
+    headings = ("ID", "RECEIVED", "KIND", "SOURCE", "LOG", "REPEATS", "STATE", "REASON")
+    click.echo(table(headings, map(_message, found)))
+
+
+def _message(row: Any) -> tuple[str, ...]:
+    received, kind = clock.to_wire(clock.truncate(row.received_time)), f"{row.data_model}/{row.event_type}"
+    others = (row.source_id, row.log_id, row.duplicate_of, row.state, row.failure)
+    return (row.id, received, kind, *(str(other or "") for other in others))
+
+
+@ehr.group
+def schedule() -> None:
+    """The reports that come round again and again."""
+
+
+@schedule.command(name="run")
+@click.option("--once", is_flag=True, help="Schedule what is due now, and stop.")
+def run_schedule(once: bool) -> None:
+    """Schedule the reports of clinics that are connected through Redox, each at its cadence, until stopped.
+
+    Only what is started by this command does so. Several of them get along.
+    """
+    with opened_database(load_config()) as database:
+        if once:
+            _tell(run_round(database))
+            return
+        stop = stop_signal()
+        while not stop.is_set():
+            _run_round(database)
+            stop.wait(_SECONDS_BETWEEN_ROUNDS)
+
+
+def _run_round(database: Database) -> None:
+    try:
+        run_round(database)
+    except Exception as error:
+        # The database comes back some time.
+        logging.getLogger(__name__).warning("round_failed", extra={"failure": type(error).__name__})
+
+
+def _tell(done: Round) -> None:
+    click.echo(f"{len(done.scheduled)} clinics scheduled, {len(done.failed)} failed")
+    if done.failed:
+        raise click.ClickException(f"The reports could not be scheduled of: {', '.join(done.failed)}")
+
+
+@ehr.command
+def purge() -> None:
+    """Remove messages and scheduled reports that are older than 90 days and that nobody needs any more."""
+    with opened_database(load_config()) as database:
+        removed = purge_old(database)
+    click.echo(f"{removed.messages} messages and {removed.orders} scheduled reports removed")

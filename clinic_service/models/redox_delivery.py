@@ -1,0 +1,72 @@
+"""What has become of Redox messages: what orders led to, which answers were sent, and when reports come round again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from clinic_service.db.base import Base
+from clinic_service.db.types import ExactText, ObjectId, UserId, string_enum
+from clinic_service.models.clinic import Clinic
+from clinic_service.models.ehr import RedoxMessage
+
+
+class OrderState(StrEnum):
+    # It belongs to no clinic, or asks for nothing that the clinic has chosen.
+    IGNORED = "ignored"
+    # It is decided and not yet answered.
+    PENDING = "pending"
+    ANSWERED = "answered"
+    # It could not be decided or answered.
+    FAILED = "failed"
+
+
+class OrderOutcome(Base):
+    """What an order led to, stored in the transaction that carries it out. An order without a row is still to be done."""
+
+    __tablename__ = "order_outcomes"
+
+    message_id: Mapped[str] = mapped_column(ForeignKey("redox_messages.id", ondelete="CASCADE"), primary_key=True)
+    state: Mapped[OrderState] = mapped_column(string_enum(OrderState, "state"))
+    clinic_id: Mapped[str | None] = mapped_column(ObjectId)
+    # The patient whose report is part of the answer.
+    user_id: Mapped[str | None] = mapped_column(UserId)
+    # The code of the result; null when the order was not carried out or refused.
+    result: Mapped[str | None] = mapped_column(ExactText())
+    succeeded: Mapped[bool | None]
+    # What the clinic is told; a fixed sentence.
+    explanation: Mapped[str | None]
+    # Why it failed; a fixed sentence or the name of an error.
+    failure: Mapped[str | None]
+    decided_time: Mapped[datetime]
+
+    message: Mapped[RedoxMessage] = relationship(lazy="raise")
+
+
+class SentMessage(Base):
+    """A message that Redox has taken: of which data model, and for which order or scheduled report."""
+
+    __tablename__ = "sent_redox_messages"
+
+    document_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    data_model: Mapped[str] = mapped_column(ExactText(), primary_key=True)
+    sent_time: Mapped[datetime]
+
+    __table_args__ = (Index(None, "sent_time"),)
+
+
+class ReportSchedule(Base):
+    """When the reports of a clinic are scheduled next, and the cadence from which that follows."""
+
+    __tablename__ = "report_schedules"
+
+    clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
+    cadence: Mapped[str] = mapped_column(ExactText())
+    # Null until the first round.
+    last_time: Mapped[datetime | None]
+    next_time: Mapped[datetime]
+
+    clinic: Mapped[Clinic] = relationship(lazy="raise")

@@ -1,0 +1,54 @@
+"""Orders for an account of a new patient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clinic_service import clock
+from clinic_service.errors import Conflict
+from clinic_service.preparation import Preparation, PreparationOutdated
+from clinic_service.resources.ehr.matching import PatientData
+from clinic_service.resources.ehr.redox_dispatch import Action, new_patient, tag_names
+from clinic_service.resources.ehr.redox_outcomes import Outcome
+from clinic_service.resources.ehr.redox_results import ResultKind
+from clinic_service.resources.ehr.redox_task import OrderTask, compensated
+from clinic_service.resources.patients.accounts.create import CustodialAccount, enrol
+from clinic_service.resources.patients.accounts.left_over import make_or_take_account
+from clinic_service.resources.tags.service import ensure_tags
+from clinic_service.unit_of_work import UnitOfWork
+
+CREATED = "The account of the patient was created."
+
+
+class PatientExists(Conflict):
+    message = "The clinic has a patient with this medical record number, or with this name and date of birth, already."
+
+
+def create_account(ctx: Preparation, task: OrderTask, data: PatientData) -> Outcome:
+    """Make an account and a record, and switch the reports on if that is asked for.
+
+    Raises PatientExists, UnusableOrder, what refuses a new patient, and what the accounts directory raises.
+    """
+    if task.find_similar_patients(ctx.uow, data):
+        raise PatientExists
+    given = new_patient(task.order.content, data, clock.now())
+    account = make_or_take_account(ctx, task.clinic.id, given)
+    with compensated(ctx, lambda uow: uow.patients.account_changes.compensate(account.change)):
+        return ctx.in_transaction(lambda uow: _enrol(uow, task, data, account, ctx.config.demo_patient_user_id))
+
+
+def _enrol(
+    uow: UnitOfWork, task: OrderTask, data: PatientData, account: CustodialAccount, demo_user_id: str | None
+) -> Outcome:
+    task.lock_clinic(uow)
+    if task.find_similar_patients(uow, data):
+        # Somebody else was faster.
+        raise PreparationOutdated
+    tag_ids = ensure_tags(uow, task.clinic.id, tag_names(task.clinic.settings, task.order.content) or ())
+    account = replace(account, given={**account.given, "tag_ids": tag_ids})
+    patient = enrol(uow, task.clinic.id, account, None, demo_user_id)
+    with_reports = task.action is Action.CREATE_ACCOUNT_AND_ENABLE_REPORTS
+    if with_reports:
+        task.set_reports(uow, patient, active=True)
+    reports_of = account.user_id if with_reports else None
+    return task.note(uow, task.outcome(ResultKind.ACCOUNT_CREATION, CREATED, reports_of=reports_of))

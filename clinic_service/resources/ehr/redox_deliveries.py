@@ -1,0 +1,136 @@
+"""What follows from the events of Redox: an order is carried out and answered, and a scheduled report is sent.
+
+Each delivery may be tried again after any failure. Nothing outside is called while a transaction is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from clinic_service.auth.caller import Caller, CallerKind
+from clinic_service.db.engine import Database
+from clinic_service.models import EhrProvider, OrderState, ReportOrderState
+from clinic_service.preparation import Preparation, Services
+from clinic_service.resources.ehr import redox_orders
+from clinic_service.resources.ehr.matching import find_clinic
+from clinic_service.resources.ehr.redox_facts import find_facts
+from clinic_service.resources.ehr.redox_outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox_reports import Document, RedoxReports
+from clinic_service.resources.ehr.redox_scheduled import NOT_CONNECTED, ORDER_GONE, ScheduledReports
+from clinic_service.unit_of_work import UnitOfWork, run
+
+T = TypeVar("T")
+
+NO_ORDER = "NoOrder"
+_REDOX = Caller("redox", CallerKind.PARTNER)
+
+
+class Delivery(Protocol):
+    """What follows from events of one kind."""
+
+    def deliver(self, payload: Mapping[str, Any]) -> str | None:
+        """Do it; tells why there was nothing to do, if so. May be done again after any failure."""
+
+    def give_up(self, payload: Mapping[str, Any], failure: str) -> None:
+        """Note that it could not be done."""
+
+
+class OrderDelivery:
+    """Carries out the orders among the messages that were received, and answers them."""
+
+    def __init__(self, database: Database, services: Services, reports: RedoxReports) -> None:
+        self._database, self._services, self._reports = database, services, reports
+
+    def deliver(self, payload: Mapping[str, Any]) -> str | None:
+        order, outcome = self._find(payload["messageId"])
+        if order is None:
+            return NO_ORDER
+        if outcome is None:
+            outcome = self._prepared(lambda ctx: redox_orders.carry_out(ctx, order))
+        if outcome.state is OrderState.PENDING:
+            self._answer(order, outcome)
+        return None
+
+    def give_up(self, payload: Mapping[str, Any], failure: str) -> None:
+        order, outcome = self._find(payload["messageId"])
+        if order is None:
+            return
+        if outcome is None:
+            outcome = self._prepared(lambda ctx: redox_orders.give_up(ctx, order, failure))
+            if outcome.state is OrderState.PENDING:
+                # The clinic should know, and this is the last chance to tell.
+                with suppress(Exception):
+                    self._send_results(order, outcome)
+        self._end(order.id, failure)
+
+    def _answer(self, order: StoredOrder, outcome: Outcome) -> None:
+        if not self._send_results(order, outcome):
+            self._end(order.id, NOT_CONNECTED)
+            return
+        if outcome.clinic_id and outcome.user_id:
+            self._send_report(order, outcome.clinic_id, outcome.user_id)
+        self._end(order.id)
+
+    def _send_results(self, order: StoredOrder, outcome: Outcome) -> bool:
+        """False when the clinic is not connected any more."""
+        clinic = self._read(lambda uow: find_clinic(uow, EhrProvider.REDOX, order.source_id))
+        if clinic is None or clinic.id != outcome.clinic_id:
+            return False
+        self._reports.send_results(order, outcome, clinic.settings)
+        return True
+
+    def _send_report(self, order: StoredOrder, clinic_id: str, user_id: str) -> None:
+        facts = self._read(lambda uow: find_facts(uow, clinic_id, user_id))
+        # A later order may have switched the reports off.
+        if facts and facts.is_subscribed:
+            self._reports.send_report(Document(order.id, order.content), facts)
+
+    def _find(self, message_id: str) -> tuple[StoredOrder | None, Outcome | None]:
+        def find(uow: UnitOfWork) -> tuple[StoredOrder | None, Outcome | None]:
+            known = OrderOutcomes(uow)
+            return known.find_order(message_id), known.find(message_id)
+
+        return self._read(find)
+
+    def _end(self, message_id: str, failure: str | None = None) -> None:
+        run(self._database, lambda uow: OrderOutcomes(uow).end(message_id, failure), writes=True)
+
+    def _read(self, work: Callable[[UnitOfWork], T]) -> T:
+        return run(self._database, work, writes=False)
+
+    def _prepared(self, work: Callable[[Preparation], T]) -> T:
+        return self._read(lambda uow: work(Preparation(_REDOX, uow, self._services, self._database)))
+
+
+class ScheduledReportDelivery:
+    """Sends scheduled reports that are still wanted."""
+
+    def __init__(self, database: Database, reports: RedoxReports) -> None:
+        self._database, self._reports = database, reports
+
+    def deliver(self, payload: Mapping[str, Any]) -> str | None:
+        clinic_id, report_id = payload["clinicId"], payload["orderId"]
+        report = run(self._database, lambda uow: ScheduledReports(uow).find_pending(clinic_id, report_id), writes=False)
+        if report is None:
+            return None
+        facts = run(self._database, lambda uow: find_facts(uow, clinic_id, report.user_id), writes=False)
+        obstacle = report.obstacle(facts)
+        if facts is None or obstacle:
+            self._end(payload, ReportOrderState.SKIPPED, obstacle)
+            return obstacle
+        document = report.document(facts)
+        if document is None:
+            self._end(payload, ReportOrderState.FAILED, ORDER_GONE)
+            return ORDER_GONE
+        self._reports.send_report(document, facts)
+        self._end(payload, ReportOrderState.DELIVERED)
+        return None
+
+    def give_up(self, payload: Mapping[str, Any], failure: str) -> None:
+        self._end(payload, ReportOrderState.FAILED, failure)
+
+    def _end(self, payload: Mapping[str, Any], state: ReportOrderState, reason: str | None = None) -> None:
+        clinic_id, report_id = payload["clinicId"], payload["orderId"]
+        run(self._database, lambda uow: ScheduledReports(uow).end(clinic_id, report_id, state, reason), writes=True)

@@ -1,0 +1,42 @@
+"""What a Redox order says. A member that is missing, or of another type than Redox describes, counts as absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from clinic_service import clock
+
+
+def member(document: Any, *path: str | int) -> Any:
+    """What stands at `path`, names of members and positions in lists; None where there is nothing."""
+    for step in path:
+        if isinstance(step, str) and isinstance(document, Mapping):
+            document = document.get(step)
+        elif isinstance(step, int) and isinstance(document, list) and step < len(document):
+            document = document[step]
+        else:
+            return None
+    return document
+
+
+def text(document: Any, *path: str | int) -> str | None:
+    """As `member`, for a text that is not empty."""
+    found = member(document, *path)
+    return found if isinstance(found, str) and found else None
+
+
+def items(document: Any, *path: str | int) -> list[Any]:
+    """As `member`, for a list; empty where there is none."""
+    found = member(document, *path)
+    return found if isinstance(found, list) else []
+
+
+def event_time(order: Mapping[str, Any]) -> datetime | None:
+    """When the health record system made the order."""
+    written = text(order, "Meta", "EventDateTime")
+    try:
+        return clock.from_wire(written) if written else None
+    except ValueError:
+        return None

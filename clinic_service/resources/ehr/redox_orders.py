@@ -1,0 +1,93 @@
+"""How an order is carried out: whom it is about, what it asks for, and what came of it.
+
+The outcome is stored in the transaction that carries the order out, so however often an order is tried, it is carried out
+once. A refusal is an outcome as well: the clinic is told why. Only failures of this server and of other systems are none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clinic_service.errors import ServiceError
+from clinic_service.models import EhrProvider, OrderState
+from clinic_service.preparation import Preparation
+from clinic_service.resources.ehr.errors import MrnMissing, SourceShared
+from clinic_service.resources.ehr.matching import PatientData, find_clinic
+from clinic_service.resources.ehr.messages import patient_data
+from clinic_service.resources.ehr.redox_accounts import create_account
+from clinic_service.resources.ehr.redox_dispatch import Action, requested_action
+from clinic_service.resources.ehr.redox_matches import disable_reports, enable_reports
+from clinic_service.resources.ehr.redox_outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox_results import ResultKind
+from clinic_service.resources.ehr.redox_task import OrderTask
+from clinic_service.unit_of_work import UnitOfWork
+
+TECHNICAL_PROBLEM = "The order could not be carried out because of a technical problem. Please place it again."
+
+
+def carry_out(ctx: Preparation, order: StoredOrder) -> Outcome:
+    """Do what the order asks for, and note what came of it.
+
+    Raises BadGateway and Unavailable when it could not be tried, among them PreparationOutdated and DuplicateTooEarly.
+    """
+    if OrderOutcomes(ctx.uow).is_done_already(order):
+        return _note(ctx, order, Outcome(OrderState.IGNORED))
+    try:
+        task = _task(ctx.uow, order)
+    except SourceShared as error:
+        return _note(ctx, order, Outcome(OrderState.FAILED, failure=error.message))
+    return _carry_out(ctx, task) if task else _note(ctx, order, Outcome(OrderState.IGNORED))
+
+
+def give_up(ctx: Preparation, order: StoredOrder, failure: str) -> Outcome:
+    """Note that the order, which has no outcome, could not be carried out because of `failure`; the clinic is told so."""
+    try:
+        task = _task(ctx.uow, order)
+    except SourceShared:
+        task = None
+    outcome = _refused(task, _kind(task.action), TECHNICAL_PROBLEM) if task else Outcome(OrderState.FAILED)
+    return _note(ctx, order, replace(outcome, failure=failure))
+
+
+def _task(uow: UnitOfWork, order: StoredOrder) -> OrderTask | None:
+    """None for an order of an unknown clinic, and for one that asks for nothing that the clinic has chosen."""
+    clinic = find_clinic(uow, EhrProvider.REDOX, order.source_id)
+    action = requested_action(clinic.settings, order.content) if clinic else None
+    return OrderTask(order, clinic, action) if clinic and action else None
+
+
+def _carry_out(ctx: Preparation, task: OrderTask) -> Outcome:
+    kind = _kind(task.action)
+    try:
+        data = patient_data(task.order.content, task.clinic.settings.mrn_id_type)
+        if data is None:
+            raise MrnMissing
+        if _is_of_new_patient(ctx.uow, task, data):
+            kind = ResultKind.ACCOUNT_CREATION
+            return create_account(ctx, task, data)
+        if task.action is Action.DISABLE_REPORTS:
+            return disable_reports(ctx, task, data)
+        return enable_reports(ctx, task, data)
+    except ServiceError as error:
+        if error.status >= 500:
+            raise
+        return _note(ctx, task.order, _refused(task, kind, error.message))
+
+
+def _is_of_new_patient(uow: UnitOfWork, task: OrderTask, data: PatientData) -> bool:
+    if task.action is Action.CREATE_ACCOUNT_AND_ENABLE_REPORTS:
+        return not task.find_same_patients(uow, data)
+    return task.action is Action.CREATE_ACCOUNT
+
+
+def _kind(action: Action) -> ResultKind:
+    """What the result is about that tells the clinic of a refusal before it is known whether the patient is new."""
+    return ResultKind.ACCOUNT_CREATION if action is Action.CREATE_ACCOUNT else ResultKind.MATCHING
+
+
+def _refused(task: OrderTask, kind: ResultKind, explanation: str) -> Outcome:
+    return task.outcome(kind, explanation, succeeded=False)
+
+
+def _note(ctx: Preparation, order: StoredOrder, outcome: Outcome) -> Outcome:
+    return ctx.in_transaction(lambda uow: OrderOutcomes(uow).add(order.id, outcome))

@@ -1,0 +1,176 @@
+"""What is known of orders: what they say, what they led to, and which answers were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import and_, bindparam, or_, select, update
+
+from clinic_service.db.dialects import insert_or_skip
+from clinic_service.db.prepared import insert_into
+from clinic_service.db.repository import Repository
+from clinic_service.errors import Unavailable
+from clinic_service.models import OrderOutcome, OrderState, RedoxMessage, SentMessage
+
+_ORDER = ("Order", "New")
+# Redox gives up long before.
+_MOST_DELIVERIES = 100
+
+_THIS_MESSAGE = RedoxMessage.id == bindparam("message_id")
+_FIND_MESSAGE = select(
+    RedoxMessage.id,
+    RedoxMessage.data_model,
+    RedoxMessage.event_type,
+    RedoxMessage.source_id,
+    RedoxMessage.log_id,
+    RedoxMessage.payload,
+    RedoxMessage.payload_hash,
+    RedoxMessage.event_time,
+    RedoxMessage.received_time,
+).where(_THIS_MESSAGE)
+_RECEIVED = bindparam("received_time", type_=RedoxMessage.received_time.type)
+_EARLIER_DELIVERIES = (
+    select(RedoxMessage.payload_hash, OrderOutcome.state)
+    .outerjoin(OrderOutcome, OrderOutcome.message_id == RedoxMessage.id)
+    .where(
+        RedoxMessage.source_id == bindparam("source_id"),
+        RedoxMessage.log_id == bindparam("log_id"),
+        or_(
+            RedoxMessage.received_time < _RECEIVED,
+            and_(RedoxMessage.received_time == _RECEIVED, RedoxMessage.id < bindparam("message_id")),
+        ),
+    )
+    .order_by(RedoxMessage.received_time.desc(), RedoxMessage.id.desc())
+    .limit(_MOST_DELIVERIES)
+)
+_FIND = select(
+    OrderOutcome.state,
+    OrderOutcome.clinic_id,
+    OrderOutcome.user_id,
+    OrderOutcome.result,
+    OrderOutcome.succeeded,
+    OrderOutcome.explanation,
+    OrderOutcome.failure,
+).where(OrderOutcome.message_id == bindparam("message_id"))
+_ADD = insert_into(
+    OrderOutcome,
+    "message_id",
+    "state",
+    "clinic_id",
+    "user_id",
+    "result",
+    "succeeded",
+    "explanation",
+    "failure",
+    "decided_time",
+)
+_END = (
+    update(OrderOutcome)
+    .where(OrderOutcome.message_id == bindparam("of_message"), OrderOutcome.state == OrderState.PENDING)
+    .values(state=bindparam("to_state"), failure=bindparam("because"))
+)
+_SENT = select(SentMessage.sent_time).where(
+    SentMessage.document_id == bindparam("document_id"), SentMessage.data_model == bindparam("data_model")
+)
+_ADD_SENT = insert_or_skip(SentMessage)
+
+
+class DuplicateTooEarly(Unavailable):
+    """An earlier delivery of the same message is still being worked on."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOrder:
+    """A new order as it was received; `content` is what it says. The other members are as in `models.RedoxMessage`."""
+
+    id: str
+    content: Mapping[str, Any]
+    source_id: str | None
+    log_id: str | None
+    payload_hash: bytes
+    event_time: datetime | None
+    received_time: datetime
+
+    def is_earlier_than(self, event_time: datetime | None, received_time: datetime) -> bool:
+        """Whether the order was made before another one, as far as both tell when; else whether it came before it."""
+        if self.event_time is not None and event_time is not None and self.event_time != event_time:
+            return self.event_time < event_time
+        return self.received_time < received_time
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an order led to; see `models.OrderOutcome`."""
+
+    state: OrderState
+    clinic_id: str | None = None
+    user_id: str | None = None
+    result: str | None = None
+    succeeded: bool | None = None
+    explanation: str | None = None
+    failure: str | None = None
+
+
+class OrderOutcomes(Repository):
+    """Orders, their outcomes, and the messages that were sent about them."""
+
+    def find_order(self, message_id: str) -> StoredOrder | None:
+        """The stored message, if it is there and is a new order."""
+        row = self._uow.first(_FIND_MESSAGE, {"message_id": message_id})
+        if row is None or (row.data_model, row.event_type) != _ORDER:
+            return None
+        content = orjson.loads(row.payload)
+        return StoredOrder(
+            row.id, content, row.source_id, row.log_id, row.payload_hash, row.event_time, row.received_time
+        )
+
+    def is_done_already(self, order: StoredOrder) -> bool:
+        """Whether the order was delivered before, nothing else has come under its log id since, and it was answered.
+
+        Raises DuplicateTooEarly while the earlier delivery is being worked on.
+        """
+        if order.source_id is None or order.log_id is None:
+            return False
+        key = {"source_id": order.source_id, "log_id": order.log_id}
+        this = {"message_id": order.id, "received_time": order.received_time}
+        for row in self._uow.rows(_EARLIER_DELIVERIES, key | this):
+            if row.payload_hash != order.payload_hash:
+                return False
+            if row.state == OrderState.ANSWERED:
+                return True
+            if row.state in (None, OrderState.PENDING):
+                raise DuplicateTooEarly
+        return False
+
+    def is_superseded(self, order: StoredOrder, by_message_id: str) -> bool:
+        """Whether the other message was made after the order. False when it is not stored any more."""
+        row = self._uow.first(_FIND_MESSAGE, {"message_id": by_message_id})
+        return row is not None and order.is_earlier_than(row.event_time, row.received_time)
+
+    def find(self, message_id: str) -> Outcome | None:
+        """The outcome of an order, None for one that is still to be done."""
+        row = self._uow.first(_FIND, {"message_id": message_id})
+        return None if row is None else Outcome(**row._asdict())
+
+    def add(self, message_id: str, outcome: Outcome) -> Outcome:
+        """Note the outcome of an order that has none yet, and return it."""
+        self._uow.insert(_ADD, {"message_id": message_id, "decided_time": self._uow.now, **asdict(outcome)})
+        return outcome
+
+    def end(self, message_id: str, failure: str | None = None) -> None:
+        """Note that a decided order was answered, or that it could not be because of `failure`."""
+        state = OrderState.FAILED if failure else OrderState.ANSWERED
+        self._uow.execute(_END, {"of_message": message_id, "to_state": state, "because": failure})
+
+    def is_sent(self, document_id: str, data_model: str) -> bool:
+        """Whether Redox has taken a message of this data model for the document."""
+        return self._uow.first(_SENT, {"document_id": document_id, "data_model": data_model}) is not None
+
+    def add_sent(self, document_id: str, data_model: str) -> None:
+        """Note that Redox has taken it."""
+        row = {"document_id": document_id, "data_model": data_model, "sent_time": self._uow.now}
+        self._uow.execute(_ADD_SENT, row)

@@ -1,0 +1,114 @@
+"""Sends what Redox is to pass on: the results of orders, and the reports of patients as flowsheets and notes.
+
+A message that Redox has taken is not sent again, however often the order or the scheduled report is tried. Only when the
+process ends before that is noted, it is sent twice; its document id tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.errors import ConstraintViolation
+from clinic_service.gateways.redox import RedoxApi
+from clinic_service.gateways.reports import ReportRequest, Reports
+from clinic_service.resources.ehr.redox_facts import ReportFacts
+from clinic_service.resources.ehr.redox_flowsheet import PERIOD, Style, flowsheet, glucose_management_indicator
+from clinic_service.resources.ehr.redox_messages import Reply, Sender
+from clinic_service.resources.ehr.redox_notes import FILE_NAME, NoteContent, note
+from clinic_service.resources.ehr.redox_outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox_results import ResultKind, results
+from clinic_service.unit_of_work import run
+
+
+class DestinationsMissing(ConstraintViolation):
+    message = "The EHR settings of the clinic name no destinations."
+
+
+class RecordIncomplete(ConstraintViolation):
+    message = "The record of the patient has no name or no date of birth."
+
+
+class Document(NamedTuple):
+    """What a report is filed as: its id, the order that it answers, and the earlier document that it replaces, if any."""
+
+    id: str
+    order: Mapping[str, Any]
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedoxReports:
+    """The messages of this server, sent through `redox`, with the reports that `reports` makes."""
+
+    database: Database
+    config: Config
+    redox: RedoxApi
+    reports: Reports
+
+    def send_results(self, order: StoredOrder, outcome: Outcome, settings: Any) -> None:
+        """Tell the clinic what came of an order. Raises DestinationsMissing, and what Redox raises."""
+        reply = self._reply(order.content, settings, "results")
+        kind, explanation = ResultKind(outcome.result or ""), outcome.explanation or ""
+        self._send_once(order.id, results(reply, kind, succeeded=bool(outcome.succeeded), explanation=explanation))
+
+    def send_report(self, document: Document, facts: ReportFacts) -> None:
+        """Send the statistics of a patient, if there are any, and the report.
+
+        Both are made before the first one is sent. Raises DestinationsMissing and RecordIncomplete, and what Redox and the
+        export service raise.
+        """
+        style = Style(facts.bg_units, bool(facts.settings.flowsheets.icode))
+        statistics = flowsheet(self._reply(document.order, facts.settings, "flowsheet"), facts.summaries, style)
+        report = self._note(document, facts, style)
+        if statistics:
+            self._send_once(document.id, statistics)
+        self._send_once(document.id, report)
+
+    def _note(self, document: Document, facts: ReportFacts, style: Style) -> dict[str, Any]:
+        shows_indicator = facts.settings.notes.include_gmi
+        return note(
+            self._reply(document.order, facts.settings, "notes"),
+            document.id,
+            self._content(self.reports.generate(_request(facts))),
+            replaces=document.replaces,
+            management_indicator=glucose_management_indicator(facts.summaries, style) if shows_indicator else None,
+        )
+
+    def _content(self, pdf: bytes) -> NoteContent:
+        if self.config.redox_upload_file_enabled:
+            return NoteContent.uploaded(self.redox.upload(FILE_NAME, pdf))
+        return NoteContent.inline(pdf)
+
+    def _reply(self, order: Mapping[str, Any], settings: Any, purpose: str) -> Reply:
+        if settings.destination_ids is None:
+            raise DestinationsMissing
+        config = self.config
+        sender = Sender(config.redox_source_id or "", config.redox_source_name or "", config.redox_test_mode)
+        return Reply(order, sender, getattr(settings.destination_ids, purpose))
+
+    def _send_once(self, document_id: str, message: Mapping[str, Any]) -> None:
+        data_model = message["Meta"]["DataModel"]
+        if run(self.database, lambda uow: OrderOutcomes(uow).is_sent(document_id, data_model), writes=False):
+            return
+        self.redox.send(message)
+        run(self.database, lambda uow: OrderOutcomes(uow).add_sent(document_id, data_model), writes=True)
+
+
+def _request(facts: ReportFacts) -> ReportRequest:
+    """The report of the last 14 days with data, or of whatever there is when no data is known."""
+    if not (facts.full_name and facts.birth_date):
+        raise RecordIncomplete
+    return ReportRequest(
+        facts.user_id,
+        facts.full_name,
+        facts.birth_date,
+        mrn=facts.mrn,
+        timezone=facts.timezone,
+        bg_units=facts.bg_units,
+        start=facts.last_data - PERIOD if facts.last_data else None,
+        end=facts.last_data,
+    )

@@ -1,0 +1,43 @@
+"""Results/New: tells the health record system whether an order was carried out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from clinic_service.resources.ehr.redox_messages import Reply
+from clinic_service.resources.ehr.redox_order import text
+
+
+class ResultKind(StrEnum):
+    """What a result is about; also the code of the result."""
+
+    MATCHING = "MATCHING_RESULT"
+    ACCOUNT_CREATION = "ACCOUNT_CREATION_RESULT"
+
+
+_SUCCESS = "SUCCESS"
+_FAILURE = "FAILURE"
+
+
+def results(reply: Reply, kind: ResultKind, *, succeeded: bool, explanation: str) -> dict[str, Any]:
+    """The message with the two results of an order: success or failure, and a sentence for the staff of the clinic."""
+    return reply.message(
+        "Results",
+        "New",
+        Orders=[
+            {
+                "ID": text(reply.order, "Order", "ID"),
+                "Status": "Resulted",
+                "ResultsStatus": "Final",
+                "Results": [
+                    _result(kind, _SUCCESS if succeeded else _FAILURE),
+                    _result(f"{kind}_MESSAGE", explanation),
+                ],
+            }
+        ],
+    )
+
+
+def _result(code: str, value: str) -> dict[str, str]:
+    return {"Code": code, "Value": value, "ValueType": "String", "Status": "Final"}

@@ -1,0 +1,60 @@
+"""Enrols patients of a clinic in the program of Xealth, by placing an order for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from clinic_service.errors import BadGateway, ConstraintViolation
+from clinic_service.gateways.xealth import XealthApi
+from clinic_service.resources.ehr.matching import EhrClinic
+from clinic_service.resources.ehr.overview import ListedPatient
+
+ORIGINS = ("xealth", "epic", "cerner", "initiate")
+_PARTNER_ID = "tidepool"
+_TITLE = "Tidepool"
+
+
+class ProgramMissing(ConstraintViolation):
+    message = "The EHR settings of the clinic name no program."
+
+
+class Enrolled(NamedTuple):
+    """A patient for whom an order was placed; with `failure`, why that did not succeed."""
+
+    patient: ListedPatient
+    failure: str | None
+
+
+def program_of(clinic: EhrClinic) -> str:
+    """The id of the clinic's program. Raises ProgramMissing."""
+    codes = clinic.settings.procedure_codes
+    program: str | None = codes and codes.create_account_and_enable_reports
+    if not program:
+        raise ProgramMissing
+    return program
+
+
+def enrol(xealth: XealthApi, clinic: EhrClinic, patients: list[ListedPatient], origin: str) -> Iterator[Enrolled]:
+    """Place an order for each patient, who must have a medical record number. One that fails does not end the others.
+
+    A repeat places another order as long as Xealth has not told of the first one. Raises ProgramMissing.
+    """
+    program = program_of(clinic)
+    for patient in patients:
+        try:
+            xealth.create_order(clinic.settings.source_id, _order(clinic, program, patient, origin))
+        except BadGateway as error:
+            yield Enrolled(patient, error.message)
+        else:
+            yield Enrolled(patient, None)
+
+
+def _order(clinic: EhrClinic, program: str, patient: ListedPatient, origin: str) -> dict[str, Any]:
+    return {
+        "orderType": "enrollment",
+        "partnerId": _PARTNER_ID,
+        "programId": program,
+        "programTitle": _TITLE,
+        "patientId": {"id": patient.mrn, "type": clinic.settings.mrn_id_type, "origin": origin},
+    }
