@@ -245,7 +245,7 @@ def test_an_invitation_may_be_withdrawn_by_the_one_who_made_it(api: Client, data
 def server_for_partners(database: Database, **settings: Any) -> Client:
     """A server on which Xealth is enabled."""
     url = database.url.render_as_string(hide_password=False)
-    xealth = {
+    xealth: dict[str, Any] = {
         "xealth_enabled": True,
         "xealth_bearer_token": "secret of Xealth",
         "xealth_client_id": "clinic",

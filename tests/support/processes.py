@@ -57,8 +57,16 @@ class ServerProcess:
     def get(self, path: str, token: str | None = None) -> Answer:
         return self.request("GET", path, token)
 
-    def request(self, method: str, path: str, token: str | None = None, json: Any = ...) -> Answer:
-        headers = {"X-Tidepool-Session-Token": token} if token else {}
+    def request(
+        self,
+        method: str,
+        path: str,
+        token: str | None = None,
+        json: Any = ...,
+        extra: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """`extra` are further headers."""
+        headers = {**(extra or {}), **({"X-Tidepool-Session-Token": token} if token else {})}
         body = None if json is ... else orjson.dumps(json)
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,12 +19,18 @@ from tests.support.processes import Answer, ServerProcess, serving
 
 
 class Call(NamedTuple):
-    """A request in somebody's name; without a body when there is no `json`."""
+    """A request in somebody's name, or of a partner; without a body when there is no `json`."""
 
-    as_: Somebody
+    as_: Somebody | None
     method: str
     path: str
     json: Any = ...
+    headers: Mapping[str, str] | None = None
+
+    def send(self, server: ServerProcess) -> Answer:
+        """The answer of `server`."""
+        token = _token(self.as_) if self.as_ else None
+        return server.request(self.method, self.path, token, self.json, self.headers)
 
 
 class TwoServers(NamedTuple):
@@ -41,9 +47,8 @@ class TwoServers(NamedTuple):
         start = threading.Barrier(len(calls))
 
         def send(server: ServerProcess, call: Call) -> Answer:
-            token = _token(call.as_)
             start.wait(timeout=30)
-            return server.request(call.method, call.path, token, call.json)
+            return call.send(server)
 
         with ThreadPoolExecutor(len(calls)) as pool:
             running = [pool.submit(send, self.servers[number % 2], call) for number, call in enumerate(calls)]
@@ -52,12 +57,7 @@ class TwoServers(NamedTuple):
 
     def by_turns(self, calls: Sequence[Call]) -> list[Answer]:
         """The answers to calls that are sent one after the other, by turns to the two servers; none may fail."""
-        return self._checked(
-            [
-                self.servers[number % 2].request(call.method, call.path, _token(call.as_), call.json)
-                for number, call in enumerate(calls)
-            ]
-        )
+        return self._checked([call.send(self.servers[number % 2]) for number, call in enumerate(calls)])
 
     def _checked(self, answers: list[Answer]) -> list[Answer]:
         failures = [answer for answer in answers if answer.status >= 500]
@@ -70,10 +70,10 @@ def _token(somebody: Somebody) -> str:
 
 
 @contextmanager
-def two_servers(folder: Path, url: str) -> Iterator[TwoServers]:
-    """Two servers on the empty database at `url`, which is brought to the newest revision."""
+def two_servers(folder: Path, url: str, **further: str) -> Iterator[TwoServers]:
+    """Two servers on the empty database at `url`, which is brought to the newest revision; `further` are variables."""
     upgrade(url)
-    settings = {"CLINIC_DATABASE_URL": url, "CLINIC_SESSION_SECRET": SECRET}
+    settings = {"CLINIC_DATABASE_URL": url, "CLINIC_SESSION_SECRET": SECRET, **further}
     folders = folder / "first", folder / "second"
     for one in folders:
         one.mkdir()

@@ -255,8 +255,8 @@ class TestRefusals:
     def test_a_clinic_that_is_none(self, site: XealthSite, token: str, clinic_id: str) -> None:
         assert_error(refused(site, clinicId=clinic_id, patientId=CAROL.id, restricted_token=token), 404)
 
-    def test_a_patient_of_another_clinic(self, site: XealthSite, patient: Patient, token: str) -> None:
-        assert patient
+    @pytest.mark.usefixtures("patient")
+    def test_a_patient_of_another_clinic(self, site: XealthSite, token: str) -> None:
         with storing(site.database) as unit:
             other = make_clinic(unit).id
         assert_error(refused(site, clinicId=other, patientId=CAROL.id, restricted_token=token), 404)

@@ -305,10 +305,8 @@ class TestAuthService:
         ("https://app.example/tidepool", "https://app.example/tidepool/v1/xealth"),
     ],
 )
-def test_the_link_begins_with_the_address_of_the_application(
-    site: XealthSite, patient: Patient, application_url: str, link: str
-) -> None:
-    assert patient
+@pytest.mark.usefixtures("patient")
+def test_the_link_begins_with_the_address_of_the_application(site: XealthSite, application_url: str, link: str) -> None:
     config = site.xealth.config(session_secret=SECRET, application_url=application_url)
     client = Client(create_app(config, site.database, apis=spec_apis()), SECRET)
     reply = client.put("/v1/xealth/program", json=request(), headers=AUTHORIZED)

@@ -241,7 +241,7 @@ class TestAccounts:
         there.users[ERIN.id] = EMAIL
         there.origins[ERIN.id] = origin
         assert_error(notify(site), 409)
-        assert stored(site.database, Patient) == stored(site.database, Reservation) == []
+        assert (stored(site.database, Patient), stored(site.database, Reservation)) == ([], [])
 
     def test_an_account_that_was_claimed_is_not_taken(self, site: XealthSite, there: Platform, clinic_id: str) -> None:
         there.users[ERIN.id] = EMAIL
@@ -475,7 +475,7 @@ class TestMeanwhile:
 
         self.during(there, self.change(site, go))
         assert notify(site).status == (404 if gone == "form" else 200)
-        assert stored(site.database, Patient) == stored(site.database, XealthOrder) == []
+        assert (stored(site.database, Patient), stored(site.database, XealthOrder)) == ([], [])
         deliver_all(site)
         assert there.users == {}
 

@@ -165,7 +165,7 @@ class TestPatient:
     @pytest.mark.usefixtures("clinic_id")
     def test_of_a_guardian_has_the_address_of_the_guardian(self, site: XealthSite) -> None:
         guardian = {"firstName": "Gwen", "lastName": "Cooper", "email": "gwen@mail.example", "connectDexcom": True}
-        child = {"birth_date": CHILD_BIRTH_DATE, "given": ["Cody"]}
+        child: dict[str, Any] = {"birth_date": CHILD_BIRTH_DATE, "given": ["Cody"]}
         assert site.preorder(with_input({"guardian": guardian}, **child)).json == {}
         site.xealth.orders[DEPLOYMENT, ORDER_ID] = order(**child)
         assert notify(site).status == 200
