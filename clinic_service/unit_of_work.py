@@ -29,6 +29,7 @@ from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository
 from clinic_service.resources.clinics.repository import ClinicRepository
 from clinic_service.resources.invites.repository import InviteRepository
+from clinic_service.resources.merges.repository import MergeRepository
 from clinic_service.resources.migrations.repository import MigrationRepository
 from clinic_service.resources.patients.repository import PatientRepository
 from clinic_service.resources.settings.repository import SettingsRepository
@@ -135,6 +136,10 @@ class UnitOfWork:
     @cached_property
     def invites(self) -> InviteRepository:
         return InviteRepository(self)
+
+    @cached_property
+    def merges(self) -> MergeRepository:
+        return MergeRepository(self)
 
     @cached_property
     def migrations(self) -> MigrationRepository:

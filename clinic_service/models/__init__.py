@@ -25,6 +25,7 @@ from clinic_service.models.ehr_subscription import EhrSubscription
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.list_index import HOT_STATISTICS
 from clinic_service.models.mail_request import MailPurpose, MailRequest
+from clinic_service.models.merge import MergeElementType, MergePlanElement
 from clinic_service.models.migration import Migration, MigrationStatus
 from clinic_service.models.outbox import OutboxEntry
 from clinic_service.models.patient import (
@@ -70,6 +71,8 @@ __all__ = [
     "MailPurpose",
     "MailRequest",
     "MembershipRestriction",
+    "MergeElementType",
+    "MergePlanElement",
     "Migration",
     "MigrationStatus",
     "OutboxEntry",

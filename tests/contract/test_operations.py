@@ -50,7 +50,6 @@ NOT_BUILT = frozenset(
     {
         "GenerateMergeReport",
         "MatchClinicAndPatient",
-        "MergeClinic",
         "ProcessEHRMessage",
         "SyncEHRData",
         "SyncEHRDataForPatient",

@@ -61,7 +61,10 @@ class MemberFacts(NamedTuple):
 
 
 class PatientFacts(NamedTuple):
-    """A patient of one of the clinics. `mrn_key` is the form in which medical record numbers are compared."""
+    """A patient of one of the clinics.
+
+    `mrn_key` is the form in which medical record numbers are compared, `name_key` the place in the order of names.
+    """
 
     id: str
     user_id: str
@@ -69,6 +72,7 @@ class PatientFacts(NamedTuple):
     birth_date: str | None = None
     mrn: str | None = None
     mrn_key: str | None = None
+    name_key: bytes = b""
     tag_ids: tuple[str, ...] = ()
     site_ids: tuple[str, ...] = ()
 
