@@ -6,18 +6,20 @@
   remove one release later; a new column is nullable or has a default.
 - A working downgrade: it takes back exactly what `upgrade` did.
 - Structure or data, never both in one revision.
+- It imports nothing of the application but column types, because everything else may change later.
+- It never changes once it has landed: its number is in `alembic/HEAD`, its digest in `alembic/SHA256SUMS`.
 - The same on SQLite and PostgreSQL; changes of existing tables go through `op.batch_alter_table`.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
-
 from alembic import op
-from clinic_service.db.types import ExactText, Json, ObjectId, UserId, UtcDateTime
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+from clinic_service.db.types import CreationTime, ExactText, Json, JsonText, ObjectId, UserId, UtcDateTime
+
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 branch_labels = None
 depends_on = None
 

@@ -9,12 +9,12 @@ from clinic_service.api.operations import refuse_strays
 from clinic_service.api.pages import add_pages
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.config import Config
-from clinic_service.context import Services
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.openid import chosen_openid
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.preparation import Services
 from clinic_service.specification.apis import Api, load_apis
 
 

@@ -124,6 +124,7 @@ class Config:
     redox_verification_token: str | None = setting(
         None, "secret shared with Redox; unset: every call is refused", secret=True
     )
+    xealth_enabled: bool = setting(False, "whether the operations for Xealth answer; otherwise they are 501")
     xealth_bearer_token: str | None = setting(
         None, "secret shared with Xealth; unset: every call is refused", secret=True
     )

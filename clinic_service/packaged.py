@@ -11,7 +11,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def revisions_folder() -> Path:
-    """The folder with Alembic's environment, the revisions and HEAD."""
+    """The folder with Alembic's environment, the revisions, the number of the last one and their digests."""
     return _folder("alembic")
 
 

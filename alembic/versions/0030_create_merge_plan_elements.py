@@ -8,7 +8,7 @@ from alembic import op
 from clinic_service.db.types import Json, ObjectId
 
 revision = "0030"
-down_revision = "0022"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

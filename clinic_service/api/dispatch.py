@@ -2,15 +2,16 @@
 
 token (401) → access (403) → parameters and body (400) → handler → answer check → outbox rows → commit.
 
-Access is decided inside the transaction that the handler works in. An operation that asks other services first has a
-`prepare_…` function: it is authorized and read beforehand, prepared while no transaction is open, and authorized again.
-When nothing is committed after that, its `compensate_…` function, if it has one, undoes what was prepared. When somebody
-else has changed meanwhile what the preparation rests on, all of this is done again.
+Access is decided inside the transaction that the handler works in. An operation with a preparation (see
+`preparation.py`) is authorized and read beforehand, prepared while no transaction is open, and authorized again. When
+nothing is committed after that, its compensation undoes what the preparation did. When somebody else has changed
+meanwhile what the preparation rests on, all of this is done again.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +20,16 @@ from clinic_service import deadline
 from clinic_service.api.bodies import ABSENT, decode_json, may_be_large, read_body, require_json, require_length_within
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.operations import Handler
-from clinic_service.api.plan import Plan
-from clinic_service.api.preferences import is_strict, preference_headers
+from clinic_service.api.plan import JSON, BodyPlan, Plan
+from clinic_service.api.preferences import is_strict, preference_headers, wanted_media_type
 from clinic_service.auth.caller import Caller
-from clinic_service.auth.rules import AccessCheck, partner_caller
-from clinic_service.context import Answer, Context, Preparation, PreparationOutdated, Services
+from clinic_service.auth.partners import partner_caller
+from clinic_service.auth.rules import AccessCheck
+from clinic_service.context import Answer, Context
 from clinic_service.db.engine import Database
 from clinic_service.errors import BadRequest, NotImplementedYet, ServiceError, Unauthenticated, Violation
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.preparation import Phases, Preparation, PreparationOutdated, Services
 from clinic_service.serialization import to_json
 from clinic_service.unit_of_work import UnitOfWork, run
 
@@ -60,12 +63,13 @@ class Dispatcher:
         self._database = database
         self._tokens = tokens
         self._services = services
+        self._config = services.config
         self._enforce = services.config.answer_check == "enforce"
 
     def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         """Carry out one request in the time it has. Raises ServiceError for every refusal."""
         # What it has waited for a thread counts.
-        with deadline.limited(self._services.config.request_seconds - exchange.seconds):
+        with deadline.limited(self._config.request_seconds - exchange.seconds):
             answer = self._run(plan, exchange, path)
         answer.headers.extend(preference_headers(exchange.environ))
         return answer
@@ -73,7 +77,8 @@ class Dispatcher:
     def _run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         caller = exchange.caller = self._caller(plan, exchange.environ)
         if plan.handler is None:
-            return self._refuse_unbuilt(plan, caller, path)
+            self._authorize_alone(plan, caller, path)
+            raise NotImplementedYet
         if plan.body and may_be_large(exchange.environ):
             self._authorize_alone(plan, caller, path)
         # Read before the transaction opens, so that decoding holds no lock; told only once access is decided.
@@ -86,72 +91,71 @@ class Dispatcher:
     def _carry_out(
         self, plan: Plan, handler: Handler, caller: Caller, path: dict[str, str], arguments: Arguments
     ) -> RawAnswer:
-        if handler.prepare:
-            self._prepare(plan, caller, path, arguments)
+        work = handler.work
+        if isinstance(work, Phases):
+            return self._carry_out_phases(plan, work, caller, path, arguments)
+        return self._in_transaction(plan, caller, path, lambda ctx: work(ctx, **arguments.get()))
 
+    def _carry_out_phases(
+        self, plan: Plan, phases: Phases[Any], caller: Caller, path: dict[str, str], arguments: Arguments
+    ) -> RawAnswer:
+        self._authorize_alone(plan, caller, path)
+        given = arguments.get()
+        result = run(
+            self._database,
+            lambda uow: phases.prepare(Preparation(caller, uow, self._services, self._database), given),
+            writes=False,
+        )
+        try:
+            return self._in_transaction(plan, caller, path, lambda ctx: phases.handle(ctx, result, given))
+        except Exception:
+            if phases.is_compensated:
+                self._compensate(plan, phases, caller, result)
+            raise
+
+    def _in_transaction(
+        self, plan: Plan, caller: Caller, path: dict[str, str], handle: Callable[[Context], Any]
+    ) -> RawAnswer:
         def work(uow: UnitOfWork) -> RawAnswer:
             self._authorize(plan, caller, path, uow)
-            return self._handle(plan, caller, uow, arguments.get())
+            return self._answer(plan, uow, handle(Context(caller, uow, self._config)))
 
-        try:
-            return run(self._database, work, writes=plan.writes)
-        except Exception:
-            self._compensate(plan, caller, arguments)
-            raise
+        return run(self._database, work, writes=plan.writes)
 
     def admit(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> int:
         """How many bytes of the body may be read. Raises what `run` would raise before it reads a body.
 
         A server asks this before it reads a large body, so that nobody pays for the body of a caller who is refused.
         """
-        with deadline.limited(self._services.config.request_seconds):
+        with deadline.limited(self._config.request_seconds):
             caller = exchange.caller = self._caller(plan, exchange.environ)
             self._authorize_alone(plan, caller, path)
         if plan.body is None:
             return 0
-        require_length_within(exchange.environ, plan.body_limit)
-        return plan.body_limit
+        require_length_within(exchange.environ, plan.body.limit)
+        return plan.body.limit
 
     def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
         if plan.access.partner:
-            return partner_caller(plan.access.partner, environ, self._services.config)
+            return partner_caller(plan.access.partner, environ, self._config)
         token = environ.get("HTTP_X_TIDEPOOL_SESSION_TOKEN")
         # A header that was sent twice arrives joined by a comma, which is no part of any token.
         if not token or "," in token:
             raise Unauthenticated
         return self._tokens.caller(token)
 
-    def _refuse_unbuilt(self, plan: Plan, caller: Caller, path: dict[str, str]) -> RawAnswer:
-        self._authorize_alone(plan, caller, path)
-        raise NotImplementedYet
-
-    def _prepare(self, plan: Plan, caller: Caller, path: dict[str, str], arguments: Arguments) -> None:
-        self._authorize_alone(plan, caller, path)
-        given = arguments.get()
-        assert plan.handler is not None
-        assert plan.handler.prepare is not None
-        prepare = plan.handler.prepare
-        # That of an earlier try.
-        given.pop("prepared", None)
-        given["prepared"] = run(
-            self._database,
-            lambda uow: prepare(Preparation(caller, uow, self._services, self._database), **given),
-            writes=False,
-        )
-
-    def _compensate(self, plan: Plan, caller: Caller, arguments: Arguments) -> None:
+    def _compensate(self, plan: Plan, phases: Phases[Any], caller: Caller, result: Any) -> None:
         """Undo what was prepared, in a transaction of its own, also when the time for the request is over.
 
         The transaction that failed may have been committed all the same, when only the confirmation was lost.
         """
-        assert plan.handler is not None
-        compensate = plan.handler.compensate
-        if compensate is None:
-            return
-        prepared = arguments.values["prepared"]
         try:
             with deadline.unlimited():
-                run(self._database, lambda uow: compensate(Context(caller, uow, self._services), prepared), writes=True)
+                run(
+                    self._database,
+                    lambda uow: phases.compensate(Context(caller, uow, self._config), result),
+                    writes=True,
+                )
         except Exception as error:
             # The caller is told why the request failed, and not that this did as well.
             _log.warning("%s: could not be compensated: %s", plan.operation_id, type(error).__name__)
@@ -160,7 +164,7 @@ class Dispatcher:
         run(self._database, lambda uow: self._authorize(plan, caller, path, uow), writes=False)
 
     def _authorize(self, plan: Plan, caller: Caller, path: dict[str, str], uow: UnitOfWork) -> None:
-        keeps_accounts = self._services.config.accounts_url is None
+        keeps_accounts = self._config.accounts_url is None
         plan.access.authorize(AccessCheck(caller, path, uow, keeps_accounts))
 
     def _read(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> Arguments:
@@ -178,39 +182,51 @@ class Dispatcher:
             for name, parameter in plan.parameters.query.items():
                 arguments[parameter.argument] = query.get(name)
         if plan.body:
-            arguments["body"] = _read_body(plan, environ)
+            arguments.update(_read_body(plan.body, environ))
+        if plan.handler and "media_type" in plan.handler.accepts:
+            arguments["media_type"] = wanted_media_type(environ, plan.media_types)
         return arguments
 
-    def _handle(self, plan: Plan, caller: Caller, uow: UnitOfWork, arguments: dict[str, Any]) -> RawAnswer:
-        assert plan.handler is not None
-        result = plan.handler.function(Context(caller, uow, self._services), **arguments)
+    def _answer(self, plan: Plan, uow: UnitOfWork, result: Any) -> RawAnswer:
         answer = result if isinstance(result, Answer) else Answer(plan.default_status, result)
         uow.flush()
-        if not plan.check_answer(answer.status, answer.body):
+        if not plan.check_answer(answer):
             self._report_broken(plan, answer)
-        if plan.answers.get(answer.status) is None:
-            return RawAnswer(answer.status)
-        return json_answer(answer.status, to_json(answer.body))
+        declared = plan.answers.get(answer.status)
+        return _raw(answer) if declared and declared.media_types else RawAnswer(answer.status, headers=answer.headers)
 
     def _report_broken(self, plan: Plan, answer: Answer) -> None:
-        validator = plan.answers.get(answer.status)
+        declared = plan.answers.get(answer.status)
+        validator = declared.media_types.get(answer.media_type) if declared else None
         places = [f"{v.pointer or '/'} {v.rule}" for v in validator.violations(answer.body, "")] if validator else []
         _log.error("%s: the answer %s breaks the spec at %s", plan.operation_id, answer.status, places)
         if self._enforce:
             raise AnswerBreaksSpec
 
 
-def _read_body(plan: Plan, environ: dict[str, Any]) -> Any:
-    """The validated body, None for an optional one that is absent. Raises BadRequest, or 413 and 415."""
-    assert plan.body is not None
-    raw = read_body(environ, plan.body_limit)
-    if raw.strip():
+def _raw(answer: Answer) -> RawAnswer:
+    if answer.media_type == JSON:
+        return json_answer(answer.status, to_json(answer.body), answer.headers)
+    if isinstance(answer.body, str):
+        content_type, body = f"{answer.media_type}; charset=utf-8", answer.body.encode()
+    else:
+        content_type, body = answer.media_type, answer.body
+    return RawAnswer(answer.status, body, [("Content-Type", content_type), *answer.headers])
+
+
+def _read_body(plan: BodyPlan, environ: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that the body gives; it is None when it may be absent and is.
+
+    Raises BadRequest, PayloadTooLarge and UnsupportedMediaType.
+    """
+    raw = read_body(environ, plan.limit)
+    if raw.strip() and not plan.any_content_type:
         require_json(environ.get("CONTENT_TYPE", ""))
     value = decode_json(raw)
     if value is ABSENT:
-        if plan.body_required:
+        if plan.required:
             raise BadRequest("A request body is required.", [Violation("/body", "required")])
-        return None
-    if not plan.body.is_valid(value):
-        raise BadRequest(violations=plan.body.violations(value, "/body"))
-    return value
+        value = None
+    elif not plan.validator.is_valid(value):
+        raise BadRequest(violations=plan.validator.violations(value, "/body"))
+    return {"body": value, "body_text": raw.decode()} if plan.passes_text else {"body": value}

@@ -1,9 +1,7 @@
 """operationId → handler. A handler is a function in `resources/<group>/handlers.py`, named after its operation.
 
 A module `resources/patients/handlers.py` with a public function `get_patient` handles `GetPatient` of
-`spec/clinic/paths/patients.yaml`. A function `prepare_get_patient` beside it, if there is one, runs first, while no
-transaction is open, and is where other services are asked. What it does there may have to be undone when the handler's
-own transaction is not committed: that is for a function `compensate_get_patient`, which gets what was prepared.
+`spec/clinic/paths/patients.yaml`. An operation that asks other services first has phases: see `preparation.py`.
 """
 
 from __future__ import annotations
@@ -18,21 +16,28 @@ from typing import Any
 
 from clinic_service.api.framework import AbstractOperation, Resolution, Resolver
 from clinic_service.api.parameters import PlanError, snake_case
+from clinic_service.preparation import Phases
 from clinic_service.specification.apis import Api, Operation
-
-_PREPARE = "prepare_"
-_COMPENSATE = "compensate_"
 
 
 @dataclass(frozen=True)
 class Handler:
-    """The function that does an operation, the one that prepares it outside the transaction, and the one that undoes
-    what was prepared."""
+    """The function that does an operation, or the phases in which it is done, and the parameters that they use."""
 
-    function: Callable[..., Any]
-    prepare: Callable[..., Any] | None
+    work: Callable[..., Any] | Phases[Any]
     accepts: frozenset[str]
-    compensate: Callable[..., Any] | None = None
+
+    @classmethod
+    def of(cls, work: Callable[..., Any] | Phases[Any]) -> Handler:
+        """The handler that a module defines."""
+        if isinstance(work, Phases):
+            return cls(work, work.parameters)
+        return cls(work, frozenset(tuple(inspect.signature(work).parameters)[1:]))
+
+    @property
+    def phases(self) -> Phases[Any] | None:
+        """The phases; None for an operation without a preparation."""
+        return self.work if isinstance(self.work, Phases) else None
 
 
 class HandlerResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
@@ -65,10 +70,7 @@ def refuse_strays(operations: Iterable[Operation]) -> None:
 
 
 def match_handlers(operations: Iterable[Operation]) -> tuple[dict[str, Handler], list[tuple[str, str]]]:
-    """The handlers by operationId, and (group, name) of each that belongs to no operation.
-
-    Raises PlanError for a function that compensates what nothing prepares.
-    """
+    """The handlers by operationId, and (group, name) of each that belongs to no operation."""
     operations = list(operations)
     modules = _modules(operations)
     found = {o.operation_id: handler for o in operations if (handler := _handler(modules[o.group], o))}
@@ -92,25 +94,22 @@ def _module(group: str) -> ModuleType | None:
 
 
 def _handler(module: ModuleType | None, operation: Operation) -> Handler | None:
-    name = handler_name(operation.operation_id)
-    function = getattr(module, name, None)
-    if function is None:
-        return None
-    parameters = [p for p in inspect.signature(function).parameters if p != "ctx"]
-    prepare, compensate = getattr(module, _PREPARE + name, None), getattr(module, _COMPENSATE + name, None)
-    return Handler(function, prepare, frozenset(parameters), compensate)
+    work = getattr(module, handler_name(operation.operation_id), None)
+    return None if work is None else Handler.of(work)
 
 
 def _strays(modules: Mapping[str, ModuleType | None], operations: Iterable[Operation]) -> Iterator[tuple[str, str]]:
     names = {handler_name(operation.operation_id) for operation in operations}
     for group, module in modules.items():
-        for name, function in inspect.getmembers(module, inspect.isfunction):
-            is_ours = module is not None and function.__module__ == module.__name__ and not name.startswith("_")
-            if is_ours and name.removeprefix(_PREPARE).removeprefix(_COMPENSATE) not in names:
+        for name in _defined_in(module):
+            if name not in names:
                 yield group, name
-            if (
-                is_ours
-                and name.startswith(_COMPENSATE)
-                and not hasattr(module, _PREPARE + name.removeprefix(_COMPENSATE))
-            ):
-                raise PlanError(f"{function.__module__}.{name} compensates what nothing prepares")
+
+
+def _defined_in(module: ModuleType | None) -> Iterator[str]:
+    """The names of the public handlers that the module itself defines."""
+    for name, found in inspect.getmembers(module):
+        function = found.handler if isinstance(found, Phases) else found
+        is_own = inspect.isfunction(function) and module is not None and function.__module__ == module.__name__
+        if is_own and not name.startswith("_"):
+            yield name

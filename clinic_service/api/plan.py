@@ -11,9 +11,45 @@ from clinic_service.api.operations import Handler
 from clinic_service.api.parameters import Parameters, PlanError, compile_parameters, snake_case
 from clinic_service.api.validation import Validator, Validators
 from clinic_service.auth.rules import Access, compile_access
+from clinic_service.context import Answer
 from clinic_service.specification.apis import Api, Operation
 
 JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class DeclaredAnswer:
+    """What the spec declares of one status: media types, each with the check of its bodies, and header names.
+
+    Without a media type there is no body. Only JSON is checked against a schema; other media types have no check.
+    """
+
+    media_types: Mapping[str, Validator | None]
+    headers: frozenset[str]
+
+    def fits(self, answer: Answer) -> bool:
+        """Whether `answer` has a declared media type, a body that fits it, and declared headers."""
+        if not self.media_types:
+            fits = answer.body is None
+        else:
+            validator = self.media_types.get(answer.media_type)
+            fits = validator.is_valid(answer.body) if validator else answer.media_type in self.media_types
+        return fits and all(name in self.headers for name, _ in answer.headers)
+
+
+@dataclass(frozen=True)
+class BodyPlan:
+    """How the body of a request is read: `limit` is its greatest length in bytes.
+
+    `passes_text`: the handler gets the text as it was sent as well. `any_content_type`: the body is read as JSON whatever
+    the header Content-Type says.
+    """
+
+    validator: Validator
+    required: bool
+    limit: int
+    passes_text: bool
+    any_content_type: bool
 
 
 @dataclass(frozen=True)
@@ -23,21 +59,22 @@ class Plan:
     operation_id: str
     access: Access
     parameters: Parameters
-    body: Validator | None
-    body_required: bool
-    body_limit: int
-    answers: Mapping[int, Validator | None]
+    body: BodyPlan | None
+    answers: Mapping[int, DeclaredAnswer]
     default_status: int
     writes: bool
     handler: Handler | None
     passes_query: bool
 
-    def check_answer(self, status: int, body: Any) -> bool:
-        """Whether the spec declares `status` for this operation, and `body` fits what it says of it."""
-        if status not in self.answers:
-            return False
-        validator = self.answers[status]
-        return body is None if validator is None else validator.is_valid(body)
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """The media types of a success, in the order of the spec."""
+        return tuple(self.answers[self.default_status].media_types)
+
+    def check_answer(self, answer: Answer) -> bool:
+        """Whether the spec declares the status of `answer` for this operation, and the rest fits what it says of it."""
+        declared = self.answers.get(answer.status)
+        return declared is not None and declared.fits(answer)
 
 
 def compile_plan(api: Api, operation: Operation, validators: Validators, handler: Handler | None) -> Plan:
@@ -51,47 +88,70 @@ def compile_plan(api: Api, operation: Operation, validators: Validators, handler
 
 def _compile(api: Api, operation: Operation, validators: Validators, handler: Handler | None) -> Plan:
     definition = operation.definition
-    access = compile_access(definition.get("x-access"), operation.path)
-    parameters = compile_parameters(api, definition, validators)
-    request_body = api.resolved(definition["requestBody"]) if "requestBody" in definition else None
-    answers = _answers(api, definition, validators)
-    if handler:
-        _require_fitting(parameters, handler, has_body=request_body is not None)
-    return Plan(
+    plan = Plan(
         operation_id=operation.operation_id,
-        access=access,
-        parameters=parameters,
-        body=validators.request(request_body["content"][JSON]["schema"]) if request_body else None,
-        body_required=bool(request_body and request_body.get("required")),
-        body_limit=definition.get("x-max-body-bytes", DEFAULT_LIMIT),
-        answers=answers,
+        access=compile_access(definition.get("x-access"), operation.path, operation.schemes),
+        parameters=compile_parameters(api, definition, validators),
+        body=_body(api, definition, validators, handler),
+        answers=(answers := _answers(api, definition, validators)),
         default_status=min(answers),
         # A GET whose answer rests on something that has to be stored first says so.
         writes=operation.method != "get" or definition.get("x-writes") is True,
         handler=handler,
-        passes_query=bool(handler and "query" in handler.accepts),
+        passes_query=_names(handler, "query"),
+    )
+    if handler:
+        _require_fitting(plan, handler)
+    return plan
+
+
+def _names(handler: Handler | None, argument: str) -> bool:
+    return handler is not None and argument in handler.accepts
+
+
+def _body(api: Api, definition: Mapping[str, Any], validators: Validators, handler: Handler | None) -> BodyPlan | None:
+    if "requestBody" not in definition:
+        return None
+    described = api.resolved(definition["requestBody"])
+    return BodyPlan(
+        validator=validators.request(described["content"][JSON]["schema"]),
+        required=bool(described.get("required")),
+        limit=definition.get("x-max-body-bytes", DEFAULT_LIMIT),
+        passes_text=_names(handler, "body_text"),
+        any_content_type=definition.get("x-any-content-type") is True,
     )
 
 
-def _answers(api: Api, definition: Mapping[str, Any], validators: Validators) -> dict[int, Validator | None]:
-    answers: dict[int, Validator | None] = {}
-    for status, node in definition["responses"].items():
-        if status.startswith("2"):
-            content = api.resolved(node).get("content", {})
-            answers[int(status)] = validators.response(content[JSON]["schema"]) if JSON in content else None
+def _answers(api: Api, definition: Mapping[str, Any], validators: Validators) -> dict[int, DeclaredAnswer]:
+    answers = {
+        int(status): _declared(api.resolved(node), validators)
+        for status, node in definition["responses"].items()
+        if status.startswith("2")
+    }
     if not answers:
         raise PlanError("no success response")
     return answers
 
 
-def _require_fitting(parameters: Parameters, handler: Handler, *, has_body: bool) -> None:
+def _declared(response: Mapping[str, Any], validators: Validators) -> DeclaredAnswer:
+    media_types = {
+        media_type: validators.response(content["schema"]) if media_type == JSON else None
+        for media_type, content in response.get("content", {}).items()
+    }
+    return DeclaredAnswer(media_types, frozenset(response.get("headers", {})))
+
+
+def _require_fitting(plan: Plan, handler: Handler) -> None:
     """Refuse a handler that ignores a parameter of its operation, or asks for one that the operation does not have."""
-    offered = {p.argument for p in parameters.path} | {snake_case(name) for name in parameters.query}
-    offered |= {"body"} if has_body else set()
-    offered |= {"prepared"} if handler.prepare else set()
+    query = {snake_case(name) for name in plan.parameters.query}
+    offered = {p.argument for p in plan.parameters.path} | query
+    offered |= {"body"} if plan.body else set()
+    offered |= {"body_text"} if plan.body and plan.body.passes_text else set()
+    # Whoever may answer in several media types is told which one is wanted.
+    offered |= {"media_type"} if len(plan.media_types) > 1 else set()
     wanted = set(handler.accepts)
-    if "query" in wanted:
-        wanted = (wanted - {"query"}) | {snake_case(name) for name in parameters.query}
+    if plan.passes_query:
+        wanted = (wanted - {"query"}) | query
     if offered != wanted:
         difference = ", ".join(sorted(offered ^ wanted))
         raise PlanError(f"spec and handler differ in {difference}")

@@ -1,9 +1,17 @@
-"""The header `Prefer` (RFC 7240): `handling=strict` asks that unknown query parameters are refused instead of ignored."""
+"""What a client prefers: the headers `Prefer` and `Accept`.
+
+`Prefer: handling=strict` (RFC 7240) asks that unknown query parameters are refused instead of ignored. `Accept` chooses
+among the media types of an answer that has several.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
+
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 # The value of a preference ends where its parameters or the next preference begin.
 _HANDLING = re.compile(r"(?:^|,)\s*handling\s*=\s*\"?([a-z]+)\"?\s*(?:[;,]|$)", re.IGNORECASE)
@@ -19,3 +27,9 @@ def is_strict(environ: dict[str, Any]) -> bool:
 def preference_headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
     """The header that tells the client that its preference was honoured; none when it has no such preference."""
     return [("Preference-Applied", "handling=strict")] if is_strict(environ) else []
+
+
+def wanted_media_type(environ: dict[str, Any], declared: Sequence[str]) -> str:
+    """The declared media type that the client likes best: the first one when it names none of them, or likes all alike."""
+    accepted = parse_accept_header(environ.get("HTTP_ACCEPT", ""), MIMEAccept)
+    return str(accepted.best_match(declared, declared[0]))

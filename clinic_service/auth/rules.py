@@ -6,14 +6,13 @@ at nothing else: whoever is refused learns nothing from the body or from what ex
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from clinic_service.auth.caller import Caller, CallerKind
-from clinic_service.config import Config
+from clinic_service.auth.partners import PARTNERS
 from clinic_service.errors import Forbidden, Unauthenticated
 from clinic_service.resources.users.repository import Standing
 from clinic_service.unit_of_work import UnitOfWork
@@ -121,7 +120,7 @@ RULES: dict[str, RuleKind] = {
     "service-if-custodian": RuleKind(service_if_custodian, takes_parameter=True),
     "invite-creator": RuleKind(invite_creator, takes_parameter=True),
 }
-PARTNERS = ("redox", "redox-challenge", "xealth", "report")
+SESSION_SCHEME = "sessionToken"
 
 
 class AccessRuleError(ValueError):
@@ -151,20 +150,33 @@ class Access:
             raise Forbidden
 
 
-def compile_access(names: Any, path: str) -> Access:
-    """The decision that an `x-access` list spells, for an operation at `path`. Raises AccessRuleError."""
+def compile_access(names: Any, path: str, schemes: Collection[str]) -> Access:
+    """The decision that an `x-access` list spells, for an operation at `path` with these security schemes.
+
+    Raises AccessRuleError, also when the schemes are not the one by which these callers prove themselves.
+    """
     if not isinstance(names, list) or not names:
         raise AccessRuleError("x-access must list at least one rule")
     if any(str(name).startswith("partner:") for name in names):
-        return _partner_access(names)
+        return _partner_access(names, schemes)
+    _require_scheme(schemes, SESSION_SCHEME)
     return Access([_compile(str(name), path) for name in names])
 
 
-def _partner_access(names: list[Any]) -> Access:
+def _partner_access(names: list[Any], schemes: Collection[str]) -> Access:
     partner = str(names[0]).partition(":")[2]
     if len(names) != 1 or partner not in PARTNERS:
         raise AccessRuleError(f"a partner rule stands alone and names one of {', '.join(PARTNERS)}")
+    _require_scheme(schemes, PARTNERS[partner].scheme)
     return Access([], partner)
+
+
+def _require_scheme(schemes: Collection[str], verified: str | None) -> None:
+    if list(schemes) != ([verified] if verified else []):
+        raise AccessRuleError(
+            f"its callers prove themselves by {verified or 'no security scheme'}, so security must say "
+            + (f"[{verified}: []]" if verified else "[]")
+        )
 
 
 def _compile(name: str, path: str) -> tuple[Rule, str]:
@@ -177,25 +189,3 @@ def _compile(name: str, path: str) -> tuple[Rule, str]:
     if kind.needs_clinic and "{clinicId}" not in path:
         raise AccessRuleError(f"access rule {name!r} needs a clinicId in the path")
     return kind.holds, parameter
-
-
-def partner_caller(partner: str, environ: Mapping[str, Any], config: Config) -> Caller:
-    """The partner that proves itself with its secret. Raises Unauthenticated; an unset secret admits nobody.
-
-    The Redox challenge carries its secret in the body and the report viewer a token in the query: their handlers judge it.
-    """
-    if partner == "redox" and not _same(config.redox_verification_token, environ.get("HTTP_VERIFICATION_TOKEN")):
-        raise Unauthenticated
-    if partner == "redox-challenge" and not config.redox_verification_token:
-        raise Unauthenticated
-    if partner == "xealth":
-        scheme, _, sent = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
-        if scheme != "Bearer" or not _same(config.xealth_bearer_token, sent):
-            raise Unauthenticated
-    return Caller(partner, CallerKind.PARTNER)
-
-
-def _same(expected: str | None, sent: str | None) -> bool:
-    return bool(expected and sent) and hmac.compare_digest(
-        str(expected).encode(), str(sent).encode("latin-1", "replace")
-    )

@@ -84,9 +84,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 class CreationTime(UtcDateTime):
     """The time at which a row was made, kept to the microsecond because lists are ordered by it; shown in milliseconds.
 
-    On SQLite rows that were made before this type have three decimals. Their text comes after all others of the same
-    millisecond, and equals none of another one, so they need not be written again. Nor does the declared length change,
-    which SQLite does not look at.
+    On SQLite its text is longer than the declared length, which SQLite does not look at.
     """
 
     cache_ok = True

@@ -18,7 +18,8 @@ METHODS = ("get", "put", "post", "patch", "delete")
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation as described: `definition` is its OpenAPI object, parameters of its URL included."""
+    """One operation as described: `definition` is its OpenAPI object, with the parameters of its URL and
+    with `security`, the document's unless it has its own."""
 
     api: str
     method: str
@@ -34,6 +35,11 @@ class Operation:
     def url_place(self) -> Place:
         """Where the URL of the operation is described."""
         return Place(self.place.file, self.place.keys[:-1])
+
+    @property
+    def schemes(self) -> list[str]:
+        """The names of the security schemes by which callers prove who they are."""
+        return [name for requirement in self.definition.get("security", []) for name in requirement]
 
     @property
     def group(self) -> str:
@@ -92,10 +98,12 @@ def made_api(name: str, made: Bundle) -> Api:
 
 
 def _operations(api: str, made: Bundle) -> Iterator[Operation]:
+    default = made.document.get("security", [])
     for path, item in made.document["paths"].items():
         place = made.places["paths", path]
         for method in METHODS:
             if method in item:
                 own = item[method]
                 parameters = [*item.get("parameters", []), *own.get("parameters", [])]
-                yield Operation(api, method, path, {**own, "parameters": parameters}, place / method)
+                definition = {"security": default, **own, "parameters": parameters}
+                yield Operation(api, method, path, definition, place / method)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -242,17 +242,19 @@ def test_an_invitation_may_be_withdrawn_by_the_one_who_made_it(api: Client, data
     assert_passes(api.delete(f"{path}/{mine}", as_=CAROL), allowed=True, who="the patient who made it")
 
 
+def server_for_partners(database: Database, **settings: Any) -> Client:
+    """A server on which Xealth is enabled."""
+    url = database.url.render_as_string(hide_password=False)
+    config = Config(database_url=url, session_secret=SECRET, xealth_enabled=True, **settings)
+    return Client(create_app(config, database, apis=spec_apis()), SECRET)
+
+
 @pytest.fixture(scope="session")
 def partners(shared_database: Database) -> Client:
     """A server that shares secrets with its partners."""
-    url = shared_database.url.render_as_string(hide_password=False)
-    config = Config(
-        database_url=url,
-        session_secret=SECRET,
-        redox_verification_token="secret of Redox",
-        xealth_bearer_token="secret of Xealth",
+    return server_for_partners(
+        shared_database, redox_verification_token="secret of Redox", xealth_bearer_token="secret of Xealth"
     )
-    return Client(create_app(config, shared_database, apis=spec_apis()), SECRET)
 
 
 class TestPartners:
@@ -301,12 +303,20 @@ class TestPartners:
         for method, path in (("POST", "/v1/redox"), ("POST", "/v1/xealth/preorder"), ("PUT", "/v1/xealth/program")):
             assert_error(partners.request(method, path, headers=headers), 401)
 
-    def test_without_a_configured_secret_nobody_passes(self, api: Client) -> None:
+    def test_without_a_configured_secret_nobody_passes(self, shared_database: Database) -> None:
+        server = server_for_partners(shared_database)
         for row in FOR_PARTNERS:
             if row.operation != "ViewPDFReport":
                 for headers in ({}, self.REDOX, self.XEALTH, {"Verification-Token": "", "Authorization": "Bearer "}):
                     body = {"verification-token": "", "challenge": "x"}
-                    assert_error(api.request(row.method, row.path, headers=headers, json=body), 401)
+                    assert_error(server.request(row.method, row.path, headers=headers, json=body), 401)
+
+    def test_xealth_is_not_implemented_where_it_is_switched_off(self, api: Client) -> None:
+        """Whoever calls is told the same, so that nobody learns whether a secret is right."""
+        for row in FOR_PARTNERS:
+            if row.path.startswith("/v1/xealth"):
+                for headers in ({}, self.XEALTH):
+                    assert_error(api.request(row.method, row.path, headers=headers), 501)
 
 
 # For the four operations on access: Carol shares, Dave is asked about.

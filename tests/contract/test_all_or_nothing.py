@@ -75,7 +75,8 @@ def send(operation: Operation, api: Client, database: Database) -> Iterator[Send
 def test_a_failure_at_any_statement_leaves_nothing_behind(
     database: Database, config: Config, operation: Operation, send: Send
 ) -> None:
-    if HANDLERS[operation.operation_id].compensate:
+    phases = HANDLERS[operation.operation_id].phases
+    if phases and phases.is_compensated:
         assert_all_or_nothing(database, send, settle=partial(put_right, database, config))
     else:
         assert_all_or_nothing(database, send)

@@ -112,9 +112,7 @@ def test_a_creation_time_is_found_by_the_time_that_is_shown(database: Database) 
     shown = datetime(2026, 3, 2, 9, 30, 15, 123000, tzinfo=UTC)
     next_one = shown + timedelta(milliseconds=1)
     store(database, created=shown + timedelta(microseconds=999))
-    # As a row was stored when creation times had three decimals.
-    with database.write_engine.begin() as connection:
-        connection.execute(insert(SAMPLES).values(created=type_coerce(shown, UtcDateTime)))
+    store(database, created=shown)
     for condition, count in (
         (SAMPLES.c.created >= shown, 2),
         (SAMPLES.c.created < shown, 0),

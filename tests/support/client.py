@@ -16,11 +16,12 @@ from tests.support.pointers import assert_pointers
 
 
 class Reply(NamedTuple):
-    """An answer: its status, its JSON (None when it has none), its headers."""
+    """An answer: its status, its JSON (None when it has none), its headers, its bytes."""
 
     status: int
     json: Any
     headers: Any
+    body: bytes
 
 
 @lru_cache
@@ -54,7 +55,8 @@ class Client:
             rest.update(data=orjson.dumps(json), content_type="application/json")
         answer = WsgiClient(self.app).open(path, method=method, headers=sent, **rest)
         body = answer.get_data()
-        reply = Reply(answer.status_code, orjson.loads(body) if body else None, answer.headers)
+        content = orjson.loads(body) if body and answer.mimetype == "application/json" else None
+        reply = Reply(answer.status_code, content, answer.headers, body)
         if reply.status in (400, 409, 422) and method != "HEAD":
             assert_pointers(method, path.partition("?")[0], reply.status, reply.json.get("errors", []))
         return reply

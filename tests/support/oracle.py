@@ -25,17 +25,19 @@ from clinic_service.api.operations import Handler
 from clinic_service.api.parameters import snake_case
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.config import Config
-from clinic_service.context import Context, Services
+from clinic_service.context import Context
 from clinic_service.db.engine import Database
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.tokens import TokenVerifier, mint
+from clinic_service.preparation import Services
 from clinic_service.specification.apis import Api, Operation
 from clinic_service.specification.bundle import Bundle
 
 # What the listening handlers answer: no document describes it and nothing else answers it.
 ACCEPTED = 418
 _SECRET = "a secret of the tests, at least 32 bytes long"
+_SERVICES = {"x-access": ["service"], "security": [{"sessionToken": []}]}
 
 
 class Request(NamedTuple):
@@ -206,8 +208,16 @@ class Ours:
     def _listener(self, api: Api, operation: Operation) -> Handler:
         path = {snake_case(name): name for name in _names(api, operation, "path")}
         body = {"body"} if "requestBody" in operation.definition else set()
+        success = api.resolved(operation.definition["responses"].get("200", {}))
+        choice = {"media_type"} if len(success.get("content", {})) > 1 else set()
 
-        def listen(_ctx: Context, query: dict[str, Any], body: Any = None, **values: str) -> Any:
+        def listen(
+            _ctx: Context,
+            query: dict[str, Any],
+            body: Any = None,
+            media_type: str = "",  # noqa: ARG001 - offered
+            **values: str,
+        ) -> Any:
             self._heard = {
                 "path": {path[name]: value for name, value in values.items()},
                 "query": query,
@@ -215,7 +225,7 @@ class Ours:
             }
             raise _Listened
 
-        return Handler(listen, None, frozenset({"query", *path, *body}))
+        return Handler(listen, frozenset({"query", *path, *body, *choice}))
 
     def ask(self, request: Request) -> Outcome:
         """What becomes of `request` here."""
@@ -237,5 +247,5 @@ class Ours:
 
 
 def _for_services(api: Api) -> Api:
-    operations = [replace(o, definition={**o.definition, "x-access": ["service"]}) for o in api.operations]
+    operations = [replace(o, definition={**o.definition, **_SERVICES}) for o in api.operations]
     return Api(api.name, Bundle(api.document, api.bundle.root), tuple(operations))

@@ -67,7 +67,7 @@ def _parse(answer: http.client.HTTPResponse) -> Reply:
         body = answer.read()
     finally:
         answer.close()
-    return Reply(answer.status, orjson.loads(body) if body else None, answer.headers)
+    return Reply(answer.status, orjson.loads(body) if body else None, answer.headers, body)
 
 
 @contextmanager

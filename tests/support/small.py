@@ -16,18 +16,20 @@ from clinic_service.api.plan import Plan, compile_plan
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.api.validation import Validators
 from clinic_service.config import Config
-from clinic_service.context import Services
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.preparation import Phases, Services
 from clinic_service.specification.apis import METHODS, Api, Operation
 from clinic_service.specification.bundle import Bundle
 from clinic_service.specification.source import Place
 
 Paths = dict[str, dict[str, Any]]
+Work = Callable[..., Any] | Phases[Any]
 JSON_ANSWER = {"200": {"description": "Done.", "content": {"application/json": {"schema": {}}}}}
 EMPTY_ANSWER = {"204": {"description": "Done."}}
 ANYBODY = ["service", "person"]
+DEFAULTS: dict[str, Any] = {"parameters": [], "security": [{"sessionToken": []}]}
 
 
 def operation(operation_id: str, **members: Any) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def small_api(paths: Paths, schemas: dict[str, Any] | None = None) -> Api:
         "components": {"schemas": schemas or {}},
     }
     operations = tuple(
-        Operation("small", method, path, {"parameters": [], **item[method]}, Place(Path("small.yaml")))
+        Operation("small", method, path, {**DEFAULTS, **item[method]}, Place(Path("small.yaml")))
         for path, item in paths.items()
         for method in METHODS
         if method in item
@@ -59,9 +61,9 @@ def small_api(paths: Paths, schemas: dict[str, Any] | None = None) -> Api:
 class FunctionResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
     """Resolves operationIds to `functions`, by their names, as Connexion walks an API."""
 
-    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
+    def __init__(self, functions: Iterable[Work]) -> None:
         super().__init__()
-        self._by_name = {function.__name__: function for function in functions}
+        self._by_name = _by_name(functions)
 
     def resolve(self, operation: AbstractOperation) -> Resolution:
         return Resolution(_handler(operation.operation_id, self._by_name), operation.operation_id)
@@ -79,30 +81,29 @@ def compile_plans(apis: Iterable[Api]) -> dict[str, Plan]:
     return plans
 
 
-def small_plans(api: Api, *functions: Callable[..., Any]) -> dict[str, Plan]:
-    """The plans of `api`; `functions` are its handlers and, by their names, what prepares them."""
-    by_name = {function.__name__: function for function in functions}
+def small_plans(api: Api, *functions: Work) -> dict[str, Plan]:
+    """The plans of `api`; `functions` are its handlers."""
+    by_name = _by_name(functions)
     return {
         o.operation_id: compile_plan(api, o, Validators(api.document), _handler(o.operation_id, by_name))
         for o in api.operations
     }
 
 
-def _handler(operation_id: str, by_name: Mapping[str, Callable[..., Any]]) -> Handler | None:
-    name = handler_name(operation_id)
-    function = by_name.get(name)
-    if function is None:
-        return None
-    arguments = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-    prepare, compensate = by_name.get(f"prepare_{name}"), by_name.get(f"compensate_{name}")
-    return Handler(function, prepare, frozenset(arguments), compensate)
+def _by_name(functions: Iterable[Work]) -> dict[str, Work]:
+    return {(f.handler if isinstance(f, Phases) else f).__name__: f for f in functions}
+
+
+def _handler(operation_id: str, by_name: Mapping[str, Work]) -> Handler | None:
+    work = by_name.get(handler_name(operation_id))
+    return None if work is None else Handler.of(work)
 
 
 def small_app(
     database: Database,
     config: Config,
     paths: Paths,
-    *functions: Callable[..., Any],
+    *functions: Work,
     schemas: dict[str, Any] | None = None,
     log: RequestLog | None = None,
 ) -> LeanFlask:

@@ -15,6 +15,7 @@ from clinic_service.context import Context
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.models import Clinic, OutboxEntry
+from clinic_service.preparation import with_preparation
 from clinic_service.unit_of_work import UnitOfWork, reading
 from tests.conftest import SECRET
 from tests.support.client import Client
@@ -78,25 +79,13 @@ class Small:
         def change(ctx: Context, clinic_id: str, body: Any) -> Any:  # noqa: ARG001
             return work(ctx)
 
-        def change_prepared(ctx: Context, clinic_id: str, body: Any, prepared: Any) -> Any:  # noqa: ARG001
-            return work(ctx, prepared)
+        def change_prepared(ctx: Context, result: Any, clinic_id: str, body: Any) -> Any:  # noqa: ARG001
+            return work(ctx, result)
 
-        def prepare_change(ctx: Context, clinic_id: str, body: Any) -> Any:  # noqa: ARG001
-            assert prepare is not None
-            return prepare(ctx)
-
-        changes: list[Work] = [change]
-
-        def compensate_change(ctx: Context, prepared: Any) -> Any:
-            assert compensate is not None
-            return compensate(ctx, prepared)
-
-        if prepare:
-            change_prepared.__name__ = "change"
-            changes = [change_prepared, prepare_change, *([compensate_change] if compensate else [])]
+        change_prepared.__name__ = "change"
+        changes = with_preparation(prepare, compensation=compensate)(change_prepared) if prepare else change
         config = replace(self.config, **settings)
-        functions: list[Work] = [write, write_silently, look, *changes]
-        return Client(small_app(self.database, config, PATHS, *functions, log=log), SECRET)
+        return Client(small_app(self.database, config, PATHS, write, write_silently, look, changes, log=log), SECRET)
 
 
 def store(uow: UnitOfWork) -> None:

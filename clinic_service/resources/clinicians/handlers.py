@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from clinic_service.context import Context
 from clinic_service.errors import BadRequest, Violation
+from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinicians import service
 from clinic_service.resources.clinicians.errors import ClinicianNotFound
 from clinic_service.resources.clinicians.listing import Filters
@@ -76,15 +77,16 @@ def delete_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> None:
     service.delete_clinician(ctx.uow, clinic_id, clinician_id, ctx.caller.person_id)
 
 
-def prepare_add_service_account(ctx: Context, clinic_id: str, body: dict[str, str]) -> str:
+def _look_up_service_account(ctx: Preparation, clinic_id: str, body: dict[str, str]) -> str:
     """The user id of the account that the credentials belong to; nothing else looks at them."""
     ctx.uow.clinics.require_migrated(clinic_id)
-    return ctx.services.openid.find_subject(body["client_id"], body["client_secret"])
+    return ctx.openid.find_subject(body["client_id"], body["client_secret"])
 
 
-def add_service_account(ctx: Context, clinic_id: str, body: dict[str, str], prepared: str) -> Any:
-    """Make a member of the account of a partner's client."""
-    return clinician_schema.dump(service.add_service_account(ctx.uow, clinic_id, prepared, body["name"]))
+@with_preparation(_look_up_service_account)
+def add_service_account(ctx: Context, user_id: str, clinic_id: str, body: dict[str, str]) -> Any:
+    """Make the account of a partner's client a member."""
+    return clinician_schema.dump(service.add_service_account(ctx.uow, clinic_id, user_id, body["name"]))
 
 
 def _with_clinics(uow: UnitOfWork, rows: Sequence[Row[Any]]) -> Any:

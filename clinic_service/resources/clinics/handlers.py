@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from clinic_service.context import Context
+from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics import service
 from clinic_service.resources.clinics.schemas import clinic_schema
 
@@ -29,14 +30,15 @@ def list_clinics(
     return clinic_schema.dump(ctx.uow.clinics.list(filters, limit=limit, offset=offset or 0), many=True)
 
 
-def prepare_create_clinic(ctx: Context, body: Any) -> service.Founders:  # noqa: ARG001
+def _look_up_founders(ctx: Preparation) -> service.Founders:
     """Look up the accounts of the caller and of the demonstration patient."""
-    return service.find_founders(ctx.services.accounts, ctx.caller.id, ctx.config.demo_patient_user_id)
+    return service.find_founders(ctx.accounts, ctx.caller.id, ctx.config.demo_patient_user_id)
 
 
-def create_clinic(ctx: Context, body: Any, prepared: service.Founders) -> Any:
+@with_preparation(_look_up_founders)
+def create_clinic(ctx: Context, founders: service.Founders, body: Any) -> Any:
     """A new clinic that the caller administers."""
-    clinic = service.create_clinic(ctx.uow, clinic_schema.load(body), prepared)
+    clinic = service.create_clinic(ctx.uow, clinic_schema.load(body), founders)
     return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic.id))
 
 

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 from clinic_service.context import Context
 from clinic_service.gateways.accounts import AccountNotFound, Profile, UserRecord
+from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinicians.schemas import clinician_schema
 from clinic_service.resources.invites import offers, service
 from clinic_service.resources.invites.descriptions import InviteDescription, Profiles, creator_profiles, profile_of
 from clinic_service.resources.invites.errors import InvitedClinicianNotFound, InviteNotFound
 from clinic_service.resources.invites.schemas import acceptance_schema, confirmation_schema
 from clinic_service.resources.patients.schemas import patient_schema
+from clinic_service.unit_of_work import UnitOfWork
 
 
 class _Known(NamedTuple):
@@ -21,30 +23,32 @@ class _Known(NamedTuple):
     profiles: Profiles
 
 
-def prepare_invite_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> service.Sending:
+def _look_up_invited(ctx: Preparation, clinic_id: str, body: dict[str, Any]) -> service.Sending:
     """Look up who has the invited address, and the name of the caller."""
     ctx.uow.clinics.require_migrated(clinic_id)
     return _sending(ctx, body["email"], ctx.caller.id)
 
 
-def invite_clinician(ctx: Context, clinic_id: str, body: dict[str, Any], prepared: service.Sending) -> Any:
+@with_preparation(_look_up_invited)
+def invite_clinician(ctx: Context, sending: service.Sending, clinic_id: str, body: dict[str, Any]) -> Any:
     """Invite a person to join a clinic."""
-    clinician = service.invite(ctx.uow, clinic_id, body["email"], body["roles"], prepared)
+    clinician = service.invite(ctx.uow, clinic_id, body["email"], body["roles"], sending)
     return clinician_schema.dump(clinician)
 
 
-def prepare_get_clinician_invite(ctx: Context, clinic_id: str, invite_id: str) -> Profiles:
+def _look_up_creator(ctx: Preparation, clinic_id: str, invite_id: str) -> Profiles:
     """Look up who made the invitation."""
-    return creator_profiles(ctx.services.accounts, [_pending(ctx, clinic_id, invite_id).creator_id])
+    return creator_profiles(ctx.accounts, [_pending(ctx.uow, clinic_id, invite_id).creator_id])
 
 
-def get_clinician_invite(ctx: Context, clinic_id: str, invite_id: str, prepared: Profiles) -> Any:
+@with_preparation(_look_up_creator)
+def get_clinician_invite(ctx: Context, profiles: Profiles, clinic_id: str, invite_id: str) -> Any:
     """One invitation of a clinic that waits for an answer."""
-    row = _pending(ctx, clinic_id, invite_id)
-    return confirmation_schema.dump(InviteDescription(row, profile_of(prepared, row.creator_id), row.clinic_name))
+    row = _pending(ctx.uow, clinic_id, invite_id)
+    return confirmation_schema.dump(InviteDescription(row, profile_of(profiles, row.creator_id), row.clinic_name))
 
 
-def prepare_resend_invite(ctx: Context, clinic_id: str, invite_id: str) -> service.Sending:
+def _look_up_invited_again(ctx: Preparation, clinic_id: str, invite_id: str) -> service.Sending:
     """Look up who has the invited address by now, and who made the invitation."""
     ctx.uow.clinics.require(clinic_id)
     clinician = ctx.uow.clinicians.find_invited_row(clinic_id, invite_id)
@@ -54,9 +58,10 @@ def prepare_resend_invite(ctx: Context, clinic_id: str, invite_id: str) -> servi
     return _sending(ctx, clinician.email or "", terms.creator_id if terms else ctx.caller.id)
 
 
-def resend_invite(ctx: Context, clinic_id: str, invite_id: str, prepared: service.Sending) -> Any:
+@with_preparation(_look_up_invited_again)
+def resend_invite(ctx: Context, sending: service.Sending, clinic_id: str, invite_id: str) -> Any:
     """Send the mail of an invitation once more."""
-    return confirmation_schema.dump(service.resend(ctx.uow, clinic_id, invite_id, prepared))
+    return confirmation_schema.dump(service.resend(ctx.uow, clinic_id, invite_id, sending))
 
 
 def delete_invite(ctx: Context, clinic_id: str, invite_id: str) -> None:
@@ -72,25 +77,21 @@ def get_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> Any:
     return clinician_schema.dump(row)
 
 
-def prepare_associate_clinician_to_user(
-    ctx: Context,
-    clinic_id: str,
-    invite_id: str,  # noqa: ARG001
-    body: dict[str, str],
-) -> Profile:
+def _look_up_member(ctx: Preparation, clinic_id: str, body: dict[str, str]) -> Profile:
     """Look up the user who is to become a member."""
     user_id = body["userId"]
     ctx.uow.clinics.require_migrated(clinic_id)
-    if ctx.services.accounts.find_account(user_id) is None:
+    if ctx.accounts.find_account(user_id) is None:
         raise AccountNotFound
-    return ctx.services.accounts.find_profile(user_id)
+    return ctx.accounts.find_profile(user_id)
 
 
+@with_preparation(_look_up_member)
 def associate_clinician_to_user(
-    ctx: Context, clinic_id: str, invite_id: str, body: dict[str, str], prepared: Profile
+    ctx: Context, profile: Profile, clinic_id: str, invite_id: str, body: dict[str, str]
 ) -> Any:
     """Make a user a member in the place of a pending clinician."""
-    clinician = service.associate(ctx.uow, clinic_id, invite_id, body["userId"], prepared.full_name)
+    clinician = service.associate(ctx.uow, clinic_id, invite_id, body["userId"], profile.full_name)
     return clinician_schema.dump(clinician)
 
 
@@ -99,126 +100,112 @@ def delete_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> No
     service.remove_invited(ctx.uow, clinic_id, invite_id)
 
 
-def prepare_list_clinician_invites(ctx: Context, user_id: str) -> _Known:
+def _look_up_invitee_and_creators(ctx: Preparation, user_id: str) -> _Known:
     """Look up the addresses of the user, and those who invited them."""
-    invitee = service.look_up_invitee(ctx.services.accounts, user_id)
+    invitee = service.look_up_invitee(ctx.accounts, user_id)
     rows = ctx.uow.invites.list_addressed(user_id, invitee.emails)
-    return _Known(invitee, creator_profiles(ctx.services.accounts, (row.creator_id for row in rows)))
+    return _Known(invitee, creator_profiles(ctx.accounts, (row.creator_id for row in rows)))
 
 
-def list_clinician_invites(ctx: Context, user_id: str, prepared: _Known) -> Any:  # noqa: ARG001
+@with_preparation(_look_up_invitee_and_creators)
+def list_clinician_invites(ctx: Context, known: _Known) -> Any:
     """The invitations to join a clinic that wait for a person's answer."""
     provider = ctx.caller.identity_provider
-    invites = service.link_and_list(ctx.uow, prepared.invitee, provider, prepared.profiles)
+    invites = service.link_and_list(ctx.uow, known.invitee, provider, known.profiles)
     return confirmation_schema.dump(invites, many=True)
 
 
-def prepare_accept_clinician_invite(ctx: Context, user_id: str, invite_id: str) -> service.Acceptance:
-    """Look up the addresses and the name of the user."""
-    invitee = service.look_up_invitee(ctx.services.accounts, user_id)
+def _look_up_accepting(ctx: Preparation, user_id: str, invite_id: str) -> service.Acceptance:
+    """Look up the addresses and the name of the user, and the clinic."""
+    invitee = service.look_up_invitee(ctx.accounts, user_id)
     clinic_id = service.get_clinic_inviting(ctx.uow, invite_id, invitee)
-    profile = ctx.services.accounts.find_profile(user_id)
+    profile = ctx.accounts.find_profile(user_id)
     return service.Acceptance(invitee, clinic_id, profile.full_name)
 
 
-def accept_clinician_invite(
-    ctx: Context,
-    user_id: str,  # noqa: ARG001
-    invite_id: str,
-    prepared: service.Acceptance,
-) -> Any:
+@with_preparation(_look_up_accepting)
+def accept_clinician_invite(ctx: Context, acceptance: service.Acceptance, invite_id: str) -> Any:
     """Join the clinic that sent an invitation."""
-    return clinician_schema.dump(service.accept(ctx.uow, invite_id, prepared, ctx.caller.identity_provider))
+    return clinician_schema.dump(service.accept(ctx.uow, invite_id, acceptance, ctx.caller.identity_provider))
 
 
-def prepare_dismiss_clinician_invite(ctx: Context, user_id: str, invite_id: str) -> service.Acceptance:
-    """Look up the addresses of the user."""
-    invitee = service.look_up_invitee(ctx.services.accounts, user_id)
-    return service.Acceptance(invitee, service.get_clinic_inviting(ctx.uow, invite_id, invitee), None)
+def _look_up_dismissing(ctx: Preparation, user_id: str, invite_id: str) -> service.Dismissal:
+    """Look up the addresses of the user, and the clinic."""
+    invitee = service.look_up_invitee(ctx.accounts, user_id)
+    return service.Dismissal(invitee, service.get_clinic_inviting(ctx.uow, invite_id, invitee))
 
 
-def dismiss_clinician_invite(
-    ctx: Context,
-    user_id: str,  # noqa: ARG001
-    invite_id: str,
-    prepared: service.Acceptance,
-) -> None:
+@with_preparation(_look_up_dismissing)
+def dismiss_clinician_invite(ctx: Context, dismissal: service.Dismissal, invite_id: str) -> None:
     """Turn an invitation down."""
-    service.dismiss(ctx.uow, prepared.clinic_id, invite_id, prepared.invitee)
+    service.dismiss(ctx.uow, dismissal.clinic_id, invite_id, dismissal.invitee)
 
 
-def prepare_get_patient_invites(ctx: Context, clinic_id: str) -> Profiles:
+def _look_up_offering_patients(ctx: Preparation, clinic_id: str) -> Profiles:
     """Look up the patients who wait."""
     rows = ctx.uow.invites.list_offers(clinic_id)
-    return creator_profiles(ctx.services.accounts, (row.creator_id for row in rows))
+    return creator_profiles(ctx.accounts, (row.creator_id for row in rows))
 
 
-def get_patient_invites(ctx: Context, clinic_id: str, prepared: Profiles) -> Any:
+@with_preparation(_look_up_offering_patients)
+def get_patient_invites(ctx: Context, profiles: Profiles, clinic_id: str) -> Any:
     """The offers of patients that wait for the clinic's answer."""
     rows = ctx.uow.invites.list_offers(clinic_id)
     return confirmation_schema.dump(
-        [InviteDescription(row, profile_of(prepared, row.creator_id)) for row in rows], many=True
+        [InviteDescription(row, profile_of(profiles, row.creator_id)) for row in rows], many=True
     )
 
 
-def prepare_accept_patient_invitation(
-    ctx: Context, clinic_id: str, invite_id: str, body: dict[str, Any] | None
+def _look_up_new_patient(
+    ctx: Preparation, clinic_id: str, invite_id: str, body: dict[str, Any] | None
 ) -> offers.Acceptance:
     """Look up the account and the profile of the patient who made the offer."""
     given = acceptance_schema.load(body or {})
-    return offers.look_up_acceptance(ctx.uow, ctx.services.accounts, clinic_id, invite_id, given)
+    return offers.look_up_acceptance(ctx.uow, ctx.accounts, clinic_id, invite_id, given)
 
 
-def accept_patient_invitation(
-    ctx: Context,
-    clinic_id: str,
-    invite_id: str,
-    body: dict[str, Any] | None,  # noqa: ARG001 - read by the preparation
-    prepared: offers.Acceptance,
-) -> Any:
+@with_preparation(_look_up_new_patient)
+def accept_patient_invitation(ctx: Context, acceptance: offers.Acceptance, clinic_id: str, invite_id: str) -> Any:
     """Accept the offer of a patient."""
-    patient_id = offers.accept(ctx.uow, clinic_id, invite_id, prepared)
+    patient_id = offers.accept(ctx.uow, clinic_id, invite_id, acceptance)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
-def prepare_delete_patient_invite(ctx: Context, clinic_id: str, invite_id: str) -> Profile:
+def _look_up_offering_patient(ctx: Preparation, clinic_id: str, invite_id: str) -> Profile:
     """Look up the patient who made the offer."""
     terms = ctx.uow.invites.find_terms(clinic_id, invite_id)
     if terms is None:
         raise InviteNotFound
-    return profile_of(creator_profiles(ctx.services.accounts, [terms.creator_id]), terms.creator_id)
+    return profile_of(creator_profiles(ctx.accounts, [terms.creator_id]), terms.creator_id)
 
 
-def delete_patient_invite(ctx: Context, clinic_id: str, invite_id: str, prepared: Profile) -> Any:
+@with_preparation(_look_up_offering_patient)
+def delete_patient_invite(ctx: Context, profile: Profile, clinic_id: str, invite_id: str) -> Any:
     """Withdraw the offer of a patient, or decline it."""
-    return confirmation_schema.dump(offers.close(ctx.uow, clinic_id, invite_id, prepared, ctx.caller))
+    return confirmation_schema.dump(offers.close(ctx.uow, clinic_id, invite_id, profile, ctx.caller))
 
 
-def prepare_invite_clinic(ctx: Context, user_id: str, body: dict[str, Any]) -> UserRecord:
+def _look_up_patient(ctx: Preparation, user_id: str, body: dict[str, Any]) -> UserRecord:
     """Look up the account and the profile of the patient."""
-    return offers.look_up_user(ctx.uow, ctx.services.accounts, body["shareCode"], user_id)
+    return offers.look_up_user(ctx.uow, ctx.accounts, body["shareCode"], user_id)
 
 
-def invite_clinic(
-    ctx: Context,
-    user_id: str,  # noqa: ARG001 - read by the preparation
-    body: dict[str, Any],
-    prepared: UserRecord,
-) -> Any:
+@with_preparation(_look_up_patient)
+def invite_clinic(ctx: Context, patient: UserRecord, body: dict[str, Any]) -> Any:
     """Offer a clinic access to a patient's data."""
-    offer = offers.offer_access(ctx.uow, body["shareCode"], body["permissions"], prepared, ctx.mail_sender)
+    offer = offers.offer_access(ctx.uow, body["shareCode"], body["permissions"], patient, ctx.mail_sender)
     return confirmation_schema.dump(offer)
 
 
-def _pending(ctx: Context, clinic_id: str, invite_id: str) -> Any:
-    row = ctx.uow.invites.find_pending_clinician(clinic_id, invite_id)
+def _pending(uow: UnitOfWork, clinic_id: str, invite_id: str) -> Any:
+    row = uow.invites.find_pending_clinician(clinic_id, invite_id)
     if row is None:
         raise InviteNotFound
     return row
 
 
-def _sending(ctx: Context, email: str, creator_id: str) -> service.Sending:
-    accounts = ctx.services.accounts
+def _sending(ctx: Preparation, email: str, creator_id: str) -> service.Sending:
+    accounts = ctx.accounts
     account = accounts.find_by_email(email)
     profiles = creator_profiles(accounts, [creator_id])
     user_id = account.user_id if account else None

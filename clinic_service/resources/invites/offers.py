@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from clinic_service.auth.caller import Caller
-from clinic_service.context import PreparationOutdated
 from clinic_service.gateways.accounts import Accounts, Profile, UserRecord, get_user
 from clinic_service.models import Clinic, InviteStatus, InviteType, MailPurpose, Permission
 from clinic_service.outbox.events import LOG_IN_PATH, AccessOffered
 from clinic_service.outbox.limits import MailSender
+from clinic_service.preparation import PreparationOutdated
 from clinic_service.resources.invites.descriptions import InviteDescription
 from clinic_service.resources.invites.errors import AlreadyPatient, InviteNotFound, InviteNotPending
 from clinic_service.resources.invites.limits import require_room

@@ -55,6 +55,14 @@ class Acceptance:
     name: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """A person who turns an invitation down, and the clinic that invited them."""
+
+    invitee: Invitee
+    clinic_id: str
+
+
 def look_up_invitee(accounts: Accounts, user_id: str) -> Invitee:
     """The person; without an account there is no address by which an invitation could be meant for them."""
     account = accounts.find_account(user_id)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from clinic_service.context import Context
 from clinic_service.gateways.accounts.protocol import Account
 from clinic_service.gateways.user_ids import is_user_id
+from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics.schemas import clinic_schema
 from clinic_service.resources.migrations import service
 from clinic_service.resources.migrations.schemas import migration_schema
@@ -19,30 +20,32 @@ class _Owner(NamedTuple):
     name: str | None
 
 
-def prepare_enable_new_clinic_experience(ctx: Context, user_id: str) -> _Owner:
-    """Look the legacy account up."""
-    accounts = ctx.services.accounts
+def _look_up_owner(ctx: Preparation, user_id: str) -> _Owner:
+    """Look up the legacy account. Raises what `require_legacy` raises."""
+    accounts = ctx.accounts
     # Any text may stand in the path, and a directory must not be asked for what is no id.
     account = service.require_legacy(accounts.find_account(user_id) if is_user_id(user_id) else None)
     return _Owner(account, accounts.find_profile(user_id).full_name)
 
 
-def enable_new_clinic_experience(ctx: Context, user_id: str, prepared: _Owner) -> Any:  # noqa: ARG001
+@with_preparation(_look_up_owner)
+def enable_new_clinic_experience(ctx: Context, owner: _Owner) -> Any:
     """An empty clinic that a legacy account administers, to be completed and migrated."""
-    clinic_id = service.enable_clinic(ctx.uow, prepared.account, prepared.name)
+    clinic_id = service.enable_clinic(ctx.uow, owner.account, owner.name)
     return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id))
 
 
-def prepare_trigger_initial_migration(ctx: Context, clinic_id: str, body: Any) -> str:  # noqa: ARG001
+def _look_up_legacy_admin(ctx: Preparation, clinic_id: str) -> str:
     """The user id of the only administrator, once it is known that it is a legacy account's."""
     user_id = service.require_ready(ctx.uow, clinic_id)
-    return service.require_legacy(ctx.services.accounts.find_account(user_id), named_by="/path/clinicId").user_id
+    return service.require_legacy(ctx.accounts.find_account(user_id), named_by="/path/clinicId").user_id
 
 
-def trigger_initial_migration(ctx: Context, clinic_id: str, body: Any, prepared: str) -> Any:
+@with_preparation(_look_up_legacy_admin)
+def trigger_initial_migration(ctx: Context, admin_id: str, clinic_id: str, body: Any) -> Any:
     """Mark the clinic as migrated and ask for the patients of its owner's legacy account."""
     attested = bool(body and body.get("attestationSubmitted"))
-    migration = service.start_initial_migration(ctx.uow, clinic_id, prepared, attested=attested)
+    migration = service.start_initial_migration(ctx.uow, clinic_id, admin_id, attested=attested)
     return migration_schema.dump(migration)
 
 

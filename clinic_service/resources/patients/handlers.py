@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from clinic_service.context import Answer, Context, Preparation
+from clinic_service.context import Answer, Context
 from clinic_service.errors import BadRequest, Violation
+from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics.schemas import clinic_schema
 from clinic_service.resources.patients import (
     care,
@@ -92,23 +93,16 @@ def find_patients(
     return _with_clinics(ctx, find_records(ctx.uow, ctx.caller.id, search, limit, offset or 0))
 
 
-def prepare_create_patient_from_user(
-    ctx: Context, clinic_id: str, patient_id: str, body: Any
-) -> service.EnrolmentRequest:
+def _look_up_user(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> service.EnrolmentRequest:
     """Look up the account and the profile of the user."""
     given = create_patient_schema.load(body or {})
-    return service.look_up_user(ctx.uow, ctx.services.accounts, clinic_id, patient_id, given)
+    return service.look_up_user(ctx.uow, ctx.accounts, clinic_id, patient_id, given)
 
 
-def create_patient_from_user(
-    ctx: Context,
-    clinic_id: str,
-    patient_id: str,
-    body: Any,  # noqa: ARG001 - read by the preparation
-    prepared: service.EnrolmentRequest,
-) -> Any:
+@with_preparation(_look_up_user)
+def create_patient_from_user(ctx: Context, request: service.EnrolmentRequest, clinic_id: str, patient_id: str) -> Any:
     """Make a user who has an account a patient of the clinic."""
-    service.create_from_user(ctx.uow, clinic_id, patient_id, prepared, ctx.config.demo_patient_user_id)
+    service.create_from_user(ctx.uow, clinic_id, patient_id, request, ctx.config.demo_patient_user_id)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
@@ -123,59 +117,53 @@ def update_patient_permissions(ctx: Context, clinic_id: str, patient_id: str, bo
     return Answer(200, permissions_on_wire(patient)) if patient else Answer(204)
 
 
-def prepare_delete_patient_permission(ctx: Context, clinic_id: str, patient_id: str, permission: str) -> bool:
-    """Whether there is something to cancel as the request arrives."""
+def _look_for_permission(ctx: Preparation, clinic_id: str, patient_id: str, permission: str) -> bool:
+    """Whether the permission is granted as the request arrives."""
     return permissions.is_granted(ctx.uow, clinic_id, patient_id, permission)
 
 
-def delete_patient_permission(ctx: Context, clinic_id: str, patient_id: str, permission: str, prepared: bool) -> None:
+@with_preparation(_look_for_permission)
+def delete_patient_permission(
+    ctx: Context, was_granted: bool, clinic_id: str, patient_id: str, permission: str
+) -> None:
     """Withdraw one permission; with the last one the patient leaves the clinic."""
-    permissions.withdraw_permission(ctx.uow, clinic_id, patient_id, permission, was_granted=prepared)
+    permissions.withdraw_permission(ctx.uow, clinic_id, patient_id, permission, was_granted=was_granted)
 
 
-def prepare_create_patient_account(ctx: Preparation, clinic_id: str, body: Any) -> create.CustodialAccount:
-    """Make the account, for which nobody but the clinic cares so far."""
+def _make_account(ctx: Preparation, clinic_id: str, body: Any) -> create.CustodialAccount:
+    """Make an account that the clinic manages."""
     if not body["fullName"]:
         raise NameMissing
     return create.make_account(ctx, clinic_id, patient_record_schema.load(body))
 
 
-def create_patient_account(
-    ctx: Context,
-    clinic_id: str,
-    body: Any,  # noqa: ARG001 - read by the preparation
-    prepared: create.CustodialAccount,
-) -> Any:
-    """Make a patient with a new account."""
-    create.enrol(ctx.uow, clinic_id, prepared, ctx.caller.person_id, ctx.config.demo_patient_user_id)
-    return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, prepared.user_id))
-
-
-def compensate_create_patient_account(ctx: Context, prepared: create.CustodialAccount) -> None:
+def _remove_account(ctx: Context, account: create.CustodialAccount) -> None:
     """Have the account removed."""
-    ctx.uow.patients.account_changes.compensate(prepared.change)
+    ctx.uow.patients.account_changes.compensate(account.change)
 
 
-def prepare_update_patient(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> update.Update:
+@with_preparation(_make_account, compensation=_remove_account)
+def create_patient_account(ctx: Context, account: create.CustodialAccount, clinic_id: str) -> Any:
+    """Make a patient with a new account."""
+    create.enrol(ctx.uow, clinic_id, account, ctx.caller.person_id, ctx.config.demo_patient_user_id)
+    return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, account.user_id))
+
+
+def _change_address(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> update.Update:
     """Change the address of an account that the clinic manages."""
     return update.prepare(ctx, clinic_id, patient_id, patient_record_schema.load(body))
 
 
-def update_patient(
-    ctx: Context,
-    clinic_id: str,
-    patient_id: str,
-    body: Any,  # noqa: ARG001 - read by the preparation
-    prepared: update.Update,
-) -> Any:
-    """Replace what the clinic has recorded of a patient."""
-    update.replace(ctx.uow, clinic_id, patient_id, prepared, ctx.mail_sender)
-    return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
-
-
-def compensate_update_patient(ctx: Context, prepared: update.Update) -> None:
+def _change_address_back(ctx: Context, changed: update.Update) -> None:
     """Have the address of the account changed back."""
-    update.compensate(ctx.uow, prepared)
+    update.compensate(ctx.uow, changed)
+
+
+@with_preparation(_change_address, compensation=_change_address_back)
+def update_patient(ctx: Context, changed: update.Update, clinic_id: str, patient_id: str) -> Any:
+    """Replace what the clinic has recorded of a patient."""
+    update.replace(ctx.uow, clinic_id, patient_id, changed, ctx.mail_sender)
+    return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
 def update_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> Any:

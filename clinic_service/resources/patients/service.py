@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clinic_service.context import PreparationOutdated
 from clinic_service.gateways.accounts import Accounts, UserRecord, get_user
 from clinic_service.models import Clinic, Patient
+from clinic_service.preparation import PreparationOutdated
 from clinic_service.resources.patients.enrolment import Enrolment
 from clinic_service.resources.patients.errors import DuplicatePatient
 from clinic_service.unit_of_work import UnitOfWork

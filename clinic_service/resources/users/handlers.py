@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from clinic_service.context import Context
+from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.users import service
 
 
-def prepare_delete_user_from_clinics(ctx: Context, user_id: str) -> tuple[str, ...]:
+def _look_up_emails(ctx: Preparation, user_id: str) -> tuple[str, ...]:
     """The addresses by which invitations may be meant for the user; none when the account is gone already."""
-    account = ctx.services.accounts.find_account(user_id)
+    account = ctx.accounts.find_account(user_id)
     return account.emails if account else ()
 
 
-def delete_user_from_clinics(ctx: Context, user_id: str, prepared: tuple[str, ...]) -> None:
+@with_preparation(_look_up_emails)
+def delete_user_from_clinics(ctx: Context, emails: tuple[str, ...], user_id: str) -> None:
     """Remove an account from all clinics."""
-    service.remove_from_clinics(ctx.uow, user_id, prepared)
+    service.remove_from_clinics(ctx.uow, user_id, emails)
 
 
 def update_clinic_user_details(ctx: Context, user_id: str, body: dict[str, Any]) -> None:

@@ -98,7 +98,7 @@ def _members(api: Api, operation: Operation) -> Faults:
         yield operation.url_place, f"{name}: the URL {operation.path} and the parameters in path differ"
     if "x-access" in definition:
         try:
-            compile_access(definition["x-access"], operation.path)
+            compile_access(definition["x-access"], operation.path, operation.schemes)
         except AccessRuleError as error:
             yield place / "x-access", f"{name}: {error}"
     if "x-writes" in definition and operation.method != "get":

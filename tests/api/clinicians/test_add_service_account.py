@@ -16,13 +16,13 @@ from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics import Metrics
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.app import create_app
-from clinic_service.context import Services
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.http import MAX_ANSWER_BYTES
 from clinic_service.gateways.openid import HttpOpenId
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.models import Clinic, Clinician, ClinicianRoleUpdate, OutboxEntry
+from clinic_service.preparation import Services
 from tests.conftest import SECRET
 from tests.gateways.identity_provider import (
     CLIENT_ID,

@@ -12,13 +12,13 @@ import pytest
 from clinic_service import clock
 from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.config import Config
-from clinic_service.context import Context, Services
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound
 from clinic_service.gateways.user_ids import is_user_id
 from clinic_service.models import Clinic, Clinician, Migration, OutboxEntry, Patient, ShareCode
-from clinic_service.resources.migrations.handlers import prepare_enable_new_clinic_experience
+from clinic_service.preparation import Preparation, Services
+from clinic_service.resources.migrations.handlers import enable_new_clinic_experience
 from clinic_service.unit_of_work import reading
 from tests.conftest import SECRET
 from tests.support.applications import application
@@ -161,10 +161,10 @@ class _StrictAccounts(EmbeddedAccounts):
 def test_the_directory_is_asked_for_ids_only(database: Database, config: Config) -> None:
     services = Services(config, _StrictAccounts(database))
     with reading(database) as unit:
-        ctx = Context(Caller(SERVICE.id, CallerKind.SERVICE), unit, services)
-        assert prepare_enable_new_clinic_experience(ctx, ALICE.id).account.user_id == ALICE.id
+        ctx = Preparation(Caller(SERVICE.id, CallerKind.SERVICE), unit, services, database)
+        assert enable_new_clinic_experience.prepare(ctx, {"user_id": ALICE.id}).account.user_id == ALICE.id
         with pytest.raises(AccountNotFound):
-            prepare_enable_new_clinic_experience(ctx, ALICE.email)
+            enable_new_clinic_experience.prepare(ctx, {"user_id": ALICE.email})
 
 
 def test_needs_a_token(api: Client) -> None:

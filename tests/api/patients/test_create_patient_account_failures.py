@@ -11,12 +11,12 @@ import pytest
 from clinic_service import clock
 from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.config import Config
-from clinic_service.context import Preparation, Services
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.models import Account, OutboxEntry, Patient, Reservation
 from clinic_service.outbox.relay import Relay
+from clinic_service.preparation import Preparation, Services
 from clinic_service.resources.patients.accounts import create as account_creation
 from clinic_service.resources.patients.accounts.changes import LIFETIME
 from clinic_service.resources.patients.errors import PatientLimitReached

@@ -12,9 +12,9 @@ import pytest
 
 from clinic_service import clock
 from clinic_service.config import Config
-from clinic_service.context import PreparationOutdated
 from clinic_service.db.engine import Database
 from clinic_service.models import Account, Clinic, OutboxEntry, Patient, PatientSite, PatientTag
+from clinic_service.preparation import PreparationOutdated
 from clinic_service.resources.patients import service
 from tests.conftest import SECRET
 from tests.support.applications import application

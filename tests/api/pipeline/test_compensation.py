@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from clinic_service.context import Context, Preparation
+from clinic_service.context import Context
 from clinic_service.errors import NotFound
 from clinic_service.models import Clinician
+from clinic_service.preparation import Preparation
 from tests.support.cast import ALICE
 from tests.support.client import Reply
 from tests.support.errors import assert_error

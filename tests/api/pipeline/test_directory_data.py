@@ -246,7 +246,7 @@ def tell(server: HttpServer, account: dict[str, Any], profile: dict[str, Any]) -
 def preparing() -> set[str]:
     """The operations that do something before their transaction, apart from those that ask no directory of accounts."""
     operations = [operation for api in load_apis() for operation in api.operations]
-    return {name for name, handler in find_handlers(iter(operations)).items() if handler.prepare} - OTHER_PREPARATIONS
+    return {name for name, handler in find_handlers(iter(operations)).items() if handler.phases} - OTHER_PREPARATIONS
 
 
 def test_another_systems_accounts_and_profiles(

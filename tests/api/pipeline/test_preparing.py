@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from clinic_service.context import Context, PreparationOutdated
+from clinic_service.context import Context
 from clinic_service.errors import NotFound
 from clinic_service.models import Clinician
+from clinic_service.preparation import PreparationOutdated
 from tests.support.cast import ALICE
 from tests.support.errors import assert_error
 from tests.support.rows import storing

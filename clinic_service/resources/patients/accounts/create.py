@@ -17,12 +17,12 @@ from datetime import datetime
 from typing import Any
 
 from clinic_service import clock, deadline
-from clinic_service.context import Preparation
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts import AccountNotFound, EmailTaken
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
 from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
 from clinic_service.outbox.outbox import Event
+from clinic_service.preparation import Preparation
 from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errors import PatientLimitReached
@@ -47,7 +47,7 @@ def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> 
     Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and UnknownSite, then EmailTaken, BadGateway
     and Unavailable, in this order.
     """
-    accounts = ctx.services.accounts
+    accounts = ctx.accounts
     chosen, email = accounts.choose_user_id(), given.get("email")
     demo_user_id = ctx.config.demo_patient_user_id
 
@@ -130,7 +130,7 @@ def _schedule_removal(ctx: Preparation, change: AccountChange, user_id: str) -> 
         except Exception:
             # Without an address there will be no second chance to remove it.
             with suppress(ServiceError):
-                ctx.services.accounts.remove(user_id)
+                ctx.accounts.remove(user_id)
             raise
 
 

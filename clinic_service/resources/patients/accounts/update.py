@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
-from clinic_service.context import Preparation, PreparationOutdated
 from clinic_service.errors import Unavailable
 from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, MailPurpose, Patient
 from clinic_service.outbox.events import AddressUnsettled, PatientChanged
 from clinic_service.outbox.limits import MailLimitReached, MailSender
+from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.accounts.create import ended_unless_made
 from clinic_service.resources.patients.data_sources import replace_data_sources
@@ -134,7 +134,7 @@ def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mappi
     change = ctx.in_transaction(reserve)
     if change:
         with ended_unless_made(ctx, change.change):
-            ctx.services.accounts.update_custodial_email(user_id, change.new)
+            ctx.accounts.update_custodial_email(user_id, change.new)
     return change
 
 

@@ -1,4 +1,4 @@
-"""Create summaries and their statistics, and the keys that patients are listed by."""
+"""Create summaries of glucose data with their documents, their statistics, and the list index: `hot_statistics`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from alembic import op
 
 from clinic_service.db.types import ExactText, JsonText, ObjectId, UtcDateTime
 
-revision = "0013"
-down_revision = "0012"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-FIGURES = [
+# Figures of a period, each with its change since the period before, named `…_delta`.
+FLAGGED_FIGURES = [
     "average_glucose_mmol",
     "average_daily_records",
     "glucose_management_indicator",
@@ -46,6 +47,8 @@ FIGURES = [
     "time_in_extreme_high_minutes",
     "time_in_any_high_minutes",
     "total_records",
+]
+PLAIN_FIGURES = [
     "min",
     "max",
     "standard_deviation",
@@ -53,35 +56,43 @@ FIGURES = [
     "days_with_data",
     "hours_with_data",
 ]
-UNFLAGGED = {"min", "max", "standard_deviation", "coefficient_of_variation", "days_with_data", "hours_with_data"}
-HOT = [
-    "average_glucose_mmol",
-    "glucose_management_indicator",
-    "time_cgm_use_percent",
-    "time_in_very_low_percent",
-    "time_in_any_low_percent",
-    "time_in_target_percent",
-    "time_in_very_high_percent",
-    "time_in_extreme_high_percent",
-    "time_in_any_high_percent",
-    "time_in_very_low_records",
-    "time_in_very_high_records",
+# What lists go by, each with an index of its own. The flag of `cgm_last_data` is `cgm_has_last_data`.
+FLAGGED_HOT = [
+    "cgm_last_data",
+    "cgm_average_glucose_mmol",
+    "cgm_glucose_management_indicator",
+    "cgm_time_cgm_use_percent",
+    "cgm_time_in_very_low_percent",
+    "cgm_time_in_any_low_percent",
+    "cgm_time_in_target_percent",
+    "cgm_time_in_very_high_percent",
+    "cgm_time_in_extreme_high_percent",
+    "cgm_time_in_any_high_percent",
+    "bgm_last_data",
+    "bgm_average_glucose_mmol",
+    "bgm_time_in_very_low_records",
+    "bgm_time_in_very_high_records",
 ]
+PLAIN_HOT = ["cgm_time_in_target_percent_delta"]
+# What lists are filtered by most often: in every index of the list index, so that no row has to be read for it.
+COVERED = [
+    "cgm_time_cgm_use_percent",
+    "cgm_time_in_very_low_percent",
+    "cgm_time_in_any_low_percent",
+    "cgm_time_in_target_percent",
+    "cgm_time_in_any_high_percent",
+    "cgm_time_in_very_high_percent",
+    "cgm_time_in_extreme_high_percent",
+]
+# Rows are counted in the indexes alone, which PostgreSQL can do only where it has cleaned up since the last change.
+CLEAN_UP_OFTEN = {"autovacuum_vacuum_scale_factor": 0.02}
 
 
 def upgrade() -> None:
-    add_keys()
     create_summaries()
+    create_summary_documents()
     create_statistics()
-
-
-def add_keys() -> None:
-    with op.batch_alter_table("patients") as batch:
-        batch.add_column(sa.Column("name_key", sa.LargeBinary(), nullable=False, server_default=sa.text("''")))
-        batch.add_column(sa.Column("search_text", sa.Text(), nullable=False, server_default=sa.text("''")))
-        batch.add_column(sa.Column("has_standard_ranges", sa.Boolean(), nullable=False, server_default=sa.true()))
-    for name in ("name_key", "birth_date", "review_1_time", "has_standard_ranges"):
-        op.create_index(op.f(f"ix_patients_clinic_id_{name}_id"), "patients", ["clinic_id", name, "id"])
+    create_hot_statistics()
 
 
 def create_summaries() -> None:
@@ -104,10 +115,17 @@ def create_summaries() -> None:
         sa.PrimaryKeyConstraint("clinic_id", "patient_id", "type", name=op.f("pk_summaries")),
         of_patient("summaries"),
         sqlite_with_rowid=False,
+        postgresql_with=CLEAN_UP_OFTEN,
     )
     op.create_index(op.f("ix_summaries_summary_id"), "summaries", ["summary_id"])
-    key = ["clinic_id", "type", "has_last_data", "last_data", "patient_id"]
-    op.create_index(op.f("ix_summaries_last_data"), "summaries", key)
+    op.create_index(
+        op.f("ix_summaries_clinic_id_type_last_data_patient_id"),
+        "summaries",
+        ["clinic_id", "type", "last_data", "patient_id"],
+    )
+
+
+def create_summary_documents() -> None:
     op.create_table(
         "summary_documents",
         sa.Column("clinic_id", ObjectId(), nullable=False),
@@ -130,29 +148,59 @@ def create_statistics() -> None:
         sa.Column("clinic_id", ObjectId(), nullable=False),
         sa.Column("scope", ExactText(6), nullable=False),
         sa.Column("patient_id", ObjectId(), nullable=False),
-        *figures(),
+        *(column for name in FLAGGED_FIGURES for column in (*figure(name), sa.Column(f"has_{name}", sa.Boolean()))),
+        *(column for name in PLAIN_FIGURES for column in figure(name)),
         sa.PrimaryKeyConstraint("clinic_id", "scope", "patient_id", name=op.f("pk_statistics")),
         of_patient("statistics"),
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_statistics_clinic_id_patient_id"), "statistics", ["clinic_id", "patient_id"])
-    for name in HOT:
-        key = ["clinic_id", "scope", f"has_{name}", name, "patient_id"]
-        op.create_index(op.f(f"ix_statistics_{name}"), "statistics", key)
-    key = ["clinic_id", "scope", "time_in_target_percent_delta", "patient_id"]
-    op.create_index(op.f("ix_statistics_time_in_target_percent_delta"), "statistics", key)
 
 
-def figures() -> list[sa.Column[Any]]:
-    columns: list[sa.Column[Any]] = []
-    for name in FIGURES:
-        columns += [sa.Column(name, sa.Double()), sa.Column(f"{name}_delta", sa.Double())]
-        if name not in UNFLAGGED:
-            columns.append(sa.Column(f"has_{name}", sa.Boolean()))
-    return columns
+def figure(name: str) -> list[sa.Column[Any]]:
+    """The columns of a figure and its change."""
+    return [sa.Column(name, sa.Double()), sa.Column(f"{name}_delta", sa.Double())]
+
+
+def create_hot_statistics() -> None:
+    op.create_table(
+        "hot_statistics",
+        sa.Column("clinic_id", ObjectId(), nullable=False),
+        sa.Column("period", ExactText(3), nullable=False),
+        sa.Column("patient_id", ObjectId(), nullable=False),
+        *(column for name in FLAGGED_HOT for column in (sa.Column(flag_of(name), sa.Boolean()), hot_value(name))),
+        *(hot_value(name) for name in PLAIN_HOT),
+        sa.PrimaryKeyConstraint("clinic_id", "period", "patient_id", name=op.f("pk_hot_statistics")),
+        of_patient("hot_statistics"),
+        sqlite_with_rowid=False,
+        postgresql_with=CLEAN_UP_OFTEN,
+    )
+    op.create_index(op.f("ix_hot_statistics_clinic_id_patient_id"), "hot_statistics", ["clinic_id", "patient_id"])
+    for name in FLAGGED_HOT:
+        create_hot_index(name, flag_of(name))
+    for name in PLAIN_HOT:
+        create_hot_index(name)
+
+
+def hot_value(name: str) -> sa.Column[Any]:
+    return sa.Column(name, UtcDateTime() if name.endswith("last_data") else sa.Double())
+
+
+def flag_of(name: str) -> str:
+    """The column that says whether the value of the column `name` means something."""
+    kind, _, value = name.partition("_")
+    return f"{kind}_has_{value}"
+
+
+def create_hot_index(name: str, *flag: str) -> None:
+    """The index for lists that go by the column `name`, and first by its flag if it has one."""
+    covered = [other for other in COVERED if other != name]
+    columns = ["clinic_id", "period", *flag, name, "patient_id", *covered]
+    op.create_index(op.f(f"ix_hot_statistics_{name}"), "hot_statistics", columns)
 
 
 def of_patient(table: str) -> sa.ForeignKeyConstraint:
+    """The reference of each row to its patient."""
     return sa.ForeignKeyConstraint(
         ["clinic_id", "patient_id"],
         ["patients.clinic_id", "patients.id"],
@@ -162,10 +210,7 @@ def of_patient(table: str) -> sa.ForeignKeyConstraint:
 
 
 def downgrade() -> None:
-    for table in ("statistics", "summary_documents", "summaries"):
-        op.drop_table(table)
-    for name in ("name_key", "birth_date", "review_1_time", "has_standard_ranges"):
-        op.drop_index(op.f(f"ix_patients_clinic_id_{name}_id"), "patients")
-    with op.batch_alter_table("patients") as batch:
-        for name in ("name_key", "search_text", "has_standard_ranges"):
-            batch.drop_column(name)
+    op.drop_table("hot_statistics")
+    op.drop_table("statistics")
+    op.drop_table("summary_documents")
+    op.drop_table("summaries")

@@ -1,19 +1,41 @@
-"""Create the records of what was deleted."""
+"""Create migrations of legacy clinicians, and the records of deleted clinics, clinicians and patients."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-from clinic_service.db.types import Json, ObjectId, UserId, UtcDateTime
+from clinic_service.db.types import CreationTime, Json, ObjectId, UserId, UtcDateTime
 
-revision = "0009"
-down_revision = "0008"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
+    create_migrations()
+    create_clinic_deletions()
+    create_clinician_deletions()
+    create_patient_deletions()
+
+
+def create_migrations() -> None:
+    op.create_table(
+        "migrations",
+        sa.Column("user_id", UserId(), nullable=False),
+        sa.Column("clinic_id", ObjectId(), nullable=False),
+        sa.Column("status", sa.String(32), nullable=False),
+        sa.Column("attestation_time", UtcDateTime()),
+        sa.Column("created_time", CreationTime(), nullable=False),
+        sa.Column("updated_time", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_migrations")),
+        sa.CheckConstraint("status IN ('PENDING', 'RUNNING', 'COMPLETED')", name=op.f("ck_migrations_status")),
+    )
+    op.create_index(op.f("ix_migrations_clinic_id_created_time"), "migrations", ["clinic_id", "created_time"])
+
+
+def create_clinic_deletions() -> None:
     op.create_table(
         "clinic_deletions",
         sa.Column("clinic_id", ObjectId(), nullable=False),
@@ -24,6 +46,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("clinic_id", "id", name=op.f("pk_clinic_deletions")),
     )
     op.create_index(op.f("ix_clinic_deletions_deleted_time"), "clinic_deletions", ["deleted_time"])
+
+
+def create_clinician_deletions() -> None:
     op.create_table(
         "clinician_deletions",
         sa.Column("user_id", UserId()),
@@ -36,6 +61,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_clinician_deletions_clinic_id_user_id"), "clinician_deletions", ["clinic_id", "user_id"])
     op.create_index(op.f("ix_clinician_deletions_deleted_time"), "clinician_deletions", ["deleted_time"])
+
+
+def create_patient_deletions() -> None:
     op.create_table(
         "patient_deletions",
         sa.Column("user_id", UserId()),
@@ -54,3 +82,4 @@ def downgrade() -> None:
     op.drop_table("patient_deletions")
     op.drop_table("clinician_deletions")
     op.drop_table("clinic_deletions")
+    op.drop_table("migrations")

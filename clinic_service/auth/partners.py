@@ -1,0 +1,83 @@
+"""The partners whose systems call this server, and how each proves itself. None of them has a session token.
+
+`x-access: [partner:NAME]` in the spec names the partner. Its operation declares the security scheme that the partner's
+verifier judges, so that no scheme of the spec is left to nobody.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clinic_service.auth.caller import Caller, CallerKind
+from clinic_service.config import Config
+from clinic_service.errors import NotImplementedYet, Unauthenticated
+
+Environ = Mapping[str, Any]
+
+
+class XealthDisabled(NotImplementedYet):
+    """Xealth is switched off by `CLINIC_XEALTH_ENABLED`."""
+
+    message = "Xealth is not enabled on this server."
+
+
+@dataclass(frozen=True)
+class Partner:
+    """A partner: the security scheme of the spec that it uses, and the check of a request's WSGI environment.
+
+    The scheme is None where the secret is not in a header: then the operation judges the body or the query itself. The
+    check raises what refuses the request.
+    """
+
+    scheme: str | None
+    check: Callable[[Config, Environ], None]
+
+
+def is_redox_token(config: Config, sent: str | None) -> bool:
+    """Whether `sent` is the secret shared with Redox, compared in constant time; an unset secret admits nobody."""
+    return _same(config.redox_verification_token, sent)
+
+
+def _check_redox(config: Config, environ: Environ) -> None:
+    if not is_redox_token(config, environ.get("HTTP_VERIFICATION_TOKEN")):
+        raise Unauthenticated
+
+
+def _check_redox_challenge(config: Config, environ: Environ) -> None:  # noqa: ARG001 - the secret is in the body
+    if not config.redox_verification_token:
+        raise Unauthenticated
+
+
+def _check_xealth(config: Config, environ: Environ) -> None:
+    _require_xealth(config, environ)
+    scheme, _, sent = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    if scheme != "Bearer" or not _same(config.xealth_bearer_token, sent):
+        raise Unauthenticated
+
+
+def _require_xealth(config: Config, environ: Environ) -> None:  # noqa: ARG001 - the viewer's token is in the query
+    if not config.xealth_enabled:
+        raise XealthDisabled
+
+
+def _same(expected: str | None, sent: str | None) -> bool:
+    return bool(expected and sent) and hmac.compare_digest(
+        str(expected).encode(), str(sent).encode("latin-1", "replace")
+    )
+
+
+PARTNERS: Mapping[str, Partner] = {
+    "redox": Partner("redoxToken", _check_redox),
+    "redox-challenge": Partner(None, _check_redox_challenge),
+    "xealth": Partner("xealthToken", _check_xealth),
+    "report": Partner(None, _require_xealth),
+}
+
+
+def partner_caller(name: str, environ: Environ, config: Config) -> Caller:
+    """The partner `name`, which has proved itself. Raises Unauthenticated and XealthDisabled."""
+    PARTNERS[name].check(config, environ)
+    return Caller(name, CallerKind.PARTNER)
