@@ -10,10 +10,8 @@ from clinic_service import clock
 from clinic_service.models import (
     Clinic,
     ClinicianRoleUpdate,
-    EhrSubscription,
     MailPurpose,
     MailRequest,
-    Patient,
     Reservation,
     Review,
     ShareCode,
@@ -29,6 +27,7 @@ from tests.support.rows import (
     make_migration,
     make_patient,
     make_site,
+    make_subscription,
     make_tag,
     place_patient,
     tag_patient,
@@ -57,22 +56,6 @@ class Pair(NamedTuple):
 def make_pair(unit: UnitOfWork) -> Pair:
     """Two clinics without anything."""
     return Pair(make_clinic(unit, name="Hilltop").id, make_clinic(unit, name="Harbour").id)
-
-
-def subscribe(unit: UnitOfWork, patient: Patient, name: str = "summaryAndReports", *, active: bool = True) -> None:
-    """Let a health record be kept informed about the patient."""
-    unit.session.add(
-        EhrSubscription(
-            clinic_id=patient.clinic_id,
-            patient_id=patient.id,
-            name=name,
-            provider="redox",
-            active=active,
-            created_time=LONG_AGO,
-            updated_time=LONG_AGO,
-        )
-    )
-    unit.flush()
 
 
 def make_full_pair(unit: UnitOfWork) -> Pair:
@@ -125,11 +108,11 @@ def _add_patients(unit: UnitOfWork, source: Clinic, target: Clinic) -> None:
     carol.reviews = [Review(BOB.id, LONG_AGO), Review(ALICE.id, LONG_AGO)]
     carol.connection_requests = {"dexcom": [{"providerName": "dexcom", "createdTime": clock.to_wire(LONG_AGO)}]}
     carol.target_devices, carol.legacy_clinician_ids, carol.invited_by = ["omnipod"], [PETE.id], BOB.id
-    subscribe(unit, carol)
+    make_subscription(unit, carol)
     dave = make_patient(unit, source, DAVE, mrn="M-2", mrn_key="m-2", full_name="Dave of Hilltop")
     tag_patient(unit, dave, pump, trial)
     place_patient(unit, dave, west)
-    subscribe(unit, dave)
+    make_subscription(unit, dave)
     make_patient(unit, source, MALLORY, full_name=None, birth_date=None, email=None)
 
     big_pump, own = make_tag(unit, target, "PUMP"), make_tag(unit, target, "Own")
@@ -137,7 +120,7 @@ def _add_patients(unit: UnitOfWork, source: Clinic, target: Clinic) -> None:
     dave_too = make_patient(unit, target, DAVE, "view", "upload", mrn="M-3", mrn_key="m-3")
     tag_patient(unit, dave_too, own, big_pump)
     place_patient(unit, dave_too, own_site, big_west)
-    subscribe(unit, dave_too, "xealthReports", active=False)
+    make_subscription(unit, dave_too, "xealthReports", active=False)
     frank = make_patient(unit, target, FRANK, full_name="carol cooper")
     tag_patient(unit, frank, big_pump)
     random = Random(13)

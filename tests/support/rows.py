@@ -19,6 +19,7 @@ from clinic_service.models import (
     Clinic,
     Clinician,
     DataSource,
+    EhrSubscription,
     Grant,
     Invite,
     MembershipRestriction,
@@ -236,3 +237,15 @@ def make_restriction(unit: UnitOfWork, clinic: Clinic, domain: str, idp: str | N
     unit.session.add(restriction)
     unit.flush()
     return restriction
+
+
+def make_subscription(
+    unit: UnitOfWork, patient: Patient, name: str = "summaryAndReports", *, active: bool = True
+) -> EhrSubscription:
+    """What keeps a health record informed about `patient`."""
+    key = {"clinic_id": patient.clinic_id, "patient_id": patient.id, "name": name}
+    times = {"created_time": LONG_AGO, "updated_time": LONG_AGO}
+    subscription = EhrSubscription(**key, provider="redox", active=active, **times)
+    unit.session.add(subscription)
+    unit.flush()
+    return subscription

@@ -11,16 +11,16 @@ from sqlalchemy import Row, and_, bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
-from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
 from clinic_service.gateways.accounts import Account, Profile
-from clinic_service.models import Clinic, Patient, PatientDeletion, PatientSite, PatientTag, Site, Tag
+from clinic_service.models import Clinic, Patient, PatientSite, PatientTag, Site, Tag
 from clinic_service.models.patient import ADD_TO_COUNT, counted
 from clinic_service.outbox.events import PatientAdded, PatientRemoved
 from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.patients import counts
 from clinic_service.resources.patients.accounts.changes import AccountChanges
 from clinic_service.resources.patients.connections import repeated_requests
+from clinic_service.resources.patients.deletions import record_deletions
 from clinic_service.resources.patients.descriptions import BY_IDS, ONE, PAGE_OF_USER, PatientDescription, describe
 from clinic_service.resources.patients.enrolment import Enrolment
 from clinic_service.resources.patients.errors import (
@@ -62,7 +62,6 @@ _KNOWN_SITES = select(Site.id).where(
 )
 _ADD_TAGS = insert(PatientTag)
 _ADD_SITES = insert(PatientSite)
-_ADD_DELETIONS = insert(PatientDeletion)
 _REMOVE = delete(Patient).where(
     Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
 )
@@ -281,8 +280,7 @@ class PatientRepository(Repository):
             self._remove(gone[start : start + _BATCH], deleted_by, ends_custody)
 
     def _remove(self, patients: Sequence[Patient], deleted_by: str | None, ends_custody: bool) -> None:
-        records = [self._deletion(description, deleted_by) for description in describe(self._uow, patients)]
-        self._uow.execute(_ADD_DELETIONS, records)
+        record_deletions(self._uow, patients, deleted_by)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(_REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
         change: Counter[str] = Counter()
@@ -292,14 +290,3 @@ class PatientRepository(Repository):
             self._uow.session.expunge(patient)
         removed = (PatientRemoved(p.clinic_id, p.user_id, p.is_custodial and not ends_custody) for p in patients)
         Outbox(self._uow).add(*removed)
-
-    def _deletion(self, description: PatientDescription, deleted_by: str | None) -> dict[str, Any]:
-        patient = description.row
-        return {
-            "clinic_id": patient.clinic_id,
-            "id": patient.id,
-            "user_id": patient.user_id,
-            "deleted_time": self._uow.now,
-            "deleted_by_user_id": deleted_by,
-            "record": whole_row(patient) | description.children(),
-        }
