@@ -92,7 +92,7 @@ def make_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, *roles: s
         "created_time": LONG_AGO,
         "updated_time": LONG_AGO,
     }
-    clinician = Clinician(clinic_id=clinic.id, id=new_id(), **defaults | values)
+    clinician = Clinician(clinic_id=clinic.id, **{"id": new_id(), **defaults, **values})
     clinician.roles = roles or ("CLINIC_MEMBER",)
     unit.session.add(clinician)
     unit.flush()
@@ -117,7 +117,7 @@ def make_patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, *permission
         "created_time": LONG_AGO,
         "updated_time": LONG_AGO,
     }
-    patient = Patient(clinic_id=clinic.id, id=new_id(), **defaults | values)
+    patient = Patient(clinic_id=clinic.id, **{"id": new_id(), **defaults, **values})
     patient.permissions = permissions or ("view",)
     unit.session.add(patient)
     unit.flush()

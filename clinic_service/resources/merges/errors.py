@@ -17,12 +17,10 @@ class SameClinic(BadRequest):
 
 class SourceNotFound(NotFound):
     message = "The source clinic was not found."
-    violations = (Violation(_SOURCE, "exists"),)
 
 
 class TargetNotFound(NotFound):
     message = "The target clinic was not found."
-    violations = (Violation("/path/clinicId", "exists"),)
 
 
 class MergeBlocked(BadRequest):

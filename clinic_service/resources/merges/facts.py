@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from clinic_service.models import BgUnits, Role
-from clinic_service.models.sort_keys import folded
+from clinic_service.models.sort_keys import folded, name_key
 
 
 class Settings(NamedTuple):
@@ -80,6 +80,19 @@ class PatientFacts(NamedTuple):
     def compared_name(self) -> str | None:
         """The form in which names are compared; None for a blank one."""
         return folded(self.full_name or "").strip() or None
+
+    @property
+    def sought_name_keys(self) -> set[bytes]:
+        """The `name_key` of those who have the same name, without space around it.
+
+        Some small letters have a place of their own in the order of names, apart from their capitals.
+        """
+        name = self.compared_name
+        if name is None:
+            return set()
+        if name.isascii() and name == folded(self.full_name or ""):
+            return {self.name_key}
+        return {name_key(spelling) for spelling in (name, name.upper(), (self.full_name or "").strip())}
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ _NEXT_PATIENTS = (
     select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
     .where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id != bindparam("demo_user_id"))
     .order_by(Patient.id)
-    .limit(BATCH)
+    .limit(bindparam("limit"))
 )
 _OF_USERS = select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial")).where(
     Patient.clinic_id == bindparam("clinic_id"), among(Patient.user_id, "user_ids")
@@ -145,7 +145,7 @@ class PatientMover(Repository):
 
         Nobody else can change them, nor their records in the target, until this unit ends.
         """
-        next_ones = {"clinic_id": self._source_id, "demo_user_id": demo_user_id}
+        next_ones = {"clinic_id": self._source_id, "demo_user_id": demo_user_id, "limit": BATCH}
         while rows := self._uow.rows(_NEXT_PATIENTS, next_ones):
             users = {"clinic_id": self._target_id, "user_ids": [row.user_id for row in rows]}
             twins = {row.user_id: row for row in self._uow.rows(_OF_USERS, users)}

@@ -30,9 +30,10 @@ class Planning:
     def source_patients(self) -> Iterator[Sequence[PatientPlan]]:
         """What happens to the patients of the source, in order of their names."""
         source, target = self.plan.source, self.plan.target
+        spaced = self._merges.spaced(target.id, self._demo_user_id)
         for patients in self._merges.pages(source.id, self._demo_user_id):
             same = self._merges.same_users(target.id, patients)
-            others = Lookup([*same, *self._merges.sharing(target.id, patients, self._demo_user_id)])
+            others = Lookup([*same, *self._merges.sharing(target.id, patients, self._demo_user_id), *spaced])
             repeated = self._merges.repeated_mrns(source.id, patients, self._demo_user_id)
             yield [plan_source_patient(self.plan, patient, others, repeated) for patient in patients]
 

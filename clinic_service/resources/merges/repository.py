@@ -90,12 +90,21 @@ _PAGE = (
 _SAME_USERS = select(*_PATIENT_COLUMNS).where(
     Patient.clinic_id == bindparam("clinic_id"), among(Patient.user_id, "user_ids")
 )
-# Two names that are the same have the same place in the order of names; the reverse does not hold.
+# Names with the same place in the order of names need not be the same, so what is found is compared again.
 _SHARING = select(*_PATIENT_COLUMNS).where(
     _COMPARED,
     or_(
         among(Patient.mrn_key, "mrn_keys"),
         Patient.name_key.in_(bindparam("name_keys", expanding=True)),
+    ),
+)
+# Space around a name does not count when names are compared, but has a place in their order.
+_WHITE_SPACE = [character for character in map(chr, range(0x3001)) if character.isspace()]
+_SPACED = select(*_PATIENT_COLUMNS).where(
+    _COMPARED,
+    or_(
+        func.substr(Patient.full_name, 1, 1).in_(_WHITE_SPACE),
+        func.substr(Patient.full_name, func.length(Patient.full_name), 1).in_(_WHITE_SPACE),
     ),
 )
 _REPEATED_MRNS = (
@@ -153,14 +162,22 @@ class MergeRepository(Repository):
         return self._with_links(clinic_id, _facts(self._uow.rows(_SAME_USERS, users)))
 
     def sharing(self, clinic_id: str, patients: Sequence[PatientFacts], demo_user_id: str) -> list[PatientFacts]:
-        """The clinic's patients who share name or number with one of `patients`, and some others; without their links."""
+        """The clinic's patients who share name or number with one of `patients`, and some others; without their links.
+
+        Those with space around their names are left out (see `spaced`).
+        """
         parameters = {
             "clinic_id": clinic_id,
             "demo_user_id": demo_user_id,
             "mrn_keys": _mrn_keys(patients),
-            "name_keys": sorted({patient.name_key for patient in patients if patient.name_key}),
+            "name_keys": sorted({key for patient in patients for key in patient.sought_name_keys}),
         }
         return _facts(self._uow.execute(_SHARING, parameters).all())
+
+    def spaced(self, clinic_id: str, demo_user_id: str) -> list[PatientFacts]:
+        """The clinic's patients with white space before or after the name; without their links."""
+        these = {"clinic_id": clinic_id, "demo_user_id": demo_user_id}
+        return _facts(self._uow.execute(_SPACED, these).all())
 
     def repeated_mrns(
         self, clinic_id: str, patients: Sequence[PatientFacts], demo_user_id: str
