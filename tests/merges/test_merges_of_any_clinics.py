@@ -79,6 +79,7 @@ def made_up(random: Random, name: str) -> Place:
                 mrn,
                 mrn_key(mrn),
                 name_key(full_name),
+                False,
                 tuple(sorted(random.sample(tag_ids, random.randint(0, len(tag_ids))))),
                 tuple(random.sample(site_ids, random.randint(0, len(site_ids)))),
             )

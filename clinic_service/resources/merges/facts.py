@@ -73,6 +73,7 @@ class PatientFacts(NamedTuple):
     mrn: str | None = None
     mrn_key: str | None = None
     name_key: bytes = b""
+    is_custodial: bool = False
     tag_ids: tuple[str, ...] = ()
     site_ids: tuple[str, ...] = ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, tuple_
@@ -24,6 +25,7 @@ from clinic_service.models import (
     PatientTag,
     Role,
     Site,
+    Summary,
     Tag,
 )
 from clinic_service.resources.merges.facts import (
@@ -74,6 +76,7 @@ _PATIENT_COLUMNS = (
     Patient.mrn,
     Patient.mrn_key,
     Patient.name_key,
+    Patient.permission_custodian,
 )
 # The demo patient takes no part. The bound value is empty where there is none, which is nobody's id.
 _COMPARED = and_(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id != bindparam("demo_user_id"))
@@ -120,6 +123,12 @@ _SITES_OF = (
     .where(PatientSite.clinic_id == bindparam("clinic_id"), among(PatientSite.patient_id, "ids"))
     .order_by(PatientSite.position, PatientSite.site_id)
 )
+_LAST_UPLOADS = (
+    select(Summary.patient_id, func.max(Summary.last_upload_date).label("last_upload"))
+    .where(Summary.clinic_id == bindparam("clinic_id"), among(Summary.patient_id, "ids"))
+    .where(Summary.last_upload_date.is_not(None))
+    .group_by(Summary.patient_id)
+)
 _ADD_ELEMENTS = insert_into(MergePlanElement, "clinic_id", "plan_id", "id", "source_id", "type", "element")
 _SUCCESSOR = select(MergePlanElement.clinic_id).where(
     MergePlanElement.source_id == bindparam("clinic_id"), MergePlanElement.type == MergeElementType.CLINIC
@@ -153,13 +162,13 @@ class MergeRepository(Repository):
         parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id, "limit": PAGE}
         last = {"name_key": b"", "id": ""}
         while rows := self._uow.rows(_PAGE, parameters | last):
-            yield self._with_links(clinic_id, _facts(rows))
+            yield self.with_links(clinic_id, _facts(rows))
             last = {"name_key": rows[-1].name_key, "id": rows[-1].id}
 
     def same_users(self, clinic_id: str, patients: Sequence[PatientFacts]) -> list[PatientFacts]:
         """The clinic's records of the users of `patients`."""
         users = {"clinic_id": clinic_id, "user_ids": [patient.user_id for patient in patients]}
-        return self._with_links(clinic_id, _facts(self._uow.rows(_SAME_USERS, users)))
+        return self.with_links(clinic_id, _facts(self._uow.rows(_SAME_USERS, users)))
 
     def sharing(self, clinic_id: str, patients: Sequence[PatientFacts], demo_user_id: str) -> list[PatientFacts]:
         """The clinic's patients who share name or number with one of `patients`, and some others; without their links.
@@ -199,12 +208,18 @@ class MergeRepository(Repository):
         rows = ({**key, "id": self._uow.new_id(), "element": dict(element)} for element in elements)
         self._uow.insert(_ADD_ELEMENTS, *rows)
 
+    def last_uploads(self, clinic_id: str, patients: Sequence[PatientFacts]) -> Mapping[str, datetime]:
+        """When the latest data of the clinic's patients came, by the ids of those of whom that is known."""
+        these = {"clinic_id": clinic_id, "ids": [patient.id for patient in patients]}
+        return {row.patient_id: row.last_upload for row in self._uow.rows(_LAST_UPLOADS, these)}
+
     def find_successor(self, clinic_id: str) -> str | None:
         """The clinic that took over the one with that id, which is gone. It may be gone as well."""
         row = self._uow.first(_SUCCESSOR, {"clinic_id": clinic_id})
         return row.clinic_id if row else None
 
-    def _with_links(self, clinic_id: str, patients: Sequence[PatientFacts]) -> list[PatientFacts]:
+    def with_links(self, clinic_id: str, patients: Sequence[PatientFacts]) -> list[PatientFacts]:
+        """Patients of the clinic, with their tags and sites."""
         if not patients:
             return []
         these = {"clinic_id": clinic_id, "ids": [patient.id for patient in patients]}
