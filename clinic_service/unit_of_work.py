@@ -58,7 +58,7 @@ class UnitOfWork:
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
     ) -> CursorResult[Any]:
-        """Run a Core statement in this unit, after what the session holds back has been written."""
+        """Run a Core statement in this unit, after what the session has not written yet has been written."""
         self.flush()
         result: CursorResult[Any] = self.connection.execute(statement, parameters)
         return result
@@ -111,30 +111,37 @@ class UnitOfWork:
 
     @cached_property
     def outbox(self) -> Outbox:
+        """The events of this unit, delivered after its commit."""
         return Outbox(self)
 
     @cached_property
     def mail_limits(self) -> MailLimits:
+        """How many mails clinics and persons may still ask for."""
         return MailLimits(self)
 
     @cached_property
     def clinics(self) -> ClinicRepository:
+        """Clinics."""
         return ClinicRepository(self)
 
     @cached_property
     def clinicians(self) -> ClinicianRepository:
+        """Members of clinics, service accounts and pending clinicians."""
         return ClinicianRepository(self)
 
     @cached_property
     def patients(self) -> PatientRepository:
+        """The records that clinics keep of patients."""
         return PatientRepository(self)
 
     @cached_property
     def grants(self) -> GrantRepository:
+        """Who may see whose data without a clinic."""
         return GrantRepository(self)
 
     @cached_property
     def invites(self) -> InviteRepository:
+        """Invitations of clinicians, and offers of patients."""
         return InviteRepository(self)
 
     @cached_property
@@ -143,30 +150,36 @@ class UnitOfWork:
 
     @cached_property
     def migrations(self) -> MigrationRepository:
+        """Moves of legacy patients into clinics."""
         return MigrationRepository(self)
 
     @cached_property
     def tags(self) -> TagRepository:
+        """The tags of clinics."""
         return TagRepository(self)
 
     @cached_property
     def sites(self) -> SiteRepository:
+        """The sites of clinics."""
         return SiteRepository(self)
 
     @cached_property
     def summaries(self) -> SummaryRepository:
+        """Summaries of patients' data, and what lists read of them."""
         return SummaryRepository(self)
 
     @cached_property
     def settings(self) -> SettingsRepository:
+        """The settings of clinics."""
         return SettingsRepository(self)
 
     @cached_property
     def users(self) -> UserRepository:
+        """What is asked about a user in all clinics."""
         return UserRepository(self)
 
     def flush(self) -> None:
-        """Send what the session holds back to the database, so that its constraints speak now."""
+        """Send what the session has not written yet to the database, so that a violated constraint raises now."""
         if "session" in self.__dict__:
             self.session.flush()
             # A savepoint of the session guards only what is sent through the session, or through its connection.
@@ -197,12 +210,12 @@ def writing(database: Database) -> Iterator[UnitOfWork]:
 
 
 def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) -> T:
-    """Do `work` in a unit, again when the database gave the transaction up in favour of another.
+    """Do `work` in a unit, and do it again when the database ended the transaction because of another one.
 
-    A reading unit is also done again when its connection turns out to be gone, as after a restart of the database; of a
-    writing one nobody can know how far it came. Nothing is done again once `_TRY_AGAIN_SECONDS` have passed: whoever
-    waited that long for a lock or a dead connection has waited enough. Raises Unavailable when the database cannot be
-    reached or used, and DeadlineExceeded instead of beginning when the time for the request is over.
+    A reading unit is also done again when its connection turns out to be gone, as after a restart of the database. A
+    writing one is not, because it may have been committed. Nothing is done again once `_TRY_AGAIN_SECONDS` have passed,
+    so that no request waits for several time-outs of a lock or of a dead connection. Raises Unavailable when the database
+    cannot be reached or used, and DeadlineExceeded instead of beginning when the time for the request is over.
     """
     started = time.monotonic()
     for tries_left in reversed(range(_TRIES)):

@@ -1,4 +1,4 @@
-"""The address of a request, read as it was sent: nothing makes one address out of another."""
+"""The address of a request, read as it was sent. Two addresses that are written differently are different."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _read_undeclared(environ: dict[str, Any], limit: int) -> bytes:
         return b""
     body = _read_counted(environ["wsgi.input"], limit + 1, limit)
     if is_chunked and not body:
-        # A stream that broke looks the same to us, and where a body may be left out its absence means something.
+        # A broken stream looks like an empty body, and where the body is optional the two must not be confused.
         raise BadRequest("The request body ended early.")
     return body
 

@@ -12,7 +12,7 @@ from clinic_service.api.exchange import REQUEST_ID_HEADER, RawAnswer
 
 # Browsers ask again after this many seconds.
 _PREFLIGHT_SECONDS = "600"
-# What a page may send and read beyond what every page may.
+# The headers that a page may send and read, besides those that every page may.
 _SENT = "Authorization, Content-Type, Prefer, X-Tidepool-Session-Token, " + REQUEST_ID_HEADER
 _READ = "Preference-Applied, Retry-After, " + REQUEST_ID_HEADER
 
@@ -34,7 +34,7 @@ class CrossOrigin:
             answer.headers.append(("Access-Control-Expose-Headers", _READ))
 
     def preflight(self, environ: Mapping[str, Any], methods: Iterable[str]) -> RawAnswer | None:
-        """The answer to a browser that asks before it sends; None when `environ` is no such question or is not allowed.
+        """The answer to a browser that asks before it sends; None when the request does not ask or is not allowed.
 
         `methods`: those that the address takes.
         """

@@ -34,7 +34,7 @@ from clinic_service.serialization import to_json
 from clinic_service.unit_of_work import UnitOfWork, run
 
 _log = logging.getLogger("clinic_service.dispatch")
-# So often is a request carried out whose preparation is outdated each time.
+# How often a request is carried out when its preparation is outdated each time.
 _TRIES = 5
 
 
@@ -68,7 +68,7 @@ class Dispatcher:
 
     def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         """Carry out one request in the time it has. Raises ServiceError for every refusal."""
-        # What it has waited for a thread counts.
+        # The time that the request has waited for a thread counts.
         with deadline.limited(self._config.request_seconds - exchange.seconds):
             answer = self._run(plan, exchange, path)
         answer.headers.extend(preference_headers(exchange.environ))
@@ -81,7 +81,7 @@ class Dispatcher:
             raise NotImplementedYet
         if plan.body and may_be_large(exchange.environ):
             self._authorize_alone(plan, caller, path)
-        # Read before the transaction opens, so that decoding holds no lock; told only once access is decided.
+        # Read before the transaction opens, so that decoding holds no lock. A refusal is raised once access is decided.
         arguments = self._read(plan, exchange, path)
         for _ in range(_TRIES - 1):
             with suppress(PreparationOutdated):
@@ -157,7 +157,7 @@ class Dispatcher:
                     writes=True,
                 )
         except Exception as error:
-            # The caller is told why the request failed, and not that this did as well.
+            # The caller is told why the request failed, not that the compensation failed too.
             _log.warning("%s: could not be compensated: %s", plan.operation_id, type(error).__name__)
 
     def _authorize_alone(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:

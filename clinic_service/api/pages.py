@@ -17,7 +17,7 @@ from clinic_service.specification.apis import Api
 
 Page = Callable[[Exchange], RawAnswer]
 LIVE, READY = "/live", "/ready"
-# Where a server that has asked the database already puts the result, so that no thread waits for it.
+# A server that has asked the database already puts the result here, so that no thread waits for the database.
 READY_KEY = "clinic_service.ready"
 
 # Everything comes from this server; the page sets some styles in attributes and shows small pictures of its own.
@@ -72,7 +72,7 @@ def _asset(name: str) -> Page:
 
 
 def _same_for_all(read: Callable[[], bytes], headers: list[tuple[str, str]]) -> Page:
-    """A page that is read, and compressed, once: strangers may ask for it as often as they like."""
+    """A page that is read and compressed once, because anybody may ask for it as often as they like."""
     body = cache(read)
     encoded = cache(lambda encoding: encode(body(), encoding))
     return lambda _: RawAnswer(200, body(), headers, encoded=encoded)

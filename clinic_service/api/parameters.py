@@ -32,7 +32,7 @@ def snake_case(name: str) -> str:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One declared parameter: where it is, what it is called here and there, and how its text becomes a value."""
+    """One declared parameter: its place, its names in the spec and in Python, and how its text becomes a value."""
 
     location: str
     name: str

@@ -40,7 +40,7 @@ View = Callable[..., RawAnswer]
 
 
 class BoundOperation(NamedTuple):
-    """What an operation does with a request, and how many bytes of a body it reads from a caller whom it admits."""
+    """The view of an operation, and its admission: how many bytes of the body it reads from this caller."""
 
     view: View
     admission: Callable[..., int]
@@ -49,8 +49,8 @@ class BoundOperation(NamedTuple):
 class LeanFlask(flask.Flask):
     """Flask's URL map and views without its request context, and one place where every answer, good or bad, passes.
 
-    The context costs more than a look-up in the database, and nothing here reads it: what a request is, is in its
-    `Exchange`, which every view is given.
+    The context costs more than a look-up in the database, and nothing here reads it: every view receives
+    the request as an `Exchange`.
     """
 
     def __init__(self, log: RequestLog, metrics: Metrics, config: Config) -> None:
@@ -124,7 +124,7 @@ class LeanFlask(flask.Flask):
         return rule, values
 
     def _finished(self, answer: RawAnswer, exchange: Exchange) -> RawAnswer:
-        """`answer` with the headers that every one has. What is noted of it cannot change it: it may be committed."""
+        """`answer` with the headers of every answer. A failure in here must not change it: it may be committed."""
         answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
         answer.headers.append(("X-Content-Type-Options", "nosniff"))
         if exchange.operation_id or answer.status >= 400:
@@ -208,7 +208,7 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
         self._app.add_operation(path, method, name, operation)
 
     def _handle_add_operation_error(self, path: str, method: str, exc: Exception) -> None:  # noqa: ARG002
-        # The library would log it as well; whoever asked for the application tells it.
+        # The library would log the error too; the caller of `create_app` reports it.
         raise exc
 
 

@@ -3,7 +3,7 @@
 Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it, nor members with a default; read-only
 values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds
 but what the spec says may be absent (`x-answer-may-be-absent`). In both, `nullable` becomes a union with null, and an
-`x-pattern` is what a `pattern` beside it is too weak to say; an `x-request-pattern` binds requests alone. Patterns
+`x-pattern` is the exact rule where the `pattern` beside it is weaker; an `x-request-pattern` binds requests alone. Patterns
 run only in the validator's own engine, which reads `$` and `\\d` as the spec means them.
 """
 
@@ -21,13 +21,13 @@ from clinic_service import texts
 from clinic_service.clock import is_date
 from clinic_service.errors import Violation
 
-# Words for people carry no rule, and leaving them out makes compiling faster.
+# Texts for readers carry no rule, and leaving them out makes compiling faster.
 _WORDS = frozenset(
     {"description", "example", "examples", "title", "externalDocs", "deprecated", "discriminator", "xml"}
 )
 # Listing every error costs some 10 µs each, so a value with more parts than this gets its first one alone.
 _MAX_PARTS = 1000
-# As many places of a request are named, and as many as `error.v1` has room for.
+# How many places of a request an error names at most, as `error.v1` declares.
 MAX_VIOLATIONS = 100
 # Keywords whose value in the spec says what is allowed.
 _BOUNDS = frozenset(
@@ -39,7 +39,7 @@ _BOUNDS = frozenset(
 
 
 def is_email(value: object) -> bool:
-    """Whether the format `email` admits `value`; it says nothing about what is no text."""
+    """Whether the format `email` admits `value`; a value that is not text passes."""
     return not isinstance(value, str) or texts.is_email(value)
 
 
@@ -136,7 +136,7 @@ class Validators:
         self._registries = {
             form: jsonschema_rs.Registry(
                 [(f"urn:{form}", {"components": {"schemas": _transformed(schemas, schemas, form)}})],
-                # Otherwise what is referred to would be read as of the newest draft, where 1.0 is an integer.
+                # Without it, referenced schemas would be read by the newest draft, in which 1.0 is an integer.
                 draft=jsonschema_rs.Draft4,
             )
             for form in ("request", "response")

@@ -32,7 +32,7 @@ class AccessCheck:
 
     @cached_property
     def standing(self) -> Standing:
-        """What the person who calls is here, and in the clinic of the path; a service is nothing."""
+        """The standing of the calling person, in the clinic of the path if there is one. A service has none."""
         person_id = self.caller.person_id
         return self.uow.users.standing(person_id, self.path.get("clinicId")) if person_id else Standing(False)
 

@@ -15,11 +15,10 @@ from clinic_service.cli.common import load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
-from clinic_service.gateways.accounts.choice import chosen_accounts
-from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.outbox.deliveries import is_mail
 from clinic_service.outbox.queue import Queue
 from clinic_service.outbox.relay import Relay
+from clinic_service.relays import create_relay
 from clinic_service.unit_of_work import UnitOfWork, run
 
 
@@ -34,7 +33,7 @@ def relay(once: bool) -> None:
     """Deliver until stopped. `clinic-service serve` does the same by itself; several relays get along."""
     config = load_config()
     with opened_database(config) as database:
-        worker = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
+        worker = create_relay(config, database)
         if once:
             click.echo(f"{_deliver_all(worker)} delivered")
         else:

@@ -28,7 +28,7 @@ from clinic_service.models import (
     Site,
     Tag,
 )
-from clinic_service.resources.patients.mrn import mrn_key
+from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.summaries.repository import Change
 from clinic_service.unit_of_work import UnitOfWork, writing
 

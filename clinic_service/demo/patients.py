@@ -16,7 +16,7 @@ from clinic_service.demo import people
 from clinic_service.demo.summaries import summaries
 from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.models import DataSource, DiagnosisType, Patient, PatientSite, PatientTag, Review
-from clinic_service.resources.patients.mrn import mrn_key
+from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.summaries.projection import copies_of
 from clinic_service.resources.summaries.repository import Change
 

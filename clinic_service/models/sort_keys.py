@@ -57,3 +57,11 @@ def sought(text: str) -> str:
 def search_text(*fields: str | None) -> str:
     """All that a search looks through, folded, so that no match reaches from one field into the next."""
     return _SEPARATOR.join(sought(field) for field in fields if field)
+
+
+def mrn_key(mrn: str | None) -> str | None:
+    """The form in which medical record numbers are compared; None for a blank one, which counts as none.
+
+    Letter case, white space around the number and the composition of accented letters do not count; accents count.
+    """
+    return folded(mrn or "").strip() or None

@@ -13,12 +13,13 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.mail import Mailer, MailNotSent
-from clinic_service.outbox.compensation import Compensation
 from clinic_service.outbox.deliveries import MAILS, compose, is_mail, is_notice
 from clinic_service.outbox.queue import MAX_ATTEMPTS, Entry, Queue
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
+# Undoes what the event of this kind and payload names; tells why there was nothing to do, if so.
+Compensate = Callable[[str, Mapping[str, Any]], str | None]
 _log = logging.getLogger(__name__)
 
 FIRST_PAUSE = timedelta(seconds=10)
@@ -37,15 +38,16 @@ class Relay:
         config: Config,
         mailer: Mailer | None,
         accounts: Accounts,
+        compensate: Compensate,
         *,
         poll_seconds: float = 2.0,
     ) -> None:
-        """`poll_seconds`: how often `run` looks when there is nothing to do."""
+        """`compensate` carries out compensations; `poll_seconds`: how often `run` looks when there is nothing to do."""
         self._database = database
         self._application_url = config.application_url
         self._mailer = mailer
         self._accounts = accounts
-        self._compensation = Compensation(database, accounts)
+        self._compensate = compensate
         self._poll_seconds = poll_seconds
         self._unroutable = MAILS if mailer is None else frozenset[str]()
 
@@ -95,7 +97,7 @@ class Relay:
 
     def _carry_out(self, entry: Entry) -> str | None:
         """Do what follows from the event; tells why there was nothing to do, if so."""
-        return self._send(entry) if is_mail(entry.kind) else self._compensation.compensate(entry.kind, entry.payload)
+        return self._send(entry) if is_mail(entry.kind) else self._compensate(entry.kind, entry.payload)
 
     def _send(self, entry: Entry) -> str | None:
         """Send the mail; tells why there was none to send, if so."""

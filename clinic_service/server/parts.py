@@ -14,11 +14,10 @@ from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
-from clinic_service.gateways.accounts.choice import chosen_accounts
-from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.log_lines import LinesHandler, LogLines
 from clinic_service.outbox.relay import Relay
 from clinic_service.packaged import edited_spec_folder
+from clinic_service.relays import create_relay
 from clinic_service.reloading import ReloadingApp, builder
 from clinic_service.server.gate import Application
 from clinic_service.specification.apis import Api
@@ -62,7 +61,7 @@ def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False
     """
     database = open_database(config)
     lines = LogLines(count_lost_lines)
-    relay = Relay(database, config, chosen_mailer(config), chosen_accounts(config, database))
+    relay = create_relay(config, database)
 
     if reload:
         app: Application = ReloadingApp(edited_spec_folder(), builder(config, database, lines.write))

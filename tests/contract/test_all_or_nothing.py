@@ -22,12 +22,12 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.models import Account, OutboxEntry, Reservation
-from clinic_service.outbox.relay import Relay
 from clinic_service.specification.apis import Operation
 from tests.support import cases
 from tests.support.cases import Send, Stage, find_case
 from tests.support.client import Client
 from tests.support.errors import spec_apis
+from tests.support.relays import make_relay
 from tests.support.rows import LONG_AGO, storing
 from tests.support.units import assert_all_or_nothing, everything
 
@@ -86,7 +86,7 @@ def put_right(database: Database, config: Config) -> None:
     """What a few minutes do: the relay undoes what had happened to accounts, and what served only that has had its day."""
     later = clock.now() + timedelta(minutes=10)
     with clock.frozen(later):
-        Relay(database, config, None, chosen_accounts(config, database)).deliver_due()
+        make_relay(database, config, None, chosen_accounts(config, database)).deliver_due()
     with storing(database) as unit:
         unit.execute(delete(OutboxEntry).where(OutboxEntry.delivered_time.is_not(None)))
         unit.execute(delete(Reservation).where(Reservation.expires_time <= later))

@@ -9,12 +9,11 @@ import pytest
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Role, Site, Tag
-from clinic_service.models.sort_keys import name_key
+from clinic_service.models.sort_keys import mrn_key, name_key
 from clinic_service.resources.merges import moving, repository
 from clinic_service.resources.merges.facts import ClinicFacts, MemberFacts, PatientFacts, SiteFacts, TagFacts
 from clinic_service.resources.merges.patient_plans import PatientPlan
 from clinic_service.resources.merges.planning import Planning
-from clinic_service.resources.patients.mrn import mrn_key
 from clinic_service.resources.summaries.reconcile import compare
 from clinic_service.unit_of_work import UnitOfWork, reading
 from tests.support.cast import SERVICE, Somebody

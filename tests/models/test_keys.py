@@ -10,8 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clinic_service.models import Site, Tag
-from clinic_service.models.sort_keys import folded, name_key, search_text, sought
-from clinic_service.resources.patients.mrn import mrn_key
+from clinic_service.models.sort_keys import folded, mrn_key, name_key, search_text, sought
 
 FORMS: list[Literal["NFC", "NFD"]] = ["NFC", "NFD"]
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -37,6 +37,7 @@ from clinic_service.outbox.queue import MAX_ATTEMPTS, Queue
 from clinic_service.outbox.relay import CLAIMED_FOR, LONGEST_PAUSE, NO_RECIPIENT, Relay, pause_after
 from clinic_service.unit_of_work import reading, writing
 from tests.support.cast import ALICE, BOB
+from tests.support.relays import make_relay
 from tests.support.smtp_server import smtp_server
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -88,7 +89,7 @@ def relay(database: Database, mailer: RecordingMailer, accounts: EmbeddedAccount
 
 
 def _relay(database: Database, mailer: Mailer | None, accounts: EmbeddedAccounts) -> Relay:
-    return Relay(database, Config(), mailer, accounts, poll_seconds=0.01)
+    return make_relay(database, Config(), mailer, accounts, poll_seconds=0.01)
 
 
 def _after(seconds: float) -> Any:

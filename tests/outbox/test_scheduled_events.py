@@ -16,9 +16,9 @@ from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS, is_notice
 from clinic_service.outbox.events import AccountLeftOver, AddressUnsettled, ClinicianAdded, PatientAdded
 from clinic_service.outbox.outbox import ScheduledEvent
 from clinic_service.outbox.queue import Queue
-from clinic_service.outbox.relay import Relay
 from clinic_service.unit_of_work import reading, writing
 from tests.support.cast import ALICE, BOB, CAROL
+from tests.support.relays import make_relay
 from tests.support.rows import make_account, stored, storing
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -41,7 +41,7 @@ def schedule(database: Database) -> ScheduledEvent:
 
 
 def deliver(database: Database) -> int:
-    return Relay(database, Config(), None, EmbeddedAccounts(database)).deliver_due()
+    return make_relay(database, Config(), None, EmbeddedAccounts(database)).deliver_due()
 
 
 def cancel(database: Database, schedule: ScheduledEvent) -> bool:

@@ -18,6 +18,7 @@ from clinic_service.models import InviteType
 from clinic_service.outbox.events import ClinicianAdded
 from clinic_service.outbox.queue import Queue
 from clinic_service.resources.clinicians.listing import Filters
+from clinic_service.resources.patients.enrolment import Enrolment, enrol
 from clinic_service.resources.patients.listing.planner import find_page
 from clinic_service.resources.patients.listing.query import read_query
 from clinic_service.unit_of_work import UnitOfWork, reading
@@ -51,8 +52,8 @@ def email(number: int) -> str:
 
 def add_patient(unit: UnitOfWork, clinic_id: str, number: int) -> str:
     account = Account(user_id(number), email(number), (email(number),))
-    enrolment = unit.patients.enrolment(account, Profile(full_name=CAROL.name), birth_date="1987-04-12")
-    return unit.patients.enrol(unit.clinics.get(clinic_id), enrolment).id
+    enrolment = Enrolment(account, Profile(full_name=CAROL.name), birth_date="1987-04-12")
+    return enrol(unit, unit.clinics.get(clinic_id), enrolment).id
 
 
 def add_member(unit: UnitOfWork, clinic_id: str, number: int) -> str:
@@ -70,7 +71,7 @@ def join_clinic(unit: UnitOfWork, _clinic_id: str, number: int) -> str:
 def become_patient(unit: UnitOfWork, _clinic_id: str, number: int) -> str:
     """The same person becomes a patient of another clinic."""
     clinic = unit.clinics.add({"name": f"Clinic {number}"}, is_migrated=True)
-    unit.patients.enrol(clinic, unit.patients.enrolment(Account(CAROL.id, "", ()), Profile(full_name=CAROL.name)))
+    enrol(unit, clinic, Enrolment(Account(CAROL.id, "", ()), Profile(full_name=CAROL.name)))
     return clinic.id
 
 

@@ -20,6 +20,7 @@ from clinic_service.models import (
     PatientTag,
 )
 from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, MrnRequired, PatientNotFound
+from clinic_service.resources.patients.mrn import settle_mrn
 from tests.support.cast import ALICE, CAROL, DAVE, ERIN, PETE, Somebody
 from tests.support.rows import (
     LONG_AGO,
@@ -160,7 +161,7 @@ def test_a_blank_number_is_none(database: Database) -> None:
     with storing(database) as unit:
         clinic = make_clinic(unit, mrn_required=True, mrn_unique=True)
         with pytest.raises(MrnRequired):
-            unit.patients.settle_mrn(clinic, new_patient(clinic, CAROL, mrn=" "))
+            settle_mrn(unit, clinic, new_patient(clinic, CAROL, mrn=" "))
 
 
 def test_a_patients_own_number_is_no_duplicate(database: Database) -> None:
@@ -169,7 +170,7 @@ def test_a_patients_own_number_is_no_duplicate(database: Database) -> None:
         patient = new_patient(clinic, CAROL, mrn="A1")
         unit.patients.add(patient)
         patient.mrn = "a1"
-        unit.patients.settle_mrn(clinic, patient)
+        settle_mrn(unit, clinic, patient)
         assert (patient.mrn_key, patient.require_unique_mrn) == ("a1", True)
 
 

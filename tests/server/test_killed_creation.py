@@ -14,12 +14,12 @@ from clinic_service.db.schema import upgrade
 from clinic_service.gateways.accounts.http import HttpAccounts
 from clinic_service.gateways.tokens import mint
 from clinic_service.models import Patient
-from clinic_service.outbox.relay import Relay
 from tests.conftest import SECRET
 from tests.support.cast import BOB, CAROL, ERIN
 from tests.support.http_server import Received, Response
 from tests.support.platform import Platform, platform
 from tests.support.processes import ServerProcess, serving
+from tests.support.relays import make_relay
 from tests.support.rows import make_staffed_clinic, stored, storing
 
 
@@ -41,7 +41,7 @@ def test_the_address_can_be_used_again(database_url: str, tmp_path: Path, made: 
         there.users[ERIN.id] = ERIN.email
         there.on_bad_days = lambda _: None
         with clock.frozen(datetime.now(UTC) + timedelta(minutes=10)):
-            relay = Relay(database, config, None, HttpAccounts(config))
+            relay = make_relay(database, config, None, HttpAccounts(config))
             while relay.deliver_due():
                 pass
         assert there.users == {ERIN.id: ERIN.email}

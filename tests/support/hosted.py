@@ -13,11 +13,11 @@ from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.http import HttpAccounts
-from clinic_service.outbox.relay import Relay
 from tests.conftest import SECRET
 from tests.support.client import Client
 from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
+from tests.support.relays import make_relay
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 # Long enough for a machine that is busy, and short enough to wait for.
@@ -34,7 +34,7 @@ class Hosted(NamedTuple):
     def deliver(self) -> int:
         """Let the relay come by; tells how much it delivered."""
         config = self.platform.config()
-        return Relay(self.database, config, None, HttpAccounts(config, seconds=SECONDS)).deliver_due()
+        return make_relay(self.database, config, None, HttpAccounts(config, seconds=SECONDS)).deliver_due()
 
     def open_transactions(self) -> int:
         """How many transactions that may write are open."""

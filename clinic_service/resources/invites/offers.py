@@ -16,6 +16,7 @@ from clinic_service.preparation import PreparationOutdated
 from clinic_service.resources.invites.descriptions import InviteDescription
 from clinic_service.resources.invites.errors import AlreadyPatient, InviteNotFound, InviteNotPending
 from clinic_service.resources.invites.limits import require_room
+from clinic_service.resources.patients.enrolment import Enrolment, enrol
 from clinic_service.unit_of_work import UnitOfWork
 
 # Being the custodian comes from making an account, so nobody can offer it.
@@ -144,8 +145,7 @@ def _enrol(uow: UnitOfWork, clinic: Clinic, acceptance: Acceptance, permissions:
         # The record has gone since the look-up found it.
         raise PreparationOutdated
     given = {"permissions": tuple(permissions), **acceptance.given}
-    enrolment = uow.patients.enrolment(patient.account, patient.profile, **given)
-    uow.patients.enrol(clinic, enrolment, require_sites=True)
+    enrol(uow, clinic, Enrolment(patient.account, patient.profile, **given), require_sites=True)
 
 
 def _tell_admins(uow: UnitOfWork, clinic: Clinic, careteam_name: str) -> None:

@@ -1,14 +1,16 @@
-"""Mails in which a clinic asks a patient to connect a provider of data."""
+"""Connections: mails in which a clinic asks a patient to connect a provider of data, and what it asked before."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from clinic_service.db.repository import Unit
-from clinic_service.models import Clinic, DataSourceState, Patient
+from clinic_service.clock import to_wire
+from clinic_service.models import Clinic, DataSource, DataSourceState, MailPurpose, Patient
 from clinic_service.outbox.events import (
     PROVIDER_NAMES,
     UNNAMED_CLINIC,
@@ -16,12 +18,69 @@ from clinic_service.outbox.events import (
     ConnectionAction,
     ConnectionRequested,
 )
+from clinic_service.outbox.limits import MailLimitReached, MailSender
 from clinic_service.resources.patients.descriptions import PatientDescription, describe
+from clinic_service.resources.patients.errors import DataSourceNotFound
+from clinic_service.unit_of_work import UnitOfWork
 
+# How long a patient may take to answer a request to connect, and how many requests are remembered for each provider.
+_OPEN_FOR = timedelta(days=30)
+_MOST_REQUESTS = 100
+
+_FIRST_OF_PROVIDER = (
+    select(DataSource)
+    .where(
+        DataSource.clinic_id == bindparam("clinic_id"),
+        DataSource.patient_id == bindparam("patient_id"),
+        DataSource.provider_name == bindparam("provider_id"),
+    )
+    .order_by(DataSource.position)
+    .limit(1)
+)
 _NAMES = select(Clinic.id, Clinic.name).where(Clinic.id.in_(bindparam("ids", expanding=True)))
 
 
-def request(
+def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_id: str, sender: MailSender) -> None:
+    """Ask the patient to connect the provider, of which there must be a source. Every call sends one more mail.
+
+    The state of the source is judged and changed while nobody else can. Raises ClinicNotFound, PatientNotFound,
+    DataSourceNotFound and MailLimitReached.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    patient = uow.patients.lock(clinic_id, user_id)
+    source = _first_source(uow, patient, provider_id)
+    if source is None:
+        raise DataSourceNotFound
+    uow.mail_limits.count(clinic_id, MailPurpose.REMINDER, sender)
+    _reopen(source, uow)
+    _remember_request(patient, provider_id, to_wire(uow.now))
+    uow.patients.touch(patient)
+    uow.outbox.add(_request(patient, provider_id, source.state, clinic.name))
+
+
+def _first_source(uow: UnitOfWork, patient: Patient, provider_id: str) -> DataSource | None:
+    key = {"clinic_id": patient.clinic_id, "patient_id": patient.id, "provider_id": provider_id}
+    return uow.session.scalars(_FIRST_OF_PROVIDER, key).one_or_none()
+
+
+def _reopen(source: DataSource, uow: UnitOfWork) -> None:
+    """A source that never was connected waits for its first time, any other one for being connected again."""
+    source.expiration_time = uow.now + _OPEN_FOR
+    if source.modified_time is None:
+        source.state = DataSourceState.PENDING
+    else:
+        source.state = DataSourceState.PENDING_RECONNECT
+        source.modified_time = uow.now
+
+
+def _remember_request(patient: Patient, provider_id: str, time: str) -> None:
+    requests = patient.connection_requests or {}
+    newest = {"providerName": provider_id, "createdTime": time}
+    kept = [newest, *requests.get(provider_id, [])][:_MOST_REQUESTS]
+    patient.connection_requests = {**requests, provider_id: kept}
+
+
+def _request(
     patient: Any, provider_id: str, state: DataSourceState | None, clinic_name: str | None
 ) -> ConnectionRequested:
     """The request for a provider whose first source of the patient is in that state, None when there is no source."""
@@ -36,22 +95,31 @@ def request(
     )
 
 
-def repeated_requests(unit: Unit, patients: Sequence[Patient]) -> list[ConnectionRequested]:
-    """What patients were asked before, to be mailed once more because the address they have now never got it."""
+def repeat_requests(uow: UnitOfWork, patients: Sequence[Patient]) -> None:
+    """Mail what the patients were asked to connect once more, because they have another address now."""
     asked = [patient for patient in patients if patient.email and patient.connection_requests]
     if not asked:
-        return []
-    found = unit.execute(_NAMES, {"ids": list({patient.clinic_id for patient in asked})})
+        return
+    found = uow.execute(_NAMES, {"ids": list({patient.clinic_id for patient in asked})})
     names = {row.id: row.name for row in found}
-    described = describe(unit, asked, with_summaries=False)
-    return [one for patient in described for one in _requests(patient, names[patient.clinic_id])]
+    described = describe(uow, asked, with_summaries=False)
+    uow.outbox.add(*(one for patient in described for one in _requests(patient, names[patient.clinic_id])))
+
+
+def repeat_requests_within_limit(uow: UnitOfWork, patient: Patient, sender: MailSender) -> None:
+    """As `repeat_requests`, unless the sender has reached the limit of mails; the change of address is kept anyhow."""
+    if not patient.email or not patient.connection_requests:
+        return
+    with suppress(MailLimitReached):
+        uow.mail_limits.count(patient.clinic_id, MailPurpose.REMINDER, sender)
+        repeat_requests(uow, [patient])
 
 
 def _requests(patient: PatientDescription, clinic_name: str | None) -> Iterator[ConnectionRequested]:
     for provider_id, requests in patient.connection_requests.items():
         if requests:
             sources = [source for source in patient.data_sources or () if source.provider_name == provider_id]
-            yield request(patient, provider_id, sources[0].state if sources else None, clinic_name)
+            yield _request(patient, provider_id, sources[0].state if sources else None, clinic_name)
 
 
 def _action(state: DataSourceState | None, *, is_custodial: bool) -> ConnectionAction:

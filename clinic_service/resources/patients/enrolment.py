@@ -1,14 +1,18 @@
-"""How an existing user becomes a patient of a clinic."""
+"""How users become patients of a clinic: the record that is made of them, and the limit of the clinic's plan."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clinic_service.db.repository import Unit
-from clinic_service.gateways.accounts import Account, Profile
+from clinic_service.gateways.accounts import Account, Accounts, Profile, UserRecord, get_user
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
+from clinic_service.outbox.events import PatientAdded
+from clinic_service.preparation import PreparationOutdated
+from clinic_service.resources.patients.errors import DuplicatePatient, PatientLimitReached
+from clinic_service.resources.patients.mrn import settle_mrn
+from clinic_service.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +40,15 @@ class Enrolment:
         """Whether the clinic is to manage the account."""
         return Permission.CUSTODIAN in (self.permissions or ())
 
-    def to_patient(self, unit: Unit, clinic: Clinic) -> Patient:
-        """The new record, made by `unit`. Name, birth date and MRN come from the profile where the caller gave none.
+    def to_patient(self, uow: UnitOfWork, clinic: Clinic) -> Patient:
+        """The new record. Name, birth date and MRN come from the profile where the caller gave none.
 
         Devices are always the profile's, and the address is always the one the user signs in with.
         """
         devices = self.profile.target_devices
         patient = Patient(
             clinic_id=clinic.id,
-            id=unit.new_id(),
+            id=uow.new_id(),
             user_id=self.account.user_id,
             full_name=_first(self.full_name, self.profile.patient_full_name, self.profile.full_name),
             birth_date=_first(self.birth_date, self.profile.birthday),
@@ -56,11 +60,108 @@ class Enrolment:
             glycemic_ranges=self.glycemic_ranges,
             # The empty text stands for none.
             diagnosis_type=DiagnosisType(self.diagnosis_type) if self.diagnosis_type else None,
-            created_time=unit.creation_time,
-            updated_time=unit.now,
+            created_time=uow.creation_time,
+            updated_time=uow.now,
         )
         patient.permissions = self.permissions
         return patient
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRequest:
+    """Who is to become a patient: the members of an `Enrolment` that are given, and what the directory knows.
+
+    The directory is not asked about a user who was found to be a patient already.
+    """
+
+    given: Mapping[str, Any]
+    user: UserRecord | None = None
+
+    @property
+    def legacy_clinician_id(self) -> str | None:
+        """The legacy clinician through whom the user comes, if any."""
+        return self.given.get("legacy_clinician_id")
+
+
+def look_up_user(
+    uow: UnitOfWork, accounts: Accounts, clinic_id: str, user_id: str, given: Mapping[str, Any]
+) -> EnrolmentRequest:
+    """The user, asking nobody else about one who is a patient already, so that repeats are cheap.
+
+    Raises ClinicNotFound and AccountNotFound.
+    """
+    uow.clinics.require(clinic_id)
+    if uow.patients.is_patient(clinic_id, user_id):
+        return EnrolmentRequest(given)
+    return EnrolmentRequest(given, get_user(accounts, user_id))
+
+
+def create_from_user(
+    uow: UnitOfWork, clinic_id: str, user_id: str, request: EnrolmentRequest, demo_user_id: str | None
+) -> None:
+    """Make an existing user a patient. With a legacy clinician's id, one who is a patient already only gets that id.
+
+    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and PreparationOutdated.
+    """
+    clinic = uow.clinics.lock(clinic_id)
+    patient = uow.patients.find(clinic_id, user_id)
+    if patient is not None:
+        _add_legacy_clinician(uow, patient, request.legacy_clinician_id)
+    elif request.user is None:
+        # The record has gone since the look-up found it.
+        raise PreparationOutdated
+    else:
+        enrolment = Enrolment(request.user.account, request.user.profile, **request.given)
+        # Patients who manage their accounts themselves are never refused, so nobody is counted for them.
+        is_limited = enrolment.is_custodial and user_id != demo_user_id
+        enrol(uow, clinic, enrolment, limit_reached=is_limited and is_plan_full(uow, clinic, demo_user_id))
+
+
+def enrol(
+    uow: UnitOfWork, clinic: Clinic, enrolment: Enrolment, *, limit_reached: bool = False, require_sites: bool = False
+) -> Patient:
+    """Make an existing user a patient of the clinic, whose row is locked.
+
+    `limit_reached`: the plan does not allow this patient. `require_sites`: sites that the clinic does not have are
+    refused instead of dropped. Raises MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and UnknownSite,
+    in this order.
+    """
+    patient = enrolment.to_patient(uow, clinic)
+    settle_mrn(uow, clinic, patient)
+    if limit_reached:
+        raise PatientLimitReached
+    uow.patients.add(patient, enrolment.tag_ids, enrolment.site_ids, require_sites=require_sites)
+    announce(uow, patient)
+    return patient
+
+
+def announce(uow: UnitOfWork, patient: Patient) -> None:
+    """Tell the outbox of a new patient."""
+    event = PatientAdded(
+        patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated, patient.invited_by
+    )
+    uow.outbox.add(event)
+
+
+def is_plan_full(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) -> bool:
+    """Whether the plan of the clinic, whose row is locked, has no place left for a custodial patient.
+
+    Places that are reserved for accounts that are being made count as taken.
+    """
+    limit = uow.clinics.patient_limit(clinic)
+    if limit is None:
+        return False
+    reserved = uow.patients.account_changes.count_places(clinic.id)
+    return uow.patients.count_plan(clinic.id, demo_user_id) + reserved >= limit
+
+
+def _add_legacy_clinician(uow: UnitOfWork, patient: Patient, legacy_clinician_id: str | None) -> None:
+    if legacy_clinician_id is None:
+        raise DuplicatePatient
+    known = patient.legacy_clinician_ids or []
+    if legacy_clinician_id not in known:
+        patient.legacy_clinician_ids = [*known, legacy_clinician_id]
+        uow.patients.touch(patient)
 
 
 def _first(*texts: str | None) -> str | None:

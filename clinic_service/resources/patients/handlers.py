@@ -11,11 +11,12 @@ from clinic_service.errors import BadRequest, Violation
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics.schemas import clinic_schema
 from clinic_service.resources.patients import (
-    care,
+    connections,
     data_sources,
+    enrolment,
     permissions,
+    reminders,
     reviews,
-    service,
 )
 from clinic_service.resources.patients.accounts import create, update
 from clinic_service.resources.patients.descriptions import PatientDescription
@@ -93,16 +94,16 @@ def find_patients(
     return _with_clinics(ctx, find_records(ctx.uow, ctx.caller.id, search, limit, offset or 0))
 
 
-def _look_up_user(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> service.EnrolmentRequest:
+def _look_up_user(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> enrolment.EnrolmentRequest:
     """Look up the account and the profile of the user."""
     given = create_patient_schema.load(body or {})
-    return service.look_up_user(ctx.uow, ctx.accounts, clinic_id, patient_id, given)
+    return enrolment.look_up_user(ctx.uow, ctx.accounts, clinic_id, patient_id, given)
 
 
 @with_preparation(_look_up_user)
-def create_patient_from_user(ctx: Context, request: service.EnrolmentRequest, clinic_id: str, patient_id: str) -> Any:
+def create_patient_from_user(ctx: Context, request: enrolment.EnrolmentRequest, clinic_id: str, patient_id: str) -> Any:
     """Make a user who has an account a patient of the clinic."""
-    service.create_from_user(ctx.uow, clinic_id, patient_id, request, ctx.config.demo_patient_user_id)
+    enrolment.create_from_user(ctx.uow, clinic_id, patient_id, request, ctx.config.demo_patient_user_id)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
@@ -178,13 +179,13 @@ def delete_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> Any
 
 def send_upload_reminder(ctx: Context, clinic_id: str, patient_id: str) -> Any:
     """Remind a patient by mail to upload data."""
-    care.remind_to_upload(ctx.uow, clinic_id, patient_id, ctx.mail_sender)
+    reminders.remind_to_upload(ctx.uow, clinic_id, patient_id, ctx.mail_sender)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
 def connect_provider(ctx: Context, clinic_id: str, patient_id: str, provider_id: str) -> None:
     """Ask a patient by mail to connect a provider of data."""
-    care.request_connection(ctx.uow, clinic_id, patient_id, provider_id, ctx.mail_sender)
+    connections.request_connection(ctx.uow, clinic_id, patient_id, provider_id, ctx.mail_sender)
 
 
 def update_patient_data_sources(ctx: Context, user_id: str, body: list[Any]) -> None:

@@ -12,26 +12,16 @@ from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
 from clinic_service.db.repository import Repository
-from clinic_service.gateways.accounts import Account, Profile
-from clinic_service.models import Clinic, Patient, PatientSite, PatientTag, Site, Tag
+from clinic_service.models import Patient, PatientSite, PatientTag, Site, Tag
 from clinic_service.models.patient import ADD_TO_COUNT, counted
-from clinic_service.outbox.events import PatientAdded, PatientRemoved
+from clinic_service.models.sort_keys import mrn_key
+from clinic_service.outbox.events import PatientRemoved
 from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.patients import counts
 from clinic_service.resources.patients.accounts.changes import AccountChanges
-from clinic_service.resources.patients.connections import repeated_requests
 from clinic_service.resources.patients.deletions import record_deletions
 from clinic_service.resources.patients.descriptions import BY_IDS, ONE, PAGE_OF_USER, PatientDescription, describe
-from clinic_service.resources.patients.enrolment import Enrolment
-from clinic_service.resources.patients.errors import (
-    DuplicateMrn,
-    DuplicatePatient,
-    MrnRequired,
-    PatientLimitReached,
-    PatientNotFound,
-    UnknownSite,
-)
-from clinic_service.resources.patients.mrn import mrn_key
+from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, PatientNotFound, UnknownSite
 
 # So many rows at a time keep a statement's parameters below the least limit of the engines.
 _BATCH = 1000
@@ -68,10 +58,7 @@ _REMOVE = delete(Patient).where(
 
 
 class PatientRepository(Repository):
-    """The records that clinics keep of their patients.
-
-    Enrolled and removed patients are told to the outbox here, because several groups enrol and remove them.
-    """
+    """The records that clinics keep of their patients."""
 
     @property
     def account_changes(self) -> AccountChanges:
@@ -138,12 +125,6 @@ class PatientRepository(Repository):
         counted: int = self._uow.execute(counts.COUNT_PLAN, parameters).scalar_one()
         return counted
 
-    def is_plan_full(self, clinic_id: str, limit: int | None, demo_user_id: str | None) -> bool:
-        """Whether the clinic, whose row is locked, has no place left for a custodial patient. Reserved ones are taken."""
-        if limit is None:
-            return False
-        return self.count_plan(clinic_id, demo_user_id) + self.account_changes.count_places(clinic_id) >= limit
-
     def count_by_provider(self, clinic_id: str, demo_user_id: str | None) -> Sequence[Row[Any]]:
         """Rows of `provider_name`, `state` and how many `patients` have such a source, without the demo patient.
 
@@ -152,58 +133,8 @@ class PatientRepository(Repository):
         parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}
         return self._uow.execute(counts.COUNT_BY_PROVIDER, parameters).all()
 
-    @staticmethod
-    def enrolment(account: Account, profile: Profile, **given: Any) -> Enrolment:
-        """How the user becomes a patient: `given` are members of `Enrolment`, which win over the profile."""
-        return Enrolment(account, profile, **given)
-
-    def enrol(
-        self, clinic: Clinic, enrolment: Enrolment, *, limit_reached: bool = False, require_sites: bool = False
-    ) -> Patient:
-        """Make an existing user a patient of the clinic, whose row is locked; the outbox is told.
-
-        `limit_reached`: the plan does not allow this patient. `require_sites`: sites that the clinic does not have are
-        refused instead of dropped. Raises MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and
-        UnknownSite, in this order.
-        """
-        patient = enrolment.to_patient(self._uow, clinic)
-        self.settle_mrn(clinic, patient)
-        if limit_reached:
-            raise PatientLimitReached
-        self.add(patient, enrolment.tag_ids, enrolment.site_ids, require_sites=require_sites)
-        self.announce(patient)
-        return patient
-
-    def announce(self, patient: Patient) -> None:
-        """Tell the outbox of a new patient."""
-        event = PatientAdded(
-            patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated, patient.invited_by
-        )
-        Outbox(self._uow).add(event)
-
-    def settle_mrn(self, clinic: Clinic, patient: Patient) -> None:
-        """As `check_mrn`, of a record with its new number, which then is held against those of others as well."""
-        self.check_mrn(clinic, patient.mrn, patient.id)
-        self.hold_mrn(clinic, patient)
-
-    def hold_mrn(self, clinic: Clinic, patient: Patient) -> None:
-        """Hold the patient's number, which was checked before, against those of others from now on."""
-        patient.mrn_key = mrn_key(patient.mrn)
-        patient.require_unique_mrn = bool(clinic.mrn_unique)
-
-    def check_mrn(self, clinic: Clinic, mrn: str | None, patient_id: str | None = None) -> None:
-        """Hold a medical record number against the settings of the clinic.
-
-        `patient_id` is the record's own id; the record itself is no other patient. Raises MrnRequired, and DuplicateMrn
-        when another patient has the number.
-        """
-        key = mrn_key(mrn)
-        if clinic.mrn_required and key is None:
-            raise MrnRequired
-        if clinic.mrn_unique and key is not None and self._is_taken(clinic.id, key, patient_id or ""):
-            raise DuplicateMrn
-
-    def _is_taken(self, clinic_id: str, key: str, patient_id: str) -> bool:
+    def is_mrn_taken(self, clinic_id: str, key: str, patient_id: str) -> bool:
+        """Whether a patient of the clinic other than `patient_id` has the number with that key (see `mrn_key`)."""
         parameters = {"clinic_id": clinic_id, "mrn_key": key, "id": patient_id}
         return self._uow.execute(_OTHER_WITH_MRN, parameters).first() is not None
 
@@ -264,10 +195,6 @@ class PatientRepository(Repository):
     def touch(self, patient: Patient) -> None:
         """Record that the patient changed now. The time always moves on, even when the clock does not."""
         patient.updated_time = max(self._uow.now, patient.updated_time + _MILLISECOND)
-
-    def repeat_requests(self, patients: Sequence[Patient]) -> None:
-        """Mail what the patients were asked to connect once more, because they have another address now."""
-        Outbox(self._uow).add(*repeated_requests(self._uow, patients))
 
     def remove(self, patients: Iterable[Patient], deleted_by: str | None, *, ends_custody: bool = False) -> None:
         """Delete the patients and all that belongs to them, and keep a record of each.

@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, and_, bindpar
 
 from clinic_service.db.repository import Unit
 from clinic_service.models import Clinic, Clinician, Patient
+from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, describe
-from clinic_service.resources.patients.mrn import mrn_key
 from clinic_service.resources.patients.schemas import UNKNOWN_BIRTH_DATE
 
 # So many clinics are merged in one statement. The engines take 500 parts, but compiling as many takes half a second.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clinic_service.outbox.events import PatientChanged
+from clinic_service.resources.patients.connections import repeat_requests
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -44,4 +45,4 @@ def _change_patients_email(uow: UnitOfWork, user_id: str, email: str) -> None:
         uow.patients.touch(patient)
     uow.patients.flush()
     uow.outbox.add(*(PatientChanged(p.clinic_id, p.user_id, ("email",), p.is_custodial) for p in changed))
-    uow.patients.repeat_requests(changed)
+    repeat_requests(uow, changed)

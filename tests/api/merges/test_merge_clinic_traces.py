@@ -31,11 +31,11 @@ from clinic_service.models import (
     ShareCode,
 )
 from clinic_service.outbox.events import AddressUnsettled
-from clinic_service.outbox.relay import Relay
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.invites import NOW, make_offer, status_of
 from tests.support.merges import FRANK, Pair, make_full_pair, make_pair
+from tests.support.relays import make_relay
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -228,7 +228,7 @@ def test_an_address_that_the_record_did_not_follow_is_put_right_by_the_target(
     if again:
         merge(api, Pair(pair.target, third.id))
     with clock.frozen(NOW + timedelta(minutes=2)):
-        Relay(database, config, None, chosen_accounts(config, database)).deliver_due()
+        make_relay(database, config, None, chosen_accounts(config, database)).deliver_due()
     assert [account.username for account in stored(database, Account)] == [CAROL.email]
 
 

@@ -13,7 +13,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import DataSource, OutboxEntry, Patient
 from clinic_service.outbox.limits import MailSender
-from clinic_service.resources.patients import care
+from clinic_service.resources.patients import connections
 from clinic_service.resources.patients.data_sources import update_everywhere
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
@@ -221,7 +221,7 @@ def test_rule_two_at_once_both_count(api: Client, database: Database, clinic_id:
     """Rule: the record is read, judged and written under one lock."""
     reply = meanwhile(
         database,
-        lambda unit: care.request_connection(unit, clinic_id, CAROL.id, "dexcom", MailSender(None, Config())),
+        lambda unit: connections.request_connection(unit, clinic_id, CAROL.id, "dexcom", MailSender(None, Config())),
         lambda: connect(api, clinic_id),
     )
     assert reply.status == 204

@@ -15,7 +15,6 @@ from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.models import Account, OutboxEntry, Patient, Reservation
-from clinic_service.outbox.relay import Relay
 from clinic_service.preparation import Preparation, Services
 from clinic_service.resources.patients.accounts import create as account_creation
 from clinic_service.resources.patients.accounts.changes import LIFETIME
@@ -25,6 +24,7 @@ from tests.support.cast import BOB, CAROL, DAVE, ERIN, SERVICE
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_error
 from tests.support.failing import failing, given_up, losing_the_confirmation
+from tests.support.relays import make_relay
 from tests.support.rows import make_account, make_patient, make_staffed_clinic, stored, storing
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -64,7 +64,7 @@ def enrol(database: Database, clinic_id: str, custodial: account_creation.Custod
 
 
 def deliver(database: Database) -> int:
-    return Relay(database, Config(), None, EmbeddedAccounts(database)).deliver_due()
+    return make_relay(database, Config(), None, EmbeddedAccounts(database)).deliver_due()
 
 
 def left_behind(database: Database) -> tuple[int, int, list[str]]:

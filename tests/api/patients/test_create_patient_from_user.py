@@ -15,7 +15,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import Account, Clinic, OutboxEntry, Patient, PatientSite, PatientTag
 from clinic_service.preparation import PreparationOutdated
-from clinic_service.resources.patients import service
+from clinic_service.resources.patients import enrolment
 from tests.conftest import SECRET
 from tests.support.applications import application
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
@@ -325,9 +325,9 @@ def test_a_repeat_asks_no_other_service(api: Client, database: Database, clinic_
 
 
 def test_a_record_that_goes_while_the_user_is_looked_up_is_looked_up_again(database: Database, clinic_id: str) -> None:
-    found_as_patient = service.EnrolmentRequest({})
+    found_as_patient = enrolment.EnrolmentRequest({})
     with storing(database) as unit, pytest.raises(PreparationOutdated):
-        service.create_from_user(unit, clinic_id, CAROL.id, found_as_patient, None)
+        enrolment.create_from_user(unit, clinic_id, CAROL.id, found_as_patient, None)
     assert stored(database, Patient) == []
 
 

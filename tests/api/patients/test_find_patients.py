@@ -9,7 +9,7 @@ import pytest
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic
-from clinic_service.resources.patients.mrn import mrn_key
+from clinic_service.models.sort_keys import mrn_key
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_error, assert_violations

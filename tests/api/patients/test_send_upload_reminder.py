@@ -13,10 +13,11 @@ from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.gateways.messages import Mail
 from clinic_service.models import OutboxEntry, Patient
-from clinic_service.outbox.relay import NO_RECIPIENT, Relay
+from clinic_service.outbox.relay import NO_RECIPIENT
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_error, assert_violations
+from tests.support.relays import make_relay
 from tests.support.rows import (
     LONG_AGO,
     make_account,
@@ -102,7 +103,7 @@ class _Mailer:
 def delivered(database: Database) -> list[Mail]:
     """The mails that the relay sends now."""
     mailer = _Mailer()
-    Relay(database, Config(), mailer, EmbeddedAccounts(database)).deliver_due()
+    make_relay(database, Config(), mailer, EmbeddedAccounts(database)).deliver_due()
     return mailer.sent
 
 

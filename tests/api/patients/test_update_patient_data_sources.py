@@ -13,7 +13,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import DataSource, OutboxEntry, Patient
 from clinic_service.outbox.limits import MailSender
-from clinic_service.resources.patients import care
+from clinic_service.resources.patients import connections
 from clinic_service.resources.patients.data_sources import update_everywhere
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
@@ -288,7 +288,9 @@ def test_rule_a_request_to_connect_that_comes_first_is_not_lost(
     """Rule: the list is replaced under the lock of the record; what is none of its business stays."""
     reply = meanwhile(
         database,
-        lambda unit: care.request_connection(unit, clinic_ids[2], CAROL.id, "twiist", MailSender(None, Config())),
+        lambda unit: connections.request_connection(
+            unit, clinic_ids[2], CAROL.id, "twiist", MailSender(None, Config())
+        ),
         lambda: update(api, [DEXCOM]),
     )
     assert reply.status == 200

@@ -13,10 +13,10 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.models import OutboxEntry, Patient, Reservation
-from clinic_service.outbox.compensation import NOTHING_TO_COMPENSATE
 from clinic_service.outbox.limits import MailSender
 from clinic_service.resources.patients.accounts import update
 from clinic_service.resources.patients.accounts.changes import LIFETIME
+from clinic_service.resources.patients.accounts.compensation import NOTHING_TO_COMPENSATE
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, CAROL, DAVE, ERIN
 from tests.support.client import Reply

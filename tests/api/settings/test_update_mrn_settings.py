@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, OutboxEntry, Patient
-from clinic_service.resources.patients.mrn import mrn_key
+from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.settings import service
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply

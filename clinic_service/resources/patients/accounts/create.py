@@ -25,7 +25,9 @@ from clinic_service.outbox.outbox import Event
 from clinic_service.preparation import Preparation
 from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.data_sources import replace_data_sources
+from clinic_service.resources.patients.enrolment import announce, is_plan_full
 from clinic_service.resources.patients.errors import PatientLimitReached
+from clinic_service.resources.patients.mrn import check_mrn, settle_mrn
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -76,13 +78,13 @@ def enrol(
     given = custodial.given
     patient = _record(uow, clinic, custodial)
     patient.invited_by = invited_by
-    uow.patients.settle_mrn(clinic, patient)
+    settle_mrn(uow, clinic, patient)
     if not has_place:
         _require_place(uow, clinic, demo_user_id)
     uow.patients.add(patient, given.get("tag_ids") or (), given.get("site_ids", ()), require_sites=True)
     if given.get("data_sources") is not None:
         replace_data_sources(uow, [patient], given["data_sources"])
-    uow.patients.announce(patient)
+    announce(uow, patient)
 
 
 @contextmanager
@@ -111,13 +113,13 @@ def _removal(clinic_id: str, user_id: str | None, email: str | None, now: dateti
 
 
 def _check(uow: UnitOfWork, clinic: Clinic, given: Mapping[str, Any], demo_user_id: str | None) -> None:
-    uow.patients.check_mrn(clinic, given.get("mrn"))
+    check_mrn(uow, clinic, given.get("mrn"))
     _require_place(uow, clinic, demo_user_id)
     uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
 
 
 def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) -> None:
-    if uow.patients.is_plan_full(clinic.id, uow.clinics.patient_limit(clinic), demo_user_id):
+    if is_plan_full(uow, clinic, demo_user_id):
         raise PatientLimitReached
 
 

@@ -8,21 +8,22 @@ does not follow, the account gets the address back that the record has. The addr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
 from clinic_service.errors import Unavailable
-from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, MailPurpose, Patient
+from clinic_service.models import Clinic, DiagnosisType, EhrSubscription, Patient
 from clinic_service.outbox.events import AddressUnsettled, PatientChanged
-from clinic_service.outbox.limits import MailLimitReached, MailSender
+from clinic_service.outbox.limits import MailSender
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.accounts.create import ended_unless_made
+from clinic_service.resources.patients.connections import repeat_requests_within_limit
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errors import NameMissing
+from clinic_service.resources.patients.mrn import check_mrn, hold_mrn
 from clinic_service.resources.patients.tags_and_sites import replace_sites, replace_tags
 from clinic_service.serialization import camel_case
 from clinic_service.unit_of_work import UnitOfWork
@@ -87,7 +88,7 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
         *_replace_address(uow, patient, update, sender.person_id),
         *_replace_columns(patient, update.given),
     )
-    uow.patients.hold_mrn(clinic, patient)
+    hold_mrn(clinic, patient)
     if "mrn" in changed:
         # The number is how a health record names the patient, so under another number the orders were not for this one.
         uow.execute(_END_SUBSCRIPTIONS, {"of_clinic": clinic_id, "of_patient": patient.id, "now": uow.now})
@@ -98,16 +99,7 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
         names = tuple(map(camel_case, changed))
         uow.outbox.add(PatientChanged(clinic_id, user_id, names, patient.is_custodial))
     if "email" in changed:
-        _repeat_requests(uow, patient, sender)
-
-
-def _repeat_requests(uow: UnitOfWork, patient: Patient, sender: MailSender) -> None:
-    """Mail what the patient was asked to connect to the new address. The record is right without such mails."""
-    if not patient.email or not patient.connection_requests:
-        return
-    with suppress(MailLimitReached):
-        uow.mail_limits.count(patient.clinic_id, MailPurpose.REMINDER, sender)
-        uow.patients.repeat_requests([patient])
+        repeat_requests_within_limit(uow, patient, sender)
 
 
 def compensate(uow: UnitOfWork, update: Update) -> None:
@@ -141,7 +133,7 @@ def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mappi
 def _check(uow: UnitOfWork, clinic: Clinic, patient: Patient, given: Mapping[str, Any]) -> None:
     if given["full_name"] is None and patient.full_name is not None:
         raise NameMissing
-    uow.patients.check_mrn(clinic, given.get("mrn"), patient.id)
+    check_mrn(uow, clinic, given.get("mrn"), patient.id)
     uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
 
 

@@ -29,7 +29,7 @@ class _Address(NamedTuple):
 
 
 class Compensation:
-    """Carries out the events of `deliveries.ACCOUNT_CHANGES`. Doing so twice does no harm."""
+    """Carries out the events of `deliveries.ACCOUNT_CHANGES` for the relay. Doing so twice does no harm."""
 
     def __init__(self, database: Database, accounts: Accounts) -> None:
         self._database, self._accounts = database, accounts
