@@ -31,6 +31,7 @@ from clinic_service.resources.clinics.repository import ClinicRepository
 from clinic_service.resources.ehr.repository import EhrRepository
 from clinic_service.resources.ehr.xealth_repository import XealthRepository
 from clinic_service.resources.invites.repository import InviteRepository
+from clinic_service.resources.merges.repository import MergeRepository
 from clinic_service.resources.migrations.repository import MigrationRepository
 from clinic_service.resources.patients.repository import PatientRepository
 from clinic_service.resources.settings.repository import SettingsRepository
@@ -148,6 +149,10 @@ class UnitOfWork:
     def invites(self) -> InviteRepository:
         """Invitations of clinicians, and offers of patients."""
         return InviteRepository(self)
+
+    @cached_property
+    def merges(self) -> MergeRepository:
+        return MergeRepository(self)
 
     @cached_property
     def migrations(self) -> MigrationRepository:

@@ -35,6 +35,7 @@ from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.label import Label
 from clinic_service.models.list_index import HOT_STATISTICS
 from clinic_service.models.mail_request import MailPurpose, MailRequest
+from clinic_service.models.merge import MergeElementType, MergePlanElement
 from clinic_service.models.migration import Migration, MigrationStatus
 from clinic_service.models.outbox import OutboxEntry
 from clinic_service.models.patient import (
@@ -87,6 +88,8 @@ __all__ = [
     "MailRequest",
     "MatchedMessage",
     "MembershipRestriction",
+    "MergeElementType",
+    "MergePlanElement",
     "Migration",
     "MigrationStatus",
     "OrderOutcome",

@@ -23,10 +23,16 @@ from clinic_service.outbox.events import (
     ClinicianPermissionsUpdated,
     ConnectionAction,
     ConnectionRequested,
+    PatientClinicMerged,
+    SourceClinicianMerged,
+    TargetAdminMerged,
     UploadReminded,
 )
 
-_OF_THEIR_NAME = (ClinicCreated, ClinicianInvited, ClinicianPermissionsUpdated, AccessOffered, UploadReminded)
+_OF_THEIR_NAME = (
+    *(ClinicCreated, ClinicianInvited, ClinicianPermissionsUpdated, AccessOffered, UploadReminded),
+    *(PatientClinicMerged, SourceClinicianMerged, TargetAdminMerged),
+)
 # The template of each kind of mail. Requests to connect different providers share their templates.
 _TEMPLATE_OF = {event.kind: event.kind for event in _OF_THEIR_NAME} | {
     ConnectionRequested.kind_of(provider_id, action): f"request_{action}"

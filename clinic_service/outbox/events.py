@@ -12,6 +12,8 @@ UNNAMED_ADMINISTRATOR = "Clinic administrator"
 # How mails name a clinic and a patient without a name, within a sentence.
 UNNAMED_CLINIC = "your clinic"
 UNNAMED_PATIENT = "the patient"
+# How mails name the clinic that took over another one, when it has no name.
+UNNAMED_OTHER_CLINIC = "another clinic"
 # The providers of data that patients can be asked to connect, and how mails name them.
 PROVIDER_NAMES = {"abbott": "Abbott", "dexcom": "Dexcom", "twiist": "twiist"}
 # The pages of the application that mails link to.
@@ -53,6 +55,48 @@ class ClinicDeleted(_Payload):
 
     kind: ClassVar[str] = "clinic_deleted"
     clinic_id: str
+
+
+@dataclass(frozen=True)
+class ClinicMerged(_Payload):
+    """The clinic took over all patients and clinicians of `source_clinic_id`, which is gone."""
+
+    kind: ClassVar[str] = "clinic_merged"
+    clinic_id: str
+    source_clinic_id: str
+
+
+@dataclass(frozen=True)
+class _MergeNotification(_Payload):
+    """Tells one user of the merge of two clinics. A merge tells very many, so no event waits for such a mail."""
+
+    clinic_id: ClassVar[None] = None
+    user_id: str
+    source_clinic_id: str
+    target_clinic_id: str
+    source_clinic_name: str = _variable("SourceClinicName")
+    target_clinic_name: str = _variable("TargetClinicName")
+
+
+@dataclass(frozen=True)
+class PatientClinicMerged(_MergeNotification):
+    """The clinic of a patient became part of another one. Mail to the patient."""
+
+    kind: ClassVar[str] = "clinic_merged_patient_notification"
+
+
+@dataclass(frozen=True)
+class SourceClinicianMerged(_MergeNotification):
+    """The clinic of a clinician became part of another one. Mail to the clinician."""
+
+    kind: ClassVar[str] = "clinic_merged_source_clinician_notification"
+
+
+@dataclass(frozen=True)
+class TargetAdminMerged(_MergeNotification):
+    """Another clinic became part of the clinic of an administrator. Mail to the administrator."""
+
+    kind: ClassVar[str] = "clinic_merged_target_admin_notification"
 
 
 @dataclass(frozen=True)

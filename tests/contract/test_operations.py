@@ -49,7 +49,6 @@ NOT_BUILT = frozenset(
     {
         "GenerateMergeReport",
         "MatchClinicAndPatient",
-        "MergeClinic",
         "ProcessEHRMessage",
         "SyncEHRData",
         "SyncEHRDataForPatient",

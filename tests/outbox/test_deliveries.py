@@ -15,6 +15,8 @@ VALUES: dict[str, Any] = {
     "clinicId": "65f1c0de0a1b2c3d4e5f6a7b",
     "userId": "a11ce00001",
     "ClinicName": "Harbour & <b>Sons</b> $Content",
+    "SourceClinicName": "Hilltop",
+    "TargetClinicName": "Harbour & <b>Sons</b> $Content",
     "ClinicianName": 'Alice "A" Archer',
     "CreatorName": "Alice & <i>Archer</i>",
     "CareteamName": "Carol <u>Cooper</u>",
@@ -73,7 +75,7 @@ def test_link_leads_to_the_application_if_there_is_one(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(MAILS))
 def test_nothing_is_left_to_fill_in(kind: str) -> None:
-    mail = _mail(kind, ClinicName="Harbour")
+    mail = _mail(kind, ClinicName="Harbour", TargetClinicName="Harbour")
     assert "$" not in mail.subject + mail.text + mail.html
 
 

@@ -18,6 +18,10 @@ ALL_KINDS = {
     "address_unsettled",
     "clinic_created",
     "clinic_deleted",
+    "clinic_merged",
+    "clinic_merged_patient_notification",
+    "clinic_merged_source_clinician_notification",
+    "clinic_merged_target_admin_notification",
     "clinician_added",
     "clinician_invitation",
     "clinician_permissions_updated",
@@ -109,6 +113,16 @@ ALL_KINDS = {
                 "ClinicName": "Harbour",
                 "PatientName": "Carol Cooper",
                 "ProviderName": "twiist",
+            },
+        ),
+        (
+            events.PatientClinicMerged("ca401c0003", "5f0c7d1e9a3b4c6d8e2f1a0b", CLINIC_ID, "Hilltop", "Harbour"),
+            {
+                "userId": "ca401c0003",
+                "sourceClinicId": "5f0c7d1e9a3b4c6d8e2f1a0b",
+                "targetClinicId": CLINIC_ID,
+                "SourceClinicName": "Hilltop",
+                "TargetClinicName": "Harbour",
             },
         ),
         (

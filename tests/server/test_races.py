@@ -6,24 +6,20 @@ which they met holds afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import select
 
 from clinic_service import clock
-from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
-from clinic_service.models import Clinic, Clinician, Invite, OutboxEntry, Patient, ShareCode, Site, Tag
+from clinic_service.models import Clinic, Clinician, Invite, Patient, ShareCode, Site, Tag
 from clinic_service.unit_of_work import UnitOfWork, writing
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, SERVICE, Somebody
-from tests.support.databases import create_database
 from tests.support.invites import WEEK, make_offer, make_pending
-from tests.support.processes import Answer
-from tests.support.races import Call, TwoServers, two_servers
+from tests.support.races import Call, TwoServers, rows, serving_pair, told, winners
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -44,13 +40,8 @@ NEWCOMERS = [Somebody(f"4e3c0{number:05d}", f"Newcomer {number}", "") for number
 def servers(
     engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TwoServers]:
-    folder = tmp_path_factory.mktemp("races")
-    if engine_name == "sqlite":
-        with two_servers(folder, f"sqlite:///{folder / 'races.db'}") as pair:
-            yield _with_accounts(pair)
-    else:
-        with create_database(request.getfixturevalue("postgresql_url")) as url, two_servers(folder, url) as pair:
-            yield _with_accounts(pair)
+    with serving_pair(engine_name, tmp_path_factory.mktemp("races"), request) as pair:
+        yield _with_accounts(pair)
 
 
 def _with_accounts(pair: TwoServers) -> TwoServers:
@@ -58,25 +49,6 @@ def _with_accounts(pair: TwoServers) -> TwoServers:
         for person in (ALICE, CAROL, ERIN, MALLORY, *NEWCOMERS):
             make_account(unit, person)
     return pair
-
-
-def winners(answers: Sequence[Answer], permitted: int, refusals: set[int]) -> list[int]:
-    """The numbers of the requests that succeeded, as many as `permitted`; all others were refused by `refusals`."""
-    statuses = [answer.status for answer in answers]
-    assert statuses.count(200) == permitted, statuses
-    assert {status for status in statuses if status != 200} <= refusals, statuses
-    return [number for number, status in enumerate(statuses) if status == 200]
-
-
-def rows(database: Database, model: type[Any], clinic_id: str) -> list[Any]:
-    """What the clinic has of `model`."""
-    with storing(database) as unit:
-        return list(unit.session.scalars(select(model).where(model.clinic_id == clinic_id)))
-
-
-def told(database: Database, clinic_id: str, kind: str) -> int:
-    """How many events of that kind the outbox holds, or held, of the clinic."""
-    return sum(entry.kind == kind for entry in rows(database, OutboxEntry, clinic_id))
 
 
 class TestAdmins:

@@ -10,12 +10,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+from sqlalchemy import select
+
 from clinic_service.db.engine import Database
 from clinic_service.db.schema import upgrade
 from clinic_service.gateways.tokens import mint
+from clinic_service.models import OutboxEntry
 from tests.conftest import SECRET
 from tests.support.cast import Somebody
+from tests.support.databases import create_database
 from tests.support.processes import Answer, ServerProcess, serving
+from tests.support.rows import storing
 
 
 class Call(NamedTuple):
@@ -81,3 +87,33 @@ def two_servers(folder: Path, url: str, **further: str) -> Iterator[TwoServers]:
     with serving(folders[0], **settings) as first, serving(folders[1], **settings) as second:
         yield TwoServers((first, second), database)
     database.dispose()
+
+
+@contextmanager
+def serving_pair(engine_name: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[TwoServers]:
+    """Two servers on an empty database of that engine, for a fixture that `request` is the request of."""
+    if engine_name == "sqlite":
+        with two_servers(folder, f"sqlite:///{folder / 'races.db'}") as pair:
+            yield pair
+    else:
+        with create_database(request.getfixturevalue("postgresql_url")) as url, two_servers(folder, url) as pair:
+            yield pair
+
+
+def winners(answers: Sequence[Answer], permitted: int, refusals: set[int]) -> list[int]:
+    """The numbers of the requests that succeeded, as many as `permitted`; all others were refused by `refusals`."""
+    statuses = [answer.status for answer in answers]
+    assert statuses.count(200) == permitted, statuses
+    assert {status for status in statuses if status != 200} <= refusals, statuses
+    return [number for number, status in enumerate(statuses) if status == 200]
+
+
+def rows(database: Database, model: type[Any], clinic_id: str) -> list[Any]:
+    """What the clinic has of `model`."""
+    with storing(database) as unit:
+        return list(unit.session.scalars(select(model).where(model.clinic_id == clinic_id)))
+
+
+def told(database: Database, clinic_id: str, kind: str) -> int:
+    """How many events of that kind the outbox holds, or held, of the clinic."""
+    return sum(entry.kind == kind for entry in rows(database, OutboxEntry, clinic_id))

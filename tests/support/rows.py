@@ -19,6 +19,7 @@ from clinic_service.models import (
     Clinic,
     Clinician,
     DataSource,
+    EhrSubscription,
     Grant,
     Invite,
     Label,
@@ -93,7 +94,7 @@ def make_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, *roles: s
         "created_time": LONG_AGO,
         "updated_time": LONG_AGO,
     }
-    clinician = Clinician(clinic_id=clinic.id, id=new_id(), **defaults | values)
+    clinician = Clinician(clinic_id=clinic.id, **{"id": new_id(), **defaults, **values})
     clinician.roles = roles or ("CLINIC_MEMBER",)
     unit.session.add(clinician)
     unit.flush()
@@ -118,7 +119,7 @@ def make_patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, *permission
         "created_time": LONG_AGO,
         "updated_time": LONG_AGO,
     }
-    patient = Patient(clinic_id=clinic.id, id=new_id(), **defaults | values)
+    patient = Patient(clinic_id=clinic.id, **{"id": new_id(), **defaults, **values})
     patient.permissions = permissions or ("view",)
     unit.session.add(patient)
     unit.flush()
@@ -240,3 +241,15 @@ def make_restriction(unit: UnitOfWork, clinic: Clinic, domain: str, idp: str | N
     unit.session.add(restriction)
     unit.flush()
     return restriction
+
+
+def make_subscription(
+    unit: UnitOfWork, patient: Patient, name: str = "summaryAndReports", *, active: bool = True
+) -> EhrSubscription:
+    """What keeps a health record informed about `patient`."""
+    key = {"clinic_id": patient.clinic_id, "patient_id": patient.id, "name": name}
+    times = {"created_time": LONG_AGO, "updated_time": LONG_AGO}
+    subscription = EhrSubscription(**key, provider="redox", active=active, **times)
+    unit.session.add(subscription)
+    unit.flush()
+    return subscription

@@ -209,8 +209,16 @@ class ClinicRepository(Repository):
 
         Its share codes are free again and its open invitations canceled. `deleted_by` is None unless a person acts.
         """
-        this = {"of_clinic": clinic.id}
+        self.record_deletion(clinic, deleted_by)
+        self.discard(clinic.id)
+
+    def record_deletion(self, clinic: Clinic, deleted_by: str | None) -> None:
+        """Keep a record of the clinic as it is now, because it is about to be deleted."""
         self._uow.execute(_ADD_DELETION, self._deletion(clinic, deleted_by))
+
+    def discard(self, clinic_id: str) -> None:
+        """Delete a clinic of which there is a record. It has no members and no patients any more."""
+        this = {"of_clinic": clinic_id}
         self._uow.execute(_CANCEL_INVITES, this | {"time": self._uow.now})
         self._uow.execute(_REMOVE_SHARE_CODES, this)
         self._uow.execute(_REMOVE, this)

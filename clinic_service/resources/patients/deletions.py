@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, insert, select
 
 from clinic_service.db.dialects import among
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Unit
-from clinic_service.models import EhrSubscription, MatchedMessage, Patient
+from clinic_service.models import EhrSubscription, MatchedMessage, Patient, PatientDeletion
 from clinic_service.resources.patients.descriptions import describe
 
+_ADD = insert(PatientDeletion)
 # One row for each matched message, and one for a subscription without any.
 _SUBSCRIPTIONS = (
     select(
@@ -42,10 +43,13 @@ _OF_SUBSCRIPTION = ("name", "provider", "active", "created_time", "updated_time"
 _OF_MESSAGE = ("document_id", "data_model", "event_type")
 
 
-def deletion_records(unit: Unit, patients: Sequence[Patient], deleted_by: str | None) -> list[dict[str, Any]]:
-    """The rows of `patient_deletions`, in at most three statements. `deleted_by` is None unless a person acts."""
+def record_deletions(unit: Unit, patients: Sequence[Patient], deleted_by: str | None) -> None:
+    """Keep a record of each of the patients, who are about to be removed, in at most four statements.
+
+    `deleted_by` is None unless a person acts.
+    """
     subscriptions = _subscriptions(unit, patients)
-    return [
+    records = [
         {
             "clinic_id": patient.clinic_id,
             "id": patient.id,
@@ -60,6 +64,7 @@ def deletion_records(unit: Unit, patients: Sequence[Patient], deleted_by: str | 
         }
         for patient in describe(unit, patients)
     ]
+    unit.execute(_ADD, records)
 
 
 def _subscriptions(unit: Unit, patients: Sequence[Patient]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -12,14 +12,14 @@ from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
 from clinic_service.db.repository import Repository
-from clinic_service.models import Patient, PatientDeletion, PatientSite, PatientTag, Site, Tag
+from clinic_service.models import Patient, PatientSite, PatientTag, Site, Tag
 from clinic_service.models.patient import ADD_TO_COUNT, counted
 from clinic_service.models.sort_keys import mrn_key
 from clinic_service.outbox.events import PatientRemoved
 from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.patients import counts
 from clinic_service.resources.patients.accounts.changes import AccountChanges
-from clinic_service.resources.patients.deletions import deletion_records
+from clinic_service.resources.patients.deletions import record_deletions
 from clinic_service.resources.patients.descriptions import BY_IDS, ONE, PAGE_OF_USER, PatientDescription, describe
 from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, PatientNotFound, UnknownSite
 
@@ -52,7 +52,6 @@ _KNOWN_SITES = select(Site.id).where(
 )
 _ADD_TAGS = insert(PatientTag)
 _ADD_SITES = insert(PatientSite)
-_ADD_DELETIONS = insert(PatientDeletion)
 _REMOVE = delete(Patient).where(
     Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
 )
@@ -208,7 +207,7 @@ class PatientRepository(Repository):
             self._remove(gone[start : start + _BATCH], deleted_by, ends_custody)
 
     def _remove(self, patients: Sequence[Patient], deleted_by: str | None, ends_custody: bool) -> None:
-        self._uow.execute(_ADD_DELETIONS, deletion_records(self._uow, patients, deleted_by))
+        record_deletions(self._uow, patients, deleted_by)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(_REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
         change: Counter[str] = Counter()

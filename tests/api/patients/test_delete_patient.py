@@ -37,6 +37,7 @@ from tests.support.rows import (
     make_patient,
     make_site,
     make_staffed_clinic,
+    make_subscription,
     make_tag,
     place_patient,
     stored,
@@ -126,6 +127,7 @@ def test_rule_the_whole_record_is_kept_with_the_person_who_removed_it(
         tag_patient(unit, patient, tag)
         place_patient(unit, patient, site)
         make_data_source(unit, patient, "dexcom", state="pending")
+        make_subscription(unit, patient, active=False)
         patient.reviews = [Review(BOB.id, LONG_AGO)]
     delete(api, clinic_id, as_=caller)
     [kept] = stored(database, PatientDeletion)
@@ -146,6 +148,8 @@ def test_rule_the_whole_record_is_kept_with_the_person_who_removed_it(
     }
     assert {name: kept.record[name] for name in expected} == expected
     assert [source["state"] for source in kept.record["data_sources"]] == ["pending"]
+    [subscription] = kept.record["ehr_subscriptions"]
+    assert (subscription["name"], subscription["active"]) == ("summaryAndReports", False)
 
 
 @pytest.mark.parametrize("custodial", [True, False])
@@ -287,6 +291,6 @@ def test_the_number_of_statements_does_not_depend_on_the_clinic(
         for number in range(20):
             make_patient(unit, clinic, ERIN, user_id=f"{number:010x}")
             tag_patient(unit, patient, make_tag(unit, clinic, f"Tag {number}"))
-    # The caller's role, the clinic's lock, the record's, what belongs to it, its copy, the deletion, the number of
-    # patients, the outbox.
+    # The caller's role, the clinic's lock, the record's, what belongs to it, its subscriptions, its copy, the deletion,
+    # the number of patients, the outbox.
     assert number_of_statements(database, lambda: delete(api, clinic_id, DAVE)) == one == 9

@@ -129,12 +129,19 @@ def _is_left_over(unit: UnitOfWork, clinic_id: str, user_id: str) -> bool:
 
 
 def _reserve(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Address | None:
-    """None when the clinic does not manage the account any more."""
-    try:
-        unit.clinics.lock(clinic_id)
-        patient = unit.patients.get(clinic_id, user_id)
-    except NotFound:
+    """None when neither the clinic, nor one that took it over since, manages the account any more."""
+    locked = _lock(unit, clinic_id)
+    patient = unit.patients.find(locked, user_id) if locked else None
+    if patient is None or not patient.is_custodial:
         return None
-    if not patient.is_custodial:
-        return None
-    return _Address(patient.email, unit.patients.account_changes.start(clinic_id, user_id=user_id))
+    return _Address(patient.email, unit.patients.account_changes.start(patient.clinic_id, user_id=user_id))
+
+
+def _lock(unit: UnitOfWork, clinic_id: str | None) -> str | None:
+    """The id of the clinic, or of the one that has its patients now, which is locked; None when there is none."""
+    while clinic_id is not None:
+        try:
+            return unit.clinics.lock(clinic_id).id
+        except NotFound:
+            clinic_id = unit.merges.find_successor(clinic_id)
+    return None

@@ -1,0 +1,143 @@
+"""What a clinic has besides its patients, moved to another clinic: members, share codes, invitations, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, exists, not_, null, or_, select, update
+from sqlalchemy.orm import aliased
+
+from clinic_service.db.dialects import among
+from clinic_service.db.repository import Repository, Unit
+from clinic_service.db.types import UtcDateTime
+from clinic_service.models import (
+    Clinician,
+    ClinicianRoleUpdate,
+    DemoClinic,
+    Invite,
+    InviteStatus,
+    InviteType,
+    MailRequest,
+    Migration,
+    MigrationStatus,
+    Reservation,
+    ShareCode,
+)
+from clinic_service.resources.merges.moving import copying, table_of
+
+_NOW = bindparam("now", type_=UtcDateTime())
+_TARGET = bindparam("target_id", type_=Invite.clinic_id.type)
+
+_MEMBERS = and_(Clinician.clinic_id == bindparam("of_clinic"), among(Clinician.id, "ids"))
+_LOAD_MEMBERS = select(Clinician).where(_MEMBERS).order_by(Clinician.created_time, Clinician.id)
+_REMOVE_ADDRESSES = update(Clinician).where(_MEMBERS).values(email=null())
+_COPY_MEMBERS = copying(table_of(Clinician), among(Clinician.id, "ids"), updated_time=_NOW)
+_COPY_HISTORIES = copying(table_of(ClinicianRoleUpdate), among(ClinicianRoleUpdate.clinician_id, "ids"))
+_REMOVE_MEMBERS = delete(Clinician).where(_MEMBERS)
+_CANCEL_INVITES = (
+    update(Invite)
+    .where(
+        Invite.clinic_id == bindparam("of_clinic"),
+        Invite.status == InviteStatus.PENDING,
+        among(Invite.key, "keys"),
+    )
+    .values(status=InviteStatus.CANCELED, modified=_NOW)
+)
+
+_MOVE_SHARE_CODES = (
+    update(ShareCode).where(ShareCode.clinic_id == bindparam("source_id")).values(clinic_id=_TARGET, canonical=False)
+)
+_OTHER = aliased(Invite)
+_PENDING_OFFER = and_(Invite.type == InviteType.PATIENT, Invite.status == InviteStatus.PENDING)
+_IS_OFFERED = exists().where(
+    _OTHER.clinic_id == _TARGET,
+    _OTHER.creator_id == Invite.creator_id,
+    _OTHER.type == InviteType.PATIENT,
+    _OTHER.status == InviteStatus.PENDING,
+)
+# An offer that has expired holds the place of a new one until it is closed.
+_CLOSE_EXPIRED = (
+    update(Invite)
+    .where(Invite.clinic_id == _TARGET, _PENDING_OFFER, Invite.expires_at <= _NOW)
+    .values(status=InviteStatus.CANCELED, modified=_NOW)
+)
+_MOVE_OFFERS = (
+    update(Invite)
+    .where(
+        Invite.clinic_id == bindparam("source_id"),
+        _PENDING_OFFER,
+        or_(Invite.expires_at.is_(None), Invite.expires_at > _NOW),
+        not_(_IS_OFFERED),
+    )
+    .values(clinic_id=_TARGET, modified=_NOW)
+)
+_OPEN_MIGRATIONS = (
+    select(Migration.user_id)
+    .where(Migration.clinic_id == bindparam("source_id"), Migration.status != MigrationStatus.COMPLETED)
+    .order_by(Migration.created_time, Migration.user_id)
+)
+_MOVE_MIGRATIONS = update(Migration).where(Migration.clinic_id == bindparam("source_id")).values(clinic_id=_TARGET)
+_COPY_MAIL_REQUESTS = copying(table_of(MailRequest))
+# A place for a patient who is still to be made is of no use in another clinic.
+_COPY_RESERVATIONS = copying(table_of(Reservation), Reservation.user_id.is_not(None), Reservation.expires_time > _NOW)
+# A clinic with the data of real users is none that the demo commands made.
+_UNMARK_DEMO = delete(DemoClinic).where(
+    DemoClinic.clinic_id == bindparam("target_id"),
+    bindparam("source_id", type_=DemoClinic.clinic_id.type).not_in(select(DemoClinic.clinic_id)),
+)
+
+
+class Belongings(Repository):
+    """Moves what the source has besides its patients to the target; the rows of both clinics are locked."""
+
+    def __init__(self, uow: Unit, source_id: str, target_id: str) -> None:
+        super().__init__(uow)
+        self._source_id, self._target_id = source_id, target_id
+        self._ids = {"source_id": source_id, "target_id": target_id}
+
+    def load_members(self, ids: Sequence[str]) -> Sequence[Clinician]:
+        """The rows of the target with these ids, to be removed."""
+        these = {"of_clinic": self._target_id, "ids": list(ids)}
+        return self._uow.session.scalars(_LOAD_MEMBERS, these).all()
+
+    def cancel_invites(self, keys: Sequence[str]) -> None:
+        """Cancel the target's pending invitations with these keys."""
+        values = {"of_clinic": self._target_id, "keys": list(keys), "now": self._uow.now}
+        self._uow.change(_CANCEL_INVITES, values)
+
+    def remove_addresses(self, ids: Sequence[str]) -> None:
+        """Take the addresses from members of the source."""
+        self._uow.change(_REMOVE_ADDRESSES, {"of_clinic": self._source_id, "ids": list(ids)})
+
+    def move_members(self, ids: Sequence[str]) -> None:
+        """Move members of the source, with the histories of their roles."""
+        these: dict[str, Any] = {**self._ids, "ids": list(ids)}
+        self._uow.insert(_COPY_MEMBERS, these | {"now": self._uow.now})
+        self._uow.insert(_COPY_HISTORIES, these)
+        self._uow.change(_REMOVE_MEMBERS, {"of_clinic": self._source_id, "ids": list(ids)})
+
+    def move_share_codes(self) -> None:
+        """Let the share codes of the source lead to the target, which keeps its own to show."""
+        self._uow.change(_MOVE_SHARE_CODES, self._ids)
+
+    def move_offers(self) -> None:
+        """Let the open offers of patients to the source be offers to the target, but those that it has already."""
+        now = {"now": self._uow.now}
+        self._uow.change(_CLOSE_EXPIRED, {"target_id": self._target_id, **now})
+        self._uow.change(_MOVE_OFFERS, self._ids | now)
+
+    def move_migrations(self) -> list[str]:
+        """Let migrations into the source be migrations into the target. Gives the users of those that are not completed."""
+        users = [row.user_id for row in self._uow.rows(_OPEN_MIGRATIONS, {"source_id": self._source_id})]
+        self._uow.change(_MOVE_MIGRATIONS, self._ids)
+        return users
+
+    def move_counts(self) -> None:
+        """Let what counts towards limits of mails, and accounts that are being changed, count in the target."""
+        self._uow.insert(_COPY_MAIL_REQUESTS, self._ids)
+        self._uow.insert(_COPY_RESERVATIONS, {**self._ids, "now": self._uow.now})
+
+    def unmark_demo(self) -> None:
+        """The target is no clinic of the demo commands any more, unless the source is one as well."""
+        self._uow.change(_UNMARK_DEMO, self._ids)

@@ -1,0 +1,201 @@
+"""Merges two clinics: one transaction that holds the locks of both, in which the plan is made and carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from clinic_service.errors import NotFound
+from clinic_service.models import Clinic, MergeElementType
+from clinic_service.outbox.events import (
+    UNNAMED_CLINIC,
+    UNNAMED_OTHER_CLINIC,
+    ClinicDeleted,
+    ClinicianAdded,
+    ClinicianRemoved,
+    ClinicMerged,
+    MigrationRequested,
+    PatientAdded,
+    PatientChanged,
+    PatientClinicMerged,
+    PatientRemoved,
+    SourceClinicianMerged,
+    TargetAdminMerged,
+)
+from clinic_service.resources.merges.belongings import Belongings
+from clinic_service.resources.merges.elements import clinician_element, patient_element, site_element, tag_element
+from clinic_service.resources.merges.errors import MergeBlocked, SameClinic, SourceNotFound, TargetNotFound
+from clinic_service.resources.merges.moving import MovedPatient, PatientMover
+from clinic_service.resources.merges.plan import Action, MemberPlan, MergePlan, SiteAction, TagAction, Workspace
+from clinic_service.resources.merges.planning import Planning
+from clinic_service.unit_of_work import UnitOfWork
+
+
+def merge_clinics(uow: UnitOfWork, *, source_id: str, target_id: str, demo_user_id: str | None) -> None:
+    """Move everything of the source to the target and delete the source.
+
+    Raises SameClinic, SourceNotFound, TargetNotFound and MergeBlocked, in this order.
+    """
+    if source_id == target_id:
+        raise SameClinic
+    source, target = _lock(uow, source_id, target_id)
+    planning = Planning(uow, source_id, target_id, demo_user_id)
+    _Merge(uow, planning.plan, demo_user_id or "").carry_out(planning, source, target)
+
+
+def _lock(uow: UnitOfWork, source_id: str, target_id: str) -> tuple[Clinic, Clinic]:
+    """Both clinics. The one with the lower id comes first, so that two merges do not wait for each other."""
+    found: dict[str, Clinic] = {}
+    for clinic_id in sorted((source_id, target_id)):
+        with suppress(NotFound):
+            found[clinic_id] = uow.clinics.lock(clinic_id)
+    if source_id not in found:
+        raise SourceNotFound
+    if target_id not in found:
+        raise TargetNotFound
+    return found[source_id], found[target_id]
+
+
+class _Merge:
+    """One merge, step by step."""
+
+    def __init__(self, uow: UnitOfWork, plan: MergePlan, demo_user_id: str) -> None:
+        self._uow, self._plan, self._demo_user_id = uow, plan, demo_user_id
+        self._patients = PatientMover(uow, plan.source.id, plan.target.id)
+        self._belongings = Belongings(uow, plan.source.id, plan.target.id)
+        self._plan_id = uow.new_id()
+
+    def carry_out(self, planning: Planning, source: Clinic, target: Clinic) -> None:
+        """Raises MergeBlocked."""
+        self._record(planning)
+        # Told as it was, before anything has left it.
+        self._uow.clinics.record_deletion(source, None)
+        tags = self._add_tags()
+        self._add_sites()
+        self._move_patients(tags)
+        self._move_members()
+        self._move_belongings()
+        self._delete(source)
+        self._uow.clinics.touch(target)
+        self._tell_members()
+
+    def _record(self, planning: Planning) -> None:
+        """Keep the plan, and tell the patients of the source, as long as nobody has moved. Raises MergeBlocked."""
+        plan = self._plan
+        self._keep(MergeElementType.CLINIC, [self._clinic_element()])
+        self._keep(MergeElementType.TAG, map(tag_element, plan.tags))
+        self._keep(MergeElementType.SITE, map(site_element, plan.sites))
+        self._keep(MergeElementType.CLINICIAN, map(clinician_element, plan.members))
+        blocks = dict.fromkeys(plan.blocks)
+        for patients in planning.source_patients():
+            blocks.update((one.block, None) for one in patients if one.block)
+            self._keep(MergeElementType.PATIENT, map(patient_element, patients))
+            self._uow.outbox.add(*(PatientClinicMerged(one.patient.user_id, *self._names()) for one in patients))
+        if blocks:
+            raise MergeBlocked(blocks)
+        for patients in planning.target_patients():
+            self._keep(MergeElementType.PATIENT, map(patient_element, patients))
+
+    def _keep(self, kind: MergeElementType, elements: Iterable[dict[str, Any]]) -> None:
+        self._uow.merges.add_elements(self._plan_id, self._plan.source.id, self._plan.target.id, kind, elements)
+
+    def _clinic_element(self) -> dict[str, Any]:
+        source, target = self._plan.source, self._plan.target
+        return {
+            "sourceId": source.id,
+            "targetId": target.id,
+            "sourceName": source.name,
+            "targetName": target.name,
+            "createdTime": self._uow.now,
+        }
+
+    def _names(self) -> tuple[str, str, str, str]:
+        """The clinics' ids and names, as mails have them."""
+        source, target = self._plan.source, self._plan.target
+        return source.id, target.id, source.name or UNNAMED_CLINIC, target.name or UNNAMED_OTHER_CLINIC
+
+    def _add_tags(self) -> dict[str, str]:
+        """Make the tags that the target lacks. Gives the ids of its tags by the ids of those of the source."""
+        ids = {one.tag.name: one.tag.id for one in self._plan.tags if one.action is TagAction.RETAIN}
+        new = [one.tag.name for one in self._plan.tags if one.action is TagAction.CREATE]
+        ids.update((name, self._uow.new_id()) for name in new)
+        self._patients.add_tags([(ids[name], name) for name in new])
+        return {tag.id: ids[self._plan.tag_names[tag.id]] for tag in self._plan.source.tags}
+
+    def _add_sites(self) -> None:
+        coming = [one for one in self._plan.sites if one.action is not SiteAction.RETAIN]
+        self._patients.add_sites([(one.site.id, one.resulting_name) for one in coming])
+
+    def _move_patients(self, tags: dict[str, str]) -> None:
+        if self._plan.target.settings.mrn_unique and self._demo_user_id:
+            self._patients.release_mrn(self._demo_user_id)
+        for patients in self._patients.batches(self._demo_user_id):
+            self._move([one for one in patients if one.twin is None], tags)
+            self._unite([one for one in patients if one.twin is not None], tags)
+
+    def _move(self, patients: Sequence[MovedPatient], tags: dict[str, str]) -> None:
+        mrn_unique = self._plan.target.settings.mrn_unique
+        self._patients.move([one.id for one in patients], tags, mrn_unique=mrn_unique)
+        # Nothing is to be done about an account: the patient stays with the team, and knows the clinic.
+        self._uow.outbox.add(*(PatientRemoved(self._plan.source.id, one.user_id) for one in patients))
+        added = (
+            PatientAdded(self._plan.target.id, one.user_id, bool(one.is_custodial), is_migrated=True)
+            for one in patients
+        )
+        self._uow.outbox.add(*added)
+
+    def _unite(self, patients: Sequence[MovedPatient], tags: dict[str, str]) -> None:
+        """The target's records stay, with the tags and sites of both; those of the source go."""
+        if not patients:
+            return
+        changed = self._patients.unite({one.id: one.twin.id for one in patients if one.twin}, tags)
+        twins = [one.twin for one in patients if one.twin and one.twin.id in changed]
+        target_id = self._plan.target.id
+        self._uow.outbox.add(
+            *(PatientChanged(target_id, t.user_id, tuple(changed[t.id]), bool(t.is_custodial)) for t in twins)
+        )
+        gone = self._patients.load([one.id for one in patients])
+        self._uow.patients.remove(gone, None, ends_custody=True)
+
+    def _move_members(self) -> None:
+        plans = self._plan.members
+        canceled = [one.member.id for one in plans if one.action is Action.CANCEL]
+        if canceled:
+            rows = self._belongings.load_members(canceled)
+            self._belongings.cancel_invites([row.invite_id for row in rows if row.invite_id])
+            self._uow.clinicians.remove(rows, None)
+        moved = [one for one in plans if one.action is Action.MOVE]
+        self._belongings.remove_addresses([one.member.id for one in moved if one.loses_address])
+        self._belongings.move_members([one.member.id for one in moved])
+        user_ids = [one.member.user_id for one in moved if one.member.user_id]
+        self._uow.outbox.add(*(ClinicianRemoved(self._plan.source.id, user_id) for user_id in user_ids))
+        self._uow.outbox.add(*(ClinicianAdded(self._plan.target.id, user_id) for user_id in user_ids))
+        # Those who are left are members of the target already.
+        self._uow.clinicians.remove(self._uow.clinicians.all_of_clinic(self._plan.source.id), None)
+
+    def _move_belongings(self) -> None:
+        self._belongings.move_share_codes()
+        self._belongings.move_offers()
+        self._belongings.move_counts()
+        self._belongings.unmark_demo()
+        users = self._belongings.move_migrations()
+        self._uow.outbox.add(*(MigrationRequested(self._plan.target.id, user_id) for user_id in users))
+
+    def _delete(self, source: Clinic) -> None:
+        demo = self._uow.patients.find(source.id, self._demo_user_id) if self._demo_user_id else None
+        self._uow.patients.remove([demo] if demo else [], None)
+        self._uow.clinics.discard(source.id)
+        self._uow.outbox.add(ClinicMerged(self._plan.target.id, source.id), ClinicDeleted(source.id))
+
+    def _tell_members(self) -> None:
+        """Service accounts have nobody who reads mail."""
+        people = [one for one in self._plan.members if one.member.user_id and not one.member.is_service_account]
+        source = [one.member.user_id for one in people if one.workspace is Workspace.SOURCE]
+        admins = [one.member.user_id for one in people if _is_admin_of_target(one)]
+        self._uow.outbox.add(*(SourceClinicianMerged(user_id, *self._names()) for user_id in source if user_id))
+        self._uow.outbox.add(*(TargetAdminMerged(user_id, *self._names()) for user_id in admins if user_id))
+
+
+def _is_admin_of_target(plan: MemberPlan) -> bool:
+    return plan.workspace is Workspace.TARGET and plan.member.is_admin

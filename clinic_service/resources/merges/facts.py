@@ -1,0 +1,109 @@
+"""Facts: what a merge looks at of the two clinics. They are read beforehand, so that the plan needs no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clinic_service.models import BgUnits, Role
+from clinic_service.models.sort_keys import folded, name_key
+
+
+class Settings(NamedTuple):
+    """The settings that must agree, as they work and are displayed: what was never set has its default."""
+
+    mrn_required: bool
+    mrn_unique: bool
+    preferred_bg_units: BgUnits
+    timezone: str | None
+
+
+class Restriction(NamedTuple):
+    """A condition on the e-mail address, and perhaps the identity provider, of new members."""
+
+    email_domain: str
+    required_idp: str | None
+
+
+class TagFacts(NamedTuple):
+    id: str
+    name: str
+
+
+class SiteFacts(NamedTuple):
+    id: str
+    name: str
+
+
+class MemberFacts(NamedTuple):
+    """A member, a service account, or a pending invitation, which has no `user_id`.
+
+    `invited_user_id` is whom a pending invitation is addressed to, where that is known.
+    """
+
+    id: str
+    user_id: str | None
+    email: str | None
+    name: str | None
+    roles: tuple[Role, ...]
+    is_service_account: bool = False
+    invited_user_id: str | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether nobody has accepted the invitation yet."""
+        return self.user_id is None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this is one of the clinic's administrators: a person, no invitation and no service account."""
+        return Role.ADMIN in self.roles and not self.is_pending and not self.is_service_account
+
+
+class PatientFacts(NamedTuple):
+    """A patient of one of the clinics.
+
+    `mrn_key` is the form in which medical record numbers are compared, `name_key` the place in the order of names.
+    """
+
+    id: str
+    user_id: str
+    full_name: str | None = None
+    birth_date: str | None = None
+    mrn: str | None = None
+    mrn_key: str | None = None
+    name_key: bytes = b""
+    is_custodial: bool = False
+    tag_ids: tuple[str, ...] = ()
+    site_ids: tuple[str, ...] = ()
+
+    @property
+    def compared_name(self) -> str | None:
+        """The form in which names are compared; None for a blank one."""
+        return folded(self.full_name or "").strip() or None
+
+    @property
+    def sought_name_keys(self) -> set[bytes]:
+        """The `name_key` of those who have the same name, without space around it.
+
+        Some small letters have a place of their own in the order of names, apart from their capitals.
+        """
+        name = self.compared_name
+        if name is None:
+            return set()
+        if name.isascii() and name == folded(self.full_name or ""):
+            return {self.name_key}
+        return {name_key(spelling) for spelling in (name, name.upper(), (self.full_name or "").strip())}
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicFacts:
+    """A clinic with everything that a merge looks at, but its patients. Tags, sites and members are oldest first."""
+
+    id: str
+    name: str | None
+    settings: Settings
+    restrictions: tuple[Restriction, ...] = ()
+    tags: tuple[TagFacts, ...] = ()
+    sites: tuple[SiteFacts, ...] = ()
+    members: tuple[MemberFacts, ...] = ()

@@ -1,0 +1,242 @@
+"""Moves rows from one clinic to another: copied into the target, then deleted from the source.
+
+The key of every row leads with its clinic, and a database that spreads clinics over machines cannot change it in place. No
+statement joins rows of two clinics, for the same reason. What belongs to a patient is found by the foreign keys, so that a
+table that is added later is moved as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Insert, Table, and_, bindparam, case, delete, func, insert, select, update
+
+from clinic_service.db.dialects import among, moved_on
+from clinic_service.db.prepared import insert_into
+from clinic_service.db.repository import Repository, Unit
+from clinic_service.models import (
+    Base,
+    MatchedMessage,
+    Patient,
+    PatientSite,
+    PatientTag,
+    ScheduledReportOrder,
+    Site,
+    Summary,
+    Tag,
+    XealthOrder,
+)
+from clinic_service.models.patient import ADD_TO_COUNT
+
+# So many patients are moved at a time, so that no statement takes long.
+BATCH = 250
+
+
+def table_of(model: type[Base]) -> Table:
+    """The table of the model."""
+    return model.metadata.tables[model.__tablename__]
+
+
+def copying(table: Table, *conditions: Any, **changed: Any) -> Insert:
+    """Copies those rows of the clinic `source_id` that fulfil the conditions to `target_id`, with the columns `changed`."""
+    values = {"clinic_id": bindparam("target_id", type_=table.c.clinic_id.type), **changed}
+    rows = select(*(values.get(column.name, column) for column in table.columns))
+    return insert(table).from_select(
+        [column.name for column in table.columns], rows.where(table.c.clinic_id == bindparam("source_id"), *conditions)
+    )
+
+
+def _belonging_to_patients() -> Iterator[Table]:
+    """The tables whose rows belong to a patient, each after those that it refers to, but tags: each clinic has its own."""
+    found = {table_of(Patient)}
+    for table in Base.metadata.sorted_tables:
+        if table not in found and any(key.column.table in found for key in table.foreign_keys):
+            found.add(table)
+            if table is not table_of(PatientTag):
+                yield table
+
+
+_ADD_TAGS = insert_into(Tag, "clinic_id", "id", "name", "name_key")
+_ADD_SITES = insert_into(Site, "clinic_id", "id", "name", "name_key")
+_NEXT_PATIENTS = (
+    select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
+    .where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id != bindparam("demo_user_id"))
+    .order_by(Patient.id)
+    .limit(bindparam("limit"))
+)
+_OF_USERS = select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial")).where(
+    Patient.clinic_id == bindparam("clinic_id"), among(Patient.user_id, "user_ids")
+)
+# In the order in which everybody locks several, so that nobody waits for each other.
+_LOCK_PATIENTS = (
+    select(Patient.id)
+    .where(Patient.clinic_id == bindparam("clinic_id"), among(Patient.id, "ids"))
+    .order_by(Patient.id)
+    .with_for_update()
+)
+_LOCK_SUMMARIES = (
+    select(Summary.patient_id)
+    .where(Summary.clinic_id == bindparam("clinic_id"), among(Summary.patient_id, "ids"))
+    .order_by(Summary.patient_id, Summary.type)
+    .with_for_update()
+)
+_IN_BATCH = among(Patient.id, "ids")
+_COPY_PATIENTS = copying(
+    table_of(Patient),
+    _IN_BATCH,
+    require_unique_mrn=bindparam("mrn_unique", type_=Patient.require_unique_mrn.type),
+    updated_time=moved_on(Patient.updated_time),
+)
+_COPY_CHILDREN = tuple(copying(table, among(table.c.patient_id, "ids")) for table in _belonging_to_patients())
+# What health record systems ordered for the patients belongs to the clinic, which is about to be deleted.
+_COPY_ORDERS = (
+    copying(
+        table_of(XealthOrder),
+        XealthOrder.id.in_(
+            select(MatchedMessage.document_id).where(
+                MatchedMessage.clinic_id == bindparam("source_id"), among(MatchedMessage.patient_id, "ids")
+            )
+        ),
+    ),
+    copying(
+        table_of(ScheduledReportOrder),
+        ScheduledReportOrder.user_id.in_(
+            select(Patient.user_id).where(Patient.clinic_id == bindparam("source_id"), _IN_BATCH)
+        ),
+    ),
+)
+_REMOVE_PATIENTS = delete(Patient).where(Patient.clinic_id == bindparam("of_clinic"), _IN_BATCH)
+_LOAD_PATIENTS = select(Patient).where(Patient.clinic_id == bindparam("clinic_id"), _IN_BATCH).order_by(Patient.id)
+_TAGS_OF = select(PatientTag.patient_id, PatientTag.tag_id).where(
+    PatientTag.clinic_id == bindparam("clinic_id"), among(PatientTag.patient_id, "ids")
+)
+_SITES_OF = (
+    select(PatientSite.patient_id, PatientSite.site_id)
+    .where(PatientSite.clinic_id == bindparam("clinic_id"), among(PatientSite.patient_id, "ids"))
+    .order_by(PatientSite.patient_id, PatientSite.position, PatientSite.site_id)
+)
+_LAST_POSITIONS = (
+    select(PatientSite.patient_id, func.max(PatientSite.position).label("position"))
+    .where(PatientSite.clinic_id == bindparam("clinic_id"), among(PatientSite.patient_id, "ids"))
+    .group_by(PatientSite.patient_id)
+)
+_TAG_PATIENTS = insert_into(PatientTag, "clinic_id", "patient_id", "tag_id")
+_PLACE_PATIENTS = insert_into(PatientSite, "clinic_id", "patient_id", "site_id", "position")
+_MOVE_ON = (
+    update(Patient)
+    .where(Patient.clinic_id == bindparam("of_clinic"), _IN_BATCH)
+    .values(updated_time=moved_on(Patient.updated_time))
+)
+# Nobody is compared with the demo patient, whose number may therefore be that of somebody who moves.
+_RELEASE_MRN = (
+    update(Patient)
+    .where(and_(Patient.clinic_id == bindparam("of_clinic"), Patient.user_id == bindparam("demo_user_id")))
+    .values(require_unique_mrn=False)
+)
+
+
+class MovedPatient(NamedTuple):
+    """A patient of the source, and the target's record of the same user, if there is one."""
+
+    id: str
+    user_id: str
+    is_custodial: bool
+    twin: Any | None
+
+
+class PatientMover(Repository):
+    """Moves the patients of one clinic to another; the rows of both clinics are locked."""
+
+    def __init__(self, uow: Unit, source_id: str, target_id: str) -> None:
+        super().__init__(uow)
+        self._source_id, self._target_id = source_id, target_id
+        self._ids = {"source_id": source_id, "target_id": target_id}
+
+    def add_tags(self, tags: Sequence[tuple[str, str]]) -> None:
+        """Add tags, given by id and name, to the target."""
+        self._uow.insert(_ADD_TAGS, *(self._named(one, name, Tag.key_of(name)) for one, name in tags))
+
+    def add_sites(self, sites: Sequence[tuple[str, str]]) -> None:
+        """As `add_tags`, for sites. Those of the source stay where they are as well, until their patients have left."""
+        self._uow.insert(_ADD_SITES, *(self._named(one, name, Site.key_of(name)) for one, name in sites))
+
+    def _named(self, one: str, name: str, key: str) -> dict[str, str]:
+        return {"clinic_id": self._target_id, "id": one, "name": name, "name_key": key}
+
+    def release_mrn(self, demo_user_id: str) -> None:
+        """Hold the number of the target's demo patient against nobody."""
+        self._uow.change(_RELEASE_MRN, {"of_clinic": self._target_id, "demo_user_id": demo_user_id})
+
+    def batches(self, demo_user_id: str) -> Iterator[list[MovedPatient]]:
+        """The patients that are left in the source but the demo patient, 250 at a time, none of whom may stay there.
+
+        Nobody else can change them, nor their records in the target, until this unit ends.
+        """
+        next_ones = {"clinic_id": self._source_id, "demo_user_id": demo_user_id, "limit": BATCH}
+        while rows := self._uow.rows(_NEXT_PATIENTS, next_ones):
+            users = {"clinic_id": self._target_id, "user_ids": [row.user_id for row in rows]}
+            twins = {row.user_id: row for row in self._uow.rows(_OF_USERS, users)}
+            self._lock({self._source_id: [row.id for row in rows], self._target_id: [t.id for t in twins.values()]})
+            yield [MovedPatient(row.id, row.user_id, row.is_custodial, twins.get(row.user_id)) for row in rows]
+
+    def _lock(self, ids: Mapping[str, Sequence[str]]) -> None:
+        """Lock records by clinic. Who changes summaries locks these alone, and would write to a record that is gone."""
+        for clinic_id in sorted(ids):
+            these = {"clinic_id": clinic_id, "ids": list(ids[clinic_id])}
+            self._uow.rows(_LOCK_PATIENTS, these)
+            self._uow.rows(_LOCK_SUMMARIES, these)
+
+    def move(self, ids: Sequence[str], tags: Mapping[str, str], *, mrn_unique: bool) -> None:
+        """Move patients who are not in the target, with all that they have. `tags` are the target's, by the source's."""
+        if not ids:
+            return
+        these = {**self._ids, "ids": list(ids)}
+        self._uow.insert(_COPY_PATIENTS, {**these, "mrn_unique": mrn_unique, "now": self._uow.now})
+        for statement in (*_COPY_CHILDREN, *_COPY_ORDERS):
+            self._uow.insert(statement, these)
+        if tags:
+            tag_id = case(tags, value=PatientTag.tag_id)
+            self._uow.execute(copying(table_of(PatientTag), among(PatientTag.patient_id, "ids"), tag_id=tag_id), these)
+        self._uow.change(_REMOVE_PATIENTS, {"of_clinic": self._source_id, "ids": list(ids)})
+        change = {self._source_id: -len(ids), self._target_id: len(ids)}
+        self._uow.insert(ADD_TO_COUNT, *({"clinic_id": one, "patients": change[one]} for one in sorted(change)))
+
+    def unite(self, twins: Mapping[str, str], tags: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+        """Give patients of the target, by the ids of their records in the source, the tags and sites of both records.
+
+        Gives the ids of those records of the target that are changed by that, each with the names of what changed.
+        """
+        tagged, placed = self._unite_tags(twins, tags), self._unite_sites(twins)
+        changed = {one: [*["tags"] * (one in tagged), *["sites"] * (one in placed)] for one in sorted(tagged | placed)}
+        if changed:
+            self._uow.change(_MOVE_ON, {"of_clinic": self._target_id, "ids": list(changed), "now": self._uow.now})
+        return changed
+
+    def _unite_tags(self, twins: Mapping[str, str], tags: Mapping[str, str]) -> set[str]:
+        carried = {(row.patient_id, row.tag_id) for row in self._of(_TAGS_OF, self._target_id, twins.values())}
+        wanted = {(twins[row.patient_id], tags[row.tag_id]) for row in self._of(_TAGS_OF, self._source_id, twins)}
+        new = sorted(wanted - carried)
+        self._uow.insert(
+            _TAG_PATIENTS,
+            *({"clinic_id": self._target_id, "patient_id": patient, "tag_id": tag} for patient, tag in new),
+        )
+        return {patient for patient, _ in new}
+
+    def _unite_sites(self, twins: Mapping[str, str]) -> set[str]:
+        """The sites of the source come after those of the target."""
+        last = {row.patient_id: row.position for row in self._of(_LAST_POSITIONS, self._target_id, twins.values())}
+        new = []
+        for row in self._of(_SITES_OF, self._source_id, twins):
+            patient = twins[row.patient_id]
+            last[patient] = last.get(patient, -1) + 1
+            new.append({"patient_id": patient, "site_id": row.site_id, "position": last[patient]})
+        self._uow.insert(_PLACE_PATIENTS, *({"clinic_id": self._target_id, **link} for link in new))
+        return {link["patient_id"] for link in new}
+
+    def _of(self, query: Any, clinic_id: str, ids: Any) -> list[Any]:
+        return self._uow.rows(query, {"clinic_id": clinic_id, "ids": list(ids)})
+
+    def load(self, ids: Sequence[str]) -> Sequence[Patient]:
+        """The records of the source with these ids."""
+        return self._uow.session.scalars(_LOAD_PATIENTS, {"clinic_id": self._source_id, "ids": list(ids)}).all()

@@ -1,0 +1,394 @@
+"""MergeClinic: what it leaves behind. Nothing of the source is lost, and others learn of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from clinic_service import clock
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.gateways.accounts.choice import chosen_accounts
+from clinic_service.models import (
+    Account,
+    Base,
+    ClinicDeletion,
+    ClinicianDeletion,
+    ClinicianRoleUpdate,
+    DemoClinic,
+    EhrSubscription,
+    MailRequest,
+    MergePlanElement,
+    Migration,
+    OutboxEntry,
+    Patient,
+    Reservation,
+    ShareCode,
+)
+from clinic_service.outbox.events import AddressUnsettled
+from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
+from tests.support.client import Client
+from tests.support.invites import NOW, make_offer, status_of
+from tests.support.merges import FRANK, Pair, make_full_pair, make_pair
+from tests.support.relays import make_relay
+from tests.support.rows import (
+    make_account,
+    make_clinic,
+    make_clinician,
+    make_migration,
+    make_patient,
+    make_tag,
+    share_code,
+    stored,
+    storing,
+    tag_patient,
+)
+from tests.support.units import number_of_statements
+
+HOUR = timedelta(hours=1)
+# What is told of the source after it is gone: what was deleted, what was merged, and what others are yet to learn.
+HISTORY = {"clinic_deletions", "clinician_deletions", "patient_deletions", "merge_plan_elements", "outbox"}
+
+
+@pytest.fixture(autouse=True)
+def _frozen() -> Iterator[None]:
+    with clock.frozen(NOW):
+        yield
+
+
+@pytest.fixture
+def full(database: Database) -> Pair:
+    with storing(database) as unit:
+        return make_full_pair(unit)
+
+
+@pytest.fixture
+def pair(database: Database) -> Pair:
+    with storing(database) as unit:
+        return make_pair(unit)
+
+
+def merge(api: Client, pair: Pair) -> None:
+    assert api.post(pair.path, as_=SERVICE, json=pair.body).status == 200
+
+
+def rows_by_clinic(database: Database, clinic_id: str) -> dict[str, int]:
+    """How many rows each table has of the clinic, those without any left out."""
+    tables = [table for table in Base.metadata.sorted_tables if "clinic_id" in table.columns]
+    assert len(tables) > 20
+    with storing(database) as unit:
+        numbers = {
+            table.name: unit.execute(select(func.count()).where(table.c.clinic_id == clinic_id)).scalar_one()
+            for table in tables
+        }
+    return {name: number for name, number in numbers.items() if number}
+
+
+def test_nothing_of_the_source_is_left_and_each_kind_of_it_is_in_the_target(
+    api: Client, database: Database, full: Pair
+) -> None:
+    """A table that is added later is looked at as well."""
+    before = rows_by_clinic(database, full.source)
+    merge(api, full)
+    after = rows_by_clinic(database, full.target)
+    assert set(rows_by_clinic(database, full.source)) <= HISTORY
+    assert set(before) - set(after) == set()
+    for table in ("data_sources", "share_codes", "migrations", "mail_requests", "clinician_role_updates", "invites"):
+        assert after[table] >= 1, table
+
+
+def test_the_clinic_leaves_a_record_of_itself_as_it_was(api: Client, database: Database, full: Pair) -> None:
+    merge(api, full)
+    [deletion] = stored(database, ClinicDeletion)
+    assert (deletion.clinic_id, deletion.deleted_by_user_id, deletion.deleted_time) == (full.source, None, NOW)
+    assert deletion.record["name"] == "Hilltop"
+    assert {tag["name"] for tag in deletion.record["tags"]} == {"pump", "Trial"}
+    assert {site["name"] for site in deletion.record["sites"]} == {"West", "North"}
+    assert {code["code"] for code in deletion.record["share_codes"]} == {share_code(full.source), "ZZZZ-ZZZZ-ZZZZ"}
+
+
+def test_members_who_are_dropped_leave_records_and_who_moves_keeps_the_history(
+    api: Client, database: Database, full: Pair
+) -> None:
+    merge(api, full)
+    dropped = {one.user_id: one for one in stored(database, ClinicianDeletion)}
+    assert set(dropped) == {ALICE.id, BOB.id}
+    assert {one.clinic_id for one in dropped.values()} == {full.source}
+    assert {one.deleted_by_user_id for one in dropped.values()} == {None}
+    assert dropped[BOB.id].record["is_admin"] is True
+    [history] = stored(database, ClinicianRoleUpdate)
+    assert (history.clinic_id, history.roles) == (full.target, ["CLINIC_ADMIN"])
+
+
+def test_all_share_codes_lead_to_the_target_which_shows_its_own(api: Client, database: Database, full: Pair) -> None:
+    merge(api, full)
+    for code in (share_code(full.source), "ZZZZ-ZZZZ-ZZZZ", share_code(full.target)):
+        found = api.get(f"/v1/clinics/share_code/{code}", as_=ALICE).json
+        assert (found["id"], found["shareCode"]) == (full.target, share_code(full.target))
+    assert [code.canonical for code in stored(database, ShareCode)].count(True) == 1
+
+
+def test_subscriptions_travel_with_who_moves_and_are_dropped_with_who_is_dropped(
+    api: Client, database: Database, full: Pair
+) -> None:
+    merge(api, full)
+    users = {patient.id: patient.user_id for patient in stored(database, Patient)}
+    kept = {(users[one.patient_id], one.name, one.active) for one in stored(database, EhrSubscription)}
+    assert kept == {(CAROL.id, "summaryAndReports", True), (DAVE.id, "xealthReports", False)}
+
+
+class TestOffers:
+    def test_become_offers_to_the_target_and_can_be_accepted_there(
+        self, api: Client, database: Database, pair: Pair
+    ) -> None:
+        with storing(database) as unit:
+            make_account(unit, PETE)
+            key = make_offer(unit, unit.clinics.get(pair.source), PETE)
+        merge(api, pair)
+        offers = api.get(f"/v1/clinics/{pair.target}/invites/patients", as_=SERVICE).json
+        assert [offer["key"] for offer in offers] == [key]
+        accepted = api.put(f"/v1/clinics/{pair.target}/invites/patients/{key}", as_=SERVICE, json={})
+        assert (accepted.status, accepted.json["id"]) == (200, PETE.id)
+
+    @pytest.mark.parametrize(
+        ("in_source", "in_target", "expected"),
+        [
+            (HOUR, HOUR, ("canceled", "pending")),
+            (HOUR, -HOUR, ("pending", "canceled")),
+            (-HOUR, None, ("canceled", None)),
+            (-HOUR, HOUR, ("canceled", "pending")),
+        ],
+    )
+    def test_of_one_patient_there_is_one_that_is_open(
+        self,
+        api: Client,
+        database: Database,
+        pair: Pair,
+        in_source: timedelta,
+        in_target: timedelta | None,
+        expected: tuple[str, str | None],
+    ) -> None:
+        with storing(database) as unit:
+            key = make_offer(unit, unit.clinics.get(pair.source), PETE, expires_at=NOW + in_source)
+            other = in_target and make_offer(unit, unit.clinics.get(pair.target), PETE, expires_at=NOW + in_target)
+        merge(api, pair)
+        assert (status_of(database, key), other and status_of(database, other)) == expected
+
+    @pytest.mark.parametrize("status", ["completed", "declined", "canceled"])
+    def test_that_are_answered_stay_as_they_are(self, api: Client, database: Database, pair: Pair, status: str) -> None:
+        with storing(database) as unit:
+            key = make_offer(unit, unit.clinics.get(pair.source), PETE, status=status)
+        merge(api, pair)
+        assert status_of(database, key) == status
+        assert api.get(f"/v1/clinics/{pair.target}/invites/patients", as_=SERVICE).json == []
+
+
+@pytest.mark.parametrize(("status", "told"), [("PENDING", 1), ("RUNNING", 1), ("COMPLETED", 0)])
+def test_migrations_into_the_source_become_migrations_into_the_target(
+    api: Client, database: Database, pair: Pair, status: str, told: int
+) -> None:
+    with storing(database) as unit:
+        source = unit.clinics.get(pair.source)
+        make_clinician(unit, source, ERIN, "CLINIC_ADMIN")
+        make_migration(unit, source, ERIN, status=status)
+    merge(api, pair)
+    assert [(one.clinic_id, one.status) for one in stored(database, Migration)] == [(pair.target, status)]
+    requested = [one for one in stored(database, OutboxEntry) if one.kind == "migration_requested"]
+    assert [(one.clinic_id, one.payload["userId"]) for one in requested] == [(pair.target, ERIN.id)] * told
+
+
+def test_requests_for_mail_count_in_the_target(api: Client, database: Database, full: Pair) -> None:
+    merge(api, full)
+    assert [(one.clinic_id, one.person_id) for one in stored(database, MailRequest)] == [(full.target, ERIN.id)]
+
+
+def test_an_account_that_is_being_changed_stays_reserved_and_a_place_for_a_new_one_does_not(
+    api: Client, database: Database, full: Pair
+) -> None:
+    merge(api, full)
+    assert [(one.clinic_id, one.user_id) for one in stored(database, Reservation)] == [(full.target, CAROL.id)]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_address_that_the_record_did_not_follow_is_put_right_by_the_target(
+    api: Client, database: Database, config: Config, pair: Pair, again: bool
+) -> None:
+    """The account has got another address for a change that the source did not live to see."""
+    with storing(database) as unit:
+        make_account(unit, CAROL._replace(email="new@mail.example"))
+        make_patient(unit, unit.clinics.get(pair.source), CAROL, "custodian")
+        unit.outbox.schedule(AddressUnsettled(pair.source, CAROL.id), NOW + timedelta(minutes=1))
+        third = make_clinic(unit)
+    merge(api, pair)
+    if again:
+        merge(api, Pair(pair.target, third.id))
+    with clock.frozen(NOW + timedelta(minutes=2)):
+        make_relay(database, config, None, chosen_accounts(config, database)).deliver_due()
+    assert [account.username for account in stored(database, Account)] == [CAROL.email]
+
+
+@pytest.mark.parametrize(
+    ("marked", "kept"),
+    [((True, True), True), ((False, True), False), ((True, False), False), ((False, False), False)],
+)
+def test_a_clinic_with_patients_of_a_real_one_is_no_demo(
+    api: Client, database: Database, pair: Pair, marked: tuple[bool, bool], kept: bool
+) -> None:
+    with storing(database) as unit:
+        for clinic_id, is_demo in zip(pair, marked, strict=True):
+            if is_demo:
+                unit.session.add(DemoClinic(clinic_id=clinic_id))
+    merge(api, pair)
+    assert [row.clinic_id for row in stored(database, DemoClinic)] == [pair.target] * kept
+
+
+def elements(database: Database, kind: str) -> list[dict[str, Any]]:
+    return [row.element for row in stored(database, MergePlanElement) if row.type == kind]
+
+
+def test_the_plan_is_kept(api: Client, database: Database, full: Pair) -> None:
+    merge(api, full)
+    rows = stored(database, MergePlanElement)
+    assert len({row.plan_id for row in rows}) == 1
+    assert {(row.clinic_id, row.source_id) for row in rows} == {(full.target, full.source)}
+    assert Counter(row.type for row in rows) == {"clinic": 1, "tag": 4, "site": 4, "clinician": 5, "patient": 5}
+    [clinic] = elements(database, "clinic")
+    assert (clinic["sourceName"], clinic["targetName"]) == ("Hilltop", "Harbour")
+    patients = {(one["userId"], one["action"]): one for one in elements(database, "patient")}
+    assert set(patients) == {
+        (CAROL.id, "MOVE"),
+        (DAVE.id, "MERGE"),
+        (MALLORY.id, "MOVE"),
+        (DAVE.id, "MERGE_INTO"),
+        (FRANK.id, "RETAIN"),
+    }
+    carol = patients[CAROL.id, "MOVE"]
+    assert carol["conflicts"] == [{"category": "Likely Duplicate Accounts", "userId": FRANK.id}]
+    assert carol["sites"] == ["North", "West (2)"]
+    assert "summary" not in carol
+
+
+def told(database: Database, *kinds: str) -> set[tuple[str, str | None, Any]]:
+    return {
+        (entry.kind, entry.clinic_id, entry.payload.get("userId"))
+        for entry in stored(database, OutboxEntry)
+        if entry.kind in kinds
+    }
+
+
+class TestEvents:
+    def test_others_learn_who_is_where(self, api: Client, database: Database, full: Pair) -> None:
+        merge(api, full)
+        kinds = ("patient_added", "patient_removed", "patient_changed", "clinician_added", "clinician_removed")
+        assert told(database, *kinds) == {
+            *(("patient_removed", full.source, user) for user in (CAROL.id, DAVE.id, MALLORY.id)),
+            *(("patient_added", full.target, user) for user in (CAROL.id, MALLORY.id)),
+            ("patient_changed", full.target, DAVE.id),
+            *(("clinician_removed", full.source, user) for user in (ALICE.id, BOB.id, ERIN.id)),
+            ("clinician_added", full.target, ERIN.id),
+        }
+        assert told(database, "clinic_merged", "clinic_deleted") == {
+            ("clinic_merged", full.target, None),
+            ("clinic_deleted", full.source, None),
+        }
+
+    def test_nothing_happens_to_accounts_that_the_clinic_manages(
+        self, api: Client, database: Database, full: Pair
+    ) -> None:
+        """Who hears of a custodial patient's removal may delete the account; of a new one, may write to the patient."""
+        merge(api, full)
+        entries = {(one.kind, one.payload.get("userId")): one.payload for one in stored(database, OutboxEntry)}
+        assert {p["custodial"] for (kind, _), p in entries.items() if kind == "patient_removed"} == {False}
+        added = entries["patient_added", CAROL.id]
+        assert (added["custodial"], added["isMigrated"]) == (True, True)
+
+    @pytest.mark.parametrize("links", [("tags",), ("sites",), ("tags", "sites"), ()])
+    def test_what_the_target_gains_is_named(
+        self, api: Client, database: Database, pair: Pair, links: tuple[str, ...]
+    ) -> None:
+        with storing(database) as unit:
+            source = unit.clinics.get(pair.source)
+            patient = make_patient(unit, source, DAVE)
+            make_patient(unit, unit.clinics.get(pair.target), DAVE)
+            if "tags" in links:
+                tag_patient(unit, patient, make_tag(unit, source, "Pump"))
+            if "sites" in links:
+                site = unit.sites.add(source.id, "West")
+                unit.execute(
+                    Base.metadata.tables["patient_sites"].insert(),
+                    {"clinic_id": source.id, "patient_id": patient.id, "site_id": site.id, "position": 0},
+                )
+        merge(api, pair)
+        changes = [one.payload["changed"] for one in stored(database, OutboxEntry) if one.kind == "patient_changed"]
+        assert changes == ([list(links)] if links else [])
+
+
+class TestMails:
+    PATIENT, CLINICIAN, ADMIN = (
+        f"clinic_merged_{who}_notification" for who in ("patient", "source_clinician", "target_admin")
+    )
+
+    def test_go_to_patients_and_members_of_the_source_and_to_administrators_of_the_target(
+        self, api: Client, database: Database, full: Pair
+    ) -> None:
+        merge(api, full)
+        assert told(database, self.PATIENT, self.CLINICIAN, self.ADMIN) == {
+            *((self.PATIENT, None, user) for user in (CAROL.id, DAVE.id, MALLORY.id)),
+            *((self.CLINICIAN, None, user) for user in (ALICE.id, BOB.id, ERIN.id)),
+            (self.ADMIN, None, ALICE.id),
+        }
+        payloads = [one.payload for one in stored(database, OutboxEntry) if one.kind == self.PATIENT]
+        assert {(one["SourceClinicName"], one["TargetClinicName"]) for one in payloads} == {("Hilltop", "Harbour")}
+
+    def test_do_not_go_to_service_accounts_and_invitations(self, api: Client, database: Database, pair: Pair) -> None:
+        with storing(database) as unit:
+            for clinic_id in pair:
+                clinic = unit.clinics.get(clinic_id)
+                make_clinician(unit, clinic, BOB, "CLINIC_ADMIN", email=None, is_service_account=True)
+            make_clinician(unit, unit.clinics.get(pair.target), PETE, "CLINIC_ADMIN", user_id=None, invite_id="i")
+        merge(api, pair)
+        assert told(database, self.PATIENT, self.CLINICIAN, self.ADMIN) == set()
+
+    def test_speak_of_clinics_without_a_name(self, api: Client, database: Database) -> None:
+        with storing(database) as unit:
+            source, target = make_clinic(unit, name=None), make_clinic(unit, name="")
+            make_patient(unit, source, CAROL)
+        merge(api, Pair(source.id, target.id))
+        [payload] = [one.payload for one in stored(database, OutboxEntry) if one.kind == self.PATIENT]
+        assert (payload["SourceClinicName"], payload["TargetClinicName"]) == ("your clinic", "another clinic")
+
+
+class TestStatements:
+    """Their number grows with batches, and never with patients, members, tags or sites."""
+
+    @staticmethod
+    def sent(api: Client, database: Database, size: int) -> int:
+        with storing(database) as unit:
+            source, target = make_clinic(unit), make_clinic(unit)
+            for clinic in (source, target):
+                tags = [make_tag(unit, clinic, f"Tag {number}") for number in range(min(size, 10))]
+                for number in range(size):
+                    # Half of the people are in both, and all patients are each other's conflicts.
+                    shift = 1 + size if clinic is target and number % 2 else 0
+                    person = Somebody(f"{number + shift:010x}", "Patient", f"{number + shift}@mail.example")
+                    tag_patient(unit, make_patient(unit, clinic, person), *tags[:3])
+                    if number < 20:
+                        make_clinician(unit, clinic, person)
+                    if number < 40:
+                        unit.sites.add(clinic.id, f"Site {number}")
+        pair = Pair(source.id, target.id)
+        return number_of_statements(database, lambda: api.post(pair.path, as_=SERVICE, json=pair.body))
+
+    def test_do_not_grow_within_a_batch(self, api: Client, database: Database) -> None:
+        assert self.sent(api, database, 4) == self.sent(api, database, 200)
+
+    def test_grow_with_batches(self, api: Client, database: Database) -> None:
+        one, two, three = (self.sent(api, database, size) for size in (240, 480, 720))
+        # Patients are planned 500 and moved 250 at a time.
+        assert one < two < three
+        assert three - one < 2 * one
