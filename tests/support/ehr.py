@@ -6,6 +6,8 @@ import copy
 import json
 from typing import Any
 
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
 from clinic_service.models import (
     REDOX_REPORTS,
     Clinic,
@@ -17,6 +19,9 @@ from clinic_service.models import (
 )
 from clinic_service.resources.ehr.messages import receive
 from clinic_service.unit_of_work import UnitOfWork
+from tests.conftest import SECRET
+from tests.support.applications import application
+from tests.support.client import Client
 from tests.support.rows import LONG_AGO, make_clinic
 
 REDOX_SECRET = "a sécret shared with Redox"
@@ -68,6 +73,13 @@ def make_subscription(
         unit.session.add(MatchedMessage(**key, position=position, **match))
     unit.flush()
     return subscription
+
+
+def redox_client(database: Database) -> Client:
+    """A client of a server that shares a secret with Redox."""
+    url = database.url.render_as_string(hide_password=False)
+    config = Config(database_url=url, session_secret=SECRET, redox_verification_token=REDOX_SECRET)
+    return Client(application(config, database), SECRET)
 
 
 def redox_order(
