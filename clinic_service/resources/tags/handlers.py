@@ -7,15 +7,16 @@ from typing import Any
 from clinic_service.context import Context
 from clinic_service.resources.clinics.schemas import counted_schema
 from clinic_service.resources.tags import service
+from clinic_service.serialization import JsonObject
 
 
-def create_patient_tag(ctx: Context, clinic_id: str, body: Any) -> Any:
+def create_patient_tag(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
     """A new tag of the clinic."""
     tag_id = service.create_tag(ctx.uow, clinic_id, body["name"])
     return counted_schema.dump(ctx.uow.tags.describe_one(clinic_id, tag_id))
 
 
-def update_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str, body: Any) -> Any:
+def update_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str, body: Any) -> JsonObject:
     """Rename a tag."""
     service.rename_tag(ctx.uow, clinic_id, patient_tag_id, body["name"])
     return counted_schema.dump(ctx.uow.tags.describe_one(clinic_id, patient_tag_id))
@@ -26,7 +27,7 @@ def delete_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str) -> Non
     service.delete_tag(ctx.uow, clinic_id, patient_tag_id)
 
 
-def convert_patient_tag_to_site(ctx: Context, clinic_id: str, patient_tag_id: str) -> Any:
+def convert_patient_tag_to_site(ctx: Context, clinic_id: str, patient_tag_id: str) -> JsonObject:
     """Make a site of a tag and of the patients who carry it."""
     site_id = service.convert_to_site(ctx.uow, clinic_id, patient_tag_id)
     return counted_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
