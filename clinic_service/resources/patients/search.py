@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, and_, bindparam, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, union_all
 
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Unit
 from clinic_service.models import Clinic, Clinician, Patient
 from clinic_service.models.sort_keys import mrn_key
-from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, describe
+from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, PatientRow, describe
 from clinic_service.resources.patients.schemas import UNKNOWN_BIRTH_DATE
 
 # So many clinics are merged in one statement. The engines take 500 parts, but compiling as many takes half a second.
@@ -33,9 +34,6 @@ _CRITERIA: dict[str, ColumnElement[bool]] = {
     "birth_date": Patient.birth_date == bindparam("birth_date"),
 }
 _BY_NAME = (Patient.name_key, Patient.id)
-_BY_KEY = select(*COLUMNS).where(
-    Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
-)
 
 
 class Search(NamedTuple):
@@ -76,13 +74,15 @@ def find_records(unit: Unit, person_id: str, search: Search, limit: int, offset:
     criteria = search.criteria
     if criteria:
         statement = _matching(search.workspace, frozenset(criteria))
-        return describe(unit, unit.rows(statement, {**person, **criteria, "limit": limit, "offset": offset}))
-    clinic_ids = [row.clinic_id for row in unit.rows(_clinics(search.workspace), person)]
+        matching = unit.rows(statement, {**person, **criteria, "limit": limit, "offset": offset})
+        # The last column is what they are sorted by.
+        return describe(unit, [PatientRow._make(row[:-1]) for row in matching])
+    clinic_ids = [clinic_id for (clinic_id,) in unit.rows(_clinics(search.workspace), person)]
     return describe(unit, _rows(unit, _merged_page(unit, clinic_ids, limit, offset)))
 
 
 @cache
-def _clinics(workspace: str | None) -> Select[*tuple[Any, ...]]:
+def _clinics(workspace: str | None) -> Select[str]:
     """The ids of the clinics to look in."""
     return select(Clinician.clinic_id).where(*_narrowed(workspace))
 
@@ -109,7 +109,15 @@ def _narrowed(workspace: str | None) -> Iterable[ColumnElement[bool]]:
     return (_WORKS_FOR,) if workspace is None else (_WORKS_FOR, _WORKSPACES[workspace])
 
 
-def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int) -> Sequence[Any]:
+class _Key(NamedTuple):
+    """Where a patient is found, and what comes before it."""
+
+    clinic_id: str
+    id: str
+    name_key: bytes
+
+
+def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int) -> Sequence[_Key]:
     """The keys of the patients on the page."""
     reach = offset + limit
     if len(clinic_ids) <= _MOST_MERGED:
@@ -119,7 +127,7 @@ def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int)
     return sorted(rows, key=lambda row: (row.name_key, row.id))[offset:reach]
 
 
-def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset: int) -> Sequence[Any]:
+def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset: int) -> Sequence[_Key]:
     # Few sizes make few statements to compile; the places that are left over are nobody's.
     size = 1 << (len(clinic_ids) - 1).bit_length()
     places: dict[str, Any] = {f"clinic_{number}": "" for number in range(size)}
@@ -128,13 +136,14 @@ def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset
 
 
 @cache
-def _merging(size: int) -> CompoundSelect[*tuple[Any, ...]]:
+def _merging(size: int) -> Query[_Key]:
     """The keys of the patients of so many clinics in order of names, of each clinic only the first ones (`reach`)."""
-    return (
+    return Query(
+        _Key,
         union_all(*(_first_ones(f"clinic_{number}") for number in range(size)))
         .order_by("name_key", "id")
         .limit(bindparam("limit"))
-        .offset(bindparam("offset"))
+        .offset(bindparam("offset")),
     )
 
 
@@ -149,10 +158,15 @@ def _first_ones(clinic: str) -> Select[*tuple[Any, ...]]:
     return select(first_ones)
 
 
-def _rows(unit: Unit, page: Sequence[Any]) -> list[Row[Any]]:
+_BY_KEY = select(*COLUMNS).where(
+    Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
+)
+
+
+def _rows(unit: Unit, page: Sequence[_Key]) -> list[PatientRow]:
     """The records with these keys, in this order; one that has been deleted meanwhile is left out."""
     if not page:
         return []
     keys = {"clinic_ids": list({key.clinic_id for key in page}), "ids": [key.id for key in page]}
-    found = {row.id: row for row in unit.execute(_BY_KEY, keys)}
+    found = {row.id: row for row in map(PatientRow._make, unit.execute(_BY_KEY, keys))}
     return [found[key.id] for key in page if key.id in found]

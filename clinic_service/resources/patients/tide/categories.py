@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, or_
+from sqlalchemy import Row, and_, or_
 
 from clinic_service.models import HOT_STATISTICS
 from clinic_service.models.list_index import HOT, hot_column
 from clinic_service.models.statistics import CGM, DELTA
 from clinic_service.resources.patients.listing.filters import Comparison, Condition, aside
 
+# The id of a patient and the columns that are compared, by name.
+Figures = Row[*tuple[Any, ...]]
 _FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
 
 
@@ -33,14 +35,14 @@ class Category:
         """The column that the category is sorted by."""
         return self.needs[0].column
 
-    def members(self, rows: Iterable[Any]) -> list[str]:
+    def members(self, rows: Iterable[Figures]) -> list[str]:
         """Who of the patients with these rows of figures belongs to it, in its order."""
         sign = -1 if self.descending else 1
         members = [row for row in rows if self._fits(row)]
         members.sort(key=lambda row: (sign * getattr(row, self.by), row.patient_id))
         return [row.patient_id for row in members]
 
-    def _fits(self, figures: Any) -> bool:
+    def _fits(self, figures: Figures) -> bool:
         return all(_is_true(need, figures) for need in self.needs) and not any(
             _is_true(forbidden, figures) for forbidden in self.forbids
         )
@@ -53,7 +55,7 @@ class Category:
         return [first, aside(and_(*needs, *holds))] if needs or holds else [first]
 
 
-def _is_true(comparison: Comparison, figures: Any) -> bool:
+def _is_true(comparison: Comparison, figures: Figures) -> bool:
     value = getattr(figures, comparison.column)
     return value is not None and bool(comparison.compare(value, comparison.value))
 
