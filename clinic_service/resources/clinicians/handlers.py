@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
-
 from clinic_service.context import Context
 from clinic_service.errors import BadRequest, Violation
 from clinic_service.preparation import Preparation, with_preparation
-from clinic_service.resources.clinicians import service
+from clinic_service.resources.clinicians import listing, service
 from clinic_service.resources.clinicians.errors import ClinicianNotFound
-from clinic_service.resources.clinicians.listing import Filters
+from clinic_service.resources.clinicians.listing import ClinicianRow, Filters
 from clinic_service.resources.clinicians.schemas import Membership, clinician_schema, membership_schema
 from clinic_service.serialization import JsonObject
 from clinic_service.unit_of_work import UnitOfWork
@@ -27,13 +25,13 @@ def list_all_clinicians(
     created_time_end: datetime | None,
 ) -> list[JsonObject]:
     """The clinicians of all clinics, each with its clinic."""
-    rows = ctx.uow.clinicians.list_all(created_time_start, created_time_end, limit, offset or 0)
+    rows = listing.of_all(ctx.uow, created_time_start, created_time_end, limit, offset or 0)
     return _with_clinics(ctx.uow, rows)
 
 
 def list_clinics_for_clinician(ctx: Context, user_id: str, offset: int | None, limit: int) -> list[JsonObject]:
     """The memberships of one user, each with its clinic."""
-    return _with_clinics(ctx.uow, ctx.uow.clinicians.list_for_user(user_id, limit, offset or 0))
+    return _with_clinics(ctx.uow, listing.of_user(ctx.uow, user_id, limit, offset or 0))
 
 
 def list_clinicians(
@@ -47,7 +45,7 @@ def list_clinicians(
 ) -> list[JsonObject]:
     """The members, service accounts and pending invitations of a clinic."""
     filters = Filters(search=search, email=email, role=role)
-    return clinician_schema.dump(ctx.uow.clinicians.list_of_clinic(clinic_id, filters, limit, offset or 0), many=True)
+    return clinician_schema.dump(listing.of_clinic(ctx.uow, clinic_id, filters, limit, offset or 0), many=True)
 
 
 def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> JsonObject:
@@ -90,7 +88,7 @@ def add_service_account(ctx: Context, user_id: str, clinic_id: str, body: dict[s
     return clinician_schema.dump(service.add_service_account(ctx.uow, clinic_id, user_id, body["name"]))
 
 
-def _with_clinics(uow: UnitOfWork, rows: Sequence[Row[Any]]) -> list[JsonObject]:
+def _with_clinics(uow: UnitOfWork, rows: Sequence[ClinicianRow]) -> list[JsonObject]:
     clinics = uow.clinics.describe(list({row.clinic_id for row in rows}))
     # A clinic may have been deleted since the rows were read, and its clinicians with it.
     found = [Membership(row, clinics[row.clinic_id]) for row in rows if row.clinic_id in clinics]
