@@ -9,7 +9,7 @@ from clinic_service.gateways.accounts import AccountNotFound, Profile, UserRecor
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinicians.schemas import clinician_schema
 from clinic_service.resources.invites import offers, service
-from clinic_service.resources.invites.descriptions import InviteDescription, Profiles, creator_profiles, profile_of
+from clinic_service.resources.invites.descriptions import InviteRow, Profiles, creator_profiles, describe, profile_of
 from clinic_service.resources.invites.errors import InvitedClinicianNotFound, InviteNotFound
 from clinic_service.resources.invites.schemas import acceptance_schema, confirmation_schema
 from clinic_service.resources.patients.schemas import patient_schema
@@ -46,7 +46,7 @@ def _look_up_creator(ctx: Preparation, clinic_id: str, invite_id: str) -> Profil
 def get_clinician_invite(ctx: Context, profiles: Profiles, clinic_id: str, invite_id: str) -> JsonObject:
     """One invitation of a clinic that waits for an answer."""
     row = _pending(ctx.uow, clinic_id, invite_id)
-    return confirmation_schema.dump(InviteDescription(row, profile_of(profiles, row.creator_id), row.clinic_name))
+    return confirmation_schema.dump(describe(row, profile_of(profiles, row.creator_id)))
 
 
 def _look_up_invited_again(ctx: Preparation, clinic_id: str, invite_id: str) -> service.Sending:
@@ -152,9 +152,8 @@ def _look_up_offering_patients(ctx: Preparation, clinic_id: str) -> Profiles:
 def get_patient_invites(ctx: Context, profiles: Profiles, clinic_id: str) -> list[JsonObject]:
     """The offers of patients that wait for the clinic's answer."""
     rows = ctx.uow.invites.list_offers(clinic_id)
-    return confirmation_schema.dump(
-        [InviteDescription(row, profile_of(profiles, row.creator_id)) for row in rows], many=True
-    )
+    invites = [describe(row, profile_of(profiles, row.creator_id)) for row in rows]
+    return confirmation_schema.dump(invites, many=True)
 
 
 def _look_up_new_patient(
@@ -200,7 +199,7 @@ def invite_clinic(ctx: Context, patient: UserRecord, body: dict[str, Any]) -> Js
     return confirmation_schema.dump(offer)
 
 
-def _pending(uow: UnitOfWork, clinic_id: str, invite_id: str) -> Any:
+def _pending(uow: UnitOfWork, clinic_id: str, invite_id: str) -> InviteRow:
     row = uow.invites.find_pending_clinician(clinic_id, invite_id)
     if row is None:
         raise InviteNotFound
