@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -92,17 +92,17 @@ class Queue(Repository):
     def claim(self, entry: Entry, until: datetime) -> bool:
         """Keep other relays away from `entry` until then. False when another one was faster."""
         values = {"entry": entry.id, "seen": entry.next_attempt_time, "until": until}
-        return self._uow.execute(_CLAIM, values).rowcount == 1
+        return self._uow.change(_CLAIM, values) == 1
 
     def retry_at(self, entry: Entry, until: datetime, error: str) -> None:
         """Note that `entry` failed because of `error` and is to be tried again at `until`."""
-        self._uow.execute(_RETRY_AT, {"entry": entry.id, "until": until, "error": error})
+        self._uow.change(_RETRY_AT, {"entry": entry.id, "until": until, "error": error})
 
     def mark_delivered(self, entries: Sequence[str], remark: str | None = None) -> int:
         """Note that the rows with these ids are done; tells how many were not done before."""
         values = {"entries": list(entries), "now": self._uow.now, "error": remark}
         return self._uow.execute(_DELIVERED, values).rowcount
 
-    def list_rows(self, *, delivered_too: bool) -> Iterator[Row[Any]]:
+    def list_rows(self, *, delivered_too: bool) -> Sequence[Row[Any]]:
         """All rows, or those not delivered yet, in order of delivery."""
-        yield from self._uow.execute(_LIST_ALL if delivered_too else _LIST_UNDELIVERED)
+        return self._uow.rows(_LIST_ALL if delivered_too else _LIST_UNDELIVERED, {})
