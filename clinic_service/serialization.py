@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import orjson
 from marshmallow import EXCLUDE, Schema, fields
@@ -18,6 +18,7 @@ from marshmallow import EXCLUDE, Schema, fields
 from clinic_service import clock
 from clinic_service.errors import BadRequest, Violation
 
+JsonObject = dict[str, Any]
 Convert = Callable[[Any], Any]
 
 
@@ -86,13 +87,19 @@ class WireSchema(Schema):
         if field_obj.data_key is None:
             field_obj.data_key = camel_case(field_name)
 
-    def dump(self, obj: Any, *, many: bool | None = None) -> Any:
+    @overload
+    def dump(self, obj: Any, *, many: Literal[False] | None = None) -> JsonObject: ...
+    @overload
+    def dump(self, obj: Any, *, many: Literal[True]) -> list[JsonObject]: ...
+    @overload
+    def dump(self, obj: Any, *, many: bool | None = None) -> JsonObject | list[JsonObject]: ...
+    def dump(self, obj: Any, *, many: bool | None = None) -> JsonObject | list[JsonObject]:
         """The wire form of `obj`: a row, a model or anything else with the attributes; of each of them when `many`."""
-        if many or (many is None and self.many):
+        if many:
             return [self._write(row) for row in obj]
         return self._write(obj)
 
-    def _write(self, row: Any) -> dict[str, Any]:
+    def _write(self, row: Any) -> JsonObject:
         made = {}
         for key, attribute, convert in self._writers:
             value = getattr(row, attribute)

@@ -8,20 +8,15 @@ database asks for it, so the work must have no effect outside the unit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, CursorResult, Delete, Engine, Executable, Insert, PoolProxiedConnection, Update
-from sqlalchemy.orm import Session
-
-from clinic_service import clock, deadline
-from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailable, snapshot
+from clinic_service import deadline
+from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailable
 from clinic_service.db.engine import Database
-from clinic_service.db.ids import IdRange, new_id, new_ids
-from clinic_service.db.prepared import Query, prepared
+from clinic_service.db.repository import Unit
 from clinic_service.errors import Unavailable
 from clinic_service.outbox.limits import MailLimits
 from clinic_service.outbox.outbox import Outbox
@@ -46,74 +41,8 @@ _TRIES = 5
 _TRY_AGAIN_SECONDS = 3.0
 
 
-class UnitOfWork:
-    """One transaction's connection, session, time and repositories."""
-
-    def __init__(self, engine: Engine, raw: PoolProxiedConnection) -> None:
-        self._engine, self._raw = engine, raw
-
-    @cached_property
-    def connection(self) -> Connection:
-        """The unit's connection, for what is not a constant statement."""
-        return Connection(self._engine, connection=self._raw)
-
-    def execute(
-        self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
-    ) -> CursorResult[Any]:
-        """Run a Core statement in this unit, after what the session has not written yet has been written."""
-        self.flush()
-        result: CursorResult[Any] = self.connection.execute(statement, parameters)
-        return result
-
-    def rows(self, statement: Query, parameters: Mapping[str, Any]) -> list[Any]:
-        """The rows of `statement`, which must be a module constant: it is compiled once (see `db/prepared.py`)."""
-        self.flush()
-        return prepared(statement, self._engine.dialect).rows(self._engine, self._raw, parameters)
-
-    def first(self, statement: Query, parameters: Mapping[str, Any]) -> Any | None:
-        """The first row of `statement`, a module constant; None when there is none."""
-        rows = self.rows(statement, parameters)
-        return rows[0] if rows else None
-
-    def insert(self, statement: Insert, *rows: Mapping[str, Any]) -> None:
-        """Store `rows` by `statement`, a module constant that names its columns."""
-        self._write(statement, rows)
-
-    def change(self, statement: Update | Delete, *rows: Mapping[str, Any]) -> None:
-        """Update or delete by `statement`, a module constant, with the parameters of each of `rows`."""
-        self._write(statement, rows)
-
-    def _write(self, statement: Insert | Update | Delete, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.flush()
-        if rows:
-            prepared(statement, self._engine.dialect).write(self._engine, self._raw, rows)
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """What is asked in the block is answered as of one moment; for units that read."""
-        return snapshot(self.connection)
-
-    @cached_property
-    def session(self) -> Session:
-        """The ORM session, for units that write."""
-        return Session(self.connection, autoflush=True, expire_on_commit=False, join_transaction_mode="control_fully")
-
-    @cached_property
-    def creation_time(self) -> datetime:
-        """The one time of this unit, UTC, to the microsecond: the creation time of every row that it makes."""
-        return clock.precise_now()
-
-    @cached_property
-    def now(self) -> datetime:
-        """The time of this unit as it is shown: cut to milliseconds."""
-        return clock.truncate(self.creation_time)
-
-    def new_id(self) -> str:
-        """The id of a new row: ids are ordered by the times of their units, then as they were made."""
-        return new_id(self.creation_time)
-
-    def new_ids(self, count: int) -> IdRange:
-        """The ids of so many new rows, for a statement that makes the rows in the database."""
-        return new_ids(count, self.creation_time)
+class UnitOfWork(Unit):
+    """One transaction, or a unit that reads, with every repository and the outbox by name."""
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -181,6 +110,7 @@ class UnitOfWork:
 
     @cached_property
     def ehr(self) -> EhrRepository:
+        """Messages of health record systems, and subscriptions to reports."""
         return EhrRepository(self)
 
     @cached_property
@@ -190,14 +120,8 @@ class UnitOfWork:
 
     @cached_property
     def xealth_orders(self) -> XealthRepository:
+        """Orders of Xealth, and what they rest on."""
         return XealthRepository(self)
-
-    def flush(self) -> None:
-        """Send what the session has not written yet to the database, so that a violated constraint raises now."""
-        if "session" in self.__dict__:
-            self.session.flush()
-            # A savepoint of the session guards only what is sent through the session, or through its connection.
-            self.session.connection()
 
 
 @contextmanager

@@ -8,20 +8,50 @@ conversions of the columns. All other statements use `Connection.execute`.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 
-from sqlalchemy import Dialect, Engine, Insert, PoolProxiedConnection, Select, bindparam, insert
+from sqlalchemy import ColumnElement, Dialect, Engine, Insert, PoolProxiedConnection, Select, bindparam, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from clinic_service.db.base import Base
 
-Query = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 Convert = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
+
+
+class Query(Generic[R]):
+    """A constant statement that reads, and the type of its rows: a NamedTuple with a field for each column, in order.
+
+    mypy compares the types of the fields with those of the first ten columns; `select` tells no more. Raises TypeError
+    when the names are others.
+    """
+
+    def __init__(self, row: Callable[[*Ts], R], statement: AnySelect[*Ts]) -> None:
+        row_type: Any = row
+        if row_type._fields != _names(statement.selected_columns):
+            raise TypeError(f"{row_type.__name__} must have the fields {_names(statement.selected_columns)}.")
+        self.statement = statement
+        self.make: Callable[[Iterable[Any]], R] = row_type._make
+
+
+if TYPE_CHECKING:
+    # At run time these classes of the library take no types of columns.
+    AnySelect = Select[*Ts] | CompoundSelect[*Ts]
+    Constant = Query[Any] | AnySelect[*tuple[Any, ...]] | UpdateBase
+
+
+def _names(columns: Iterable[ColumnElement[Any]]) -> tuple[str, ...]:
+    return tuple(str(column.key) for column in columns)
+
+
+def _row_type(columns: Iterable[ColumnElement[Any]]) -> Any:
+    return namedtuple("Row", _names(columns))
 
 
 def insert_into(model: type[Base], *columns: str) -> Insert:
@@ -33,15 +63,16 @@ def insert_into(model: type[Base], *columns: str) -> Insert:
 class Prepared:
     """One statement for one dialect. Expanding parameters (lists of any length) are not supported."""
 
-    def __init__(self, statement: Query | UpdateBase, dialect: Dialect) -> None:
+    def __init__(self, constant: Constant, dialect: Dialect) -> None:
         self._dialect = dialect
+        statement = constant.statement if isinstance(constant, Query) else constant
         compiled: Any = statement.compile(dialect=dialect)
         self._text: str = compiled.string
         self._names: list[str] | None = compiled.positiontup
         self._constants: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
         self._binds: dict[str, Convert] = dict(compiled._bind_processors)
         columns = [] if isinstance(statement, UpdateBase) else list(statement.selected_columns)
-        self._row: Any = namedtuple("Row", [str(column.key) for column in columns])  # type: ignore[misc]
+        self._make: Convert = constant.make if isinstance(constant, Query) else _row_type(columns)._make
         self._converts = [
             (index, convert)
             for index, column in enumerate(columns)
@@ -49,8 +80,8 @@ class Prepared:
         ]
 
     def rows(self, engine: Engine, raw: PoolProxiedConnection, parameters: Parameters) -> list[Any]:
-        """All rows, as named tuples. Raises DBAPIError as `Connection.execute` does."""
-        made, converts, make = [], self._converts, self._row._make
+        """All rows, of the type of the query or as named tuples. Raises DBAPIError as `Connection.execute` does."""
+        made, converts, make = [], self._converts, self._make
         for row in self._run(engine, raw, self._values(parameters)):
             values = list(row)
             for index, convert in converts:
@@ -58,14 +89,15 @@ class Prepared:
             made.append(make(values))
         return made
 
-    def write(self, engine: Engine, raw: PoolProxiedConnection, rows: Sequence[Parameters]) -> None:
-        """Insert, update or delete with the parameters of each of `rows`.
+    def write(self, engine: Engine, raw: PoolProxiedConnection, rows: Sequence[Parameters]) -> int:
+        """Insert, update or delete with the parameters of each of `rows`. Returns how many rows of the table it changed.
 
         Raises DBAPIError as `Connection.execute` does.
         """
         values = [self._values(row) for row in rows]
         many = len(values) > 1
-        self._run(engine, raw, values if many else values[0], many=many, answers=False)
+        changed: int = self._run(engine, raw, values if many else values[0], many=many, answers=False)
+        return changed
 
     def _run(
         self, engine: Engine, raw: PoolProxiedConnection, values: Any, *, many: bool = False, answers: bool = True
@@ -76,7 +108,7 @@ class Prepared:
                 for listener in engine.dispatch.before_cursor_execute:
                     listener(None, cursor, self._text, values, None, many)
                 (cursor.executemany if many else cursor.execute)(self._text, values)
-                return cursor.fetchall() if answers else None
+                return cursor.fetchall() if answers else cursor.rowcount
         except Exception as error:
             raise self._wrapped(error, engine, raw) from error
 
@@ -106,13 +138,13 @@ class Prepared:
         )
 
 
-_prepared: dict[tuple[str, Query | UpdateBase], Prepared] = {}
+_prepared: dict[tuple[str, Constant], Prepared] = {}
 
 
-def prepared(statement: Query | UpdateBase, dialect: Dialect) -> Prepared:
-    """The compiled `statement`, which must be a module constant, for this dialect."""
-    key = (dialect.name, statement)
+def prepared(constant: Constant, dialect: Dialect) -> Prepared:
+    """The compiled statement, which must be a module constant, for this dialect."""
+    key = (dialect.name, constant)
     found = _prepared.get(key)
     if found is None:
-        found = _prepared[key] = Prepared(statement, dialect)
+        found = _prepared[key] = Prepared(constant, dialect)
     return found

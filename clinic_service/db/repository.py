@@ -1,43 +1,129 @@
-"""The base of repositories. A repository is a set of queries that are sent within one unit of work."""
+"""What repositories are made of: the unit whose statements they send, and their base."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
-from sqlalchemy import CursorResult, Delete, Executable, Insert, Update
+from sqlalchemy import Connection, CursorResult, Delete, Engine, Executable, Insert, PoolProxiedConnection, Row, Update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
-from clinic_service.db.ids import IdRange
-from clinic_service.db.prepared import Query
+from clinic_service import clock
+from clinic_service.db.dialects import snapshot
+from clinic_service.db.ids import IdRange, new_id, new_ids
+from clinic_service.db.prepared import Parameters, Query, prepared
+
+if TYPE_CHECKING:
+    from clinic_service.db.prepared import AnySelect
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 
-class Unit(Protocol):
-    """What a repository needs of its unit of work; `UnitOfWork` documents the members."""
+class Unit:
+    """A unit's connection, session and time, and the one way to send its statements.
 
-    @property
-    def session(self) -> Session: ...
-    @property
-    def now(self) -> datetime: ...
-    @property
-    def creation_time(self) -> datetime: ...
-    def new_id(self) -> str: ...
-    def new_ids(self, count: int) -> IdRange: ...
+    A statement that is a module constant is compiled once (see `prepared.py`): `rows` and `first` read by it, `insert`
+    and `change` write. `execute` is for what cannot be compiled once: a statement composed for the request, one with a
+    list of values (`in_`), and one that writes and answers (`returning`). Entities come from the `session`.
+    """
+
+    def __init__(self, engine: Engine, raw: PoolProxiedConnection) -> None:
+        self._engine, self._raw = engine, raw
+
+    @overload
+    def rows(self, statement: Query[R], parameters: Parameters) -> list[R]: ...
+    @overload
+    def rows(self, statement: AnySelect[*Ts], parameters: Parameters) -> list[Row[*Ts]]: ...
+    def rows(self, statement: Query[R] | AnySelect[*Ts], parameters: Parameters) -> list[Any]:
+        """The rows of a constant statement, of the row type of the query or as named tuples."""
+        self.flush()
+        return prepared(statement, self._engine.dialect).rows(self._engine, self._raw, parameters)
+
+    @overload
+    def first(self, statement: Query[R], parameters: Parameters) -> R | None: ...
+    @overload
+    def first(self, statement: AnySelect[*Ts], parameters: Parameters) -> Row[*Ts] | None: ...
+    def first(self, statement: Query[R] | AnySelect[*Ts], parameters: Parameters) -> Any | None:
+        """The first row of a constant statement; None when there is none."""
+        rows = self.rows(statement, parameters)
+        return rows[0] if rows else None
+
+    def insert(self, statement: Insert, *rows: Parameters) -> None:
+        """Store `rows` by a constant statement that names its columns."""
+        self._write(statement, rows)
+
+    def change(self, statement: Update | Delete, *rows: Parameters) -> int:
+        """Update or delete by a constant statement, with the parameters of each of `rows`. Returns the number of rows."""
+        return self._write(statement, rows)
+
+    def _write(self, statement: Insert | Update | Delete, rows: Sequence[Parameters]) -> int:
+        self.flush()
+        return prepared(statement, self._engine.dialect).write(self._engine, self._raw, rows) if rows else 0
+
+    @overload
+    def execute(
+        self, statement: TypedReturnsRows[*Ts], parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
+    ) -> CursorResult[*Ts]: ...
+    @overload
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
-    ) -> CursorResult[Any]: ...
-    def rows(self, statement: Query, parameters: Mapping[str, Any]) -> list[Any]: ...
-    def first(self, statement: Query, parameters: Mapping[str, Any]) -> Any | None: ...
-    def insert(self, statement: Insert, *rows: Mapping[str, Any]) -> None: ...
-    def change(self, statement: Update | Delete, *rows: Mapping[str, Any]) -> None: ...
-    def flush(self) -> None: ...
+    ) -> CursorResult[*tuple[Any, ...]]: ...
+    def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | list[dict[str, Any]] | None = None
+    ) -> CursorResult[*tuple[Any, ...]]:
+        """Run a Core statement that cannot be compiled once, after the session has written what it holds."""
+        self.flush()
+        return self.connection.execute(statement, parameters)
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The unit's connection, for what is not a constant statement."""
+        return Connection(self._engine, connection=self._raw)
+
+    @cached_property
+    def session(self) -> Session:
+        """The ORM session, for units that write."""
+        return Session(self.connection, autoflush=True, expire_on_commit=False, join_transaction_mode="control_fully")
+
+    def flush(self) -> None:
+        """Send what the session has not written yet to the database, so that a violated constraint raises now."""
+        if "session" in self.__dict__:
+            self.session.flush()
+            # A savepoint of the session guards only what is sent through the session, or through its connection.
+            self.session.connection()
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """What is asked in the block is answered as of one moment; for units that read."""
+        return snapshot(self.connection)
+
+    @cached_property
+    def creation_time(self) -> datetime:
+        """The one time of this unit, UTC, to the microsecond: the creation time of every row that it makes."""
+        return clock.precise_now()
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of this unit as it is shown: cut to milliseconds."""
+        return clock.truncate(self.creation_time)
+
+    def new_id(self) -> str:
+        """The id of a new row: ids are ordered by the times of their units, then as they were made."""
+        return new_id(self.creation_time)
+
+    def new_ids(self, count: int) -> IdRange:
+        """The ids of so many new rows, for a statement that makes the rows in the database."""
+        return new_ids(count, self.creation_time)
 
 
 class Repository:
-    """A set of queries.
+    """A set of queries that are sent within one unit.
 
-    Statements are module constants with bind parameters: building a statement costs more than running it.
+    Statements are constants with bind parameters: building a statement costs more than running it.
     """
 
     def __init__(self, uow: Unit) -> None:

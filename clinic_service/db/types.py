@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, overload
 
 import orjson
-from sqlalchemy import ARRAY, ColumnElement, DateTime, Dialect, Enum, Label, String, Text, cast, type_coerce
+from sqlalchemy import ARRAY, Column, ColumnElement, DateTime, Dialect, Enum, Label, String, Text, cast, type_coerce
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from clinic_service import clock
 
 # Longer than any member, so that a new member changes only the CHECK constraint.
 _ENUM_LENGTH = 32
+# A point in time that a model holds, or that a query reads as the text that is sent (`WireTime`).
+AnyTime = datetime | str
 _WIRE_TIME_LENGTH = len("2000-01-01T00:00:00.000Z")
 
 
@@ -107,6 +110,10 @@ class WireTime(UtcDateTime):
         return f"{value[:23]}Z" if dialect.name == "sqlite" else clock.to_wire(value.astimezone(UTC))
 
 
+@overload
+def wire_time(time: InstrumentedAttribute[datetime]) -> Label[str]: ...
+@overload
+def wire_time(time: InstrumentedAttribute[datetime | None] | Column[Any]) -> Label[str | None]: ...
 def wire_time(time: Any) -> Label[Any]:
     """The column `time`, with its own name, read as a `WireTime`."""
     return type_coerce(time, WireTime).label(time.key)

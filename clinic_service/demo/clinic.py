@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
@@ -39,6 +39,7 @@ PARENT = Somebody("da40000004", "Daniel Cooper", "daniel@mail.example")
 
 CLINIC_NAME = "Harbour Diabetes Centre"
 _SHARE_CODE = "HRBR-2Q7K-M9XD"
+_CLINIC_OF_CODE = select(ShareCode.clinic_id).where(ShareCode.code == bindparam("code"))
 _TAGS = ("Pump", "Pregnant", "Newly diagnosed", "Study A", "Needs call")
 _SITES = ("North Wing", "City Clinic", "School programme")
 _DIAGNOSES = ("type1", "type1", "type2", "type2", "gestational", "lada")
@@ -51,9 +52,9 @@ def fill(database: Database, *, mix: bool = False) -> str:
     Raises HoldsRealClinics when others made clinics there, unless `mix` says that this is wanted.
     """
     with writing(database) as unit:
-        known = unit.execute(select(ShareCode.clinic_id).where(ShareCode.code == _SHARE_CODE)).scalar()
+        known = unit.first(_CLINIC_OF_CODE, {"code": _SHARE_CODE})
         if known:
-            return str(known)
+            return known[0]
         if not mix:
             require_no_real_clinics(unit)
         return _make_clinic(unit)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, true
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
@@ -196,7 +196,22 @@ class PatientCount(Base):
 ADD_TO_COUNT = insert_or_add(PatientCount, "patients")
 
 
-def keys_of(patient: Any) -> dict[str, Any]:
+class Keyed(Protocol):
+    """The columns from which others are computed: a record, or a row of these columns."""
+
+    @property
+    def full_name(self) -> str | None: ...
+    @property
+    def email(self) -> str | None: ...
+    @property
+    def mrn(self) -> str | None: ...
+    @property
+    def birth_date(self) -> str | None: ...
+    @property
+    def glycemic_ranges(self) -> dict[str, Any] | None: ...
+
+
+def keys_of(patient: Keyed) -> dict[str, Any]:
     """The columns of `patient`, an entity or a row, that are computed from its other columns."""
     ranges = patient.glycemic_ranges
     return {

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Column, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, func, select
 
 from clinic_service.config import Config
-from clinic_service.db.prepared import insert_into
+from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime
 from clinic_service.errors import TooManyRequests
@@ -25,21 +25,33 @@ WINDOW = timedelta(hours=1)
 _SINCE = bindparam("since", type_=UtcDateTime())
 
 
-def _recent(column: Any, parameter: str) -> tuple[Column[Any], Column[Any]]:
+def _recent(is_wanted: ColumnElement[bool]) -> tuple[ScalarSelect[int], ScalarSelect[datetime]]:
     """The number of requests of one clinic or person since `since`, and the time of the oldest of them."""
-    where = (column == bindparam(parameter), MailRequest.purpose == bindparam("purpose"), MailRequest.time > _SINCE)
-    number: Any = select(func.count()).select_from(MailRequest).where(*where).scalar_subquery()
-    oldest: Any = select(func.min(MailRequest.time)).where(*where).scalar_subquery()
+    where = (is_wanted, MailRequest.purpose == bindparam("purpose"), MailRequest.time > _SINCE)
+    number = select(func.count()).select_from(MailRequest).where(*where).scalar_subquery()
+    oldest = select(func.min(MailRequest.time)).where(*where).scalar_subquery()
     return number, oldest
 
 
-_of_clinic = _recent(MailRequest.clinic_id, "clinic_id")
-_of_person = _recent(MailRequest.person_id, "person_id")
-_RECENT = select(
-    _of_clinic[0].label("of_clinic"),
-    _of_clinic[1].label("oldest_of_clinic"),
-    _of_person[0].label("of_person"),
-    _of_person[1].label("oldest_of_person"),
+class _Recent(NamedTuple):
+    """The recent requests of a clinic and of a person; no oldest where there is none."""
+
+    of_clinic: int
+    oldest_of_clinic: datetime | None
+    of_person: int
+    oldest_of_person: datetime | None
+
+
+_of_clinic = _recent(MailRequest.clinic_id == bindparam("clinic_id"))
+_of_person = _recent(MailRequest.person_id == bindparam("person_id"))
+_RECENT = Query(
+    _Recent,
+    select(
+        _of_clinic[0].label("of_clinic"),
+        _of_clinic[1].label("oldest_of_clinic"),
+        _of_person[0].label("of_person"),
+        _of_person[1].label("oldest_of_person"),
+    ),
 )
 _ADD = insert_into(MailRequest, "clinic_id", "id", "purpose", "person_id", "time")
 _REMOVE_OLD = delete(MailRequest).where(
@@ -75,11 +87,11 @@ class MailLimits(Repository):
         self._uow.change(_REMOVE_OLD, {"of_clinic": clinic_id, "until": since})
         self._uow.insert(_ADD, {**key, "id": self._uow.new_id(), "time": self._uow.now})
 
-    def _refuse(self, recent: Any, config: Config) -> None:
+    def _refuse(self, recent: _Recent, config: Config) -> None:
         waits = []
-        if recent.of_clinic >= config.max_mails_per_hour_per_clinic:
+        if recent.oldest_of_clinic and recent.of_clinic >= config.max_mails_per_hour_per_clinic:
             waits.append(self._seconds_until_free(recent.oldest_of_clinic))
-        if recent.of_person >= config.max_mails_per_hour_per_person:
+        if recent.oldest_of_person and recent.of_person >= config.max_mails_per_hour_per_person:
             waits.append(self._seconds_until_free(recent.oldest_of_person))
         if waits:
             raise MailLimitReached(max(waits))

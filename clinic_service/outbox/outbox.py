@@ -59,14 +59,14 @@ class Outbox(Repository):
 
     def cancel(self, schedule: ScheduledEvent) -> bool:
         """Cancel the scheduled event. False when it is too late because its delivery has begun."""
-        return self._uow.execute(_CANCEL, {"entry": schedule.id, "due": schedule.due}).rowcount == 1
+        return self._uow.change(_CANCEL, {"entry": schedule.id, "due": schedule.due}) == 1
 
     def deliver_now(self, schedule: ScheduledEvent) -> None:
         """Let the scheduled event be delivered now.
 
         Has no effect on an event that was canceled or whose delivery has begun.
         """
-        self._uow.execute(_DELIVER_NOW, {"entry": schedule.id, "due": schedule.due, "now": self._uow.now})
+        self._uow.change(_DELIVER_NOW, {"entry": schedule.id, "due": schedule.due, "now": self._uow.now})
 
     def _row(self, event: Event, due: datetime) -> dict[str, Any]:
         return {

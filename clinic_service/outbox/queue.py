@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -96,17 +96,17 @@ class Queue(Repository):
     def claim(self, entry: Entry, until: datetime) -> bool:
         """Reserve `entry` for this relay until the time `until`. False when another relay was faster."""
         values = {"entry": entry.id, "seen": entry.next_attempt_time, "until": until}
-        return self._uow.execute(_CLAIM, values).rowcount == 1
+        return self._uow.change(_CLAIM, values) == 1
 
     def retry_at(self, entry: Entry, until: datetime, error: str) -> None:
         """Record that `entry` failed with `error`, and is to be tried again at the time `until`."""
-        self._uow.execute(_RETRY_AT, {"entry": entry.id, "until": until, "error": error})
+        self._uow.change(_RETRY_AT, {"entry": entry.id, "until": until, "error": error})
 
     def mark_delivered(self, entries: Sequence[str], remark: str | None = None) -> int:
         """Mark the rows with these ids as delivered. Returns how many of them were not marked before."""
         values = {"entries": list(entries), "now": self._uow.now, "error": remark}
         return self._uow.execute(_DELIVERED, values).rowcount
 
-    def list_rows(self, *, delivered_too: bool) -> Iterator[Row[Any]]:
+    def list_rows(self, *, delivered_too: bool) -> Sequence[Row[Any]]:
         """All rows, or only those that are not delivered yet, in order of delivery."""
-        yield from self._uow.execute(_LIST_ALL if delivered_too else _LIST_UNDELIVERED)
+        return self._uow.rows(_LIST_ALL if delivered_too else _LIST_UNDELIVERED, {})

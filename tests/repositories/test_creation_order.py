@@ -17,6 +17,7 @@ from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccou
 from clinic_service.models import InviteType
 from clinic_service.outbox.events import ClinicianAdded
 from clinic_service.outbox.queue import Queue
+from clinic_service.resources.clinicians import listing
 from clinic_service.resources.clinicians.listing import Filters
 from clinic_service.resources.patients.enrolment import Enrolment, enrol
 from clinic_service.resources.patients.listing.planner import find_page
@@ -135,12 +136,12 @@ OLDEST_FIRST: dict[str, tuple[Any, Any]] = {
     "events": (add_event, due_events),
 }
 NEWEST_FIRST: dict[str, tuple[Any, Any]] = {
-    "clinicians": (add_member, lambda u, c: (one.user_id for one in u.clinicians.list_of_clinic(c, Filters(), 99, 0))),
+    "clinicians": (add_member, lambda u, c: (one.user_id for one in listing.of_clinic(u, c, Filters(), 99, 0))),
     "clinicians of all clinics": (
         add_member,
-        lambda u, _: (one.user_id for one in u.clinicians.list_all(None, None, 99, 0)),
+        lambda u, _: (one.user_id for one in listing.of_all(u, None, None, 99, 0)),
     ),
-    "memberships": (join_clinic, lambda u, _: (one.clinic_id for one in u.clinicians.list_for_user(CAROL.id, 99, 0))),
+    "memberships": (join_clinic, lambda u, _: (one.clinic_id for one in listing.of_user(u, CAROL.id, 99, 0))),
     "invitations": (add_invite, lambda u, _: (i.key for i in u.invites.list_addressed("", [CAROL.email]))),
     "offers": (add_offer, lambda u, c: (i.key for i in u.invites.list_offers(c))),
 }

@@ -13,6 +13,7 @@ from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import insert_into
 from clinic_service.models import Clinic, Patient
 from clinic_service.models.sort_keys import name_key
+from clinic_service.resources.clinicians import listing
 from clinic_service.resources.patients.search import Search, find_records
 from clinic_service.unit_of_work import UnitOfWork, reading, writing
 from tests.support.cast import BOB, CAROL, DAVE, Somebody
@@ -86,7 +87,7 @@ def find(
 ) -> list[tuple[str, str]]:
     """The name and the id of those who are found."""
     with reading(database) as unit:
-        return [(found.full_name, found.id) for found in find_records(unit, person.id, search, limit, offset)]
+        return [(found.full_name or "", found.id) for found in find_records(unit, person.id, search, limit, offset)]
 
 
 def steps(database: Database, search: Search, limit: int = 10) -> list[Step]:
@@ -181,9 +182,9 @@ def test_the_merge_is_in_order_across_pages(large: Database) -> None:
 
 def everybody_at_the_end(database: Database) -> list[tuple[str, str]]:
     with reading(database) as unit:
-        clinics = [row.clinic_id for row in unit.clinicians.list_for_user(BOB.id, 100, 0)]
+        clinics = [row.clinic_id for row in listing.of_user(unit, BOB.id, 100, 0)]
         last = [unit.patients.describe_one(clinic_id, user_id(PATIENTS_OF_EACH - 1)) for clinic_id in clinics]
-    return sorted((patient.full_name, patient.id) for patient in last)[-3:]
+    return sorted((patient.full_name or "", patient.id) for patient in last)[-3:]
 
 
 def test_more_clinics_than_one_statement_merges(large: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,15 +41,30 @@ def stub_files(api: Api, operation: Operation) -> dict[str, str]:
 
 def _handler(api: Api, operation: Operation) -> str:
     arguments = "".join(f", {name}: {kind}" for name, kind in _arguments(api, operation))
+    answer = _answer_type(api, operation)
     imports = "from datetime import datetime\n" if "datetime" in arguments else ""
+    imports += "from typing import Any\n" if "Any" in arguments else ""
+    imports += "\n" if imports else ""
+    context = "Answer, Context" if answer == "Answer" else "Context"
+    serialization = "from clinic_service.serialization import JsonObject\n" if "JsonObject" in answer else ""
     return (
-        f"{_FIRST_LINE}{imports}from typing import Any\n\n"
-        "from clinic_service.context import Context\n"
-        "from clinic_service.errors import NotImplementedYet\n\n\n"
-        f"def {handler_name(operation.operation_id)}(ctx: Context{arguments}) -> Any:\n"
+        f"{_FIRST_LINE}{imports}"
+        f"from clinic_service.context import {context}\n"
+        f"from clinic_service.errors import NotImplementedYet\n{serialization}\n\n"
+        f"def {handler_name(operation.operation_id)}(ctx: Context{arguments}) -> {answer}:\n"
         f'    """{operation.definition.get("summary", operation.operation_id)}."""\n'
         "    raise NotImplementedYet\n"
     )
+
+
+def _answer_type(api: Api, operation: Operation) -> str:
+    """What the handler returns, by the success response with the lowest status."""
+    status = min(status for status in operation.definition["responses"] if status[0] == "2")
+    content = api.resolved(operation.definition["responses"][status]).get("content", {})
+    if "application/json" not in content:
+        return "Answer" if content else "None"
+    schema = api.resolved(content["application/json"]["schema"])
+    return "list[JsonObject]" if schema.get("type") == "array" else "JsonObject"
 
 
 def _arguments(api: Api, operation: Operation) -> list[tuple[str, str]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service import models
 from clinic_service.db.engine import Database
+from clinic_service.db.prepared import Query, insert_into
 from clinic_service.errors import Conflict
 from clinic_service.gateways.accounts.documents import (
     account_from_document,
@@ -30,11 +31,21 @@ _COLUMNS = (
     models.Account.roles,
     models.Account.custodial_clinic_id,
 )
-_BY_ID = select(*_COLUMNS).where(models.Account.user_id == bindparam("user_id"))
-_BY_EMAIL = (
+
+
+class _AccountRow(NamedTuple):
+    user_id: str
+    username: str | None
+    roles: list[str]
+    custodial_clinic_id: str | None
+
+
+_BY_ID = Query(_AccountRow, select(*_COLUMNS).where(models.Account.user_id == bindparam("user_id")))
+_BY_EMAIL = Query(
+    _AccountRow,
     select(*_COLUMNS)
     .join(models.AccountEmail, models.AccountEmail.user_id == models.Account.user_id)
-    .where(models.AccountEmail.email == bindparam("email"))
+    .where(models.AccountEmail.email == bindparam("email")),
 )
 _ALL = select(*_COLUMNS, models.Account.full_name, models.Account.patient_profile).order_by(
     models.Account.created_time, models.Account.user_id
@@ -51,15 +62,19 @@ _PROFILE = select(models.Account.full_name, models.Account.patient_profile).wher
 _PROFILES = select(models.Account.user_id, models.Account.full_name, models.Account.patient_profile).where(
     models.Account.user_id.in_(bindparam("user_ids", expanding=True))
 )
-_ADD = insert(models.Account)
-_ADD_EMAIL = insert(models.AccountEmail)
+_ADD = insert_into(
+    models.Account,
+    *("user_id", "username", "full_name", "roles", "patient_profile", "custodial_clinic_id"),
+    *("created_time", "updated_time"),
+)
+_ADD_EMAIL = insert_into(models.AccountEmail, "email", "user_id", "position")
 _SET_USERNAME = (
     update(models.Account)
     .where(models.Account.user_id == bindparam("id"))
     .values(username=bindparam("address"), updated_time=bindparam("time"))
 )
 _DROP_EMAILS = delete(models.AccountEmail).where(models.AccountEmail.user_id == bindparam("id"))
-_ADD_DELETION = insert(models.AccountDeletion)
+_ADD_DELETION = insert_into(models.AccountDeletion, "user_id", "deleted_time")
 _REMOVE_DELETION = delete(models.AccountDeletion).where(models.AccountDeletion.user_id == bindparam("id"))
 _REMOVE = delete(models.Account).where(models.Account.user_id == bindparam("id"))
 
@@ -94,14 +109,14 @@ class EmbeddedAccounts:
         return self._read(lambda unit: _find(unit, _BY_EMAIL, {"email": email.lower()}))
 
     def find_profile(self, user_id: str) -> Profile:
-        row = self._read(lambda unit: unit.execute(_PROFILE, {"user_id": user_id}).one_or_none())
-        return Profile() if row is None else _profile(row)
+        row = self._read(lambda unit: unit.first(_PROFILE, {"user_id": user_id}))
+        return _profile(*row) if row else Profile()
 
     def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
         if not user_ids:
             return {}
         rows = self._read(lambda unit: unit.execute(_PROFILES, {"user_ids": sorted(user_ids)}).all())
-        return dict.fromkeys(user_ids, Profile()) | {row.user_id: _profile(row) for row in rows}
+        return dict.fromkeys(user_ids, Profile()) | {user_id: _profile(*stored) for user_id, *stored in rows}
 
     def list_accounts(self) -> list[tuple[Account, Profile]]:
         """All accounts with their profiles, the oldest first."""
@@ -122,7 +137,7 @@ class EmbeddedAccounts:
         self._write(lambda unit: _set_email(unit, user_id, email.lower() if email else None))
 
     def remove(self, user_id: str) -> None:
-        self._write(lambda unit: unit.execute(_REMOVE, {"id": user_id}).close())
+        self._write(lambda unit: unit.change(_REMOVE, {"id": user_id}))
 
     def delete(self, user_id: str, leave_clinics: Callable[[UnitOfWork, str, Sequence[str]], None]) -> None:
         """Delete the account of a person. From then on the tokens of the person are refused.
@@ -138,21 +153,24 @@ class EmbeddedAccounts:
         return run(self._database, change, writes=True)
 
 
-def _find(unit: UnitOfWork, statement: Any, parameters: dict[str, Any]) -> Account | None:
-    row = unit.execute(statement, parameters).one_or_none()
+def _find(unit: UnitOfWork, query: Query[_AccountRow], parameters: Mapping[str, str]) -> Account | None:
+    row = unit.first(query, parameters)
     if row is None:
         return None
-    return _account(row, unit.execute(_EMAILS_OF, {"user_id": row.user_id}).scalars().all())
+    return _account(row, [email for (email,) in unit.rows(_EMAILS_OF, {"user_id": row.user_id})])
 
 
 def _list(unit: UnitOfWork) -> list[tuple[Account, Profile]]:
     emails: dict[str, list[str]] = defaultdict(list)
-    for row in unit.execute(_ALL_EMAILS):
-        emails[row.user_id].append(row.email)
-    return [(_account(row, emails[row.user_id]), _profile(row)) for row in unit.execute(_ALL)]
+    for user_id, email in unit.rows(_ALL_EMAILS, {}):
+        emails[user_id].append(email)
+    return [
+        (_account(_AccountRow(user_id, username, roles, custodian), emails[user_id]), _profile(full_name, patient))
+        for user_id, username, roles, custodian, full_name, patient in unit.rows(_ALL, {})
+    ]
 
 
-def _account(row: Row[Any], emails: Sequence[str]) -> Account:
+def _account(row: _AccountRow, emails: Sequence[str]) -> Account:
     return account_from_document(
         {
             "userid": row.user_id,
@@ -164,8 +182,8 @@ def _account(row: Row[Any], emails: Sequence[str]) -> Account:
     )
 
 
-def _profile(row: Row[Any]) -> Profile:
-    return profile_from_document({"fullName": row.full_name, "patient": row.patient_profile})
+def _profile(full_name: str | None, patient: dict[str, Any] | None) -> Profile:
+    return profile_from_document({"fullName": full_name, "patient": patient})
 
 
 def _add(unit: UnitOfWork, account: NewAccount) -> Account:
@@ -183,9 +201,9 @@ def _add(unit: UnitOfWork, account: NewAccount) -> Account:
         "created_time": unit.creation_time,
         "updated_time": unit.now,
     }
-    unit.execute(_REMOVE_DELETION, {"id": account.user_id})
+    unit.change(_REMOVE_DELETION, {"id": account.user_id})
     try:
-        unit.execute(_ADD, values)
+        unit.insert(_ADD, values)
         _add_emails(unit, account.user_id, emails)
     except IntegrityError:
         raise EmailTaken from None
@@ -197,21 +215,20 @@ def _delete(unit: UnitOfWork, user_id: str, leave_clinics: Callable[[UnitOfWork,
     if account is None:
         raise AccountNotFound
     leave_clinics(unit, user_id, account.emails)
-    unit.execute(_REMOVE, {"id": user_id})
-    unit.execute(_ADD_DELETION, {"user_id": user_id, "deleted_time": unit.now})
+    unit.change(_REMOVE, {"id": user_id})
+    unit.insert(_ADD_DELETION, {"user_id": user_id, "deleted_time": unit.now})
 
 
 def _add_emails(unit: UnitOfWork, user_id: str, emails: Sequence[str]) -> None:
-    for position, email in enumerate(emails):
-        unit.execute(_ADD_EMAIL, {"email": email, "user_id": user_id, "position": position})
+    rows = ({"email": email, "user_id": user_id, "position": position} for position, email in enumerate(emails))
+    unit.insert(_ADD_EMAIL, *rows)
 
 
 def _set_email(unit: UnitOfWork, user_id: str, email: str | None) -> None:
     try:
-        changed = unit.execute(_SET_USERNAME, {"id": user_id, "address": email, "time": unit.now})
-        if changed.rowcount == 0:
+        if not unit.change(_SET_USERNAME, {"id": user_id, "address": email, "time": unit.now}):
             raise AccountNotFound
-        unit.execute(_DROP_EMAILS, {"id": user_id})
+        unit.change(_DROP_EMAILS, {"id": user_id})
         _add_emails(unit, user_id, (email,) if email else ())
     except IntegrityError:
         raise EmailTaken from None

@@ -7,19 +7,20 @@ from typing import Any
 from clinic_service.context import Context
 from clinic_service.resources.access import service
 from clinic_service.resources.access.errors import NothingGranted
+from clinic_service.resources.access.repository import Permissions
 
 
-def get_groups_for_user(ctx: Context, user_id: str) -> Any:
+def get_groups_for_user(ctx: Context, user_id: str) -> dict[str, Permissions]:
     """Whose data a user has been granted directly."""
     return {user_id: {"root": {}}} | ctx.uow.grants.list_of_grantee(user_id)
 
 
-def get_users_in_group(ctx: Context, sharer_id: str) -> Any:
+def get_users_in_group(ctx: Context, sharer_id: str) -> dict[str, Permissions]:
     """Who has been granted a user's data directly."""
     return {sharer_id: {"root": {}}} | ctx.uow.grants.list_of_sharer(sharer_id)
 
 
-def get_permissions_for_user(ctx: Context, sharer_id: str, user_id: str) -> Any:
+def get_permissions_for_user(ctx: Context, sharer_id: str, user_id: str) -> Permissions:
     """What one user may do with the data of another."""
     held = ctx.uow.grants.effective(sharer_id, user_id)
     if not held:
@@ -27,7 +28,7 @@ def get_permissions_for_user(ctx: Context, sharer_id: str, user_id: str) -> Any:
     return held
 
 
-def grant_permissions_in_group(ctx: Context, sharer_id: str, user_id: str, body: Any) -> Any:
+def grant_permissions_in_group(ctx: Context, sharer_id: str, user_id: str, body: Any) -> Permissions | None:
     """Replace or remove a direct grant. The answer is None, which is null on the wire, when nothing is left."""
     service.replace_grant(ctx.uow, sharer_id, user_id, body or {}, ctx.caller.person_id)
     return ctx.uow.grants.effective(sharer_id, user_id) or None

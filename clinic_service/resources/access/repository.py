@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, cast, delete, false, null, or_, select, union_all
+from sqlalchemy import and_, bindparam, cast, delete, false, null, or_, select, union_all
 
 from clinic_service.db.dialects import insert_or_update
 from clinic_service.db.repository import Repository
@@ -75,27 +75,26 @@ class GrantRepository(Repository):
         if sharer_id == grantee_id:
             return {"root": {}}
         held: Permissions = {}
-        for row in self._uow.rows(_EFFECTIVE, {"sharer_id": sharer_id, "grantee_id": grantee_id}):
-            held = {**_clinic_permissions(row), **held, **(row.permissions or {})}
+        for granted, *flags in self._uow.rows(_EFFECTIVE, {"sharer_id": sharer_id, "grantee_id": grantee_id}):
+            held = {**_clinic_permissions(flags), **held, **(granted or {})}
         return held
 
     def lock(self, sharer_id: str, grantee_id: str) -> Permissions:
         """The direct grant, which nobody else can change until this unit ends; empty when there is none."""
-        parameters = {"sharer_id": sharer_id, "grantee_id": grantee_id}
-        found: Permissions | None = self._uow.execute(_LOCK, parameters).scalar_one_or_none()
-        return found or {}
+        found = self._uow.first(_LOCK, {"sharer_id": sharer_id, "grantee_id": grantee_id})
+        return found[0] if found else {}
 
     def list_of_sharer(self, user_id: str) -> dict[str, Permissions]:
         """The direct grants that the user gave to others, by grantee, in the order of their ids."""
-        return _by_user(self._uow.execute(_OF_SHARER, {"user_id": user_id}))
+        return dict(self._uow.rows(_OF_SHARER, {"user_id": user_id}))
 
     def list_of_grantee(self, user_id: str) -> dict[str, Permissions]:
         """The direct grants that others gave the user, by sharer, in the order of their ids."""
-        return _by_user(self._uow.execute(_OF_GRANTEE, {"user_id": user_id}))
+        return dict(self._uow.rows(_OF_GRANTEE, {"user_id": user_id}))
 
     def put(self, sharer_id: str, grantee_id: str, permissions: Permissions) -> None:
         """Let `permissions`, of which there must be one at least, be the direct grant."""
-        self._uow.execute(_PUT, {"sharer_id": sharer_id, "grantee_id": grantee_id, "permissions": permissions})
+        self._uow.insert(_PUT, {"sharer_id": sharer_id, "grantee_id": grantee_id, "permissions": permissions})
         self._tell([(sharer_id, grantee_id)])
 
     def remove(self, sharer_id: str, grantee_id: str) -> None:
@@ -113,10 +112,6 @@ class GrantRepository(Repository):
         Outbox(self._uow).add(*(AccessChanged(sharer_id, grantee_id) for sharer_id, grantee_id in sorted(pairs)))
 
 
-def _clinic_permissions(row: Any) -> Permissions:
+def _clinic_permissions(flags: Iterable[bool]) -> Permissions:
     # A clinic's permissions have no values, so that the value of a direct grant always stays.
-    return {permission.value: {} for permission in _CLINIC_FLAGS if getattr(row, permission.value)}
-
-
-def _by_user(rows: Iterable[Row[Any]]) -> dict[str, Permissions]:
-    return {row.user_id: row.permissions for row in rows}
+    return {permission.value: {} for permission, held in zip(_CLINIC_FLAGS, flags, strict=True) if held}

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
-
 from clinic_service.context import Context
 from clinic_service.errors import BadRequest, Violation
 from clinic_service.preparation import Preparation, with_preparation
-from clinic_service.resources.clinicians import service
+from clinic_service.resources.clinicians import listing, service
 from clinic_service.resources.clinicians.errors import ClinicianNotFound
-from clinic_service.resources.clinicians.listing import Filters
+from clinic_service.resources.clinicians.listing import ClinicianRow, Filters
 from clinic_service.resources.clinicians.schemas import Membership, clinician_schema, membership_schema
+from clinic_service.serialization import JsonObject
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -24,15 +23,15 @@ def list_all_clinicians(
     limit: int,
     created_time_start: datetime | None,
     created_time_end: datetime | None,
-) -> Any:
+) -> list[JsonObject]:
     """The clinicians of all clinics, each with its clinic."""
-    rows = ctx.uow.clinicians.list_all(created_time_start, created_time_end, limit, offset or 0)
+    rows = listing.of_all(ctx.uow, created_time_start, created_time_end, limit, offset or 0)
     return _with_clinics(ctx.uow, rows)
 
 
-def list_clinics_for_clinician(ctx: Context, user_id: str, offset: int | None, limit: int) -> Any:
+def list_clinics_for_clinician(ctx: Context, user_id: str, offset: int | None, limit: int) -> list[JsonObject]:
     """The memberships of one user, each with its clinic."""
-    return _with_clinics(ctx.uow, ctx.uow.clinicians.list_for_user(user_id, limit, offset or 0))
+    return _with_clinics(ctx.uow, listing.of_user(ctx.uow, user_id, limit, offset or 0))
 
 
 def list_clinicians(
@@ -43,13 +42,13 @@ def list_clinicians(
     limit: int,
     email: str | None,
     role: str | None,
-) -> Any:
+) -> list[JsonObject]:
     """The members, service accounts and pending invitations of a clinic."""
     filters = Filters(search=search, email=email, role=role)
-    return clinician_schema.dump(ctx.uow.clinicians.list_of_clinic(clinic_id, filters, limit, offset or 0), many=True)
+    return clinician_schema.dump(listing.of_clinic(ctx.uow, clinic_id, filters, limit, offset or 0), many=True)
 
 
-def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> Any:
+def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> JsonObject:
     """Record a member or a pending invitation as given."""
     if not body["email"]:
         # Only what a service account's own record shows may be empty, so that it can be sent back in an update.
@@ -58,7 +57,7 @@ def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> Any:
     return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, body["roles"], ctx.caller.id))
 
 
-def get_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> Any:
+def get_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> JsonObject:
     """One member of a clinic by user id."""
     row = ctx.uow.clinicians.find_row(clinic_id, clinician_id)
     if row is None:
@@ -66,7 +65,7 @@ def get_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> Any:
     return clinician_schema.dump(row)
 
 
-def update_clinician(ctx: Context, clinic_id: str, clinician_id: str, body: dict[str, Any]) -> Any:
+def update_clinician(ctx: Context, clinic_id: str, clinician_id: str, body: dict[str, Any]) -> JsonObject:
     """Change a member's roles and, when given, the name; all else in the body follows the account and is ignored."""
     changes = service.Changes(roles=frozenset(body["roles"]), name=body.get("name"))
     return clinician_schema.dump(service.update_clinician(ctx.uow, clinic_id, clinician_id, changes, ctx.caller))
@@ -84,12 +83,12 @@ def _look_up_service_account(ctx: Preparation, clinic_id: str, body: dict[str, s
 
 
 @with_preparation(_look_up_service_account)
-def add_service_account(ctx: Context, user_id: str, clinic_id: str, body: dict[str, str]) -> Any:
+def add_service_account(ctx: Context, user_id: str, clinic_id: str, body: dict[str, str]) -> JsonObject:
     """Make the account of a partner's client a member."""
     return clinician_schema.dump(service.add_service_account(ctx.uow, clinic_id, user_id, body["name"]))
 
 
-def _with_clinics(uow: UnitOfWork, rows: Sequence[Row[Any]]) -> Any:
+def _with_clinics(uow: UnitOfWork, rows: Sequence[ClinicianRow]) -> list[JsonObject]:
     clinics = uow.clinics.describe(list({row.clinic_id for row in rows}))
     # A clinic may have been deleted since the rows were read, and its clinicians with it.
     found = [Membership(row, clinics[row.clinic_id]) for row in rows if row.clinic_id in clinics]

@@ -7,8 +7,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Unit
 from clinic_service.db.types import wire_time
 from clinic_service.models import Clinician, Role
@@ -28,6 +29,37 @@ COLUMNS = (
     wire_time(Clinician.created_time),
     wire_time(Clinician.updated_time),
 )
+
+
+class ClinicianRow(NamedTuple):
+    """A clinician as it is shown. Times are the text that is sent."""
+
+    clinic_id: str
+    user_id: str | None
+    invite_id: str | None
+    email: str | None
+    name: str | None
+    is_admin: bool
+    is_member: bool
+    is_prescriber: bool
+    created_time: str
+    updated_time: str
+
+
+def _newest_first(*conditions: ColumnElement[bool]) -> Listing:
+    return select(*COLUMNS).where(*conditions).order_by(Clinician.created_time.desc(), Clinician.id)
+
+
+@cache
+def _whole(statement: Listing) -> Query[ClinicianRow]:
+    return Query(ClinicianRow, statement)
+
+
+@cache
+def _page(statement: Listing) -> Query[ClinicianRow]:
+    return Query(ClinicianRow, statement.limit(bindparam("limit")).offset(bindparam("offset")))
+
+
 _HOLDS = {Role.ADMIN: Clinician.is_admin, Role.MEMBER: Clinician.is_member, Role.PRESCRIBER: Clinician.is_prescriber}
 _IS_ROLE = frozenset(role.value for role in Role)
 
@@ -43,8 +75,8 @@ class Filters(NamedTuple):
     role: str | None = None
 
 
-def of_clinic(uow: Unit, clinic_id: str, filters: Filters, limit: int, offset: int) -> Sequence[Row[Any]]:
-    """A page of the clinicians of a clinic; one statement, none when nothing can be found."""
+def of_clinic(uow: Unit, clinic_id: str, filters: Filters, limit: int, offset: int) -> Sequence[ClinicianRow]:
+    """A page of the clinicians of a clinic, pending ones included; one statement, none when nothing can be found."""
     if filters.role is not None and filters.role not in _IS_ROLE:
         return []
     parameters: dict[str, Any] = {"clinic_id": clinic_id}
@@ -52,24 +84,27 @@ def of_clinic(uow: Unit, clinic_id: str, filters: Filters, limit: int, offset: i
         parameters["email"] = filters.email.lower()
     statement = _in_clinic(filters.email is not None, filters.role)
     if not filters.search or filters.search.isspace():
-        return uow.rows(_paged(statement), parameters | {"limit": limit, "offset": offset})
+        return uow.rows(_page(statement), parameters | {"limit": limit, "offset": offset})
     # Searched here, because the engines disagree on the case of letters beyond ASCII and a clinic has few clinicians.
     wanted = folded(filters.search)
-    return [row for row in uow.rows(statement, parameters) if _contains(row, wanted)][offset : offset + limit]
+    return [row for row in uow.rows(_whole(statement), parameters) if _contains(row, wanted)][offset : offset + limit]
 
 
-def of_all(uow: Unit, start: datetime | None, end: datetime | None, limit: int, offset: int) -> Sequence[Row[Any]]:
+def of_all(uow: Unit, start: datetime | None, end: datetime | None, limit: int, offset: int) -> Sequence[ClinicianRow]:
     """A page of the clinicians of all clinics made from `start` on and before `end`."""
-    statement = _paged(_created(start is not None, end is not None))
+    statement = _page(_created(start is not None, end is not None))
     return uow.rows(statement, {"start": start, "end": end, "limit": limit, "offset": offset})
 
 
-def of_user(uow: Unit, user_id: str, limit: int, offset: int) -> Sequence[Row[Any]]:
+_OF_USER = _newest_first(Clinician.user_id == bindparam("user_id"))
+
+
+def of_user(uow: Unit, user_id: str, limit: int, offset: int) -> Sequence[ClinicianRow]:
     """A page of the memberships of a user."""
-    return uow.rows(_paged(_OF_USER), {"user_id": user_id, "limit": limit, "offset": offset})
+    return uow.rows(_page(_OF_USER), {"user_id": user_id, "limit": limit, "offset": offset})
 
 
-def _contains(row: Row[Any], wanted: str) -> bool:
+def _contains(row: ClinicianRow, wanted: str) -> bool:
     return wanted in folded(row.name or "") or wanted in folded(row.email or "")
 
 
@@ -91,15 +126,3 @@ def _created(has_start: bool, has_end: bool) -> Listing:
     if has_end:
         conditions.append(Clinician.created_time < bindparam("end"))
     return _newest_first(*conditions)
-
-
-@cache
-def _paged(statement: Listing) -> Listing:
-    return statement.limit(bindparam("limit")).offset(bindparam("offset"))
-
-
-def _newest_first(*conditions: ColumnElement[bool]) -> Listing:
-    return select(*COLUMNS).where(*conditions).order_by(Clinician.created_time.desc(), Clinician.id)
-
-
-_OF_USER = _newest_first(Clinician.user_id == bindparam("user_id"))

@@ -7,60 +7,32 @@ roles they have.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from typing import Any, NoReturn
 
-from sqlalchemy import Row, and_, bindparam, exists, func, insert, not_, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, exists, func, not_, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import constraint_name
-from clinic_service.db.prepared import insert_into
+from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
 from clinic_service.models import Clinic, Clinician, ClinicianDeletion, ClinicianRoleUpdate, Invite, InviteStatus
 from clinic_service.models.invite import new_invite_key
 from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
 from clinic_service.outbox.outbox import Outbox
-from clinic_service.resources.clinicians import listing
 from clinic_service.resources.clinicians.errors import DuplicateClinician, EmailTaken
+from clinic_service.resources.clinicians.listing import COLUMNS, ClinicianRow
 
 _OF_USER = and_(Clinician.clinic_id == bindparam("clinic_id"), Clinician.user_id == bindparam("user_id"))
-_IS_MEMBER = select(Clinician.id).where(_OF_USER, or_(Clinician.is_admin, Clinician.is_member))
-_GET = select(*listing.COLUMNS).where(_OF_USER)
-_FIND = select(Clinician).where(_OF_USER)
-_FIND_INVITED = select(Clinician).where(
+_OF_INVITE = and_(
     Clinician.clinic_id == bindparam("clinic_id"),
     Clinician.invite_id == bindparam("invite_id"),
     Clinician.user_id.is_(None),
 )
-_GET_INVITED = select(*listing.COLUMNS).where(
-    Clinician.clinic_id == bindparam("clinic_id"),
-    Clinician.invite_id == bindparam("invite_id"),
-    Clinician.user_id.is_(None),
-)
-_ALL_OF_CLINIC = (
-    select(Clinician)
-    .where(Clinician.clinic_id == bindparam("clinic_id"))
-    .order_by(Clinician.created_time, Clinician.id)
-)
-_ALL_OF_USER = select(Clinician).where(Clinician.user_id == bindparam("user_id")).order_by(Clinician.clinic_id)
-_COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin)
-
 _OTHER = aliased(Clinician)
 _HAS_OTHER_ADMIN = exists().where(
     _OTHER.clinic_id == Clinician.clinic_id, _OTHER.user_id != Clinician.user_id, _OTHER.counts_as_admin
-)
-_ONLY_ADMIN_OF = select(Clinician.clinic_id).where(
-    Clinician.user_id == bindparam("user_id"), Clinician.counts_as_admin, not_(_HAS_OTHER_ADMIN)
-)
-_SET_EMAIL = (
-    update(Clinician)
-    .where(
-        Clinician.user_id == bindparam("of_user"),
-        Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
-    )
-    .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
 )
 _EARLIER = aliased(Invite)
 # A clinic has an address once. Where the user is a member, or was invited before, that row gets the address.
@@ -76,27 +48,7 @@ _HAS_OTHER_ROW = or_(
 _INVITED = select(Invite.key).where(
     Invite.user_id == bindparam("of_user"), Invite.status == InviteStatus.PENDING, not_(_HAS_OTHER_ROW)
 )
-_SET_PENDING_EMAIL = (
-    update(Clinician)
-    .where(
-        Clinician.user_id.is_(None),
-        Clinician.invite_id.in_(_INVITED),
-        Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
-    )
-    .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
-)
 _NAMES = [column.key for column in Clinician.__mapper__.column_attrs]
-_ADD = insert_into(Clinician, *_NAMES)
-_ADD_DELETION = insert(ClinicianDeletion)
-# The time never goes back, not even when the clock does.
-_MOVE_CLINICS_ON = (
-    update(Clinic)
-    .where(
-        Clinic.id.in_(bindparam("clinic_ids", expanding=True)),
-        Clinic.updated_time < bindparam("time", type_=Clinic.updated_time.type),
-    )
-    .values(updated_time=bindparam("time"))
-)
 
 
 class ClinicianRepository(Repository):
@@ -107,54 +59,67 @@ class ClinicianRepository(Repository):
     (`add`), the caller sees to that (`note_admins`), because the clinic may be new itself.
     """
 
+    _IS_MEMBER = select(Clinician.id).where(_OF_USER, or_(Clinician.is_admin, Clinician.is_member))
+
     def is_member(self, clinic_id: str, user_id: str) -> bool:
         """Whether the user is a member or an administrator; a prescriber without another role is neither."""
-        return self._uow.first(_IS_MEMBER, {"clinic_id": clinic_id, "user_id": user_id}) is not None
+        return self._uow.first(self._IS_MEMBER, {"clinic_id": clinic_id, "user_id": user_id}) is not None
 
-    def find_row(self, clinic_id: str, user_id: str) -> Row[Any] | None:
+    _ROW = Query(ClinicianRow, select(*COLUMNS).where(_OF_USER))
+
+    def find_row(self, clinic_id: str, user_id: str) -> ClinicianRow | None:
         """The clinician as it is shown, None when the user has no row in the clinic; invitations have no user yet."""
-        return self._uow.first(_GET, {"clinic_id": clinic_id, "user_id": user_id})
+        return self._uow.first(self._ROW, {"clinic_id": clinic_id, "user_id": user_id})
 
-    def find_invited_row(self, clinic_id: str, invite_id: str) -> Row[Any] | None:
+    _INVITED_ROW = Query(ClinicianRow, select(*COLUMNS).where(_OF_INVITE))
+
+    def find_invited_row(self, clinic_id: str, invite_id: str) -> ClinicianRow | None:
         """The pending clinician as it is shown, None when the clinic has none with that invitation."""
-        return self._uow.first(_GET_INVITED, {"clinic_id": clinic_id, "invite_id": invite_id})
+        return self._uow.first(self._INVITED_ROW, {"clinic_id": clinic_id, "invite_id": invite_id})
 
-    def list_of_clinic(self, clinic_id: str, filters: listing.Filters, limit: int, offset: int) -> Sequence[Row[Any]]:
-        """A page of the clinic's clinicians as they are shown, invitations included, newest first."""
-        return listing.of_clinic(self._uow, clinic_id, filters, limit, offset)
-
-    def list_all(self, start: datetime | None, end: datetime | None, limit: int, offset: int) -> Sequence[Row[Any]]:
-        """A page of the clinicians of all clinics made from `start` on and before `end`, newest first."""
-        return listing.of_all(self._uow, start, end, limit, offset)
-
-    def list_for_user(self, user_id: str, limit: int, offset: int) -> Sequence[Row[Any]]:
-        """A page of the user's memberships, newest first."""
-        return listing.of_user(self._uow, user_id, limit, offset)
+    _FIND = select(Clinician).where(_OF_USER)
 
     def find(self, clinic_id: str, user_id: str) -> Clinician | None:
         """The row of a member or service account, to be changed."""
-        return self._uow.session.scalars(_FIND, {"clinic_id": clinic_id, "user_id": user_id}).first()
+        return self._uow.session.scalars(self._FIND, {"clinic_id": clinic_id, "user_id": user_id}).first()
+
+    _FIND_INVITED = select(Clinician).where(_OF_INVITE)
 
     def find_invited(self, clinic_id: str, invite_id: str) -> Clinician | None:
         """The row of an invitation that nobody has accepted yet, to be changed."""
-        return self._uow.session.scalars(_FIND_INVITED, {"clinic_id": clinic_id, "invite_id": invite_id}).first()
+        return self._uow.session.scalars(self._FIND_INVITED, {"clinic_id": clinic_id, "invite_id": invite_id}).first()
+
+    _ALL_OF_CLINIC = (
+        select(Clinician)
+        .where(Clinician.clinic_id == bindparam("clinic_id"))
+        .order_by(Clinician.created_time, Clinician.id)
+    )
 
     def all_of_clinic(self, clinic_id: str) -> Sequence[Clinician]:
         """Every row of the clinic, invitations and service accounts included, oldest first."""
-        return self._uow.session.scalars(_ALL_OF_CLINIC, {"clinic_id": clinic_id}).all()
+        return self._uow.session.scalars(self._ALL_OF_CLINIC, {"clinic_id": clinic_id}).all()
+
+    _ALL_OF_USER = select(Clinician).where(Clinician.user_id == bindparam("user_id")).order_by(Clinician.clinic_id)
 
     def all_of_user(self, user_id: str) -> Sequence[Clinician]:
         """The rows of the user in all clinics, by clinic id."""
-        return self._uow.session.scalars(_ALL_OF_USER, {"user_id": user_id}).all()
+        return self._uow.session.scalars(self._ALL_OF_USER, {"user_id": user_id}).all()
+
+    _COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin)
 
     def count_admins(self, clinic_id: str) -> int:
         """How many people guard the clinic; exact only while the clinic's row is locked."""
-        count: int = self._uow.execute(_COUNT_ADMINS, {"clinic_id": clinic_id}).scalar_one()
-        return count
+        return self._uow.rows(self._COUNT_ADMINS, {"clinic_id": clinic_id})[0][0]
+
+    _ONLY_ADMIN_OF = select(Clinician.clinic_id).where(
+        Clinician.user_id == bindparam("user_id"), Clinician.counts_as_admin, not_(_HAS_OTHER_ADMIN)
+    )
 
     def only_admin_of(self, user_id: str) -> Sequence[str]:
         """The ids of the clinics whose only administrator is the user; exact only while the clinics' rows are locked."""
-        return self._uow.execute(_ONLY_ADMIN_OF, {"user_id": user_id}).scalars().all()
+        return [clinic_id for (clinic_id,) in self._uow.rows(self._ONLY_ADMIN_OF, {"user_id": user_id})]
+
+    _ADD = insert_into(Clinician, *_NAMES)
 
     def add(
         self,
@@ -186,7 +151,7 @@ class ClinicianRepository(Repository):
         )
         clinician.roles = roles
         try:
-            self._uow.insert(_ADD, {name: getattr(clinician, name) for name in _NAMES})
+            self._uow.insert(self._ADD, {name: getattr(clinician, name) for name in _NAMES})
         except IntegrityError as error:
             self._refuse_duplicate(error)
         if user_id:
@@ -238,6 +203,25 @@ class ClinicianRepository(Repository):
             )
         )
 
+    _SET_EMAIL = (
+        update(Clinician)
+        .where(
+            Clinician.user_id == bindparam("of_user"),
+            Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
+        )
+        .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
+    )
+
+    _SET_PENDING_EMAIL = (
+        update(Clinician)
+        .where(
+            Clinician.user_id.is_(None),
+            Clinician.invite_id.in_(_INVITED),
+            Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
+        )
+        .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
+    )
+
     def set_email(self, user_id: str, email: str) -> None:
         """The address, in lower case, on every row of the user, and on the pending rows of invitations to the user.
 
@@ -246,12 +230,16 @@ class ClinicianRepository(Repository):
         """
         values = {"of_user": user_id, "email": email.lower(), "updated_time": self._uow.now}
         try:
-            self._uow.execute(_SET_EMAIL, values)
-            self._uow.execute(_SET_PENDING_EMAIL, values)
+            self._uow.change(self._SET_EMAIL, values)
+            self._uow.change(self._SET_PENDING_EMAIL, values)
         except IntegrityError as error:
             if not _is_duplicate(error):
                 raise
             raise EmailTaken from error
+
+    _ADD_DELETION = insert_into(
+        ClinicianDeletion, "clinic_id", "id", "user_id", "deleted_time", "deleted_by_user_id", "record"
+    )
 
     def remove(self, clinicians: Iterable[Clinician], deleted_by: str | None) -> None:
         """Delete the rows with their histories and keep a record of each; `deleted_by` is None unless a person acts.
@@ -261,7 +249,7 @@ class ClinicianRepository(Repository):
         gone = list(clinicians)
         if not gone:
             return
-        self._uow.execute(_ADD_DELETION, [self._deletion(clinician, deleted_by) for clinician in gone])
+        self._uow.insert(self._ADD_DELETION, *(self._deletion(clinician, deleted_by) for clinician in gone))
         for clinician in gone:
             self._uow.session.delete(clinician)
         self._uow.session.flush()
@@ -272,9 +260,19 @@ class ClinicianRepository(Repository):
         """Move the clinics' times of change on for those of `changed` who became or ceased to be administrators."""
         self._move_on({clinician.clinic_id for clinician in changed if clinician.counts_as_admin})
 
+    # The time never goes back, not even when the clock does.
+    _MOVE_CLINICS_ON = (
+        update(Clinic)
+        .where(
+            Clinic.id.in_(bindparam("clinic_ids", expanding=True)),
+            Clinic.updated_time < bindparam("time", type_=Clinic.updated_time.type),
+        )
+        .values(updated_time=bindparam("time"))
+    )
+
     def _move_on(self, clinic_ids: Collection[str]) -> None:
         if clinic_ids:
-            self._uow.execute(_MOVE_CLINICS_ON, {"clinic_ids": sorted(clinic_ids), "time": self._uow.now})
+            self._uow.execute(self._MOVE_CLINICS_ON, {"clinic_ids": sorted(clinic_ids), "time": self._uow.now})
 
     def _deletion(self, clinician: Clinician, deleted_by: str | None) -> dict[str, Any]:
         return {

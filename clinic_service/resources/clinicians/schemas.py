@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from marshmallow import fields
 
-from clinic_service.models import Role
+from clinic_service.models import Clinician, Role
+from clinic_service.resources.clinicians.listing import ClinicianRow
 from clinic_service.resources.clinics.descriptions import ClinicDescription
 from clinic_service.resources.clinics.schemas import ClinicSchema
 from clinic_service.serialization import Computed, WireSchema, WireTime
@@ -21,7 +22,7 @@ _ROLE_LISTS = {
 }
 
 
-def _roles(row: Any) -> list[str]:
+def _roles(row: ClinicianRow | Clinician) -> list[str]:
     return _ROLE_LISTS[row.is_admin, row.is_member, row.is_prescriber]
 
 
@@ -41,9 +42,9 @@ class ClinicianSchema(WireSchema):
 
 
 class Membership(NamedTuple):
-    """A clinician, as a row or an entity, and the clinic."""
+    """A clinician and the clinic."""
 
-    clinician: Any
+    clinician: ClinicianRow
     clinic: ClinicDescription
 
 

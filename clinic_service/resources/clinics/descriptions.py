@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -21,13 +20,26 @@ from sqlalchemy import (
     union_all,
 )
 
-from clinic_service.models import Clinic, Clinician, PatientSite, PatientTag, ShareCode, Site, Tag
+from clinic_service.db.prepared import Query
+from clinic_service.db.repository import Unit
+from clinic_service.models import (
+    BgUnits,
+    Clinic,
+    Clinician,
+    ClinicSize,
+    ClinicType,
+    PatientSite,
+    PatientTag,
+    ShareCode,
+    Site,
+    Tag,
+    Tier,
+)
 from clinic_service.resources.labels.descriptions import LabelDescription, num_patients
 
 
-@dataclass(frozen=True, slots=True)
-class ClinicDescription:
-    """A clinic with what is derived from its records. Profile members that were never given are None."""
+class ClinicRow(NamedTuple):
+    """The columns of a clinic that are shown. Profile members that were never given are None."""
 
     id: str
     name: str | None
@@ -38,17 +50,22 @@ class ClinicDescription:
     country: str | None
     website: str | None
     phone_numbers: list[dict[str, Any]] | None
-    clinic_type: str | None
-    clinic_size: str | None
-    preferred_bg_units: str | None
+    clinic_type: ClinicType | None
+    clinic_size: ClinicSize | None
+    preferred_bg_units: BgUnits | None
     timezone: str | None
     is_migrated: bool
-    tier: str | None
+    tier: Tier | None
     suppressed_notifications: dict[str, bool] | None
     created_time: datetime
     updated_time: datetime
     share_code: str
     has_admin: bool
+
+
+class ClinicDescription(ClinicRow):
+    """A clinic with its tags and sites, and what is derived from its records."""
+
     patient_tags: list[LabelDescription]
     sites: list[LabelDescription]
 
@@ -103,6 +120,16 @@ _CLINICS = select(
 ).join(ShareCode, and_(ShareCode.clinic_id == Clinic.id, ShareCode.canonical))
 
 
+class _CountedRow(NamedTuple):
+    """A tag or a site of one of the clinics."""
+
+    kind: str
+    clinic_id: str
+    id: str
+    name: str
+    num_patients: int
+
+
 def _tags_and_sites(of_tags: ColumnElement[bool], of_sites: ColumnElement[bool]) -> CompoundSelect[*tuple[Any, ...]]:
     """Both in one statement; ids stand in order of creation."""
     tag, site = literal_column(f"'{_TAG}'", Text), literal_column(f"'{_SITE}'", Text)
@@ -112,20 +139,34 @@ def _tags_and_sites(of_tags: ColumnElement[bool], of_sites: ColumnElement[bool])
     ).order_by("id")
 
 
-_ONE: BindParameter[str] = bindparam("clinic_id")
-_MANY: BindParameter[list[str]] = bindparam("clinic_ids", expanding=True)
-CLINIC = _CLINICS.where(Clinic.id == _ONE)
-CLINICS = _CLINICS.where(Clinic.id.in_(_MANY))
-TAGS_AND_SITES_OF_ONE = _tags_and_sites(Tag.clinic_id == _ONE, Site.clinic_id == _ONE)
-TAGS_AND_SITES = _tags_and_sites(Tag.clinic_id.in_(_MANY), Site.clinic_id.in_(_MANY))
+_ID: BindParameter[str] = bindparam("clinic_id")
+_CLINIC = Query(ClinicRow, _CLINICS.where(Clinic.id == _ID))
+_TAGS_AND_SITES_OF_ONE = Query(_CountedRow, _tags_and_sites(Tag.clinic_id == _ID, Site.clinic_id == _ID))
 
 
-def assemble(clinics: Iterable[Any], tags_and_sites: Iterable[Any]) -> dict[str, ClinicDescription]:
-    """The descriptions by clinic id, from the rows of the statements above."""
+def describe_one(unit: Unit, clinic_id: str) -> ClinicDescription | None:
+    """What is shown of the clinic, in two statements; None for an unknown id."""
+    this = {"clinic_id": clinic_id}
+    return _assemble(unit.rows(_CLINIC, this), unit.rows(_TAGS_AND_SITES_OF_ONE, this)).get(clinic_id)
+
+
+_IDS: BindParameter[list[str]] = bindparam("clinic_ids", expanding=True)
+_MANY_CLINICS = _CLINICS.where(Clinic.id.in_(_IDS))
+_TAGS_AND_SITES_OF_MANY = _tags_and_sites(Tag.clinic_id.in_(_IDS), Site.clinic_id.in_(_IDS))
+
+
+def describe(unit: Unit, clinic_ids: Sequence[str]) -> dict[str, ClinicDescription]:
+    """What is shown of the clinics, by id, in two statements; unknown ids are left out."""
+    these = {"clinic_ids": list(clinic_ids)}
+    clinics = map(ClinicRow._make, unit.execute(_MANY_CLINICS, these))
+    return _assemble(clinics, map(_CountedRow._make, unit.execute(_TAGS_AND_SITES_OF_MANY, these)))
+
+
+def _assemble(clinics: Iterable[ClinicRow], tags_and_sites: Iterable[_CountedRow]) -> dict[str, ClinicDescription]:
     found: dict[tuple[str, str], list[LabelDescription]] = defaultdict(list)
     for row in tags_and_sites:
         found[row.kind, row.clinic_id].append(LabelDescription(row.id, row.name, row.num_patients))
-    return {
-        row.id: ClinicDescription(**row._asdict(), patient_tags=found[_TAG, row.id], sites=found[_SITE, row.id])
-        for row in clinics
-    }
+    described = {row.id: ClinicDescription._make(row) for row in clinics}
+    for clinic in described.values():
+        clinic.patient_tags, clinic.sites = found[_TAG, clinic.id], found[_SITE, clinic.id]
+    return described

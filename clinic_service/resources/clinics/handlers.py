@@ -9,6 +9,7 @@ from clinic_service.context import Context
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics import service
 from clinic_service.resources.clinics.schemas import clinic_schema
+from clinic_service.serialization import JsonObject
 
 
 def list_clinics(
@@ -19,7 +20,7 @@ def list_clinics(
     created_time_start: datetime | None,
     created_time_end: datetime | None,
     ehr_enabled: bool | None,
-) -> Any:
+) -> list[JsonObject]:
     """One page of the clinics that pass all filters, oldest first."""
     filters = {
         "share_code": share_code,
@@ -36,24 +37,24 @@ def _look_up_founders(ctx: Preparation) -> service.Founders:
 
 
 @with_preparation(_look_up_founders)
-def create_clinic(ctx: Context, founders: service.Founders, body: Any) -> Any:
+def create_clinic(ctx: Context, founders: service.Founders, body: Any) -> JsonObject:
     """A new clinic that the caller administers."""
     clinic = service.create_clinic(ctx.uow, clinic_schema.load(body), founders)
     return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic.id))
 
 
-def get_clinic_by_share_code(ctx: Context, share_code: str) -> Any:
+def get_clinic_by_share_code(ctx: Context, share_code: str) -> JsonObject:
     """The clinic that a share code leads to."""
     clinic_id = ctx.uow.clinics.get_id_by_share_code(share_code)
     return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id))
 
 
-def get_clinic(ctx: Context, clinic_id: str) -> Any:
+def get_clinic(ctx: Context, clinic_id: str) -> JsonObject:
     """One clinic."""
     return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id))
 
 
-def update_clinic(ctx: Context, clinic_id: str, body: Any) -> Any:
+def update_clinic(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
     """Change the profile of a clinic."""
     service.update_profile(ctx.uow, clinic_id, clinic_schema.load(body))
     return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from clinic_service.models import Clinic, Tier
 
@@ -11,7 +11,15 @@ from clinic_service.models import Clinic, Tier
 _LIMITED_COUNTRY = "US"
 
 
-def applying_settings(clinic: Clinic) -> dict[str, Any]:
+class PatientLimits(NamedTuple):
+    """What decides whether the stored limits of a clinic apply, and these limits."""
+
+    country: str | None
+    tier: str | None
+    patient_count_settings: dict[str, Any] | None
+
+
+def applying_settings(clinic: Clinic | PatientLimits) -> dict[str, Any]:
     """The limits that apply to the clinic, as `patientCountSettings.v1`; empty when it is unlimited.
 
     Limits are for clinics of the free tier in the United States, or not known to be elsewhere. The stored ones stay

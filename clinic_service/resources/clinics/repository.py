@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
+from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
 from clinic_service.models import (
@@ -22,16 +23,9 @@ from clinic_service.models import (
     Site,
     Tag,
 )
-from clinic_service.resources.clinics.descriptions import (
-    CLINIC,
-    CLINICS,
-    TAGS_AND_SITES,
-    TAGS_AND_SITES_OF_ONE,
-    ClinicDescription,
-    assemble,
-)
+from clinic_service.resources.clinics.descriptions import ClinicDescription, describe, describe_one
 from clinic_service.resources.clinics.errors import ClinicNotFound, ClinicNotMigrated, NoFreeShareCode
-from clinic_service.resources.clinics.limits import applying_settings, hard_limit
+from clinic_service.resources.clinics.limits import PatientLimits, applying_settings, hard_limit
 from clinic_service.resources.clinics.share_codes import draw_share_code
 
 _MOST_DRAWS = 100
@@ -40,31 +34,8 @@ _CODE_TAKEN = "pk_share_codes"
 
 _THIS = Clinic.id == bindparam("clinic_id")
 _GET = select(Clinic).where(_THIS)
-_LOCK = _GET.with_for_update().execution_options(populate_existing=True)
 _IS_MIGRATED = select(Clinic.is_migrated).where(_THIS)
-_HOLD = _IS_MIGRATED.with_for_update()
-_PATIENT_LIMITS = select(Clinic.country, Clinic.tier, Clinic.patient_count_settings).where(_THIS)
 _ID_BY_SHARE_CODE = select(ShareCode.clinic_id).where(ShareCode.code == bindparam("share_code"))
-_ADD_SHARE_CODE = insert(ShareCode)
-_ADD_DELETION = insert(ClinicDeletion)
-_CANCEL_INVITES = (
-    update(Invite)
-    .where(Invite.clinic_id == bindparam("of_clinic"), Invite.status == InviteStatus.PENDING)
-    .values(status=InviteStatus.CANCELED, modified=bindparam("time"))
-)
-_REMOVE_SHARE_CODES = delete(ShareCode).where(ShareCode.clinic_id == bindparam("of_clinic"))
-# Tags, sites and membership restrictions go with it.
-_REMOVE = delete(Clinic).where(Clinic.id == bindparam("of_clinic"))
-_PARTS: Mapping[str, Select[*tuple[Any, ...]]] = {
-    "share_codes": select(ShareCode.code, ShareCode.canonical)
-    .where(ShareCode.clinic_id == bindparam("clinic_id"))
-    .order_by(ShareCode.code),
-    "tags": select(Tag.id, Tag.name).where(Tag.clinic_id == bindparam("clinic_id")).order_by(Tag.id),
-    "sites": select(Site.id, Site.name).where(Site.clinic_id == bindparam("clinic_id")).order_by(Site.id),
-    "membership_restrictions": select(MembershipRestriction.email_domain, MembershipRestriction.required_idp)
-    .where(MembershipRestriction.clinic_id == bindparam("clinic_id"))
-    .order_by(MembershipRestriction.position),
-}
 
 _FILTERS: dict[str, ColumnElement[bool]] = {
     "share_code": Clinic.id.in_(_ID_BY_SHARE_CODE),
@@ -94,12 +65,14 @@ class ClinicRepository(Repository):
         """The clinic, to be changed by a unit that writes. Raises ClinicNotFound."""
         return self._one(_GET, clinic_id)
 
+    _LOCK = _GET.with_for_update().execution_options(populate_existing=True)
+
     def lock(self, clinic_id: str) -> Clinic:
         """The clinic as it is now; nobody else can change it, its members or its patients until this unit ends.
 
         Raises ClinicNotFound.
         """
-        return self._one(_LOCK, clinic_id)
+        return self._one(self._LOCK, clinic_id)
 
     def lock_migrated(self, clinic_id: str) -> Clinic:
         """As `lock`. Raises ClinicNotFound, then ClinicNotMigrated."""
@@ -108,24 +81,23 @@ class ClinicRepository(Repository):
             raise ClinicNotMigrated
         return clinic
 
+    _HOLD = _IS_MIGRATED.with_for_update()
+
     def hold_migrated(self, clinic_id: str) -> None:
         """As `lock_migrated`, for those who do not look at the clinic itself."""
-        row = self._uow.first(_HOLD, {"clinic_id": clinic_id})
-        if row is None:
-            raise ClinicNotFound
-        if not row.is_migrated:
+        if not self._is_migrated(self._HOLD, clinic_id):
             raise ClinicNotMigrated
 
     def require(self, clinic_id: str) -> None:
         """Raise ClinicNotFound unless the clinic exists."""
-        self._is_migrated(clinic_id)
+        self._is_migrated(_IS_MIGRATED, clinic_id)
 
     def require_migrated(self, clinic_id: str, *, named_by: str = "/path/clinicId") -> None:
         """Raise ClinicNotFound unless the clinic exists, and ClinicNotMigrated unless it is migrated.
 
         `named_by` points to what names the clinic in the request.
         """
-        if not self._is_migrated(clinic_id):
+        if not self._is_migrated(_IS_MIGRATED, clinic_id):
             raise ClinicNotMigrated.at(named_by)
 
     def touch(self, clinic: Clinic) -> None:
@@ -136,27 +108,27 @@ class ClinicRepository(Repository):
         """How many patients of its plan the clinic may have at this moment; None for any number."""
         return hard_limit(clinic, self._uow.now)
 
+    _PATIENT_LIMITS = Query(
+        PatientLimits, select(Clinic.country, Clinic.tier, Clinic.patient_count_settings).where(_THIS)
+    )
+
     def patient_count_settings(self, clinic_id: str) -> dict[str, Any]:
         """The patient limits that apply to the clinic, as `patientCountSettings.v1`. Raises ClinicNotFound."""
-        row = self._uow.first(_PATIENT_LIMITS, {"clinic_id": clinic_id})
+        row = self._uow.first(self._PATIENT_LIMITS, {"clinic_id": clinic_id})
         if row is None:
             raise ClinicNotFound
         return applying_settings(row)
 
     def describe(self, clinic_ids: Sequence[str]) -> dict[str, ClinicDescription]:
         """What is shown of the clinics, by id, in two statements; unknown ids are left out."""
-        if not clinic_ids:
-            return {}
-        ids = {"clinic_ids": list(clinic_ids)}
-        return assemble(self._uow.execute(CLINICS, ids), self._uow.execute(TAGS_AND_SITES, ids))
+        return describe(self._uow, clinic_ids) if clinic_ids else {}
 
     def describe_one(self, clinic_id: str) -> ClinicDescription:
         """What is shown of the clinic. Raises ClinicNotFound."""
-        this = {"clinic_id": clinic_id}
-        found = assemble(self._uow.rows(CLINIC, this), self._uow.rows(TAGS_AND_SITES_OF_ONE, this))
-        if clinic_id not in found:
+        found = describe_one(self._uow, clinic_id)
+        if found is None:
             raise ClinicNotFound
-        return found[clinic_id]
+        return found
 
     def list(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> list[ClinicDescription]:
         """One page of the clinics that pass every filter that is not None, oldest first.
@@ -166,7 +138,7 @@ class ClinicRepository(Repository):
         """
         given = {name: value for name, value in filters.items() if value is not None}
         rows = self._uow.rows(_page(frozenset(given)), given | {"limit": limit, "offset": offset})
-        ids = [row.id for row in rows]
+        ids = [clinic_id for (clinic_id,) in rows]
         found = self.describe(ids)
         return [found[clinic_id] for clinic_id in ids if clinic_id in found]
 
@@ -175,8 +147,7 @@ class ClinicRepository(Repository):
         row = self._uow.first(_ID_BY_SHARE_CODE, {"share_code": share_code})
         if row is None:
             raise ClinicNotFound
-        clinic_id: str = row.clinic_id
-        return clinic_id
+        return row[0]
 
     def add(self, profile: Mapping[str, Any], *, is_migrated: bool) -> Clinic:
         """A new clinic with a share code of its own and the usual patient limit. Raises NoFreeShareCode."""
@@ -204,6 +175,16 @@ class ClinicRepository(Repository):
                 return code
         raise NoFreeShareCode
 
+    _ADD_DELETION = insert_into(ClinicDeletion, "clinic_id", "id", "deleted_time", "deleted_by_user_id", "record")
+    _CANCEL_INVITES = (
+        update(Invite)
+        .where(Invite.clinic_id == bindparam("of_clinic"), Invite.status == InviteStatus.PENDING)
+        .values(status=InviteStatus.CANCELED, modified=bindparam("time"))
+    )
+    _REMOVE_SHARE_CODES = delete(ShareCode).where(ShareCode.clinic_id == bindparam("of_clinic"))
+    # Tags, sites and membership restrictions go with it.
+    _REMOVE = delete(Clinic).where(Clinic.id == bindparam("of_clinic"))
+
     def remove(self, clinic: Clinic, deleted_by: str | None) -> None:
         """Delete a clinic without members and patients, with all that is left of it, and keep a record of it.
 
@@ -214,14 +195,14 @@ class ClinicRepository(Repository):
 
     def record_deletion(self, clinic: Clinic, deleted_by: str | None) -> None:
         """Keep a record of the clinic as it is now, because it is about to be deleted."""
-        self._uow.execute(_ADD_DELETION, self._deletion(clinic, deleted_by))
+        self._uow.insert(self._ADD_DELETION, self._deletion(clinic, deleted_by))
 
     def discard(self, clinic_id: str) -> None:
         """Delete a clinic of which there is a record. It has no members and no patients any more."""
         this = {"of_clinic": clinic_id}
-        self._uow.execute(_CANCEL_INVITES, this | {"time": self._uow.now})
-        self._uow.execute(_REMOVE_SHARE_CODES, this)
-        self._uow.execute(_REMOVE, this)
+        self._uow.change(self._CANCEL_INVITES, {**this, "time": self._uow.now})
+        self._uow.change(self._REMOVE_SHARE_CODES, this)
+        self._uow.change(self._REMOVE, this)
 
     def _deletion(self, clinic: Clinic, deleted_by: str | None) -> dict[str, Any]:
         return {
@@ -232,18 +213,31 @@ class ClinicRepository(Repository):
             "record": whole_row(clinic) | self._parts(clinic.id),
         }
 
+    _PARTS: ClassVar[Mapping[str, Select[*tuple[Any, ...]]]] = {
+        "share_codes": select(ShareCode.code, ShareCode.canonical)
+        .where(ShareCode.clinic_id == bindparam("clinic_id"))
+        .order_by(ShareCode.code),
+        "tags": select(Tag.id, Tag.name).where(Tag.clinic_id == bindparam("clinic_id")).order_by(Tag.id),
+        "sites": select(Site.id, Site.name).where(Site.clinic_id == bindparam("clinic_id")).order_by(Site.id),
+        "membership_restrictions": select(MembershipRestriction.email_domain, MembershipRestriction.required_idp)
+        .where(MembershipRestriction.clinic_id == bindparam("clinic_id"))
+        .order_by(MembershipRestriction.position),
+    }
+
     def _parts(self, clinic_id: str) -> dict[str, Any]:
         """What belongs to the clinic alone and goes with it."""
         return {
-            name: [dict(row) for row in self._uow.execute(statement, {"clinic_id": clinic_id}).mappings()]
-            for name, statement in _PARTS.items()
+            name: [row._asdict() for row in self._uow.rows(statement, {"clinic_id": clinic_id})]
+            for name, statement in self._PARTS.items()
         }
+
+    _ADD_SHARE_CODE = insert_into(ShareCode, "code", "clinic_id", "canonical")
 
     def _claim(self, code: str, clinic_id: str) -> bool:
         # Only the constraint can tell: another unit may be about to commit the same code.
         try:
             with self._uow.session.begin_nested():
-                self._uow.execute(_ADD_SHARE_CODE, {"code": code, "clinic_id": clinic_id, "canonical": True})
+                self._uow.insert(self._ADD_SHARE_CODE, {"code": code, "clinic_id": clinic_id, "canonical": True})
         except IntegrityError as error:
             if constraint_name(error) != _CODE_TAKEN:
                 raise
@@ -256,8 +250,8 @@ class ClinicRepository(Repository):
             raise ClinicNotFound
         return clinic
 
-    def _is_migrated(self, clinic_id: str) -> bool:
-        row = self._uow.first(_IS_MIGRATED, {"clinic_id": clinic_id})
+    def _is_migrated(self, statement: Select[bool], clinic_id: str) -> bool:
+        row = self._uow.first(statement, {"clinic_id": clinic_id})
         if row is None:
             raise ClinicNotFound
-        return bool(row.is_migrated)
+        return row[0]

@@ -23,11 +23,12 @@ from clinic_service.resources.ehr.orders import PatientQuery, match_order
 from clinic_service.resources.ehr.subscriptions import MatchedDocument
 from clinic_service.resources.patients.schemas import patient_schema
 from clinic_service.resources.settings.schemas import ehr_settings_schema
+from clinic_service.serialization import JsonObject
 
 _SUBSCRIBES = {"ENABLE_REPORTS": True, "DISABLE_REPORTS": False}
 
 
-def verify_endpoint(ctx: Context, body: Any) -> Any:
+def verify_endpoint(ctx: Context, body: Any) -> JsonObject:
     """Answer the challenge of Redox, if the body has the shared secret."""
     given = body or {}
     if not is_redox_token(ctx.config, given.get("verification-token", "").encode()):
@@ -41,13 +42,13 @@ def process_ehr_message(ctx: Context, body: Any, body_text: str) -> Answer:
     return Answer(200, headers=[("x-tidepool-document-id", message_id)])
 
 
-def match_clinic_and_patient(ctx: Context, body: Any) -> Any:
+def match_clinic_and_patient(ctx: Context, body: Any) -> JsonObject:
     """Find the clinic and the patients of a stored order, and subscribe the one patient who matches."""
     named = body["messageRef"]
     order = MatchedDocument(named["documentId"], named["dataModel"], named["eventType"])
     found = match_order(ctx.uow, order, _query(body.get("patients")))
     clinic_id = found.clinic.id
-    answer = {
+    answer: JsonObject = {
         "clinic": clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id)),
         "settings": ehr_settings_schema.dump(found.clinic.settings),
     }
@@ -83,7 +84,7 @@ def _look_up_address(ctx: Preparation, body: Any) -> bool | None:
 
 
 @with_preparation(_look_up_address)
-def xealth_preorder(ctx: Context, is_address_taken: bool | None, body: Any) -> Any:
+def xealth_preorder(ctx: Context, is_address_taken: bool | None, body: Any) -> JsonObject:
     """What Xealth is to show before an order is placed, and what was entered into it."""
     return xealth_preorders.answer(ctx.uow, body, is_address_taken=is_address_taken)
 
@@ -105,7 +106,7 @@ def xealth_notification(ctx: Context, notification: xealth_orders.Notification |
         xealth_orders.apply(ctx.uow, notification, ctx.config.demo_patient_user_id)
 
 
-def xealth_get_programs(ctx: Context, body: Any) -> Any:
+def xealth_get_programs(ctx: Context, body: Any) -> JsonObject:
     """Whether a patient is enrolled, and what is known of it."""
     return xealth_programs.describe_programs(ctx.uow, body)
 
@@ -116,7 +117,7 @@ def _make_link(ctx: Preparation, body: Any) -> str:
 
 
 @with_preparation(_make_link)
-def xealth_get_program_url(ctx: Context, link: str) -> Any:  # noqa: ARG001
+def xealth_get_program_url(ctx: Context, link: str) -> JsonObject:  # noqa: ARG001
     """Where the report of a patient can be opened."""
     return {"url": link}
 

@@ -31,7 +31,7 @@ def change_address(ctx: Preparation, clinic_id: str, user_id: str, email: str | 
 
     The record is still to be changed, by `replace_record`. Raises PatientNotFound, and what the accounts directory raises.
     """
-    patient = ctx.uow.patients.describe_one(clinic_id, user_id).row
+    patient = ctx.uow.patients.describe_one(clinic_id, user_id)
     if email is None or patient.email is not None or not patient.permission_custodian:
         return update.Update({})
     with suppress(EmailTaken):

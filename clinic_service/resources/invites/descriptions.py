@@ -3,30 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
+from clinic_service.db.types import AnyTime
 from clinic_service.gateways.accounts import Accounts, Profile
 from clinic_service.gateways.user_ids import is_user_id
+from clinic_service.models import Invite, InviteStatus, InviteType
 from clinic_service.resources.invites.restrictions import Verdict
 
 Profiles = Mapping[str, Profile]
 
 
-@dataclass(frozen=True, slots=True)
-class InviteDescription:
-    """An invitation, as a row or an entity, who made it, for which clinic, and whether it can be accepted.
+class InviteRow(NamedTuple):
+    """The columns of an invitation that are shown, and the name of the clinic where it is known."""
 
-    The columns of the row are attributes as well.
-    """
+    key: str
+    type: InviteType
+    status: InviteStatus
+    email: str | None
+    user_id: str | None
+    clinic_id: str
+    creator_id: str
+    context: dict[str, Any] | None
+    created: AnyTime
+    modified: AnyTime
+    expires_at: AnyTime | None
+    clinic_name: str | None
 
-    row: Any
+    @classmethod
+    def of(cls, invite: Invite, clinic_name: str | None = None) -> InviteRow:
+        """The row that the model stands for."""
+        return cls._make((*_columns_of(invite), clinic_name))
+
+
+_columns_of = attrgetter(*InviteRow._fields[:-1])
+
+
+class InviteDescription(InviteRow):
+    """An invitation, who made it, and whether it can be accepted; `verdict` is None where nobody asks."""
+
     creator: Profile
-    clinic_name: str | None = None
-    verdict: Verdict | None = None
+    verdict: Verdict | None
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.row, name)
+
+def describe(invite: InviteRow, creator: Profile, verdict: Verdict | None = None) -> InviteDescription:
+    """What is shown of the invitation."""
+    description = InviteDescription._make(invite)
+    description.creator, description.verdict = creator, verdict
+    return description
 
 
 def creator_profiles(accounts: Accounts, creator_ids: Iterable[str]) -> Profiles:

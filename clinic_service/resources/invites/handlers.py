@@ -9,10 +9,11 @@ from clinic_service.gateways.accounts import AccountNotFound, Profile, UserRecor
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinicians.schemas import clinician_schema
 from clinic_service.resources.invites import offers, service
-from clinic_service.resources.invites.descriptions import InviteDescription, Profiles, creator_profiles, profile_of
+from clinic_service.resources.invites.descriptions import InviteRow, Profiles, creator_profiles, describe, profile_of
 from clinic_service.resources.invites.errors import InvitedClinicianNotFound, InviteNotFound
 from clinic_service.resources.invites.schemas import acceptance_schema, confirmation_schema
 from clinic_service.resources.patients.schemas import patient_schema
+from clinic_service.serialization import JsonObject
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -30,7 +31,7 @@ def _look_up_invited(ctx: Preparation, clinic_id: str, body: dict[str, Any]) -> 
 
 
 @with_preparation(_look_up_invited)
-def invite_clinician(ctx: Context, sending: service.Sending, clinic_id: str, body: dict[str, Any]) -> Any:
+def invite_clinician(ctx: Context, sending: service.Sending, clinic_id: str, body: dict[str, Any]) -> JsonObject:
     """Invite a person to join a clinic."""
     clinician = service.invite(ctx.uow, clinic_id, body["email"], body["roles"], sending)
     return clinician_schema.dump(clinician)
@@ -42,10 +43,10 @@ def _look_up_creator(ctx: Preparation, clinic_id: str, invite_id: str) -> Profil
 
 
 @with_preparation(_look_up_creator)
-def get_clinician_invite(ctx: Context, profiles: Profiles, clinic_id: str, invite_id: str) -> Any:
+def get_clinician_invite(ctx: Context, profiles: Profiles, clinic_id: str, invite_id: str) -> JsonObject:
     """One invitation of a clinic that waits for an answer."""
     row = _pending(ctx.uow, clinic_id, invite_id)
-    return confirmation_schema.dump(InviteDescription(row, profile_of(profiles, row.creator_id), row.clinic_name))
+    return confirmation_schema.dump(describe(row, profile_of(profiles, row.creator_id)))
 
 
 def _look_up_invited_again(ctx: Preparation, clinic_id: str, invite_id: str) -> service.Sending:
@@ -59,7 +60,7 @@ def _look_up_invited_again(ctx: Preparation, clinic_id: str, invite_id: str) -> 
 
 
 @with_preparation(_look_up_invited_again)
-def resend_invite(ctx: Context, sending: service.Sending, clinic_id: str, invite_id: str) -> Any:
+def resend_invite(ctx: Context, sending: service.Sending, clinic_id: str, invite_id: str) -> JsonObject:
     """Send the mail of an invitation once more."""
     return confirmation_schema.dump(service.resend(ctx.uow, clinic_id, invite_id, sending))
 
@@ -69,7 +70,7 @@ def delete_invite(ctx: Context, clinic_id: str, invite_id: str) -> None:
     service.withdraw(ctx.uow, clinic_id, invite_id)
 
 
-def get_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> Any:
+def get_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> JsonObject:
     """The pending clinician behind an invitation."""
     row = ctx.uow.clinicians.find_invited_row(clinic_id, invite_id)
     if row is None:
@@ -89,7 +90,7 @@ def _look_up_member(ctx: Preparation, clinic_id: str, body: dict[str, str]) -> P
 @with_preparation(_look_up_member)
 def associate_clinician_to_user(
     ctx: Context, profile: Profile, clinic_id: str, invite_id: str, body: dict[str, str]
-) -> Any:
+) -> JsonObject:
     """Make a user a member in the place of a pending clinician."""
     clinician = service.associate(ctx.uow, clinic_id, invite_id, body["userId"], profile.full_name)
     return clinician_schema.dump(clinician)
@@ -108,7 +109,7 @@ def _look_up_invitee_and_creators(ctx: Preparation, user_id: str) -> _Known:
 
 
 @with_preparation(_look_up_invitee_and_creators)
-def list_clinician_invites(ctx: Context, known: _Known) -> Any:
+def list_clinician_invites(ctx: Context, known: _Known) -> list[JsonObject]:
     """The invitations to join a clinic that wait for a person's answer."""
     provider = ctx.caller.identity_provider
     invites = service.link_and_list(ctx.uow, known.invitee, provider, known.profiles)
@@ -124,7 +125,7 @@ def _look_up_accepting(ctx: Preparation, user_id: str, invite_id: str) -> servic
 
 
 @with_preparation(_look_up_accepting)
-def accept_clinician_invite(ctx: Context, acceptance: service.Acceptance, invite_id: str) -> Any:
+def accept_clinician_invite(ctx: Context, acceptance: service.Acceptance, invite_id: str) -> JsonObject:
     """Join the clinic that sent an invitation."""
     return clinician_schema.dump(service.accept(ctx.uow, invite_id, acceptance, ctx.caller.identity_provider))
 
@@ -148,12 +149,11 @@ def _look_up_offering_patients(ctx: Preparation, clinic_id: str) -> Profiles:
 
 
 @with_preparation(_look_up_offering_patients)
-def get_patient_invites(ctx: Context, profiles: Profiles, clinic_id: str) -> Any:
+def get_patient_invites(ctx: Context, profiles: Profiles, clinic_id: str) -> list[JsonObject]:
     """The offers of patients that wait for the clinic's answer."""
     rows = ctx.uow.invites.list_offers(clinic_id)
-    return confirmation_schema.dump(
-        [InviteDescription(row, profile_of(profiles, row.creator_id)) for row in rows], many=True
-    )
+    invites = [describe(row, profile_of(profiles, row.creator_id)) for row in rows]
+    return confirmation_schema.dump(invites, many=True)
 
 
 def _look_up_new_patient(
@@ -165,7 +165,9 @@ def _look_up_new_patient(
 
 
 @with_preparation(_look_up_new_patient)
-def accept_patient_invitation(ctx: Context, acceptance: offers.Acceptance, clinic_id: str, invite_id: str) -> Any:
+def accept_patient_invitation(
+    ctx: Context, acceptance: offers.Acceptance, clinic_id: str, invite_id: str
+) -> JsonObject:
     """Accept the offer of a patient."""
     patient_id = offers.accept(ctx.uow, clinic_id, invite_id, acceptance)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
@@ -180,7 +182,7 @@ def _look_up_offering_patient(ctx: Preparation, clinic_id: str, invite_id: str) 
 
 
 @with_preparation(_look_up_offering_patient)
-def delete_patient_invite(ctx: Context, profile: Profile, clinic_id: str, invite_id: str) -> Any:
+def delete_patient_invite(ctx: Context, profile: Profile, clinic_id: str, invite_id: str) -> JsonObject:
     """Withdraw the offer of a patient, or decline it."""
     return confirmation_schema.dump(offers.close(ctx.uow, clinic_id, invite_id, profile, ctx.caller))
 
@@ -191,13 +193,13 @@ def _look_up_patient(ctx: Preparation, user_id: str, body: dict[str, Any]) -> Us
 
 
 @with_preparation(_look_up_patient)
-def invite_clinic(ctx: Context, patient: UserRecord, body: dict[str, Any]) -> Any:
+def invite_clinic(ctx: Context, patient: UserRecord, body: dict[str, Any]) -> JsonObject:
     """Offer a clinic access to a patient's data."""
     offer = offers.offer_access(ctx.uow, body["shareCode"], body["permissions"], patient, ctx.mail_sender)
     return confirmation_schema.dump(offer)
 
 
-def _pending(uow: UnitOfWork, clinic_id: str, invite_id: str) -> Any:
+def _pending(uow: UnitOfWork, clinic_id: str, invite_id: str) -> InviteRow:
     row = uow.invites.find_pending_clinician(clinic_id, invite_id)
     if row is None:
         raise InviteNotFound

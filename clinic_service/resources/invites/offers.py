@@ -9,13 +9,14 @@ from typing import Any
 
 from clinic_service.auth.caller import Caller
 from clinic_service.gateways.accounts import Accounts, Profile, UserRecord, get_user
-from clinic_service.models import Clinic, InviteStatus, InviteType, MailPurpose, Permission
+from clinic_service.models import Clinic, Invite, InviteStatus, InviteType, MailPurpose, Permission
 from clinic_service.outbox.events import LOG_IN_PATH, AccessOffered
 from clinic_service.outbox.limits import MailSender
 from clinic_service.preparation import PreparationOutdated
-from clinic_service.resources.invites.descriptions import InviteDescription
+from clinic_service.resources.invites.descriptions import InviteDescription, InviteRow, describe
 from clinic_service.resources.invites.errors import AlreadyPatient, InviteNotFound, InviteNotPending
 from clinic_service.resources.invites.limits import require_room
+from clinic_service.resources.invites.repository import InviteTerms
 from clinic_service.resources.patients.enrolment import Enrolment, enrol
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -76,7 +77,7 @@ def offer_access(
     if not (clinic.suppressed_notifications or {}).get(_SUPPRESSED):
         uow.mail_limits.count(clinic.id, MailPurpose.OFFER, sender)
         _tell_admins(uow, clinic, _patient_name(user.profile))
-    return InviteDescription(invite, user.profile)
+    return describe(InviteRow.of(invite), user.profile)
 
 
 def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) -> str:
@@ -111,7 +112,7 @@ def close(uow: UnitOfWork, clinic_id: str, key: str, profile: Profile, caller: C
     if invite.status is not end:
         invite.status = end
         invite.modified = max(invite.modified, uow.now)
-    return InviteDescription(invite, profile)
+    return describe(InviteRow.of(invite), profile)
 
 
 def _patient_name(profile: Profile) -> str:
@@ -119,7 +120,7 @@ def _patient_name(profile: Profile) -> str:
     return profile.patient_full_name or profile.full_name or _UNNAMED_PATIENT
 
 
-def _answerable(invite: Any, now: datetime) -> str:
+def _answerable(invite: Invite | InviteTerms | None, now: datetime) -> str:
     """The creator of the invitation, if it is an offer that waits. Raises InviteNotFound and InviteNotPending.
 
     An offer that has expired is as if it had never been.
@@ -130,8 +131,7 @@ def _answerable(invite: Any, now: datetime) -> str:
         raise InviteNotPending
     if invite.expires_at is not None and invite.expires_at <= now:
         raise InviteNotFound
-    creator_id: str = invite.creator_id
-    return creator_id
+    return invite.creator_id
 
 
 def _limited(permissions: Iterable[str]) -> dict[str, Any]:

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Row, and_, bindparam, delete, func, or_, select, type_coerce, update
+from sqlalchemy import BindParameter, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
-from clinic_service.db.types import UtcDateTime, WireTime
+from clinic_service.db.types import UtcDateTime, wire_time
 from clinic_service.models import Clinic, Clinician, Invite, InviteStatus, InviteType, MembershipRestriction
 from clinic_service.models.invite import new_invite_key
+from clinic_service.resources.invites.descriptions import InviteRow
 from clinic_service.resources.invites.errors import DuplicateOffer
 from clinic_service.resources.invites.restrictions import Restriction
 
 _OPEN_OFFER = "ix_invites_open_offer"
-_COLUMNS = (
+_SHOWN = select(
     Invite.key,
     Invite.type,
     Invite.status,
@@ -28,12 +30,11 @@ _COLUMNS = (
     Invite.clinic_id,
     Invite.creator_id,
     Invite.context,
-    type_coerce(Invite.created, WireTime).label("created"),
-    type_coerce(Invite.modified, WireTime).label("modified"),
-    type_coerce(Invite.expires_at, WireTime).label("expires_at"),
+    wire_time(Invite.created),
+    wire_time(Invite.modified),
+    wire_time(Invite.expires_at),
     Clinic.name.label("clinic_name"),
-)
-_SHOWN = select(*_COLUMNS).join(Clinic, Clinic.id == Invite.clinic_id)
+).join(Clinic, Clinic.id == Invite.clinic_id)
 _NEWEST_FIRST = (Invite.created.desc(), Invite.key)
 
 _OF_CLINIC = Invite.clinic_id == bindparam("clinic_id")
@@ -44,122 +45,130 @@ _EMAILS: BindParameter[str] = bindparam("emails", expanding=True)
 _UNLINKED = and_(Invite.user_id.is_(None), Invite.email.in_(_EMAILS))
 _ADDRESSED = and_(Invite.type == InviteType.CLINICIAN, _OPEN, or_(Invite.user_id == bindparam("user_id"), _UNLINKED))
 
-_FIND = select(Invite).where(_THIS).execution_options(populate_existing=True)
-_TERMS = select(Invite.type, Invite.status, Invite.creator_id, Invite.expires_at).where(_THIS)
-_PENDING_CLINICIAN = _SHOWN.join(
-    Clinician, and_(Clinician.clinic_id == Invite.clinic_id, Clinician.invite_id == Invite.key)
-).where(_THIS, Invite.type == InviteType.CLINICIAN, _OPEN)
-_OFFERS = _SHOWN.where(_OF_CLINIC, Invite.type == InviteType.PATIENT, _OPEN).order_by(*_NEWEST_FIRST)
-_ALL_ADDRESSED = _SHOWN.where(_ADDRESSED).order_by(*_NEWEST_FIRST)
-_CLINIC_OF_ADDRESSED = select(Invite.clinic_id).where(Invite.key == bindparam("key"), _ADDRESSED)
-_PENDING_OF_KIND = (Invite.type == bindparam("type"), _OPEN)
-_COUNT_PENDING = select(
-    select(func.count()).select_from(Invite).where(_OF_CLINIC, *_PENDING_OF_KIND).scalar_subquery().label("of_clinic"),
-    select(func.count())
-    .select_from(Invite)
-    .where(Invite.creator_id == bindparam("creator_id"), *_PENDING_OF_KIND)
-    .scalar_subquery()
-    .label("of_creator"),
-)
-_RESTRICTIONS = (
-    select(MembershipRestriction.clinic_id, MembershipRestriction.email_domain, MembershipRestriction.required_idp)
-    .where(MembershipRestriction.clinic_id.in_(bindparam("clinic_ids", expanding=True)))
-    .order_by(MembershipRestriction.clinic_id, MembershipRestriction.position)
-)
-_ADMINS = (
-    select(Clinician.user_id)
-    .where(
-        Clinician.clinic_id == bindparam("clinic_id"),
-        Clinician.is_admin,
-        Clinician.user_id.is_not(None),
-        Clinician.email.is_not(None),
-    )
-    .order_by(Clinician.created_time, Clinician.id)
-)
 
-_LINK = (
-    update(Invite)
-    .where(Invite.type == InviteType.CLINICIAN, Invite.status == InviteStatus.PENDING, _UNLINKED)
-    .values(user_id=bindparam("of_user"))
-)
-_END = (
-    update(Invite)
-    .where(
-        Invite.key == bindparam("of_key"),
-        Invite.clinic_id == bindparam("of_clinic"),
-        Invite.type == bindparam("of_type"),
-        Invite.status == InviteStatus.PENDING,
-    )
-    .values(status=bindparam("end"), modified=bindparam("time"))
-)
-_COMPLETE = _END.values(user_id=bindparam("of_user"))
-_CLOSE_EXPIRED = (
-    update(Invite)
-    .where(
-        Invite.clinic_id == bindparam("of_clinic"),
-        Invite.creator_id == bindparam("of_creator"),
-        Invite.type == InviteType.PATIENT,
-        Invite.status == InviteStatus.PENDING,
-        Invite.expires_at <= bindparam("time", type_=UtcDateTime()),
-    )
-    .values(status=InviteStatus.CANCELED, modified=bindparam("time"))
-)
-_REMOVE_INVITED = delete(Clinician).where(
-    Clinician.clinic_id == bindparam("of_clinic"),
-    Clinician.invite_id == bindparam("of_key"),
-    Clinician.user_id.is_(None),
-)
+class InviteTerms(NamedTuple):
+    """What decides whether an invitation can be answered, and who made it."""
+
+    type: InviteType
+    status: InviteStatus
+    creator_id: str
+    expires_at: datetime | None
+
+
+class PendingInvites(NamedTuple):
+    """How many invitations wait for an answer: those of a clinic, and those of their creator in all clinics."""
+
+    of_clinic: int
+    of_creator: int
 
 
 class InviteRepository(Repository):
     """Invitations of both kinds. Whoever changes one holds the lock of its clinic."""
 
+    _FIND = select(Invite).where(_THIS).execution_options(populate_existing=True)
+
     def find(self, clinic_id: str, key: str) -> Invite | None:
         """The invitation as it is now, whatever its kind and status, to be changed."""
-        return self._uow.session.scalars(_FIND, {"clinic_id": clinic_id, "key": key}).one_or_none()
+        return self._uow.session.scalars(self._FIND, {"clinic_id": clinic_id, "key": key}).one_or_none()
 
-    def find_terms(self, clinic_id: str, key: str) -> Row[Any] | None:
-        """The `type`, `status`, `creator_id` and `expires_at` of an invitation."""
-        return self._uow.first(_TERMS, {"clinic_id": clinic_id, "key": key})
+    _TERMS = Query(InviteTerms, select(Invite.type, Invite.status, Invite.creator_id, Invite.expires_at).where(_THIS))
 
-    def find_pending_clinician(self, clinic_id: str, key: str) -> Row[Any] | None:
+    def find_terms(self, clinic_id: str, key: str) -> InviteTerms | None:
+        """The terms of an invitation, whatever its kind and status."""
+        return self._uow.first(self._TERMS, {"clinic_id": clinic_id, "key": key})
+
+    _PENDING_CLINICIAN = Query(
+        InviteRow,
+        _SHOWN.join(Clinician, and_(Clinician.clinic_id == Invite.clinic_id, Clinician.invite_id == Invite.key)).where(
+            _THIS, Invite.type == InviteType.CLINICIAN, _OPEN
+        ),
+    )
+
+    def find_pending_clinician(self, clinic_id: str, key: str) -> InviteRow | None:
         """The clinic's invitation of a clinician as it is shown, None unless it waits for an answer."""
-        return self._uow.first(_PENDING_CLINICIAN, {"clinic_id": clinic_id, "key": key, "now": self._uow.now})
+        return self._uow.first(self._PENDING_CLINICIAN, {"clinic_id": clinic_id, "key": key, "now": self._uow.now})
+
+    _CLINIC_OF_ADDRESSED = select(Invite.clinic_id).where(Invite.key == bindparam("key"), _ADDRESSED)
 
     def find_clinic_inviting(self, key: str, user_id: str, emails: Collection[str]) -> str | None:
         """The clinic of an invitation that waits for the user's answer; `emails` are the user's, in lower case."""
         parameters = {"key": key, "user_id": user_id, "emails": list(emails), "now": self._uow.now}
-        clinic_id: str | None = self._uow.execute(_CLINIC_OF_ADDRESSED, parameters).scalar_one_or_none()
-        return clinic_id
+        return self._uow.execute(self._CLINIC_OF_ADDRESSED, parameters).scalar_one_or_none()
 
-    def list_addressed(self, user_id: str, emails: Collection[str]) -> Sequence[Row[Any]]:
+    _ALL_ADDRESSED = _SHOWN.where(_ADDRESSED).order_by(*_NEWEST_FIRST)
+
+    def list_addressed(self, user_id: str, emails: Collection[str]) -> Sequence[InviteRow]:
         """The invitations to join a clinic that wait for the user's answer as they are shown, newest first."""
         parameters = {"user_id": user_id, "emails": list(emails), "now": self._uow.now}
-        return self._uow.execute(_ALL_ADDRESSED, parameters).all()
+        return [InviteRow._make(row) for row in self._uow.execute(self._ALL_ADDRESSED, parameters)]
 
-    def list_offers(self, clinic_id: str) -> Sequence[Row[Any]]:
+    _OFFERS = Query(
+        InviteRow, _SHOWN.where(_OF_CLINIC, Invite.type == InviteType.PATIENT, _OPEN).order_by(*_NEWEST_FIRST)
+    )
+
+    def list_offers(self, clinic_id: str) -> Sequence[InviteRow]:
         """The offers of patients that wait for the clinic's answer as they are shown, newest first."""
-        return self._uow.rows(_OFFERS, {"clinic_id": clinic_id, "now": self._uow.now})
+        return self._uow.rows(self._OFFERS, {"clinic_id": clinic_id, "now": self._uow.now})
 
-    def count_pending(self, clinic_id: str, kind: InviteType, creator_id: str | None) -> Any:
-        """How many invitations of that kind wait for an answer: `of_clinic`, and `of_creator` in all clinics."""
+    _PENDING_OF_KIND = (Invite.type == bindparam("type"), _OPEN)
+    _COUNT_PENDING = Query(
+        PendingInvites,
+        select(
+            select(func.count())
+            .select_from(Invite)
+            .where(_OF_CLINIC, *_PENDING_OF_KIND)
+            .scalar_subquery()
+            .label("of_clinic"),
+            select(func.count())
+            .select_from(Invite)
+            .where(Invite.creator_id == bindparam("creator_id"), *_PENDING_OF_KIND)
+            .scalar_subquery()
+            .label("of_creator"),
+        ),
+    )
+
+    def count_pending(self, clinic_id: str, kind: InviteType, creator_id: str | None) -> PendingInvites:
+        """How many invitations of that kind wait for an answer."""
         parameters = {"clinic_id": clinic_id, "type": kind, "creator_id": creator_id, "now": self._uow.now}
-        return self._uow.rows(_COUNT_PENDING, parameters)[0]
+        return self._uow.rows(self._COUNT_PENDING, parameters)[0]
+
+    _RESTRICTIONS = (
+        select(MembershipRestriction.clinic_id, MembershipRestriction.email_domain, MembershipRestriction.required_idp)
+        .where(MembershipRestriction.clinic_id.in_(bindparam("clinic_ids", expanding=True)))
+        .order_by(MembershipRestriction.clinic_id, MembershipRestriction.position)
+    )
 
     def restrictions(self, clinic_ids: Collection[str]) -> Mapping[str, Sequence[Restriction]]:
         """The membership restrictions of the clinics in their order, none for a clinic that has none."""
         found: defaultdict[str, list[Restriction]] = defaultdict(list)
-        for row in self._uow.execute(_RESTRICTIONS, {"clinic_ids": sorted(clinic_ids)}):
-            found[row.clinic_id].append(Restriction(row.email_domain, row.required_idp))
+        for clinic_id, domain, idp in self._uow.execute(self._RESTRICTIONS, {"clinic_ids": sorted(clinic_ids)}):
+            found[clinic_id].append(Restriction(domain, idp))
         return found
+
+    _ADMINS = (
+        select(Clinician.user_id)
+        .where(
+            Clinician.clinic_id == bindparam("clinic_id"),
+            Clinician.is_admin,
+            Clinician.user_id.is_not(None),
+            Clinician.email.is_not(None),
+        )
+        .order_by(Clinician.created_time, Clinician.id)
+    )
 
     def admin_ids(self, clinic_id: str) -> Sequence[str]:
         """The administrators of the clinic who have an address."""
-        return [row.user_id for row in self._uow.rows(_ADMINS, {"clinic_id": clinic_id})]
+        return [user_id for (user_id,) in self._uow.rows(self._ADMINS, {"clinic_id": clinic_id}) if user_id]
+
+    _LINK = (
+        update(Invite)
+        .where(Invite.type == InviteType.CLINICIAN, Invite.status == InviteStatus.PENDING, _UNLINKED)
+        .values(user_id=bindparam("of_user"))
+    )
 
     def link(self, user_id: str, emails: Collection[str]) -> None:
         """Tie the pending invitations to one of the addresses that nobody is tied to yet to the user."""
-        self._uow.execute(_LINK, {"of_user": user_id, "emails": list(emails)})
+        self._uow.execute(self._LINK, {"of_user": user_id, "emails": list(emails)})
 
     def add(
         self,
@@ -199,29 +208,60 @@ class InviteRepository(Repository):
             raise DuplicateOffer from error
         return invite
 
+    _END = (
+        update(Invite)
+        .where(
+            Invite.key == bindparam("of_key"),
+            Invite.clinic_id == bindparam("of_clinic"),
+            Invite.type == bindparam("of_type"),
+            Invite.status == InviteStatus.PENDING,
+        )
+        .values(status=bindparam("end"), modified=bindparam("time"))
+    )
+
     def end(self, clinic_id: str, key: str, status: InviteStatus) -> bool:
         """Let a pending invitation of a clinician end with `status`. False when there is none."""
         values = self._ending(clinic_id, key, InviteType.CLINICIAN, status)
-        return self._uow.execute(_END, values).rowcount == 1
+        return self._uow.change(self._END, values) == 1
+
+    _COMPLETE = _END.values(user_id=bindparam("of_user"))
 
     def complete(self, clinic_id: str, key: str, user_id: str) -> None:
         """Note that the user accepted the invitation of a clinician; one that is not pending stays as it is."""
         values = self._ending(clinic_id, key, InviteType.CLINICIAN, InviteStatus.COMPLETED)
-        self._uow.execute(_COMPLETE, values | {"of_user": user_id}).close()
+        self._uow.change(self._COMPLETE, {**values, "of_user": user_id})
 
     def complete_offer(self, clinic_id: str, key: str) -> None:
         """Note that the clinic accepted the offer of a patient."""
         values = self._ending(clinic_id, key, InviteType.PATIENT, InviteStatus.COMPLETED)
-        self._uow.execute(_END, values).close()
+        self._uow.change(self._END, values)
 
     def _ending(self, clinic_id: str, key: str, kind: InviteType, status: InviteStatus) -> dict[str, Any]:
         return {"of_clinic": clinic_id, "of_key": key, "of_type": kind, "end": status, "time": self._uow.now}
 
+    _CLOSE_EXPIRED = (
+        update(Invite)
+        .where(
+            Invite.clinic_id == bindparam("of_clinic"),
+            Invite.creator_id == bindparam("of_creator"),
+            Invite.type == InviteType.PATIENT,
+            Invite.status == InviteStatus.PENDING,
+            Invite.expires_at <= bindparam("time", type_=UtcDateTime()),
+        )
+        .values(status=InviteStatus.CANCELED, modified=bindparam("time"))
+    )
+
     def close_expired_offers(self, clinic_id: str, creator_id: str) -> None:
         """Cancel what the patient offered the clinic and nobody answered in time."""
         values = {"of_clinic": clinic_id, "of_creator": creator_id, "time": self._uow.now}
-        self._uow.execute(_CLOSE_EXPIRED, values).close()
+        self._uow.change(self._CLOSE_EXPIRED, values)
+
+    _REMOVE_INVITED = delete(Clinician).where(
+        Clinician.clinic_id == bindparam("of_clinic"),
+        Clinician.invite_id == bindparam("of_key"),
+        Clinician.user_id.is_(None),
+    )
 
     def remove_invited(self, clinic_id: str, key: str) -> bool:
         """Delete the pending clinician behind an invitation, without a record. False when there is none."""
-        return self._uow.execute(_REMOVE_INVITED, {"of_clinic": clinic_id, "of_key": key}).rowcount == 1
+        return self._uow.change(self._REMOVE_INVITED, {"of_clinic": clinic_id, "of_key": key}) == 1

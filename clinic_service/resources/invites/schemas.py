@@ -19,14 +19,13 @@ _SHORTEST_SHOWN_EMAIL = 6
 
 
 def _email(invite: InviteDescription) -> str | None:
-    email: str = invite.email or ""
+    email = invite.email or ""
     return email if len(email) >= _SHORTEST_SHOWN_EMAIL else None
 
 
 def _creator_id(invite: InviteDescription) -> str | None:
     # A service has a name instead of an account, and clients expect a user id.
-    creator_id: str = invite.creator_id
-    return creator_id if is_user_id(creator_id) else None
+    return invite.creator_id if is_user_id(invite.creator_id) else None
 
 
 def _creator(invite: InviteDescription) -> dict[str, Any]:

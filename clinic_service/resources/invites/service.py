@@ -13,7 +13,7 @@ from clinic_service.gateways.accounts import Accounts, Profile
 from clinic_service.models import Clinic, Clinician, Invite, InviteStatus, InviteType, MailPurpose
 from clinic_service.outbox.events import LOG_IN_PATH, SIGN_UP_PATH, ClinicianInvited
 from clinic_service.outbox.limits import MailSender
-from clinic_service.resources.invites.descriptions import InviteDescription, Profiles, profile_of
+from clinic_service.resources.invites.descriptions import InviteDescription, InviteRow, Profiles, describe, profile_of
 from clinic_service.resources.invites.errors import (
     AlreadyMember,
     InvitedClinicianNotFound,
@@ -114,7 +114,7 @@ def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending) -> Invit
     found.user_id = found.user_id or sending.user_id
     found.modified = max(found.modified, uow.now)
     _send(uow, clinic, found, sending)
-    return InviteDescription(found, sending.creator, clinic.name)
+    return describe(InviteRow.of(found, clinic.name), sending.creator)
 
 
 def withdraw(uow: UnitOfWork, clinic_id: str, key: str) -> None:
@@ -161,10 +161,9 @@ def link_and_list(
     rows = uow.invites.list_addressed(invitee.user_id, invitee.emails)
     restrictions = uow.invites.restrictions({row.clinic_id for row in rows})
     return [
-        InviteDescription(
+        describe(
             row,
             profile_of(profiles, row.creator_id),
-            row.clinic_name,
             judge(restrictions.get(row.clinic_id, ()), invitee.email, identity_provider),
         )
         for row in rows

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, insert, not_, select
+from sqlalchemy import and_, bindparam, delete, not_, select
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
+from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import Clinic, Clinician, Migration, MigrationStatus
 from clinic_service.resources.migrations.errors import DuplicateMigration, MigrationNotFound
@@ -25,12 +26,23 @@ _COLUMNS = (
 _OF_CLINIC = Migration.clinic_id == bindparam("clinic_id")
 _THIS = and_(_OF_CLINIC, Migration.user_id == bindparam("user_id"))
 
-_GET = select(*_COLUMNS).where(_THIS)
-_LIST = select(*_COLUMNS).where(_OF_CLINIC).order_by(Migration.created_time, Migration.user_id)
+
+class MigrationRow(NamedTuple):
+    """A migration as it is shown."""
+
+    user_id: str
+    status: MigrationStatus
+    created_time: datetime
+    updated_time: datetime
+    attestation_time: datetime | None
+
+
+_GET = Query(MigrationRow, select(*_COLUMNS).where(_THIS))
+_LIST = Query(MigrationRow, select(*_COLUMNS).where(_OF_CLINIC).order_by(Migration.created_time, Migration.user_id))
 _LOCK = select(Migration).where(_THIS).with_for_update()
 _OF_USER = select(Migration.clinic_id).where(Migration.user_id == bindparam("user_id"))
 _LOCK_OF_USER = _OF_USER.with_for_update()
-_ADD = insert(Migration)
+_ADD = insert_into(Migration, "user_id", "clinic_id", "status", "created_time", "updated_time")
 _REMOVE_OF_USER = delete(Migration).where(Migration.user_id == bindparam("of_user"))
 _REMOVE_OF_CLINIC = delete(Migration).where(Migration.clinic_id == bindparam("of_clinic"))
 
@@ -51,14 +63,14 @@ _CLINIC_TO_MIGRATE = (
 class MigrationRepository(Repository):
     """Migrations, and the accounts and clinics that are waiting for one."""
 
-    def get_row(self, clinic_id: str, user_id: str) -> Any:
+    def get_row(self, clinic_id: str, user_id: str) -> MigrationRow:
         """The migration as it is shown. Raises MigrationNotFound."""
         row = self._uow.first(_GET, {"clinic_id": clinic_id, "user_id": user_id})
         if row is None:
             raise MigrationNotFound
         return row
 
-    def list_rows(self, clinic_id: str) -> Sequence[Any]:
+    def list_rows(self, clinic_id: str) -> Sequence[MigrationRow]:
         """The migrations into the clinic as they are shown, oldest first; none for an unknown clinic."""
         return self._uow.rows(_LIST, {"clinic_id": clinic_id})
 
@@ -92,16 +104,16 @@ class MigrationRepository(Repository):
 
     def remove_all_of_clinic(self, clinic_id: str) -> None:
         """Delete the migrations into the clinic; their users may migrate into another one."""
-        self._uow.execute(_REMOVE_OF_CLINIC, {"of_clinic": clinic_id})
+        self._uow.change(_REMOVE_OF_CLINIC, {"of_clinic": clinic_id})
 
     def admin_ids(self, clinic_id: str) -> Sequence[str]:
         """The users who administer the clinic; exact only while its row is locked."""
-        return [row.user_id for row in self._uow.rows(_ADMINS, {"clinic_id": clinic_id})]
+        return [user_id for (user_id,) in self._uow.rows(_ADMINS, {"clinic_id": clinic_id}) if user_id]
 
     def find_clinic_to_migrate(self, user_id: str) -> str | None:
         """The id of the oldest clinic that the user administers and that is not migrated yet."""
         row = self._uow.first(_CLINIC_TO_MIGRATE, {"user_id": user_id})
-        return None if row is None else str(row.id)
+        return row[0] if row else None
 
     def hold(self, user_id: str) -> None:
         """Make every other unit that holds this user wait until this one ends.
@@ -113,7 +125,7 @@ class MigrationRepository(Repository):
         place = {"user_id": user_id, "clinic_id": "", "status": MigrationStatus.PENDING}
         try:
             with self._uow.session.begin_nested():
-                self._uow.execute(_ADD, place | {"created_time": now, "updated_time": now})
-                self._uow.execute(_REMOVE_OF_USER, {"of_user": user_id})
+                self._uow.insert(_ADD, {**place, "created_time": now, "updated_time": now})
+                self._uow.change(_REMOVE_OF_USER, {"of_user": user_id})
         except IntegrityError:
-            self._uow.execute(_LOCK_OF_USER, {"user_id": user_id}).close()
+            self._uow.rows(_LOCK_OF_USER, {"user_id": user_id})

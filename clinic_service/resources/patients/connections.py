@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import bindparam, select
 
@@ -20,25 +19,13 @@ from clinic_service.outbox.events import (
 )
 from clinic_service.outbox.limits import MailLimitReached, MailSender
 from clinic_service.resources.patients.data_sources import replace_data_sources
-from clinic_service.resources.patients.descriptions import PatientDescription, describe
+from clinic_service.resources.patients.descriptions import PatientDescription, PatientRow, describe
 from clinic_service.resources.patients.errors import DataSourceNotFound
 from clinic_service.unit_of_work import UnitOfWork
 
 # How long a patient may take to answer a request to connect, and how many requests are remembered for each provider.
 _OPEN_FOR = timedelta(days=30)
 _MOST_REQUESTS = 100
-
-_FIRST_OF_PROVIDER = (
-    select(DataSource)
-    .where(
-        DataSource.clinic_id == bindparam("clinic_id"),
-        DataSource.patient_id == bindparam("patient_id"),
-        DataSource.provider_name == bindparam("provider_id"),
-    )
-    .order_by(DataSource.position)
-    .limit(1)
-)
-_NAMES = select(Clinic.id, Clinic.name).where(Clinic.id.in_(bindparam("ids", expanding=True)))
 
 
 def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_id: str, sender: MailSender) -> None:
@@ -75,6 +62,18 @@ def request_first_connections(uow: UnitOfWork, patient: Patient, provider_ids: S
         uow.outbox.add(_request(patient, provider_id, state, clinic.name))
 
 
+_FIRST_OF_PROVIDER = (
+    select(DataSource)
+    .where(
+        DataSource.clinic_id == bindparam("clinic_id"),
+        DataSource.patient_id == bindparam("patient_id"),
+        DataSource.provider_name == bindparam("provider_id"),
+    )
+    .order_by(DataSource.position)
+    .limit(1)
+)
+
+
 def _first_source(uow: UnitOfWork, patient: Patient, provider_id: str) -> DataSource | None:
     key = {"clinic_id": patient.clinic_id, "patient_id": patient.id, "provider_id": provider_id}
     return uow.session.scalars(_FIRST_OF_PROVIDER, key).one_or_none()
@@ -98,7 +97,7 @@ def _remember_request(patient: Patient, provider_id: str, time: str) -> None:
 
 
 def _request(
-    patient: Any, provider_id: str, state: DataSourceState | None, clinic_name: str | None
+    patient: Patient | PatientRow, provider_id: str, state: DataSourceState | None, clinic_name: str | None
 ) -> ConnectionRequested:
     """The request for a provider whose first source of the patient is in that state, None when there is no source."""
     return ConnectionRequested(
@@ -112,14 +111,16 @@ def _request(
     )
 
 
+_NAMES = select(Clinic.id, Clinic.name).where(Clinic.id.in_(bindparam("ids", expanding=True)))
+
+
 def repeat_requests(uow: UnitOfWork, patients: Sequence[Patient]) -> None:
     """Mail what the patients were asked to connect once more, because they have another address now."""
     asked = [patient for patient in patients if patient.email and patient.connection_requests]
     if not asked:
         return
-    found = uow.execute(_NAMES, {"ids": list({patient.clinic_id for patient in asked})})
-    names = {row.id: row.name for row in found}
-    described = describe(uow, asked, with_summaries=False)
+    names = dict(uow.execute(_NAMES, {"ids": list({patient.clinic_id for patient in asked})}).all())
+    described = describe(uow, [PatientRow.of(patient) for patient in asked], with_summaries=False)
     uow.outbox.add(*(one for patient in described for one in _requests(patient, names[patient.clinic_id])))
 
 
@@ -133,7 +134,7 @@ def repeat_requests_within_limit(uow: UnitOfWork, patient: Patient, sender: Mail
 
 
 def _requests(patient: PatientDescription, clinic_name: str | None) -> Iterator[ConnectionRequested]:
-    for provider_id, requests in patient.connection_requests.items():
+    for provider_id, requests in (patient.connection_requests or {}).items():
         if requests:
             sources = [source for source in patient.data_sources or () if source.provider_name == provider_id]
             yield _request(patient, provider_id, sources[0].state if sources else None, clinic_name)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from clinic_service.db.prepared import Query
 from clinic_service.db.types import ExactText
 from clinic_service.models import DataSource, Patient
 
@@ -49,18 +50,27 @@ class PatientCounts(NamedTuple):
 
 
 COUNT_PLAN = select(func.count()).select_from(Patient).where(_OF_CLINIC, _IN_PLAN)
-COUNT = (
+COUNT = Query(
+    PatientCounts,
     select(
         func.count().label("total"),
         func.count().filter(_IS_DEMO).label("demo"),
         func.count().filter(_IN_PLAN).label("plan"),
     )
     .select_from(Patient)
-    .where(_OF_CLINIC)
+    .where(_OF_CLINIC),
 )
 
 
-def _with_source(state: ColumnElement[Any], *keys: ColumnElement[Any]) -> Select[Any]:
+class ProviderCount(NamedTuple):
+    """How many patients of a clinic have a source of the provider in that state; with any of its sources for None."""
+
+    provider_name: str
+    state: str | None
+    patients: int
+
+
+def _with_source(state: ColumnElement[Any], *keys: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
     return (
         select(DataSource.provider_name, state.label("state"), func.count(distinct(Patient.id)).label("patients"))
         .join(Patient, and_(DataSource.clinic_id == Patient.clinic_id, DataSource.patient_id == Patient.id))
@@ -70,7 +80,10 @@ def _with_source(state: ColumnElement[Any], *keys: ColumnElement[Any]) -> Select
 
 
 # Patients, not sources: somebody with two sources of one provider counts once. The total of a provider has no state.
-COUNT_BY_PROVIDER = union_all(
-    _with_source(cast(null(), ExactText()), DataSource.provider_name.expression),
-    _with_source(DataSource.state.expression, DataSource.provider_name.expression, DataSource.state.expression),
-).order_by("provider_name", "state")
+COUNT_BY_PROVIDER = Query(
+    ProviderCount,
+    union_all(
+        _with_source(cast(null(), ExactText()), DataSource.provider_name.expression),
+        _with_source(DataSource.state.expression, DataSource.provider_name.expression, DataSource.state.expression),
+    ).order_by("provider_name", "state"),
+)

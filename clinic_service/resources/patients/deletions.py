@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, insert, select
+from sqlalchemy import and_, select
 
 from clinic_service.db.dialects import among
+from clinic_service.db.prepared import insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Unit
 from clinic_service.models import EhrSubscription, MatchedMessage, Patient, PatientDeletion
-from clinic_service.resources.patients.descriptions import describe
+from clinic_service.resources.patients.descriptions import PatientRow, describe
 
-_ADD = insert(PatientDeletion)
+_ADD = insert_into(PatientDeletion, "clinic_id", "id", "user_id", "deleted_time", "deleted_by_user_id", "record")
 # One row for each matched message, and one for a subscription without any.
 _SUBSCRIPTIONS = (
     select(
@@ -49,6 +50,7 @@ def record_deletions(unit: Unit, patients: Sequence[Patient], deleted_by: str | 
     `deleted_by` is None unless a person acts.
     """
     subscriptions = _subscriptions(unit, patients)
+    described = describe(unit, [PatientRow.of(patient) for patient in patients])
     records = [
         {
             "clinic_id": patient.clinic_id,
@@ -57,14 +59,14 @@ def record_deletions(unit: Unit, patients: Sequence[Patient], deleted_by: str | 
             "deleted_time": unit.now,
             "deleted_by_user_id": deleted_by,
             "record": {
-                **whole_row(patient.row),
-                **patient.children(),
+                **whole_row(patient),
+                **description.children(),
                 "ehr_subscriptions": list(subscriptions[patient.id].values()),
             },
         }
-        for patient in describe(unit, patients)
+        for patient, description in zip(patients, described, strict=True)
     ]
-    unit.execute(_ADD, records)
+    unit.insert(_ADD, *records)
 
 
 def _subscriptions(unit: Unit, patients: Sequence[Patient]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
-from sqlalchemy import (
-    CompoundSelect,
-    Row,
-    Select,
-    Text,
-    and_,
-    bindparam,
-    cast,
-    literal_column,
-    null,
-    select,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, literal_column, null, select, union_all
 
 from clinic_service.db.dialects import among
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Unit
-from clinic_service.db.types import wire_time
-from clinic_service.models import DataSource, Patient, PatientSite, PatientTag, Site, SummaryDocument
+from clinic_service.db.types import AnyTime, wire_time
+from clinic_service.models import (
+    DataSource,
+    DataSourceState,
+    DiagnosisType,
+    Patient,
+    PatientSite,
+    PatientTag,
+    Site,
+    SummaryDocument,
+)
+
+R = TypeVar("R")
 
 COLUMNS = (
     Patient.clinic_id,
@@ -56,33 +56,71 @@ COLUMNS = (
     Patient.data_sources_set,
 )
 
-ONE = select(*COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
-BY_IDS = select(*COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), among(Patient.id, "ids"))
-PAGE_OF_USER = (
-    select(*COLUMNS)
-    .where(Patient.user_id == bindparam("user_id"))
-    .order_by(Patient.name_key, Patient.created_time, Patient.id)
-    .limit(bindparam("limit"))
-    .offset(bindparam("offset"))
-)
+
+class PatientRow(NamedTuple):
+    """The columns of a patient that are shown."""
+
+    clinic_id: str
+    id: str
+    user_id: str
+    full_name: str | None
+    birth_date: str | None
+    email: str | None
+    mrn: str | None
+    target_devices: list[str] | None
+    has_permissions: bool
+    permission_custodian: bool
+    permission_view: bool
+    permission_upload: bool
+    permission_note: bool
+    created_time: AnyTime
+    updated_time: AnyTime
+    last_upload_reminder_time: AnyTime | None
+    review_1_clinician_id: str | None
+    review_1_time: AnyTime | None
+    review_2_clinician_id: str | None
+    review_2_time: AnyTime | None
+    last_requested_dexcom_connect_time: AnyTime | None
+    glycemic_ranges: dict[str, Any] | None
+    diagnosis_type: DiagnosisType | None
+    connection_requests: dict[str, list[dict[str, Any]]] | None
+    data_sources_set: bool
+
+    @classmethod
+    def of(cls, patient: Patient) -> PatientRow:
+        """The row that the model stands for."""
+        return cls._make(_columns_of(patient))
+
+
+_columns_of = attrgetter(*PatientRow._fields)
 
 _TAG, _SITE, _SUMMARY = "tag", "site", "summary"
 
-
 Link = type[PatientTag] | type[PatientSite] | type[SummaryDocument] | type[DataSource]
+Condition = Callable[[Link], ColumnElement[bool]]
 
 
-def _of_one(link: Link) -> Any:
+def _of_one(link: Link) -> ColumnElement[bool]:
     return and_(link.clinic_id == bindparam("clinic_id"), link.patient_id == bindparam("patient_id"))
 
 
-def _of_many(link: Link) -> Any:
+def _of_many(link: Link) -> ColumnElement[bool]:
     # A patient's id alone is unique; the clinic is named because the keys lead with it.
     return and_(among(link.clinic_id, "clinic_ids"), among(link.patient_id, "patient_ids"))
 
 
-def _links_of(chosen: Callable[[Link], Any], *, with_summaries: bool = True) -> CompoundSelect[*tuple[Any, ...]]:
-    """What every patient can have, in one statement; `text` is the name of a site, or the document of a summary."""
+class _Link(NamedTuple):
+    """A tag, a site or a summary of a patient; `text` is the name of a site, or the document of a summary."""
+
+    kind: str
+    patient_id: str
+    id: str
+    text: str | None
+    position: int
+
+
+def _links_of(chosen: Condition, *, with_summaries: bool = True) -> Query[_Link]:
+    """What every patient can have, in one statement."""
     tags: Select[*tuple[Any, ...]] = select(
         literal_column(f"'{_TAG}'").label("kind"),
         PatientTag.patient_id.label("patient_id"),
@@ -108,11 +146,24 @@ def _links_of(chosen: Callable[[Link], Any], *, with_summaries: bool = True) -> 
         cast(SummaryDocument.document, Text),
         literal_column("0"),
     ).where(chosen(SummaryDocument))
-    return union_all(tags, sites, summaries) if with_summaries else union_all(tags, sites)
+    return Query(_Link, union_all(tags, sites, summaries) if with_summaries else union_all(tags, sites))
 
 
-def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
-    return (
+class DataSourceRow(NamedTuple):
+    """A source of a patient's data."""
+
+    patient_id: str
+    provider_name: str
+    state: DataSourceState
+    data_source_id: str | None
+    modified_time: str | None
+    expiration_time: str | None
+    latest_data_time: str | None
+
+
+def _data_sources_of(chosen: Condition) -> Query[DataSourceRow]:
+    return Query(
+        DataSourceRow,
         select(
             DataSource.patient_id,
             DataSource.provider_name,
@@ -123,20 +174,20 @@ def _data_sources_of(chosen: Callable[[Link], Any]) -> Select[*tuple[Any, ...]]:
             wire_time(DataSource.latest_data_time),
         )
         .where(chosen(DataSource))
-        .order_by(DataSource.patient_id, DataSource.position)
+        .order_by(DataSource.patient_id, DataSource.position),
     )
 
 
-class _Question(NamedTuple):
-    """The same asked about one patient, which is the cheaper, and about many."""
+class _Variants(NamedTuple, Generic[R]):
+    """The same query for one patient, which is the cheaper, and for many."""
 
-    of_one: Query
-    of_many: Query
+    of_one: Query[R]
+    of_many: Query[R]
 
 
-_LINKS = _Question(_links_of(_of_one), _links_of(_of_many))
-_TAGS_AND_SITES = _Question(_links_of(_of_one, with_summaries=False), _links_of(_of_many, with_summaries=False))
-_DATA_SOURCES = _Question(_data_sources_of(_of_one), _data_sources_of(_of_many))
+_LINKS = _Variants(_links_of(_of_one), _links_of(_of_many))
+_TAGS_AND_SITES = _Variants(_links_of(_of_one, with_summaries=False), _links_of(_of_many, with_summaries=False))
+_DATA_SOURCES = _Variants(_data_sources_of(_of_one), _data_sources_of(_of_many))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +198,16 @@ class SiteOfPatient:
     name: str
 
 
-class PatientDescription:
+class PatientDescription(PatientRow):
     """A patient's row and what belongs to it; no `data_sources` at all when none were ever given.
 
-    Tags are in order of their creation, sites as they were given; `summaries` are JSON texts by type. The columns of the
-    row are attributes as well.
+    Tags are in order of their creation, sites as they were given; `summaries` are JSON texts by type.
     """
 
-    def __init__(self, row: Any, columns: Mapping[str, Any], data_sources: list[Row[Any]] | None) -> None:
-        # Copied, because handing on each attribute of each patient when it is asked for takes longer than all the rest.
-        self.__dict__.update(columns)
-        self.row, self.data_sources = row, data_sources
-        self.tags: list[str] = []
-        self.sites: list[SiteOfPatient] = []
-        self.summaries: dict[str, str] = {}
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
+    tags: list[str]
+    sites: list[SiteOfPatient]
+    summaries: dict[str, str]
+    data_sources: list[DataSourceRow] | None
 
     def children(self) -> dict[str, Any]:
         """What belongs to the patient as a JSON document, for the record of a deletion."""
@@ -177,55 +220,50 @@ class PatientDescription:
         }
 
 
-def _source_document(source: Any) -> dict[str, Any]:
+def _source_document(source: DataSourceRow) -> dict[str, Any]:
     """A row of `data_sources` without its key."""
     return {name: value for name, value in source._asdict().items() if name != "patient_id"}
 
 
-def describe(unit: Unit, patients: Sequence[Any], *, with_summaries: bool = True) -> list[PatientDescription]:
-    """The patients, given as rows or models, with what belongs to them, in at most two statements."""
+def describe(unit: Unit, patients: Sequence[PatientRow], *, with_summaries: bool = True) -> list[PatientDescription]:
+    """The patients with what belongs to them, in at most two statements."""
     if not patients:
         return []
     # Most patients of most clinics have no source, and then there is nothing to look for.
     has_sources = any(p.data_sources_set for p in patients)
-    sources = _by_patient(_asked(unit, _DATA_SOURCES, patients) if has_sources else [])
-    described = {
-        patient.id: PatientDescription(
-            patient, columns, sources.get(patient.id, []) if patient.data_sources_set else None
-        )
-        for patient, columns in zip(patients, _columns_of(patients), strict=True)
-    }
-    _link(described, _asked(unit, _LINKS if with_summaries else _TAGS_AND_SITES, patients))
+    sources = _by_patient(_rows(unit, _DATA_SOURCES, patients) if has_sources else [])
+    described = {patient.id: _description(patient, sources) for patient in patients}
+    _link(described, _rows(unit, _LINKS if with_summaries else _TAGS_AND_SITES, patients))
     return list(described.values())
 
 
-def _columns_of(patients: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
-    if isinstance(patients[0], Patient):
-        return (vars(patient) for patient in patients)
-    names = patients[0]._fields
-    return (dict(zip(names, row, strict=True)) for row in patients)
+def _description(patient: PatientRow, sources: Mapping[str, list[DataSourceRow]]) -> PatientDescription:
+    description = PatientDescription._make(patient)
+    description.data_sources = sources.get(patient.id, []) if patient.data_sources_set else None
+    description.tags, description.sites, description.summaries = [], [], {}
+    return description
 
 
-def _link(described: Mapping[str, PatientDescription], links: Iterable[Any]) -> None:
+def _link(described: Mapping[str, PatientDescription], links: Iterable[_Link]) -> None:
     # In the order in which they are shown: tags as they were created, sites as they were given.
-    for kind, patient_id, link_id, text, _ in sorted(links, key=lambda link: (link[4], link[2])):
+    for kind, patient_id, link_id, text, _ in sorted(links, key=attrgetter("position", "id")):
         if kind == _TAG:
             described[patient_id].tags.append(link_id)
         elif kind == _SITE:
-            described[patient_id].sites.append(SiteOfPatient(link_id, text))
+            described[patient_id].sites.append(SiteOfPatient(link_id, text or ""))
         else:
-            described[patient_id].summaries[link_id] = text
+            described[patient_id].summaries[link_id] = text or ""
 
 
-def _asked(unit: Unit, question: _Question, patients: Sequence[Any]) -> Sequence[Any]:
+def _rows(unit: Unit, query: _Variants[R], patients: Sequence[PatientRow]) -> list[R]:
     if len(patients) == 1:
-        return unit.rows(question.of_one, {"clinic_id": patients[0].clinic_id, "patient_id": patients[0].id})
+        return unit.rows(query.of_one, {"clinic_id": patients[0].clinic_id, "patient_id": patients[0].id})
     ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
-    return unit.rows(question.of_many, ids)
+    return unit.rows(query.of_many, ids)
 
 
-def _by_patient(rows: Iterable[Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = defaultdict(list)
+def _by_patient(rows: Iterable[DataSourceRow]) -> dict[str, list[DataSourceRow]]:
+    found: dict[str, list[DataSourceRow]] = defaultdict(list)
     for row in rows:
         found[row.patient_id].append(row)
     return found

@@ -35,14 +35,15 @@ from clinic_service.resources.patients.search import Search, find_records
 from clinic_service.resources.patients.tide.categories import DEFAULT_CATEGORIES
 from clinic_service.resources.patients.tide.report import TideQuery, find_tide_patients
 from clinic_service.resources.patients.tide.response import figures_of, report
+from clinic_service.serialization import JsonObject
 
 
-def get_patient(ctx: Context, clinic_id: str, patient_id: str) -> Any:
+def get_patient(ctx: Context, clinic_id: str, patient_id: str) -> JsonObject:
     """A clinic's record of one patient."""
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
-def list_patients(ctx: Context, clinic_id: str, query: Mapping[str, Any]) -> Any:
+def list_patients(ctx: Context, clinic_id: str, query: Mapping[str, Any]) -> JsonObject:
     """One page of a clinic's patients, filtered and sorted."""
     wanted = read_query(query)
     with ctx.uow.snapshot():
@@ -60,7 +61,7 @@ def tide_report(
     last_data_cutoff: datetime,
     categories: list[str] | None,
     exclude_no_data: bool | None,
-) -> Any:
+) -> JsonObject:
     """Which patients of a clinic need attention."""
     if last_data_cutoff.year == 1:
         raise BadRequest(violations=[Violation("/query/lastDataCutoff", "minimum", "0002-01-01T00:00:00Z")])
@@ -73,7 +74,7 @@ def tide_report(
     return report(clinic_id, query, found, patients, figures)
 
 
-def list_clinics_for_patient(ctx: Context, user_id: str, limit: int, offset: int | None) -> Any:
+def list_clinics_for_patient(ctx: Context, user_id: str, limit: int, offset: int | None) -> list[JsonObject]:
     """The records that all clinics have of one user, each with its clinic."""
     return _with_clinics(ctx, ctx.uow.patients.list_for_user(user_id, limit, offset or 0))
 
@@ -86,7 +87,7 @@ def find_patients(
     workspace_id_type: str | None,
     offset: int | None,
     limit: int,
-) -> Any:
+) -> list[JsonObject]:
     """Patients of all clinics of the caller, each with its clinic."""
     if workspace_id is not None and workspace_id_type is None:
         raise WorkspaceTypeMissing(violations=[Violation("/query/workspaceIdType", "required")])
@@ -101,7 +102,9 @@ def _look_up_user(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) 
 
 
 @with_preparation(_look_up_user)
-def create_patient_from_user(ctx: Context, request: enrolment.EnrolmentRequest, clinic_id: str, patient_id: str) -> Any:
+def create_patient_from_user(
+    ctx: Context, request: enrolment.EnrolmentRequest, clinic_id: str, patient_id: str
+) -> JsonObject:
     """Make a user who has an account a patient of the clinic."""
     enrolment.create_from_user(ctx.uow, clinic_id, patient_id, request, ctx.config.demo_patient_user_id)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
@@ -144,7 +147,7 @@ def _remove_account(ctx: Context, account: create.CustodialAccount) -> None:
 
 
 @with_preparation(_make_account, compensation=_remove_account)
-def create_patient_account(ctx: Context, account: create.CustodialAccount, clinic_id: str) -> Any:
+def create_patient_account(ctx: Context, account: create.CustodialAccount, clinic_id: str) -> JsonObject:
     """Make a patient with a new account."""
     create.enrol(ctx.uow, clinic_id, account, ctx.caller.person_id, ctx.config.demo_patient_user_id)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, account.user_id))
@@ -161,23 +164,23 @@ def _change_address_back(ctx: Context, changed: update.Update) -> None:
 
 
 @with_preparation(_change_address, compensation=_change_address_back)
-def update_patient(ctx: Context, changed: update.Update, clinic_id: str, patient_id: str) -> Any:
+def update_patient(ctx: Context, changed: update.Update, clinic_id: str, patient_id: str) -> JsonObject:
     """Replace what the clinic has recorded of a patient."""
     update.replace(ctx.uow, clinic_id, patient_id, changed, ctx.mail_sender)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
-def update_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> Any:
+def update_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> list[dict[str, str]]:
     """Note that the caller has looked at the patient's data now."""
     return reviews_on_wire(reviews.record(ctx.uow, clinic_id, patient_id, ctx.caller.id))
 
 
-def delete_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> Any:
+def delete_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> list[dict[str, str]]:
     """Take back the latest review, which is the caller's own."""
     return reviews_on_wire(reviews.take_back(ctx.uow, clinic_id, patient_id, ctx.caller.id))
 
 
-def send_upload_reminder(ctx: Context, clinic_id: str, patient_id: str) -> Any:
+def send_upload_reminder(ctx: Context, clinic_id: str, patient_id: str) -> JsonObject:
     """Remind a patient by mail to upload data."""
     reminders.remind_to_upload(ctx.uow, clinic_id, patient_id, ctx.mail_sender)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
@@ -193,7 +196,7 @@ def update_patient_data_sources(ctx: Context, user_id: str, body: list[Any]) -> 
     data_sources.update_everywhere(ctx.uow, user_id, load_data_sources(body))
 
 
-def _with_clinics(ctx: Context, patients: Sequence[PatientDescription]) -> Any:
+def _with_clinics(ctx: Context, patients: Sequence[PatientDescription]) -> list[JsonObject]:
     """The records, each with its clinic. One whose clinic has been deleted meanwhile is not shown any more."""
     clinics = ctx.uow.clinics.describe(list({patient.clinic_id for patient in patients}))
     return [

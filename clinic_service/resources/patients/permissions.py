@@ -17,10 +17,6 @@ from clinic_service.outbox.events import PatientChanged
 from clinic_service.resources.patients.errors import PatientNotFound, PermissionNotGranted
 from clinic_service.unit_of_work import UnitOfWork
 
-_FLAGS = select(
-    Patient.permission_custodian, Patient.permission_view, Patient.permission_upload, Patient.permission_note
-).where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
-
 
 def remove_patient(uow: UnitOfWork, clinic_id: str, user_id: str, deleted_by: str | None) -> None:
     """Delete the clinic's record of the user; `deleted_by` is None unless a person acts.
@@ -38,6 +34,11 @@ def replace_permissions(uow: UnitOfWork, clinic_id: str, user_id: str, given: Co
     """
     patient = _lock(uow, clinic_id, user_id)
     return _grant(uow, patient, {name for name in Permission if name in given and name is not Permission.CUSTODIAN})
+
+
+_FLAGS = select(
+    Patient.permission_custodian, Patient.permission_view, Patient.permission_upload, Patient.permission_note
+).where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
 
 
 def is_granted(uow: UnitOfWork, clinic_id: str, user_id: str, permission: str) -> bool:

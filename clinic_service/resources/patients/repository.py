@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, select
+from sqlalchemy import Select, and_, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
-from clinic_service.db.dialects import constraint_name
+from clinic_service.db.dialects import among, constraint_name
+from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import Patient, PatientSite, PatientTag, Site, Tag
 from clinic_service.models.patient import ADD_TO_COUNT, counted
@@ -20,7 +20,7 @@ from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.patients import counts
 from clinic_service.resources.patients.accounts.changes import AccountChanges
 from clinic_service.resources.patients.deletions import record_deletions
-from clinic_service.resources.patients.descriptions import BY_IDS, ONE, PAGE_OF_USER, PatientDescription, describe
+from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, PatientRow, describe
 from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, PatientNotFound, UnknownSite
 
 # So many rows at a time keep a statement's parameters below the least limit of the engines.
@@ -28,33 +28,10 @@ _BATCH = 1000
 _MILLISECOND = timedelta(milliseconds=1)
 _VIOLATIONS = {"uq_patients_clinic_id_user_id": DuplicatePatient, "ix_patients_unique_mrn": DuplicateMrn}
 
+ADD_TAGS = insert_into(PatientTag, "clinic_id", "patient_id", "tag_id")
+ADD_SITES = insert_into(PatientSite, "clinic_id", "patient_id", "site_id", "position")
 _OF_USER = and_(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
 _FIND = select(Patient).where(_OF_USER)
-_IS_PATIENT = select(Patient.id).where(_OF_USER)
-_LOCK = _FIND.with_for_update().execution_options(populate_existing=True)
-_ALL_OF_USER = (
-    select(Patient)
-    .where(Patient.user_id == bindparam("user_id"))
-    .order_by(Patient.clinic_id, Patient.id)
-    .with_for_update()
-    .execution_options(populate_existing=True)
-)
-_OTHER_WITH_MRN = select(Patient.id).where(
-    Patient.clinic_id == bindparam("clinic_id"),
-    Patient.mrn_key == bindparam("mrn_key"),
-    Patient.id != bindparam("id"),
-)
-_KNOWN_TAGS = select(Tag.id).where(
-    Tag.clinic_id == bindparam("clinic_id"), Tag.id.in_(bindparam("ids", expanding=True))
-)
-_KNOWN_SITES = select(Site.id).where(
-    Site.clinic_id == bindparam("clinic_id"), Site.id.in_(bindparam("ids", expanding=True))
-)
-_ADD_TAGS = insert(PatientTag)
-_ADD_SITES = insert(PatientSite)
-_REMOVE = delete(Patient).where(
-    Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
-)
 
 
 class PatientRepository(Repository):
@@ -76,25 +53,34 @@ class PatientRepository(Repository):
             raise PatientNotFound
         return patient
 
+    _LOCK = _FIND.with_for_update().execution_options(populate_existing=True)
+
     def lock(self, clinic_id: str, user_id: str) -> Patient:
         """As `get`, for a record that nobody else can change until this unit ends. Raises PatientNotFound."""
-        found = self._uow.session.scalars(_LOCK, {"clinic_id": clinic_id, "user_id": user_id})
+        found = self._uow.session.scalars(self._LOCK, {"clinic_id": clinic_id, "user_id": user_id})
         patient = found.one_or_none()
         if patient is None:
             raise PatientNotFound
         return patient
 
+    _IS_PATIENT = select(Patient.id).where(_OF_USER)
+
     def is_patient(self, clinic_id: str, user_id: str) -> bool:
         """Whether the clinic has a record of the user."""
-        found = self._uow.execute(_IS_PATIENT, {"clinic_id": clinic_id, "user_id": user_id})
-        return found.first() is not None
+        return self._uow.first(self._IS_PATIENT, {"clinic_id": clinic_id, "user_id": user_id}) is not None
+
+    _ONE = Query(PatientRow, select(*COLUMNS).where(_OF_USER))
 
     def describe_one(self, clinic_id: str, user_id: str) -> PatientDescription:
         """What is shown of the patient, in at most three statements. Raises PatientNotFound."""
-        row = self._uow.first(ONE, {"clinic_id": clinic_id, "user_id": user_id})
+        row = self._uow.first(self._ONE, {"clinic_id": clinic_id, "user_id": user_id})
         if row is None:
             raise PatientNotFound
         return describe(self._uow, [row])[0]
+
+    _BY_IDS = Query(
+        PatientRow, select(*COLUMNS).where(Patient.clinic_id == bindparam("clinic_id"), among(Patient.id, "ids"))
+    )
 
     def describe_all(
         self, clinic_id: str, ids: Collection[str], *, with_summaries: bool = True
@@ -102,41 +88,57 @@ class PatientRepository(Repository):
         """What is shown of the clinic's patients with these ids, in the order of `ids`, in at most three statements."""
         if not ids:
             return []
-        rows = {row.id: row for row in self._uow.rows(BY_IDS, {"clinic_id": clinic_id, "ids": list(ids)})}
+        rows = {row.id: row for row in self._uow.rows(self._BY_IDS, {"clinic_id": clinic_id, "ids": list(ids)})}
         return describe(self._uow, [rows[one] for one in ids], with_summaries=with_summaries)
+
+    _PAGE_OF_USER = Query(
+        PatientRow,
+        select(*COLUMNS)
+        .where(Patient.user_id == bindparam("user_id"))
+        .order_by(Patient.name_key, Patient.created_time, Patient.id)
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset")),
+    )
 
     def list_for_user(self, user_id: str, limit: int, offset: int) -> list[PatientDescription]:
         """A page of what clinics show of the user, by the name they know, then the oldest record first."""
         parameters = {"user_id": user_id, "limit": limit, "offset": offset}
-        return describe(self._uow, self._uow.execute(PAGE_OF_USER, parameters).all())
+        return describe(self._uow, self._uow.rows(self._PAGE_OF_USER, parameters))
+
+    _ALL_OF_USER = (
+        select(Patient)
+        .where(Patient.user_id == bindparam("user_id"))
+        .order_by(Patient.clinic_id, Patient.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
 
     def all_of_user(self, user_id: str) -> Sequence[Patient]:
         """The records of the user in all clinics, which nobody else can change until this unit ends, by clinic id."""
-        return self._uow.session.scalars(_ALL_OF_USER, {"user_id": user_id}).all()
+        return self._uow.session.scalars(self._ALL_OF_USER, {"user_id": user_id}).all()
 
     def count(self, clinic_id: str, demo_user_id: str | None) -> counts.PatientCounts:
         """The clinic's numbers of patients; all are zero for an unknown clinic."""
-        row = self._uow.execute(counts.COUNT, {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}).one()
-        return counts.PatientCounts(row.total, row.demo, row.plan)
+        return self._uow.rows(counts.COUNT, {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""})[0]
 
     def count_plan(self, clinic_id: str, demo_user_id: str | None) -> int:
         """How many patients the clinic's plan includes; exact only while the clinic's row is locked."""
-        parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}
-        counted: int = self._uow.execute(counts.COUNT_PLAN, parameters).scalar_one()
-        return counted
+        return self._uow.rows(counts.COUNT_PLAN, {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""})[0][0]
 
-    def count_by_provider(self, clinic_id: str, demo_user_id: str | None) -> Sequence[Row[Any]]:
-        """Rows of `provider_name`, `state` and how many `patients` have such a source, without the demo patient.
+    def count_by_provider(self, clinic_id: str, demo_user_id: str | None) -> Sequence[counts.ProviderCount]:
+        """How many patients have a source of each provider, and in which state, without the demo patient."""
+        return self._uow.rows(counts.COUNT_BY_PROVIDER, {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""})
 
-        The row with the state None counts the patients with any source of the provider.
-        """
-        parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""}
-        return self._uow.execute(counts.COUNT_BY_PROVIDER, parameters).all()
+    _OTHER_WITH_MRN = select(Patient.id).where(
+        Patient.clinic_id == bindparam("clinic_id"),
+        Patient.mrn_key == bindparam("mrn_key"),
+        Patient.id != bindparam("id"),
+    )
 
     def is_mrn_taken(self, clinic_id: str, key: str, patient_id: str) -> bool:
         """Whether a patient of the clinic other than `patient_id` has the number with that key (see `mrn_key`)."""
         parameters = {"clinic_id": clinic_id, "mrn_key": key, "id": patient_id}
-        return self._uow.execute(_OTHER_WITH_MRN, parameters).first() is not None
+        return self._uow.first(self._OTHER_WITH_MRN, parameters) is not None
 
     def add(
         self,
@@ -156,25 +158,29 @@ class PatientRepository(Repository):
         self.flush()
         key = {"clinic_id": patient.clinic_id, "patient_id": patient.id}
         tags = self.known_tags(patient.clinic_id, tag_ids)
-        if tags:
-            self._uow.execute(_ADD_TAGS, [key | {"tag_id": tag_id} for tag_id in tags])
+        self._uow.insert(ADD_TAGS, *({**key, "tag_id": tag_id} for tag_id in tags))
         sites = self.known_sites(patient.clinic_id, site_ids, require_all=require_sites)
-        if sites:
-            rows = [key | {"site_id": site_id, "position": position} for position, site_id in enumerate(sites)]
-            self._uow.execute(_ADD_SITES, rows)
+        self._uow.insert(ADD_SITES, *({**key, "site_id": s, "position": p} for p, s in enumerate(sites)))
+
+    _KNOWN_TAGS = select(Tag.id).where(
+        Tag.clinic_id == bindparam("clinic_id"), Tag.id.in_(bindparam("ids", expanding=True))
+    )
+    _KNOWN_SITES = select(Site.id).where(
+        Site.clinic_id == bindparam("clinic_id"), Site.id.in_(bindparam("ids", expanding=True))
+    )
 
     def known_tags(self, clinic_id: str, ids: Iterable[str]) -> list[str]:
         """Those of `ids` that are tags of the clinic, each once, in the order given."""
-        return self._known(_KNOWN_TAGS, clinic_id, ids)
+        return self._known(self._KNOWN_TAGS, clinic_id, ids)
 
     def known_sites(self, clinic_id: str, ids: Collection[str], *, require_all: bool) -> list[str]:
         """As `known_tags`, for sites. With `require_all`, raises UnknownSite when there is another one among `ids`."""
-        known = self._known(_KNOWN_SITES, clinic_id, ids)
+        known = self._known(self._KNOWN_SITES, clinic_id, ids)
         if require_all and len(known) < len(set(ids)):
             raise UnknownSite
         return known
 
-    def _known(self, statement: Any, clinic_id: str, ids: Iterable[str]) -> list[str]:
+    def _known(self, statement: Select[str], clinic_id: str, ids: Iterable[str]) -> list[str]:
         """Those of `ids` that the clinic has, each once, in the order given."""
         wanted = list(dict.fromkeys(ids))
         if not wanted:
@@ -206,13 +212,17 @@ class PatientRepository(Repository):
         for start in range(0, len(gone), _BATCH):
             self._remove(gone[start : start + _BATCH], deleted_by, ends_custody)
 
+    _REMOVE = delete(Patient).where(
+        Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
+    )
+
     def _remove(self, patients: Sequence[Patient], deleted_by: str | None, ends_custody: bool) -> None:
         record_deletions(self._uow, patients, deleted_by)
         clinic_ids = list({patient.clinic_id for patient in patients})
-        self._uow.execute(_REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
+        self._uow.execute(self._REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
         change: Counter[str] = Counter()
         change.subtract(patient.clinic_id for patient in patients)
-        self._uow.execute(ADD_TO_COUNT, counted(change))
+        self._uow.insert(ADD_TO_COUNT, *counted(change))
         for patient in patients:
             self._uow.session.expunge(patient)
         removed = (PatientRemoved(p.clinic_id, p.user_id, p.is_custodial and not ends_custody) for p in patients)

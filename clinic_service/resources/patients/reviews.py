@@ -7,7 +7,9 @@ of change stays.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, case, null, select, update
 
@@ -16,15 +18,25 @@ from clinic_service.db.types import UtcDateTime, wire_time
 from clinic_service.models import Patient
 from clinic_service.resources.patients.errors import NoReview, NotTheReviewer, PatientNotFound
 
-_NOW: BindParameter[Any] = bindparam("now", type_=UtcDateTime())
+_NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
 # An update has the names of the columns for itself.
 _THIS = and_(Patient.clinic_id == bindparam("of_clinic"), Patient.user_id == bindparam("of_user"))
-_KEPT = (
+_COLUMNS = (
     Patient.review_1_clinician_id,
     wire_time(Patient.review_1_time),
     Patient.review_2_clinician_id,
     wire_time(Patient.review_2_time),
 )
+
+
+class KeptReviews(NamedTuple):
+    """The two latest reviews of a patient, the later one first; None where there is none."""
+
+    review_1_clinician_id: str | None
+    review_1_time: str | None
+    review_2_clinician_id: str | None
+    review_2_time: str | None
+
 
 _RECORD = (
     update(Patient)
@@ -36,8 +48,19 @@ _RECORD = (
         review_2_clinician_id=Patient.review_1_clinician_id,
         review_2_time=Patient.review_1_time,
     )
-    .returning(*_KEPT)
+    .returning(*_COLUMNS)
 )
+
+
+def record(uow: Unit, clinic_id: str, user_id: str, reviewer: str) -> KeptReviews:
+    """Put a review of this moment in front; the two that are kept. Raises PatientNotFound."""
+    parameters = {"of_clinic": clinic_id, "of_user": user_id, "reviewer": reviewer, "now": uow.now}
+    kept = uow.execute(_RECORD, parameters).first()
+    if kept is None:
+        raise PatientNotFound
+    return KeptReviews._make(kept)
+
+
 _TAKE_BACK = (
     update(Patient)
     .where(_THIS, Patient.review_1_clinician_id == bindparam("reviewer"))
@@ -47,33 +70,28 @@ _TAKE_BACK = (
         review_2_clinician_id=null(),
         review_2_time=null(),
     )
-    .returning(*_KEPT)
+    .returning(*_COLUMNS)
 )
-_NEWEST = select(Patient.review_1_clinician_id).where(_THIS)
 
 
-def record(uow: Unit, clinic_id: str, user_id: str, reviewer: str) -> Any:
-    """Put a review of this moment in front; the row with the two that are kept. Raises PatientNotFound."""
-    parameters = {"of_clinic": clinic_id, "of_user": user_id, "reviewer": reviewer, "now": uow.now}
-    kept = uow.execute(_RECORD, parameters).first()
-    if kept is None:
-        raise PatientNotFound
-    return kept
-
-
-def take_back(uow: Unit, clinic_id: str, user_id: str, reviewer: str) -> Any:
-    """Drop the newest review if `reviewer` made it; the row with what is left.
+def take_back(uow: Unit, clinic_id: str, user_id: str, reviewer: str) -> KeptReviews:
+    """Drop the newest review if `reviewer` made it; what is left.
 
     Raises PatientNotFound, NoReview, and NotTheReviewer when somebody else made the newest.
     """
     this = {"of_clinic": clinic_id, "of_user": user_id}
     kept = uow.execute(_TAKE_BACK, this | {"reviewer": reviewer}).first()
     if kept is None:
-        raise _why_not(uow.first(_NEWEST, this))
-    return kept
+        raise _why_not(uow, this)
+    return KeptReviews._make(kept)
 
 
-def _why_not(newest: Any | None) -> Exception:
+_NEWEST = select(Patient.review_1_clinician_id).where(_THIS)
+
+
+def _why_not(uow: Unit, this: Mapping[str, str]) -> Exception:
+    newest = uow.first(_NEWEST, this)
     if newest is None:
         return PatientNotFound()
-    return NoReview() if newest.review_1_clinician_id is None else NotTheReviewer()
+    (reviewer,) = newest
+    return NoReview() if reviewer is None else NotTheReviewer()

@@ -8,10 +8,21 @@ from typing import Any, ClassVar
 from marshmallow import fields, missing
 
 from clinic_service.errors import BadRequest
-from clinic_service.models import Permission
+from clinic_service.models import Patient, Permission
 from clinic_service.models.statistics import TYPES
+from clinic_service.resources.patients.descriptions import PatientDescription, PatientRow
 from clinic_service.resources.patients.glycemic_ranges import kept_ranges
-from clinic_service.serialization import Computed, StoredJson, WireEnum, WireSchema, WireTime, moved, to_wire
+from clinic_service.resources.patients.reviews import KeptReviews
+from clinic_service.serialization import (
+    Computed,
+    JsonObject,
+    StoredJson,
+    WireEnum,
+    WireSchema,
+    WireTime,
+    moved,
+    to_wire,
+)
 
 # Clients know it as a birth date that nobody knows.
 UNKNOWN_BIRTH_DATE = "0001-01-01"
@@ -55,7 +66,7 @@ class TagIds(fields.Raw):
         return tuple(value)
 
 
-def permissions_on_wire(row: Any) -> dict[str, dict[str, Any]] | None:
+def permissions_on_wire(row: PatientRow | Patient) -> dict[str, JsonObject] | None:
     """`patientPermissions.v1`; None when permissions were never given."""
     if not row.has_permissions:
         return None
@@ -63,13 +74,13 @@ def permissions_on_wire(row: Any) -> dict[str, dict[str, Any]] | None:
     return {name: {} for name, held in zip(_PERMISSIONS, granted, strict=True) if held}
 
 
-def reviews_on_wire(row: Any) -> list[dict[str, str]]:
+def reviews_on_wire(row: PatientRow | KeptReviews) -> list[dict[str, str]]:
     """`patientReviews.v1`."""
     kept = ((row.review_1_clinician_id, row.review_1_time), (row.review_2_clinician_id, row.review_2_time))
-    return [{"clinicianId": clinician, "time": to_wire(time)} for clinician, time in kept if clinician]
+    return [{"clinicianId": clinician, "time": to_wire(time)} for clinician, time in kept if clinician and time]
 
 
-def _connection_requests(row: Any) -> dict[str, list[dict[str, Any]]]:
+def _connection_requests(row: PatientRow) -> dict[str, list[JsonObject]]:
     requests = row.connection_requests or {}
     shown = {provider: requests.get(provider, []) for provider in _PROVIDERS}
     # Older records know only when Dexcom was last asked for.
@@ -79,8 +90,8 @@ def _connection_requests(row: Any) -> dict[str, list[dict[str, Any]]]:
     return shown
 
 
-def _summary(row: Any) -> dict[str, StoredJson] | None:
-    stats = {f"{kind}Stats": StoredJson(row.summaries[kind]) for kind in TYPES if kind in row.summaries}
+def _summary(patient: PatientDescription) -> dict[str, StoredJson] | None:
+    stats = {f"{kind}Stats": StoredJson(patient.summaries[kind]) for kind in TYPES if kind in patient.summaries}
     return stats or None
 
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, and_, bindparam, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, union_all
 
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Unit
 from clinic_service.models import Clinic, Clinician, Patient
 from clinic_service.models.sort_keys import mrn_key
-from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, describe
+from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, PatientRow, describe
 from clinic_service.resources.patients.schemas import UNKNOWN_BIRTH_DATE
 
 # The maximum number of clinics that one statement merges. Databases accept 500, but compiling those takes half a second.
@@ -33,9 +34,6 @@ _CRITERIA: dict[str, ColumnElement[bool]] = {
     "birth_date": Patient.birth_date == bindparam("birth_date"),
 }
 _BY_NAME = (Patient.name_key, Patient.id)
-_BY_KEY = select(*COLUMNS).where(
-    Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
-)
 
 
 class Search(NamedTuple):
@@ -79,13 +77,15 @@ def find_records(unit: Unit, person_id: str, search: Search, limit: int, offset:
     criteria = search.criteria
     if criteria:
         statement = _matching(search.workspace, frozenset(criteria))
-        return describe(unit, unit.rows(statement, {**person, **criteria, "limit": limit, "offset": offset}))
-    clinic_ids = [row.clinic_id for row in unit.rows(_clinics(search.workspace), person)]
+        matching = unit.rows(statement, {**person, **criteria, "limit": limit, "offset": offset})
+        # The last column is what they are sorted by.
+        return describe(unit, [PatientRow._make(row[:-1]) for row in matching])
+    clinic_ids = [clinic_id for (clinic_id,) in unit.rows(_clinics(search.workspace), person)]
     return describe(unit, _rows(unit, _merged_page(unit, clinic_ids, limit, offset)))
 
 
 @cache
-def _clinics(workspace: str | None) -> Select[*tuple[Any, ...]]:
+def _clinics(workspace: str | None) -> Select[str]:
     """The query for the ids of the clinics that are searched."""
     return select(Clinician.clinic_id).where(*_conditions(workspace))
 
@@ -113,8 +113,16 @@ def _conditions(workspace: str | None) -> Iterable[ColumnElement[bool]]:
     return (_WORKS_FOR,) if workspace is None else (_WORKS_FOR, _WORKSPACES[workspace])
 
 
-def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int) -> Sequence[Any]:
-    """The keys (`clinic_id`, `id`) of the patients on the page."""
+class _Key(NamedTuple):
+    """The key of a patient, and the name that patients are sorted by."""
+
+    clinic_id: str
+    id: str
+    name_key: bytes
+
+
+def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int) -> Sequence[_Key]:
+    """The keys of the patients on the page."""
     reach = offset + limit
     if len(clinic_ids) <= _MOST_MERGED:
         return _merge(unit, clinic_ids, reach, limit, offset) if clinic_ids else []
@@ -123,7 +131,7 @@ def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int)
     return sorted(rows, key=lambda row: (row.name_key, row.id))[offset:reach]
 
 
-def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset: int) -> Sequence[Any]:
+def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset: int) -> Sequence[_Key]:
     # The size is a power of two, so that few statements are compiled. Surplus parameters are the id of no clinic.
     size = 1 << (len(clinic_ids) - 1).bit_length()
     clinics: dict[str, Any] = {f"clinic_{number}": "" for number in range(size)}
@@ -132,13 +140,14 @@ def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset
 
 
 @cache
-def _merging(size: int) -> CompoundSelect[*tuple[Any, ...]]:
+def _merging(size: int) -> Query[_Key]:
     """The query for the keys of the patients of `size` clinics in order of names: the first `reach` of each clinic."""
-    return (
+    return Query(
+        _Key,
         union_all(*(_first_of_clinic(f"clinic_{number}") for number in range(size)))
         .order_by("name_key", "id")
         .limit(bindparam("limit"))
-        .offset(bindparam("offset"))
+        .offset(bindparam("offset")),
     )
 
 
@@ -153,10 +162,15 @@ def _first_of_clinic(clinic: str) -> Select[*tuple[Any, ...]]:
     return select(first)
 
 
-def _rows(unit: Unit, page: Sequence[Any]) -> list[Row[Any]]:
+_BY_KEY = select(*COLUMNS).where(
+    Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
+)
+
+
+def _rows(unit: Unit, page: Sequence[_Key]) -> list[PatientRow]:
     """The records with these keys, in this order, without those that were deleted meanwhile."""
     if not page:
         return []
     keys = {"clinic_ids": list({key.clinic_id for key in page}), "ids": [key.id for key in page]}
-    found = {row.id: row for row in unit.execute(_BY_KEY, keys)}
+    found = {row.id: row for row in map(PatientRow._make, unit.execute(_BY_KEY, keys))}
     return [found[key.id] for key in page if key.id in found]

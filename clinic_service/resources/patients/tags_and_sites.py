@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, select
 
-from clinic_service.db.prepared import insert_into
 from clinic_service.models import Patient, PatientSite, PatientTag
+from clinic_service.resources.patients.repository import ADD_SITES, ADD_TAGS
 from clinic_service.unit_of_work import UnitOfWork
 
 
-def _of_patient(link: type[PatientTag] | type[PatientSite]) -> Any:
+def _of_patient(link: type[PatientTag] | type[PatientSite]) -> ColumnElement[bool]:
     return and_(link.clinic_id == bindparam("of_clinic"), link.patient_id == bindparam("of_patient"))
 
 
@@ -20,18 +19,16 @@ _TAGS = select(PatientTag.tag_id).where(_of_patient(PatientTag))
 _SITES = select(PatientSite.site_id).where(_of_patient(PatientSite)).order_by(PatientSite.position)
 _REMOVE_TAGS = delete(PatientTag).where(_of_patient(PatientTag))
 _REMOVE_SITES = delete(PatientSite).where(_of_patient(PatientSite))
-_ADD_TAGS = insert_into(PatientTag, "clinic_id", "patient_id", "tag_id")
-_ADD_SITES = insert_into(PatientSite, "clinic_id", "patient_id", "site_id", "position")
 
 
 def replace_tags(uow: UnitOfWork, patient: Patient, tag_ids: Collection[str]) -> bool:
     """Let the patient carry those of the tags that the clinic, whose row is locked, has. Tells if that is a change."""
     wanted = uow.patients.known_tags(patient.clinic_id, tag_ids)
     key = _key(patient)
-    if {row.tag_id for row in uow.rows(_TAGS, key)} == set(wanted):
+    if {tag_id for (tag_id,) in uow.rows(_TAGS, key)} == set(wanted):
         return False
-    uow.execute(_REMOVE_TAGS, key)
-    uow.insert(_ADD_TAGS, *({**_columns(patient), "tag_id": tag_id} for tag_id in wanted))
+    uow.change(_REMOVE_TAGS, key)
+    uow.insert(ADD_TAGS, *({**_columns(patient), "tag_id": tag_id} for tag_id in wanted))
     return True
 
 
@@ -39,10 +36,10 @@ def replace_sites(uow: UnitOfWork, patient: Patient, site_ids: Sequence[str]) ->
     """Let the patient belong to these sites of the clinic, in this order. Tells if that is a change."""
     wanted = list(dict.fromkeys(site_ids))
     key = _key(patient)
-    if [row.site_id for row in uow.rows(_SITES, key)] == wanted:
+    if [site_id for (site_id,) in uow.rows(_SITES, key)] == wanted:
         return False
-    uow.execute(_REMOVE_SITES, key)
-    uow.insert(_ADD_SITES, *({**_columns(patient), "site_id": s, "position": p} for p, s in enumerate(wanted)))
+    uow.change(_REMOVE_SITES, key)
+    uow.insert(ADD_SITES, *({**_columns(patient), "site_id": s, "position": p} for p, s in enumerate(wanted)))
     return True
 
 
@@ -50,5 +47,5 @@ def _key(patient: Patient) -> dict[str, str]:
     return {"of_clinic": patient.clinic_id, "of_patient": patient.id}
 
 
-def _columns(patient: Patient) -> dict[str, Any]:
+def _columns(patient: Patient) -> dict[str, str]:
     return {"clinic_id": patient.clinic_id, "patient_id": patient.id}

@@ -14,44 +14,45 @@ from clinic_service.resources.settings.schemas import (
     patient_count_schema,
     patient_count_settings_schema,
 )
+from clinic_service.serialization import JsonObject
 
 
-def list_membership_restrictions(ctx: Context, clinic_id: str) -> Any:
+def list_membership_restrictions(ctx: Context, clinic_id: str) -> JsonObject:
     """Who may join the clinic."""
     ctx.uow.clinics.require(clinic_id)
     return _restrictions(ctx, clinic_id)
 
 
-def update_membership_restrictions(ctx: Context, clinic_id: str, body: Any) -> Any:
+def update_membership_restrictions(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
     """Replace the rules on who may join the clinic."""
     service.replace_restrictions(ctx.uow, clinic_id, body.get("restrictions", ()))
     return _restrictions(ctx, clinic_id)
 
 
-def get_mrn_settings(ctx: Context, clinic_id: str) -> Any:
+def get_mrn_settings(ctx: Context, clinic_id: str) -> JsonObject:
     """How the clinic treats medical record numbers."""
     ctx.uow.clinics.require(clinic_id)
     return mrn_settings_schema.dump(ctx.uow.settings.get_mrn(clinic_id))
 
 
-def update_mrn_settings(ctx: Context, clinic_id: str, body: Any) -> Any:
+def update_mrn_settings(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
     """Decide how the clinic treats medical record numbers."""
     service.set_mrn_settings(ctx.uow, clinic_id, required=body["required"], unique=body["unique"])
     return mrn_settings_schema.dump(ctx.uow.settings.get_mrn(clinic_id))
 
 
-def get_patient_count_settings(ctx: Context, clinic_id: str) -> Any:
+def get_patient_count_settings(ctx: Context, clinic_id: str) -> JsonObject:
     """The patient limits that apply to the clinic."""
     return ctx.uow.clinics.patient_count_settings(clinic_id)
 
 
-def update_patient_count_settings(ctx: Context, clinic_id: str, body: Any) -> Any:
+def update_patient_count_settings(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
     """Replace the patient limits of the clinic."""
     service.set_patient_limits(ctx.uow, clinic_id, patient_count_settings_schema.load(body))
     return ctx.uow.clinics.patient_count_settings(clinic_id)
 
 
-def get_patient_count(ctx: Context, clinic_id: str) -> Any:
+def get_patient_count(ctx: Context, clinic_id: str) -> JsonObject:
     """How many patients the clinic has at this moment."""
     ctx.uow.clinics.require(clinic_id)
     demo_user_id = ctx.config.demo_patient_user_id
@@ -65,23 +66,23 @@ def refresh_patient_count(ctx: Context, clinic_id: str) -> None:
     ctx.uow.clinics.require(clinic_id)
 
 
-def get_ehr_settings(ctx: Context, clinic_id: str) -> Any:
+def get_ehr_settings(ctx: Context, clinic_id: str) -> JsonObject:
     """How the clinic is connected to its health record system."""
     ctx.uow.clinics.require(clinic_id)
     return _ehr_settings(ctx, clinic_id)
 
 
-def update_ehr_settings(ctx: Context, clinic_id: str, body: Any) -> Any:
+def update_ehr_settings(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
     """Replace how the clinic is connected to its health record system."""
     service.set_ehr_settings(ctx.uow, clinic_id, ehr_settings_schema.load(body))
     return _ehr_settings(ctx, clinic_id)
 
 
-def _restrictions(ctx: Context, clinic_id: str) -> Any:
+def _restrictions(ctx: Context, clinic_id: str) -> JsonObject:
     rows = ctx.uow.settings.list_restrictions(clinic_id)
     return {"restrictions": membership_restriction_schema.dump(rows, many=True)}
 
 
-def _ehr_settings(ctx: Context, clinic_id: str) -> Any:
+def _ehr_settings(ctx: Context, clinic_id: str) -> JsonObject:
     # Read through the schema as a body would be, because it knows what stands in for what was stored empty.
     return ehr_settings_schema.dump(ehr_settings_schema.load(ctx.uow.settings.get_ehr(clinic_id)))

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, insert, not_, select, update
+from sqlalchemy import and_, bindparam, delete, not_, select, update
 from sqlalchemy.orm import aliased
 
+from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import Clinic, MembershipRestriction, Patient
+from clinic_service.resources.invites.restrictions import Restriction
 from clinic_service.resources.settings.errors import SettingsNotFound
 
 _THIS = Clinic.id == bindparam("clinic_id")
-_MRN = select(Clinic.mrn_required, Clinic.mrn_unique).where(_THIS)
+
+
+class MrnSettings(NamedTuple):
+    """How a clinic treats medical record numbers; None where that was never stored."""
+
+    mrn_required: bool | None
+    mrn_unique: bool | None
+
+
+_MRN = Query(MrnSettings, select(Clinic.mrn_required, Clinic.mrn_unique).where(_THIS))
 _EHR = select(Clinic.ehr_settings).where(_THIS)
 _SAME_SOURCE = (
     select(Clinic.id)
@@ -26,13 +37,14 @@ _SAME_SOURCE = (
     .order_by(Clinic.id)
     .limit(1)
 )
-_RESTRICTIONS = (
+_RESTRICTIONS = Query(
+    Restriction,
     select(MembershipRestriction.email_domain, MembershipRestriction.required_idp)
     .where(MembershipRestriction.clinic_id == bindparam("clinic_id"))
-    .order_by(MembershipRestriction.position)
+    .order_by(MembershipRestriction.position),
 )
 _REMOVE_RESTRICTIONS = delete(MembershipRestriction).where(MembershipRestriction.clinic_id == bindparam("of_clinic"))
-_ADD_RESTRICTIONS = insert(MembershipRestriction)
+_ADD_RESTRICTIONS = insert_into(MembershipRestriction, "clinic_id", "position", "email_domain", "required_idp")
 
 _OTHER = aliased(Patient)
 _SHARES_MRN = (
@@ -55,22 +67,21 @@ _RELEASE_MRNS = (
 class SettingsRepository(Repository):
     """Settings of clinics that stand beside their profile. What writes needs the lock of the clinic's row."""
 
-    def list_restrictions(self, clinic_id: str) -> Sequence[Any]:
-        """Rows of `email_domain` and `required_idp`, in their order; none for an unknown clinic."""
+    def list_restrictions(self, clinic_id: str) -> Sequence[Restriction]:
+        """The membership restrictions of the clinic in their order; none for an unknown clinic."""
         return self._uow.rows(_RESTRICTIONS, {"clinic_id": clinic_id})
 
     def replace_restrictions(self, clinic_id: str, restrictions: Sequence[tuple[str, str | None]]) -> None:
         """Store pairs of an e-mail domain and the identity provider that it asks for, if any."""
-        self._uow.execute(_REMOVE_RESTRICTIONS, {"of_clinic": clinic_id})
-        rows = [
+        self._uow.change(_REMOVE_RESTRICTIONS, {"of_clinic": clinic_id})
+        rows = (
             {"clinic_id": clinic_id, "position": position, "email_domain": domain, "required_idp": idp}
             for position, (domain, idp) in enumerate(restrictions)
-        ]
-        if rows:
-            self._uow.execute(_ADD_RESTRICTIONS, rows)
+        )
+        self._uow.insert(_ADD_RESTRICTIONS, *rows)
 
-    def get_mrn(self, clinic_id: str) -> Any:
-        """`mrn_required` and `mrn_unique`. Raises SettingsNotFound where they were never stored."""
+    def get_mrn(self, clinic_id: str) -> MrnSettings:
+        """How the clinic treats medical record numbers. Raises SettingsNotFound where that was never stored."""
         row = self._uow.first(_MRN, {"clinic_id": clinic_id})
         if row is None or row.mrn_unique is None:
             raise SettingsNotFound
@@ -78,22 +89,22 @@ class SettingsRepository(Repository):
 
     def bind_mrns(self, clinic_id: str) -> None:
         """Let the constraint guard every medical record number that no other patient of the clinic has."""
-        self._uow.execute(_BIND_MRNS, {"of_clinic": clinic_id})
+        self._uow.change(_BIND_MRNS, {"of_clinic": clinic_id})
 
     def release_mrns(self, clinic_id: str) -> None:
         """Let patients of the clinic share medical record numbers."""
-        self._uow.execute(_RELEASE_MRNS, {"of_clinic": clinic_id})
+        self._uow.change(_RELEASE_MRNS, {"of_clinic": clinic_id})
 
     def get_ehr(self, clinic_id: str) -> Mapping[str, Any]:
         """The stored settings. Raises SettingsNotFound where they were never stored."""
         row = self._uow.first(_EHR, {"clinic_id": clinic_id})
-        if row is None or row.ehr_settings is None:
+        settings: Mapping[str, Any] | None = row[0] if row else None
+        if settings is None:
             raise SettingsNotFound
-        settings: Mapping[str, Any] = row.ehr_settings
         return settings
 
     def find_clinic_of_source(self, provider: str, source_id: str, *, other_than: str) -> str | None:
         """The id of another clinic that is enabled for messages of this source."""
         parameters = {"provider": provider, "source_id": source_id, "clinic_id": other_than}
         row = self._uow.first(_SAME_SOURCE, parameters)
-        return None if row is None else str(row.id)
+        return row[0] if row else None

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
+from clinic_service.resources.patients.counts import ProviderCount
 from clinic_service.serialization import Computed, WireEnum, WireNested, WireSchema, WireTime
 
 
@@ -37,16 +38,12 @@ class _TextOr(fields.String):
 
 @dataclass(frozen=True, slots=True)
 class PatientCount:
-    """Numbers of patients: all, the demonstration patient, those in the plan, and those with a source by provider.
-
-    The rows of `by_provider` have a `provider_name`, a `state`, None for the total of the provider, and how many
-    `patients` there are.
-    """
+    """Numbers of patients: all, the demonstration patient, those in the plan, and those with a source by provider."""
 
     total: int
     demo: int
     plan: int
-    by_provider: Iterable[Any]
+    by_provider: Iterable[ProviderCount]
 
 
 def _providers(count: PatientCount) -> dict[str, Any] | None:
@@ -57,7 +54,7 @@ def _providers(count: PatientCount) -> dict[str, Any] | None:
         if row.state is None:
             provider["total"] = row.patients
         else:
-            provider["states"][str(row.state)] = row.patients
+            provider["states"][row.state] = row.patients
     return providers or None
 
 

@@ -8,15 +8,16 @@ from clinic_service.context import Context
 from clinic_service.resources.labels.schemas import label_schema
 from clinic_service.resources.labels.service import rename_label
 from clinic_service.resources.sites import service
+from clinic_service.serialization import JsonObject
 
 
-def create_site(ctx: Context, clinic_id: str, body: Any) -> Any:
+def create_site(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
     """A new site of the clinic."""
     site_id = service.create_site(ctx.uow, clinic_id, body["name"])
     return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
 
 
-def update_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> Any:
+def update_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> JsonObject:
     """Rename a site."""
     rename_label(ctx.uow, ctx.uow.sites, clinic_id, site_id, body["name"])
     return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
@@ -27,7 +28,7 @@ def delete_site(ctx: Context, clinic_id: str, site_id: str) -> None:
     service.delete_site(ctx.uow, clinic_id, site_id)
 
 
-def merge_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> Any:
+def merge_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> JsonObject:
     """Merge the site that the body names into the one in the path."""
     service.merge_sites(ctx.uow, clinic_id, source_id=body["id"], target_id=site_id)
     return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))

@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import Select, Table, and_, bindparam, delete, func, inspect, select, tuple_, update
 
 from clinic_service.db.engine import Database
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import ObjectId
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Clinic, Patient, PatientCount, Summary, SummaryDocument
@@ -32,58 +33,23 @@ _BATCH = 100
 _START = ("", "")
 
 _KEYS = ("name_key", "search_text", "has_standard_ranges", "mrn_match_key", "name_match_key")
-_PATIENTS = (
-    select(
-        Patient.clinic_id,
-        Patient.id,
-        Patient.full_name,
-        Patient.email,
-        Patient.mrn,
-        Patient.birth_date,
-        Patient.glycemic_ranges,
-        *(getattr(Patient, name) for name in _KEYS),
-    )
-    .where(
-        tuple_(Patient.clinic_id, Patient.id)
-        > tuple_(bindparam("clinic_id", type_=ObjectId()), bindparam("patient_id", type_=ObjectId()))
-    )
-    .order_by(Patient.clinic_id, Patient.id)
-    .limit(_BATCH)
-)
-_LOCK_PATIENTS = _PATIENTS.with_for_update()
 
 
-def _of_patients(table: Table) -> Select[*tuple[Any, ...]]:
-    return select(table).where(
-        table.c.clinic_id.in_(bindparam("clinic_ids", expanding=True)),
-        table.c.patient_id.in_(bindparam("patient_ids", expanding=True)),
-    )
+class _PatientRow(NamedTuple):
+    """The columns that are kept in step with others, and those that they follow from."""
 
-
-_SUMMARIES = _of_patients(inspect(Summary).local_table)  # type: ignore[arg-type]
-_DOCUMENTS = _of_patients(inspect(SummaryDocument).local_table)  # type: ignore[arg-type]
-_STATISTICS = _of_patients(STATISTICS)
-_HOT_STATISTICS = _of_patients(HOT_STATISTICS)
-_REMOVE_HOT = delete(HOT_STATISTICS).where(
-    HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
-    HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
-    HOT_STATISTICS.c.period == bindparam("of_period"),
-)
-_SET_KEYS = (
-    update(Patient)
-    .where(and_(Patient.clinic_id == bindparam("of_clinic"), Patient.id == bindparam("of_patient")))
-    .values({name: bindparam(name) for name in _KEYS})
-)
-
-
-_OF_CLINIC = select(func.count()).select_from(Patient).where(Patient.clinic_id == Clinic.id).scalar_subquery()
-_COUNTS = (
-    select(Clinic.id, _OF_CLINIC.label("number"), func.coalesce(PatientCount.patients, 0).label("told"))
-    .outerjoin(PatientCount, PatientCount.clinic_id == Clinic.id)
-    .order_by(Clinic.id)
-)
-_LOCK_COUNT = select(PatientCount.patients).where(PatientCount.clinic_id == bindparam("clinic_id")).with_for_update()
-_COUNT = select(func.count()).select_from(Patient).where(Patient.clinic_id == bindparam("clinic_id"))
+    clinic_id: str
+    id: str
+    full_name: str | None
+    email: str | None
+    mrn: str | None
+    birth_date: str | None
+    glycemic_ranges: dict[str, Any] | None
+    name_key: bytes
+    search_text: str
+    has_standard_ranges: bool
+    mrn_match_key: bytes | None
+    name_match_key: bytes | None
 
 
 class Difference(NamedTuple):
@@ -101,7 +67,7 @@ class Difference(NamedTuple):
 class _Subject:
     """One patient: the row, and by type, scope or period what is stored and, in `copies`, what should be."""
 
-    row: Any
+    row: _PatientRow
     summaries: Mapping[str, Mapping[str, Any]]
     statistics: Mapping[str, Mapping[str, Any]]
     hot: Mapping[str, Mapping[str, Any]]
@@ -149,6 +115,45 @@ class _Batch(NamedTuple):
     last: tuple[str, str] | None
 
 
+_NEXT_PATIENTS = (
+    select(
+        Patient.clinic_id,
+        Patient.id,
+        Patient.full_name,
+        Patient.email,
+        Patient.mrn,
+        Patient.birth_date,
+        Patient.glycemic_ranges,
+        Patient.name_key,
+        Patient.search_text,
+        Patient.has_standard_ranges,
+        Patient.mrn_match_key,
+        Patient.name_match_key,
+    )
+    .where(
+        tuple_(Patient.clinic_id, Patient.id)
+        > tuple_(bindparam("clinic_id", type_=ObjectId()), bindparam("patient_id", type_=ObjectId()))
+    )
+    .order_by(Patient.clinic_id, Patient.id)
+    .limit(_BATCH)
+)
+_PATIENTS = Query(_PatientRow, _NEXT_PATIENTS)
+_LOCK_PATIENTS = Query(_PatientRow, _NEXT_PATIENTS.with_for_update())
+
+
+def _of_patients(table: Table) -> Select[*tuple[Any, ...]]:
+    return select(table).where(
+        table.c.clinic_id.in_(bindparam("clinic_ids", expanding=True)),
+        table.c.patient_id.in_(bindparam("patient_ids", expanding=True)),
+    )
+
+
+_SUMMARIES = _of_patients(inspect(Summary).local_table)  # type: ignore[arg-type]
+_DOCUMENTS = _of_patients(inspect(SummaryDocument).local_table)  # type: ignore[arg-type]
+_STATISTICS = _of_patients(STATISTICS)
+_HOT_STATISTICS = _of_patients(HOT_STATISTICS)
+
+
 class _Rebuilding(Repository):
     """One batch of patients at a time."""
 
@@ -163,9 +168,9 @@ class _Rebuilding(Repository):
             self._repair(subjects)
         return _batch(subjects)
 
-    def _subjects(self, statement: Select[*tuple[Any, ...]], after: tuple[str, str]) -> list[_Subject]:
+    def _subjects(self, query: Query[_PatientRow], after: tuple[str, str]) -> list[_Subject]:
         clinic_id, patient_id = after
-        patients = self._uow.rows(statement, {"clinic_id": clinic_id, "patient_id": patient_id})
+        patients = self._uow.rows(query, {"clinic_id": clinic_id, "patient_id": patient_id})
         if not patients:
             return []
         keys = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
@@ -175,13 +180,26 @@ class _Rebuilding(Repository):
         documents = _by_patient(self._uow.execute(_DOCUMENTS, keys), "type")
         return [_Subject(p, summaries[p.id], statistics[p.id], hot[p.id], _copies(documents[p.id])) for p in patients]
 
+    _REMOVE_HOT = delete(HOT_STATISTICS).where(
+        HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
+        HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
+        HOT_STATISTICS.c.period == bindparam("of_period"),
+    )
+    _SET_KEYS = (
+        update(Patient)
+        .where(and_(Patient.clinic_id == bindparam("of_clinic"), Patient.id == bindparam("of_patient")))
+        .values({name: bindparam(name) for name in _KEYS})
+    )
+
     def _repair(self, subjects: Iterable[_Subject]) -> None:
         wrong = [subject for subject in subjects if any(subject.differences())]
-        self._uow.change(_SET_KEYS, *({**s.where, **keys_of(s.row)} for s in wrong if s.wrong_keys))
+        self._uow.change(self._SET_KEYS, *({**s.where, **keys_of(s.row)} for s in wrong if s.wrong_keys))
         # Some may belong to no type and no period that there is.
         strays = ({**s.where, "of_scope": scope} for s in wrong for scope in s.wrong_scopes)
         self._uow.change(REMOVE_STATISTICS, *strays)
-        self._uow.change(_REMOVE_HOT, *({**s.where, "of_period": period} for s in wrong for period in s.wrong_periods))
+        self._uow.change(
+            self._REMOVE_HOT, *({**s.where, "of_period": period} for s in wrong for period in s.wrong_periods)
+        )
         SummaryRepository(self._uow).apply([change for s in wrong for change in _changes(s)])
 
 
@@ -215,6 +233,14 @@ def _batch(subjects: Sequence[_Subject]) -> _Batch:
     return _Batch([difference for subject in subjects for difference in subject.differences()], last)
 
 
+_OF_CLINIC = select(func.count()).select_from(Patient).where(Patient.clinic_id == Clinic.id).scalar_subquery()
+_COUNTS = (
+    select(Clinic.id, _OF_CLINIC.label("number"), func.coalesce(PatientCount.patients, 0).label("told"))
+    .outerjoin(PatientCount, PatientCount.clinic_id == Clinic.id)
+    .order_by(Clinic.id)
+)
+
+
 def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]:
     """All differences, in order of clinics and patients; each has been repaired when it is told, if `repair`.
 
@@ -225,19 +251,24 @@ def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]
         batch = _compare_batch(database, after, repair)
         yield from batch.differences
         after = batch.last
-    numbers = run(database, lambda uow: uow.execute(_COUNTS).all(), writes=False)
-    for clinic in (clinic for clinic in numbers if clinic.number != clinic.told):
-        if run(database, partial(_recount, clinic_id=clinic.id, repair=repair), writes=True):
-            yield Difference(clinic.id, None, "patient_counts")
+    numbers = run(database, lambda uow: uow.rows(_COUNTS, {}), writes=False)
+    for clinic_id in [clinic_id for clinic_id, number, told in numbers if number != told]:
+        if run(database, partial(_recount, clinic_id=clinic_id, repair=repair), writes=True):
+            yield Difference(clinic_id, None, "patient_counts")
+
+
+_LOCK_COUNT = select(PatientCount.patients).where(PatientCount.clinic_id == bindparam("clinic_id")).with_for_update()
+_COUNT = select(func.count()).select_from(Patient).where(Patient.clinic_id == bindparam("clinic_id"))
 
 
 def _recount(uow: UnitOfWork, clinic_id: str, *, repair: bool) -> bool:
     """Whether the clinic's number of patients is wrong, while nobody can come or go."""
-    told = uow.execute(_LOCK_COUNT, {"clinic_id": clinic_id}).scalar() or 0
-    number = uow.execute(_COUNT, {"clinic_id": clinic_id}).scalar_one()
+    row = uow.first(_LOCK_COUNT, {"clinic_id": clinic_id})
+    told = row[0] if row else 0
+    number = uow.rows(_COUNT, {"clinic_id": clinic_id})[0][0]
     if number != told and repair:
-        uow.execute(ADD_TO_COUNT, {"clinic_id": clinic_id, "patients": number - told})
-    return bool(number != told)
+        uow.insert(ADD_TO_COUNT, {"clinic_id": clinic_id, "patients": number - told})
+    return number != told
 
 
 def _compare_batch(database: Database, after: tuple[str, str], repair: bool) -> _Batch:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from sqlalchemy import Insert, and_, bindparam, delete, exists, not_, select, update
 
 from clinic_service.db.dialects import insert_or_update, moved_on
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, Summary, SummaryDocument
 from clinic_service.models.list_index import HOT
@@ -21,66 +23,46 @@ _BATCH = 200
 
 _PATIENTS_OF_USER = Patient.user_id == bindparam("user_id")
 _OF_PATIENT = and_(Summary.clinic_id == Patient.clinic_id, Summary.patient_id == Patient.id)
-# In order of the clinics, as everybody locks the records of one user, so that nobody waits for each other.
-_LOCK_PATIENTS = (
-    select(Patient.clinic_id, Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
-    .where(_PATIENTS_OF_USER)
-    .order_by(Patient.clinic_id)
-    .with_for_update()
-)
-_OF_USER = (
-    select(Summary.patient_id, Summary.type, Summary.summary_id, Summary.digest, Summary.last_updated_date)
-    .join(Patient, _OF_PATIENT)
-    .where(_PATIENTS_OF_USER)
-)
-_LOCK_BY_ID = (
-    select(
-        Summary.clinic_id,
-        Summary.patient_id,
-        Summary.type,
-        Patient.user_id,
-        Patient.permission_custodian.label("is_custodial"),
-    )
-    .join(Patient, _OF_PATIENT)
-    .where(Summary.summary_id == bindparam("summary_id"))
-    .order_by(Summary.clinic_id, Summary.patient_id, Summary.type)
-    .with_for_update(of=Summary)
-)
-_PUT_SUMMARY = insert_or_update(Summary)
-_PUT_DOCUMENT = insert_or_update(SummaryDocument)
-_PUT_STATISTICS = insert_or_update(STATISTICS)
 _HOT_COLUMNS = {kind: [column for hot in HOT if hot.kind == kind for column in hot.columns] for kind in TYPES}
 # In one statement for both types where both change, because each writes to all indexes.
 _PUT_HOT: dict[tuple[str, ...], Insert] = {
     kinds: insert_or_update(HOT_STATISTICS, *(column for kind in kinds for column in _HOT_COLUMNS[kind]))
     for kinds in ((BGM,), (CGM,), (BGM, CGM))
 }
-# The document goes with it.
-_REMOVE_SUMMARY = delete(Summary).where(
-    Summary.clinic_id == bindparam("of_clinic"),
-    Summary.patient_id == bindparam("of_patient"),
-    Summary.type == bindparam("of_type"),
-)
 REMOVE_STATISTICS = delete(STATISTICS).where(
     STATISTICS.c.clinic_id == bindparam("of_clinic"),
     STATISTICS.c.patient_id == bindparam("of_patient"),
     STATISTICS.c.scope == bindparam("of_scope"),
 )
-# Where there is no summary any more.
-_REMOVE_HOT = delete(HOT_STATISTICS).where(
-    HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
-    HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
-    not_(
-        exists().where(
-            Summary.clinic_id == HOT_STATISTICS.c.clinic_id, Summary.patient_id == HOT_STATISTICS.c.patient_id
-        )
-    ),
-)
-_MOVE_ON = (
-    update(Patient)
-    .where(Patient.clinic_id == bindparam("of_clinic"), Patient.id == bindparam("of_patient"))
-    .values(updated_time=moved_on(Patient.updated_time))
-)
+
+
+class PatientOfUser(NamedTuple):
+    """The record that a clinic has of a user."""
+
+    clinic_id: str
+    id: str
+    user_id: str
+    is_custodial: bool
+
+
+class StoredSummary(NamedTuple):
+    """What is known of a summary that is stored."""
+
+    patient_id: str
+    type: str
+    summary_id: str | None
+    digest: bytes
+    last_updated_date: datetime | None
+
+
+class SummaryOfPatient(NamedTuple):
+    """The key of a summary, and whose it is."""
+
+    clinic_id: str
+    patient_id: str
+    type: str
+    user_id: str
+    is_custodial: bool
 
 
 class Change(NamedTuple):
@@ -103,26 +85,48 @@ class Change(NamedTuple):
 class SummaryRepository(Repository):
     """Summaries: their rows, their documents and their statistics, which are never changed but together."""
 
-    def lock_patients(self, user_id: str) -> Sequence[Any]:
-        """The user's records in all clinics, which nobody else can change until this unit ends, by clinic id.
+    # In order of the clinics, as everybody locks the records of one user, so that nobody waits for each other.
+    _LOCK_PATIENTS = Query(
+        PatientOfUser,
+        select(Patient.clinic_id, Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
+        .where(_PATIENTS_OF_USER)
+        .order_by(Patient.clinic_id)
+        .with_for_update(),
+    )
 
-        Each has `clinic_id`, `id`, `user_id` and `is_custodial`.
-        """
-        return self._uow.rows(_LOCK_PATIENTS, {"user_id": user_id})
+    def lock_patients(self, user_id: str) -> Sequence[PatientOfUser]:
+        """The user's records in all clinics, which nobody else can change until this unit ends, by clinic id."""
+        return self._uow.rows(self._LOCK_PATIENTS, {"user_id": user_id})
 
-    def of_user(self, user_id: str) -> Mapping[tuple[str, str], Any]:
-        """What is known of the user's summaries in all clinics, by the id of the patient and the type.
+    _OF_USER = Query(
+        StoredSummary,
+        select(Summary.patient_id, Summary.type, Summary.summary_id, Summary.digest, Summary.last_updated_date)
+        .join(Patient, _OF_PATIENT)
+        .where(_PATIENTS_OF_USER),
+    )
 
-        Each has `summary_id`, `digest` and `last_updated_date`.
-        """
-        return {(row.patient_id, row.type): row for row in self._uow.rows(_OF_USER, {"user_id": user_id})}
+    def of_user(self, user_id: str) -> Mapping[tuple[str, str], StoredSummary]:
+        """What is known of the user's summaries in all clinics, by the id of the patient and the type."""
+        return {(row.patient_id, row.type): row for row in self._uow.rows(self._OF_USER, {"user_id": user_id})}
 
-    def lock_by_id(self, summary_id: str) -> Sequence[Any]:
-        """The summaries with that id, which nobody else can change until this unit ends, in order of their keys.
+    _LOCK_BY_ID = Query(
+        SummaryOfPatient,
+        select(
+            Summary.clinic_id,
+            Summary.patient_id,
+            Summary.type,
+            Patient.user_id,
+            Patient.permission_custodian.label("is_custodial"),
+        )
+        .join(Patient, _OF_PATIENT)
+        .where(Summary.summary_id == bindparam("summary_id"))
+        .order_by(Summary.clinic_id, Summary.patient_id, Summary.type)
+        .with_for_update(of=Summary),
+    )
 
-        Each has `clinic_id`, `patient_id`, `type`, `user_id` and `is_custodial`.
-        """
-        return self._uow.rows(_LOCK_BY_ID, {"summary_id": summary_id})
+    def lock_by_id(self, summary_id: str) -> Sequence[SummaryOfPatient]:
+        """The summaries with that id, which nobody else can change until this unit ends, in order of their keys."""
+        return self._uow.rows(self._LOCK_BY_ID, {"summary_id": summary_id})
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Store or remove summaries, in at most nine statements for each 200 of them.
@@ -132,23 +136,51 @@ class SummaryRepository(Repository):
         for start in range(0, len(changes), _BATCH):
             self._apply(changes[start : start + _BATCH])
 
+    _PUT_SUMMARY = insert_or_update(Summary)
+    _PUT_DOCUMENT = insert_or_update(SummaryDocument)
+    _PUT_STATISTICS = insert_or_update(STATISTICS)
+    # The document goes with it.
+    _REMOVE_SUMMARY = delete(Summary).where(
+        Summary.clinic_id == bindparam("of_clinic"),
+        Summary.patient_id == bindparam("of_patient"),
+        Summary.type == bindparam("of_type"),
+    )
+    # Where there is no summary any more.
+    _REMOVE_HOT = delete(HOT_STATISTICS).where(
+        HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
+        HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
+        not_(
+            exists().where(
+                Summary.clinic_id == HOT_STATISTICS.c.clinic_id, Summary.patient_id == HOT_STATISTICS.c.patient_id
+            )
+        ),
+    )
+
     def _apply(self, changes: Sequence[Change]) -> None:
         put = [(change, change.copies) for change in changes if change.copies]
         keys = [{**change.key, "type": change.kind} for change, _ in put]
-        self._uow.insert(_PUT_SUMMARY, *({**key, **c.summary} for key, (_, c) in zip(keys, put, strict=True)))
-        self._uow.insert(_PUT_DOCUMENT, *({**key, "document": c.text} for key, (_, c) in zip(keys, put, strict=True)))
-        self._uow.insert(_PUT_STATISTICS, *(row for change, c in put for row in _statistics(change, c)))
+        self._uow.insert(self._PUT_SUMMARY, *({**key, **c.summary} for key, (_, c) in zip(keys, put, strict=True)))
+        self._uow.insert(
+            self._PUT_DOCUMENT, *({**key, "document": c.text} for key, (_, c) in zip(keys, put, strict=True))
+        )
+        self._uow.insert(self._PUT_STATISTICS, *(row for change, c in put for row in _statistics(change, c)))
         self._uow.change(REMOVE_STATISTICS, *(row for change in changes for row in _vanished(change)))
         gone = [change for change in changes if not change.copies]
-        self._uow.change(_REMOVE_SUMMARY, *({**change.where, "of_type": change.kind} for change in gone))
+        self._uow.change(self._REMOVE_SUMMARY, *({**change.where, "of_type": change.kind} for change in gone))
         for kinds, rows in _hot_rows(changes).items():
             self._uow.insert(_PUT_HOT[kinds], *rows)
-        self._uow.change(_REMOVE_HOT, *(change.where for change in gone))
+        self._uow.change(self._REMOVE_HOT, *(change.where for change in gone))
 
-    def move_on(self, patients: Iterable[Any]) -> None:
+    _MOVE_ON = (
+        update(Patient)
+        .where(Patient.clinic_id == bindparam("of_clinic"), Patient.id == bindparam("of_patient"))
+        .values(updated_time=moved_on(Patient.updated_time))
+    )
+
+    def move_on(self, patients: Iterable[PatientOfUser]) -> None:
         """Record that the patients changed now. The time always moves on, even when the clock does not."""
         now = self._uow.now
-        self._uow.change(_MOVE_ON, *({"of_clinic": p.clinic_id, "of_patient": p.id, "now": now} for p in patients))
+        self._uow.change(self._MOVE_ON, *({"of_clinic": p.clinic_id, "of_patient": p.id, "now": now} for p in patients))
 
 
 def _statistics(change: Change, copies: Copies) -> Iterable[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from clinic_service.outbox.events import PatientChanged
 from clinic_service.resources.summaries.projection import Copies
-from clinic_service.resources.summaries.repository import Change
+from clinic_service.resources.summaries.repository import Change, PatientOfUser, StoredSummary, SummaryOfPatient
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -49,13 +49,13 @@ def remove_summary(uow: UnitOfWork, summary_id: str) -> bool:
     return bool(found)
 
 
-def _is_change(stored: Any | None, copies: Copies | None) -> bool:
+def _is_change(stored: StoredSummary | None, copies: Copies | None) -> bool:
     if stored is None or copies is None:
-        return stored is not copies
+        return not (stored is None and copies is None)
     return stored.digest != copies.summary["digest"] and not _is_late(stored, copies.summary)
 
 
-def _is_late(stored: Any, given: Mapping[str, Any]) -> bool:
+def _is_late(stored: StoredSummary, given: Mapping[str, Any]) -> bool:
     """Whether `given` is an earlier state of the stored summary: messages arrive twice, and in any order."""
     if stored.summary_id is None or stored.summary_id != given["summary_id"]:
         return False
@@ -63,5 +63,5 @@ def _is_late(stored: Any, given: Mapping[str, Any]) -> bool:
     return before is not None and after is not None and after < before
 
 
-def _tell(uow: UnitOfWork, patients: Iterable[Any]) -> None:
+def _tell(uow: UnitOfWork, patients: Iterable[PatientOfUser | SummaryOfPatient]) -> None:
     uow.outbox.add(*(PatientChanged(p.clinic_id, p.user_id, ("summary",), p.is_custodial) for p in patients))

@@ -8,15 +8,16 @@ from clinic_service.context import Context
 from clinic_service.resources.labels.schemas import label_schema
 from clinic_service.resources.labels.service import rename_label
 from clinic_service.resources.tags import service
+from clinic_service.serialization import JsonObject
 
 
-def create_patient_tag(ctx: Context, clinic_id: str, body: Any) -> Any:
+def create_patient_tag(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
     """A new tag of the clinic."""
     tag_id = service.create_tag(ctx.uow, clinic_id, body["name"])
     return label_schema.dump(ctx.uow.tags.describe_one(clinic_id, tag_id))
 
 
-def update_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str, body: Any) -> Any:
+def update_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str, body: Any) -> JsonObject:
     """Rename a tag."""
     rename_label(ctx.uow, ctx.uow.tags, clinic_id, patient_tag_id, body["name"])
     return label_schema.dump(ctx.uow.tags.describe_one(clinic_id, patient_tag_id))
@@ -27,7 +28,7 @@ def delete_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str) -> Non
     service.delete_tag(ctx.uow, clinic_id, patient_tag_id)
 
 
-def convert_patient_tag_to_site(ctx: Context, clinic_id: str, patient_tag_id: str) -> Any:
+def convert_patient_tag_to_site(ctx: Context, clinic_id: str, patient_tag_id: str) -> JsonObject:
     """Make a site of a tag and of the patients who carry it."""
     site_id = service.convert_to_site(ctx.uow, clinic_id, patient_tag_id)
     return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))

@@ -74,12 +74,14 @@ class UserRepository(Repository):
         """The standing of the user, in that clinic if one is given. An administrator is a member as well."""
         if clinic_id is None:
             return Standing(self._uow.first(_IS_DELETED, {"user_id": user_id}) is not None)
-        row = self._uow.rows(_STANDING, {"user_id": user_id, "clinic_id": clinic_id})[0]
-        return Standing(bool(row.is_deleted), bool(row.is_admin), bool(row.is_admin or row.is_member))
+        is_deleted, is_admin, is_member = self._uow.rows(_STANDING, {"user_id": user_id, "clinic_id": clinic_id})[0]
+        # Who has no row in the clinic is neither: both columns are null then.
+        return Standing(is_deleted, bool(is_admin), bool(is_admin or is_member))
 
     def created_invite(self, invite_key: str, user_id: str) -> bool:
         """Whether the user made the invitation with that key."""
-        return self._uow.execute(_CREATOR, {"key": invite_key}).scalar() == user_id
+        row = self._uow.first(_CREATOR, {"key": invite_key})
+        return row is not None and row[0] == user_id
 
     def lock_clinics(self, user_id: str, emails: Sequence[str] = ()) -> Sequence[str]:
         """The ids of the clinics that know the user, or have an invitation to one of `emails`.
@@ -108,4 +110,4 @@ class UserRepository(Repository):
         An invitation with a pending clinician gets the address that `ClinicianRepository.set_email` left there.
         """
         values = {"of_user": user_id, "email": email.lower(), "modified": self._uow.now}
-        self._uow.execute(_SET_EMAIL, values)
+        self._uow.change(_SET_EMAIL, values)

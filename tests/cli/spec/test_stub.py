@@ -46,6 +46,22 @@ def test_every_operation_has_a_stub_with_all_it_names(api: Api, operation: Opera
         assert all(isinstance(one, WireSchema) and one.fields for one in made)
 
 
+@pytest.mark.parametrize(
+    ("operation_id", "annotation"),
+    [
+        ("GetClinic", "JsonObject"),
+        ("ListClinics", "list[JsonObject]"),
+        ("DeleteClinic", "None"),
+        ("ViewPDFReport", "Answer"),
+    ],
+)
+def test_the_handler_says_what_it_returns(operation_id: str, annotation: str) -> None:
+    api, operation = next((a, o) for a, o in OPERATIONS if o.operation_id == operation_id)
+    handlers = _modules(api, operation)[f"clinic_service/resources/{operation.group}/handlers.py"]
+    (handler,) = _functions(handlers).values()
+    assert inspect.signature(handler).return_annotation == annotation  # type: ignore[arg-type]
+
+
 def test_its_tests_fail_until_they_are_written() -> None:
     api, operation = next((a, o) for a, o in OPERATIONS if o.operation_id == "MergeClinic")
     module = _modules(api, operation)["tests/api/merges/test_merge_clinic.py"]

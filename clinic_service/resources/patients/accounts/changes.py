@@ -51,7 +51,7 @@ class AccountChanges(Repository):
         Raises AccountIsChanging.
         """
         now = self._uow.now
-        self._uow.execute(_REMOVE_EXPIRED, {"of_clinic": clinic_id, "now": now})
+        self._uow.change(_REMOVE_EXPIRED, {"of_clinic": clinic_id, "now": now})
         if user_id is not None:
             self.require_unchanged(clinic_id, user_id)
         change = AccountChange(clinic_id, self._uow.new_id())
@@ -98,8 +98,7 @@ class AccountChanges(Repository):
 
     def count_places(self, clinic_id: str) -> int:
         """How many places of the clinic's plan are reserved."""
-        row = self._uow.first(_COUNT_PLACES, {"of_clinic": clinic_id, "now": self._uow.now})
-        return int(row.places) if row else 0
+        return self._uow.rows(_COUNT_PLACES, {"of_clinic": clinic_id, "now": self._uow.now})[0][0]
 
     def _unschedule(self, change: AccountChange) -> None:
         if change.undoing and not Outbox(self._uow).cancel(change.undoing):
@@ -111,4 +110,4 @@ class AccountChanges(Repository):
             "reservation": change.reservation_id,
             "now": self._uow.now,
         }
-        return self._uow.execute(_RELEASE, this).rowcount == 1
+        return self._uow.change(_RELEASE, this) == 1

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 
+from clinic_service.db.prepared import Query
 from clinic_service.errors import Unavailable
 from clinic_service.models import Clinic, DiagnosisType, Patient
 from clinic_service.outbox.events import AddressUnsettled, PatientChanged
@@ -27,10 +28,6 @@ from clinic_service.resources.patients.mrn import check_mrn, hold_mrn
 from clinic_service.resources.patients.tags_and_sites import replace_sites, replace_tags
 from clinic_service.serialization import camel_case
 from clinic_service.unit_of_work import UnitOfWork
-
-_ADDRESS = select(Patient.email, Patient.permission_custodian).where(
-    Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +47,29 @@ class Update:
     address: AddressChange | None = None
 
 
+class _Address(NamedTuple):
+    """The address in the record of a patient, and whether the clinic manages the account."""
+
+    email: str | None
+    permission_custodian: bool
+
+
+_ADDRESS = Query(
+    _Address,
+    select(Patient.email, Patient.permission_custodian).where(
+        Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id")
+    ),
+)
+
+
 def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any]) -> Update:
     """Change the address of the account, if the clinic manages it and the address is another one.
 
     Raises then ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn, UnknownSite and
     AccountIsChanging before anything has changed; and EmailTaken, AccountNotFound, BadGateway and Unavailable.
     """
-    row = ctx.uow.first(_ADDRESS, {"clinic_id": clinic_id, "user_id": user_id})
-    if row is None or not _is_new(row, given):
+    present = ctx.uow.first(_ADDRESS, {"clinic_id": clinic_id, "user_id": user_id})
+    if present is None or not _is_new(present, given):
         return Update(given)
     return Update(given, _change_account(ctx, clinic_id, user_id, given))
 
@@ -97,9 +109,9 @@ def compensate(uow: UnitOfWork, update: Update) -> None:
         uow.patients.account_changes.compensate(update.address.change)
 
 
-def _is_new(row: Any, given: Mapping[str, Any]) -> bool:
-    """Whether an account that the clinic manages is to have another address than the record `row`."""
-    return bool(row.permission_custodian) and row.email != given.get("email")
+def _is_new(present: _Address | Patient, given: Mapping[str, Any]) -> bool:
+    """Whether an account that the clinic manages is to have another address than the present one."""
+    return present.permission_custodian and present.email != given.get("email")
 
 
 def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any]) -> AddressChange | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, or_
+from sqlalchemy import Row, and_, or_
 
 from clinic_service.models import HOT_STATISTICS
 from clinic_service.models.list_index import HOT, hot_column
@@ -15,6 +15,8 @@ from clinic_service.models.statistics import CGM, DELTA
 from clinic_service.resources.patients.listing.columns import Condition
 from clinic_service.resources.patients.listing.filters import Comparison, residual
 
+# The id of a patient and the columns that are compared, by name.
+Figures = Row[*tuple[Any, ...]]
 _FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
 
 
@@ -34,14 +36,14 @@ class Category:
         """The column that the category is sorted by."""
         return self.needs[0].column
 
-    def members(self, rows: Iterable[Any]) -> list[str]:
+    def members(self, rows: Iterable[Figures]) -> list[str]:
         """The ids of those patients whose rows of figures fit, in the order of the category."""
         sign = -1 if self.descending else 1
         members = [row for row in rows if self._fits(row)]
         members.sort(key=lambda row: (sign * getattr(row, self.by), row.patient_id))
         return [row.patient_id for row in members]
 
-    def _fits(self, figures: Any) -> bool:
+    def _fits(self, figures: Figures) -> bool:
         return all(_is_true(need, figures) for need in self.needs) and not any(
             _is_true(forbidden, figures) for forbidden in self.forbids
         )
@@ -54,7 +56,7 @@ class Category:
         return [first, residual(and_(*needs, *not_forbidden))] if needs or not_forbidden else [first]
 
 
-def _is_true(comparison: Comparison, figures: Any) -> bool:
+def _is_true(comparison: Comparison, figures: Figures) -> bool:
     value = getattr(figures, comparison.column)
     return value is not None and bool(comparison.compare(value, comparison.value))
 

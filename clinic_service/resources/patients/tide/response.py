@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from sqlalchemy import and_, bindparam, select
 
@@ -16,7 +15,7 @@ from clinic_service.resources.patients.descriptions import PatientDescription
 from clinic_service.resources.patients.listing.columns import CLINIC_ID, SUMMARIES
 from clinic_service.resources.patients.schemas import tide_patient_schema
 from clinic_service.resources.patients.tide.report import TideQuery
-from clinic_service.serialization import to_wire
+from clinic_service.serialization import JsonObject, to_wire
 
 # The figures that are shown of each patient.
 _NAMES = (
@@ -74,12 +73,17 @@ _FIGURES = (
 )
 
 
-def figures_of(unit: Unit, clinic_id: str, period: str, ids: Collection[str]) -> dict[str, Any]:
-    """Rows of `last_data` and the figures that are shown, by patient id. Patients without a summary are left out."""
+def figures_of(unit: Unit, clinic_id: str, period: str, ids: Collection[str]) -> dict[str, JsonObject]:
+    """The figures and `lastData` that are shown, by patient id. Patients without a summary are left out."""
     if not ids:
         return {}
     parameters = {"clinic_id": clinic_id, "scope": scope(CGM, period), "ids": list(ids)}
-    return {row.patient_id: row for row in unit.execute(_FIGURES, parameters)}
+    return {patient_id: _known(*shown) for patient_id, *shown in unit.rows(_FIGURES, parameters)}
+
+
+def _known(last_data: str | None, *figures: float | None) -> JsonObject:
+    members = dict(zip(_NAMES, figures, strict=True)) | {"lastData": last_data}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def report(
@@ -87,10 +91,13 @@ def report(
     query: TideQuery,
     found: Mapping[str, Iterable[str]],
     patients: Iterable[PatientDescription],
-    figures: Mapping[str, Any],
-) -> dict[str, Any]:
+    figures: Mapping[str, JsonObject],
+) -> JsonObject:
     """The response `tideResponse.v1`: the parameters, and what is shown of the patients `found` in each category."""
-    entries = {patient.id: _entry(patient, figures.get(patient.id)) for patient in patients}
+    entries = {
+        patient.id: {"patient": tide_patient_schema.dump(patient), **figures.get(patient.id, {})}
+        for patient in patients
+    }
     asked = {
         "clinicId": clinic_id,
         "period": query.period,
@@ -99,13 +106,3 @@ def report(
     }
     results = {category: [entries[patient_id] for patient_id in ids] for category, ids in found.items()}
     return {"config": _CONFIG | asked, "results": results}
-
-
-def _entry(patient: PatientDescription, figures: Any | None) -> dict[str, Any]:
-    known = (
-        {} if figures is None else {name: getattr(figures, name) for name in _NAMES} | {"lastData": figures.last_data}
-    )
-    return {
-        "patient": tide_patient_schema.dump(patient),
-        **{n: value for n, value in known.items() if value is not None},
-    }
