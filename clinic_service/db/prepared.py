@@ -51,7 +51,8 @@ def _names(columns: Iterable[ColumnElement[Any]]) -> tuple[str, ...]:
 
 
 def _row_type(columns: Iterable[ColumnElement[Any]]) -> Any:
-    return namedtuple("Row", _names(columns))
+    # What has no name, such as a count, is read by its place.
+    return namedtuple("Row", _names(columns), rename=True)
 
 
 def insert_into(model: type[Base], *columns: str) -> Insert:

@@ -27,9 +27,10 @@ Ts = TypeVarTuple("Ts")
 class Unit:
     """A unit's connection, session and time, and the one way to send its statements.
 
-    A statement that is a module constant is compiled once (see `prepared.py`): `rows` and `first` read by it, `insert`
-    and `change` write. `execute` is for what cannot be compiled once: a statement composed for the request, one with a
-    list of values (`in_`), and one that writes and answers (`returning`). Entities come from the `session`.
+    A statement that is a constant of a module or a class is compiled once (see `prepared.py`): `rows` and `first` read
+    by it, `insert` and `change` write. `execute` is for what cannot be compiled once: a statement composed for the
+    request, one with a list of values (`in_`), and one that writes and answers (`returning`). Entities come from the
+    `session`.
     """
 
     def __init__(self, engine: Engine, raw: PoolProxiedConnection) -> None:
@@ -123,7 +124,8 @@ class Unit:
 class Repository:
     """A set of queries that are sent within one unit.
 
-    Statements are constants with bind parameters: building a statement costs more than running it.
+    Statements are constants with bind parameters, because building a statement costs more than running it. Each stands
+    beside the method that runs it.
     """
 
     def __init__(self, uow: Unit) -> None:

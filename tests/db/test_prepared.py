@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.engine import Database
@@ -53,6 +53,11 @@ class TestRows:
             rows = unit.rows(CODES, {})
         assert rows == [("A", False), ("B", True)]
         assert [row.code for row in rows] == ["A", "B"]
+
+    def test_columns_without_a_name_are_read_by_their_place(self, database: Database) -> None:
+        with writing(database) as unit:
+            unit.insert(ADD, code("A"), code("B"))
+            assert unit.rows(select(func.count()).select_from(ShareCode), {}) == [(2,)]
 
     def test_the_first_one_is_none_when_there_are_none(self, database: Database) -> None:
         query = Query(Code, CODES)

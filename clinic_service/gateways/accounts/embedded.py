@@ -25,59 +25,6 @@ from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
 
-_COLUMNS = (
-    models.Account.user_id,
-    models.Account.username,
-    models.Account.roles,
-    models.Account.custodial_clinic_id,
-)
-
-
-class _AccountRow(NamedTuple):
-    user_id: str
-    username: str | None
-    roles: list[str]
-    custodial_clinic_id: str | None
-
-
-_BY_ID = Query(_AccountRow, select(*_COLUMNS).where(models.Account.user_id == bindparam("user_id")))
-_BY_EMAIL = Query(
-    _AccountRow,
-    select(*_COLUMNS)
-    .join(models.AccountEmail, models.AccountEmail.user_id == models.Account.user_id)
-    .where(models.AccountEmail.email == bindparam("email")),
-)
-_ALL = select(*_COLUMNS, models.Account.full_name, models.Account.patient_profile).order_by(
-    models.Account.created_time, models.Account.user_id
-)
-_EMAILS_OF = (
-    select(models.AccountEmail.email)
-    .where(models.AccountEmail.user_id == bindparam("user_id"))
-    .order_by(models.AccountEmail.position)
-)
-_ALL_EMAILS = select(models.AccountEmail.user_id, models.AccountEmail.email).order_by(models.AccountEmail.position)
-_PROFILE = select(models.Account.full_name, models.Account.patient_profile).where(
-    models.Account.user_id == bindparam("user_id")
-)
-_PROFILES = select(models.Account.user_id, models.Account.full_name, models.Account.patient_profile).where(
-    models.Account.user_id.in_(bindparam("user_ids", expanding=True))
-)
-_ADD = insert_into(
-    models.Account,
-    *("user_id", "username", "full_name", "roles", "patient_profile", "custodial_clinic_id"),
-    *("created_time", "updated_time"),
-)
-_ADD_EMAIL = insert_into(models.AccountEmail, "email", "user_id", "position")
-_SET_USERNAME = (
-    update(models.Account)
-    .where(models.Account.user_id == bindparam("id"))
-    .values(username=bindparam("address"), updated_time=bindparam("time"))
-)
-_DROP_EMAILS = delete(models.AccountEmail).where(models.AccountEmail.user_id == bindparam("id"))
-_ADD_DELETION = insert_into(models.AccountDeletion, "user_id", "deleted_time")
-_REMOVE_DELETION = delete(models.AccountDeletion).where(models.AccountDeletion.user_id == bindparam("id"))
-_REMOVE = delete(models.Account).where(models.Account.user_id == bindparam("id"))
-
 
 class UserIdTaken(Conflict):
     """There is an account with this id already."""
@@ -96,6 +43,27 @@ class NewAccount:
     custodial_clinic_id: str | None = None
 
 
+_COLUMNS = (
+    models.Account.user_id,
+    models.Account.username,
+    models.Account.roles,
+    models.Account.custodial_clinic_id,
+)
+
+
+class _AccountRow(NamedTuple):
+    """An account without its addresses."""
+
+    user_id: str
+    username: str | None
+    roles: list[str]
+    custodial_clinic_id: str | None
+
+
+_BY_ID = Query(_AccountRow, select(*_COLUMNS).where(models.Account.user_id == bindparam("user_id")))
+_REMOVE = delete(models.Account).where(models.Account.user_id == bindparam("id"))
+
+
 class EmbeddedAccounts:
     """The directory in `database`. An account without an address cannot sign in."""
 
@@ -105,17 +73,32 @@ class EmbeddedAccounts:
     def find_account(self, user_id: str) -> Account | None:
         return self._read(lambda unit: _find(unit, _BY_ID, {"user_id": user_id}))
 
+    _BY_EMAIL = Query(
+        _AccountRow,
+        select(*_COLUMNS)
+        .join(models.AccountEmail, models.AccountEmail.user_id == models.Account.user_id)
+        .where(models.AccountEmail.email == bindparam("email")),
+    )
+
     def find_by_email(self, email: str) -> Account | None:
-        return self._read(lambda unit: _find(unit, _BY_EMAIL, {"email": email.lower()}))
+        return self._read(lambda unit: _find(unit, self._BY_EMAIL, {"email": email.lower()}))
+
+    _PROFILE = select(models.Account.full_name, models.Account.patient_profile).where(
+        models.Account.user_id == bindparam("user_id")
+    )
 
     def find_profile(self, user_id: str) -> Profile:
-        row = self._read(lambda unit: unit.first(_PROFILE, {"user_id": user_id}))
+        row = self._read(lambda unit: unit.first(self._PROFILE, {"user_id": user_id}))
         return _profile(*row) if row else Profile()
+
+    _PROFILES = select(models.Account.user_id, models.Account.full_name, models.Account.patient_profile).where(
+        models.Account.user_id.in_(bindparam("user_ids", expanding=True))
+    )
 
     def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
         if not user_ids:
             return {}
-        rows = self._read(lambda unit: unit.execute(_PROFILES, {"user_ids": sorted(user_ids)}).all())
+        rows = self._read(lambda unit: unit.execute(self._PROFILES, {"user_ids": sorted(user_ids)}).all())
         return dict.fromkeys(user_ids, Profile()) | {user_id: _profile(*stored) for user_id, *stored in rows}
 
     def list_accounts(self) -> list[tuple[Account, Profile]]:
@@ -153,11 +136,24 @@ class EmbeddedAccounts:
         return run(self._database, change, writes=True)
 
 
+_EMAILS_OF = (
+    select(models.AccountEmail.email)
+    .where(models.AccountEmail.user_id == bindparam("user_id"))
+    .order_by(models.AccountEmail.position)
+)
+
+
 def _find(unit: UnitOfWork, query: Query[_AccountRow], parameters: Mapping[str, str]) -> Account | None:
     row = unit.first(query, parameters)
     if row is None:
         return None
     return _account(row, [email for (email,) in unit.rows(_EMAILS_OF, {"user_id": row.user_id})])
+
+
+_ALL = select(*_COLUMNS, models.Account.full_name, models.Account.patient_profile).order_by(
+    models.Account.created_time, models.Account.user_id
+)
+_ALL_EMAILS = select(models.AccountEmail.user_id, models.AccountEmail.email).order_by(models.AccountEmail.position)
 
 
 def _list(unit: UnitOfWork) -> list[tuple[Account, Profile]]:
@@ -186,6 +182,14 @@ def _profile(full_name: str | None, patient: dict[str, Any] | None) -> Profile:
     return profile_from_document({"fullName": full_name, "patient": patient})
 
 
+_REMOVE_DELETION = delete(models.AccountDeletion).where(models.AccountDeletion.user_id == bindparam("id"))
+_ADD = insert_into(
+    models.Account,
+    *("user_id", "username", "full_name", "roles", "patient_profile", "custodial_clinic_id"),
+    *("created_time", "updated_time"),
+)
+
+
 def _add(unit: UnitOfWork, account: NewAccount) -> Account:
     # Each address once, because the second row would fail as if another account had the address.
     emails = tuple(dict.fromkeys(email.lower() for email in account.emails))
@@ -210,6 +214,9 @@ def _add(unit: UnitOfWork, account: NewAccount) -> Account:
     return Account(account.user_id, emails[0] if emails else "", emails, tuple(account.roles))
 
 
+_ADD_DELETION = insert_into(models.AccountDeletion, "user_id", "deleted_time")
+
+
 def _delete(unit: UnitOfWork, user_id: str, leave_clinics: Callable[[UnitOfWork, str, Sequence[str]], None]) -> None:
     account = _find(unit, _BY_ID, {"user_id": user_id})
     if account is None:
@@ -219,9 +226,20 @@ def _delete(unit: UnitOfWork, user_id: str, leave_clinics: Callable[[UnitOfWork,
     unit.insert(_ADD_DELETION, {"user_id": user_id, "deleted_time": unit.now})
 
 
+_ADD_EMAIL = insert_into(models.AccountEmail, "email", "user_id", "position")
+
+
 def _add_emails(unit: UnitOfWork, user_id: str, emails: Sequence[str]) -> None:
     rows = ({"email": email, "user_id": user_id, "position": position} for position, email in enumerate(emails))
     unit.insert(_ADD_EMAIL, *rows)
+
+
+_SET_USERNAME = (
+    update(models.Account)
+    .where(models.Account.user_id == bindparam("id"))
+    .values(username=bindparam("address"), updated_time=bindparam("time"))
+)
+_DROP_EMAILS = delete(models.AccountEmail).where(models.AccountEmail.user_id == bindparam("id"))
 
 
 def _set_email(unit: UnitOfWork, user_id: str, email: str | None) -> None:
