@@ -9,6 +9,7 @@ import pytest
 
 from clinic_service.api.validation import Validator, Validators
 from clinic_service.specification.apis import Api, Operation
+from tests.support.cast import ALICE
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_error, assert_violations, spec_apis
 from tests.support.malformed_targets import CLINIC_ID, address
@@ -24,7 +25,10 @@ CLINIC = f"/v1/clinics/{CLINIC_ID}"
 CREDENTIALS = {"X-Tidepool-Session-Token": "x", "Verification-Token": "x", "Authorization": "Bearer x"}
 CLIENT = mock_client()
 # The queries that operations require.
-QUERIES = {"TideReport": f"period=14d&tags={CLINIC_ID}&lastDataCutoff=2026-03-02T09:30:00Z"}
+QUERIES = {
+    "TideReport": f"period=14d&tags={CLINIC_ID}&lastDataCutoff=2026-03-02T09:30:00Z",
+    "ViewPDFReport": f"clinicId={CLINIC_ID}&patientId={ALICE.id}&restricted_token=x",
+}
 
 
 def body_of(api: Api, operation: Operation) -> Any:
@@ -43,11 +47,11 @@ def call(api: Api, operation: Operation, *preferences: str, client: Client = CLI
 
 
 def declared(api: Api, operation: Operation, status: str) -> dict[str, Any]:
-    return api.resolved(operation.definition["responses"][status])
+    return dict(api.resolved(operation.definition["responses"][status]))
 
 
 def success_of(operation: Operation) -> str:
-    return min(status for status in operation.definition["responses"] if status.startswith("2"))
+    return str(min(status for status in operation.definition["responses"] if status.startswith("2")))
 
 
 def validator_of(api: Api, operation: Operation, status: str) -> Validator | None:
