@@ -8,13 +8,16 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+import click
+
 T = TypeVar("T")
 
 
 def in_child(work: Callable[[], T]) -> Callable[[], T]:
-    """Begin `work` in a child process; the result waits for it, and raises what `work` raised.
+    """Start `work` in a child process. The function that is returned waits for its result.
 
-    The child ends by itself, also when this process does not live to hear from it.
+    That function raises what `work` raised, and click.ClickException when the child was killed. The child ends by itself,
+    even when this process ends first.
     """
     context = multiprocessing.get_context("fork")
     mine, its = context.Pipe(duplex=False)
@@ -23,7 +26,12 @@ def in_child(work: Callable[[], T]) -> Callable[[], T]:
     its.close()
 
     def result() -> T:
-        succeeded, value = mine.recv()
+        try:
+            succeeded, value = mine.recv()
+        except EOFError:
+            raise click.ClickException(
+                "A helper process was killed, perhaps because memory ran out. Run the command again."
+            ) from None
         child.join()
         if not succeeded:
             raise value

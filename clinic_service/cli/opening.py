@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -55,11 +55,12 @@ def opened_directory(config: Config, *, make: bool = False) -> Iterator[Embedded
         yield EmbeddedAccounts(database)
 
 
-def require_schema(config: Config, *, make: bool = False) -> None:
-    """Make sure that the database has the schema this program needs. SQLite is brought up by itself, as by `serve`.
+def require_schema(config: Config, *, make: bool = False, upgrade: Callable[[str], None] = schema.upgrade) -> None:
+    """Make sure that the database has the schema this program needs.
 
-    On PostgreSQL somebody decides when, since other processes may be running. Raises click.ClickException when the schema
-    is not there, and without `make` for a database of SQLite that does not exist.
+    A SQLite database is upgraded by `upgrade`, which takes its URL. A PostgreSQL database is not: other processes may be
+    using it, so the operator decides when. Raises click.ClickException when the schema is not there and, without `make`,
+    for a SQLite database that does not exist.
     """
     file = database_file(config.database_url)
     if file is not None and not make and not file.exists():
@@ -68,4 +69,4 @@ def require_schema(config: Config, *, make: bool = False) -> None:
         return
     if file is None:
         raise click.ClickException("The database is not up to date. Run `clinic-service db upgrade` first.")
-    schema.upgrade(config.database_url)
+    upgrade(config.database_url)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,8 +67,10 @@ def _prepared(config: Config, *, demo: bool, mix: bool) -> str:
     # Imported while a child reads the spec.
     from clinic_service.cli.introduction import introduction
     from clinic_service.cli.opening import require_schema
+    from clinic_service.db import schema
 
-    require_schema(config, make=True)
+    # In this process, Alembic and the revisions would take 12 MB until the server stops. Only a first start needs them.
+    require_schema(config, make=True, upgrade=lambda url: in_child(partial(schema.upgrade, url))())
     return introduction(config, demo=demo, mix=mix)
 
 
