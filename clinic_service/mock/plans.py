@@ -60,8 +60,9 @@ class _Compiler:
             try:
                 self._made.plans[operation.operation_id] = self._plan(operation)
             except (ValueError, KeyError, RecursionError) as error:
-                # A schema or a pattern that the validator cannot compile is a ValueError, and so is an access rule.
-                self._refuse(operation.place, f"{operation.operation_id}: {error}")
+                # A schema or a pattern that the validator cannot compile is a ValueError. Its first line says it all.
+                reason, _, _ = str(error).partition("\n")
+                self._refuse(operation.place, f"{operation.operation_id}: {reason}")
         return self._made
 
     def _plan(self, operation: Operation) -> Plan:

@@ -24,7 +24,13 @@ _REFERENCE = {"$ref": "#/definitions/Reference"}
 
 def structure_faults(made: Bundle) -> Iterator[tuple[Place, str]]:
     """Each place of the source that is not as OpenAPI 3.0 has it, and what is wrong there."""
-    for error in _validator().iter_errors(made.document):
+    try:
+        errors = list(_validator().iter_errors(made.document))
+    except ValueError:
+        # An alias within its own anchor, in a part that is not copied when the document is put together.
+        yield made.root, "something in the document contains itself"
+        return
+    for error in errors:
         for cause in _causes(error):
             place = made.place(list(cause.instance_path))
             if cause.kind.name == "additionalProperties":

@@ -2,80 +2,35 @@
 
 from __future__ import annotations
 
-import io
-import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from clinic_service.api.operations import find_handlers
 from clinic_service.db.engine import Database
 from clinic_service.gateways.tokens import mint
-from clinic_service.specification.apis import Operation
 from tests.conftest import SECRET
-from tests.support.cast import ALICE, CAROL, SERVICE, Somebody
+from tests.support.cast import ALICE, CAROL, SERVICE
 from tests.support.client import Client, Reply
-from tests.support.errors import assert_error, spec_apis
-from tests.support.malformed import BODIES, IDS, QUERIES, Body
+from tests.support.errors import assert_error
+from tests.support.malformed import BODIES, IDS, QUERIES
+from tests.support.malformed_targets import (
+    CLINIC_ID,
+    WITH_BODY,
+    WITH_IDS,
+    WITH_PAGES,
+    address,
+    allowed,
+    is_allowed_text,
+    send_body,
+    takes_lists,
+)
 from tests.support.rows import make_staffed_clinic, storing
 from tests.support.running import RawServer, running_server
 
 CPU_SECONDS = 0.1
-CLINIC_ID = "5f0c7d1e9a3b4c6d8e2f1a0b"
-VALUES = {
-    "clinicId": CLINIC_ID,
-    "shareCode": "ABCD-EFGH-JKLM",
-    "permission": "view",
-    "siteId": "5f0c7d1e9a3b4c6d8e2f1a0c",
-    "patientTagId": "5f0c7d1e9a3b4c6d8e2f1a0d",
-    "summaryId": "5f0c7d1e9a3b4c6d8e2f1a0e",
-    "providerId": "dexcom",
-}
-
-
-def _built() -> list[Operation]:
-    operations = [operation for api in spec_apis() for operation in api.operations]
-    handlers = find_handlers(operations)
-    return [operation for operation in operations if operation.operation_id in handlers]
-
-
-BUILT = _built()
-WITH_BODY = [o for o in BUILT if "requestBody" in o.definition]
-WITH_IDS = [(o, name) for o in BUILT for name in re.findall(r"{(\w+)}", o.path)]
-WITH_PAGES = [
-    o
-    for o in BUILT
-    if {"limit", "offset"} <= {spec_apis()[0].resolved(node)["name"] for node in o.definition["parameters"]}
-]
-
-
-def address(operation: Operation, **bad: str) -> str:
-    return re.sub(r"{(\w+)}", lambda found: bad.get(found[1]) or VALUES.get(found[1], ALICE.id), operation.path)
-
-
-def is_allowed_text(operation: Operation, name: str, text: str) -> bool:
-    """Whether the spec lets `text` through as this path parameter, so that it is just unknown."""
-    api = next(api for api in spec_apis() if api.name == operation.api)
-    declared = [api.resolved(node) for node in operation.definition["parameters"]]
-    schema = next(api.resolved(node["schema"]) for node in declared if node["name"] == name)
-    return re.search(schema.get("pattern", ""), text) is not None and text in schema.get("enum", [text])
-
-
-def takes_lists(operation: Operation) -> bool:
-    """Whether a list of nothing is a body that the operation takes."""
-    api = next(api for api in spec_apis() if api.name == operation.api)
-    content = api.resolved(operation.definition["requestBody"])["content"]
-    schema = api.resolved(content["application/json"]["schema"])
-    return bool(schema.get("type") == "array" and not schema.get("minItems"))
-
-
-def allowed(operation: Operation) -> Somebody:
-    """Somebody who may call the operation on the clinic of the tests, so that the request is looked at."""
-    return SERVICE if "service" in operation.definition["x-access"] else ALICE
 
 
 def quick(send: Callable[[], Reply]) -> Reply:
@@ -116,18 +71,8 @@ class TestInProcess:
         for operation in WITH_BODY:
             if body.raw == b"[]" and takes_lists(operation):
                 continue
-            reply = quick(lambda operation=operation: self._send(api, operation, body))  # type: ignore[misc]
+            reply = quick(lambda operation=operation: send_body(api, operation, body))  # type: ignore[misc]
             assert_error(reply, body.status)
-
-    def _send(self, api: Client, operation: Operation, body: Body) -> Reply:
-        environ: dict[str, Any] = {"wsgi.input": io.BytesIO(body.raw), "CONTENT_LENGTH": str(len(body.raw))}
-        environ["CONTENT_TYPE"] = body.content_type or ""
-        if body.length is not None:
-            environ["CONTENT_LENGTH"] = body.length
-        if body.chunked:
-            environ |= {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
-        method = operation.method.upper()
-        return api.request(method, address(operation), as_=allowed(operation), environ_overrides=environ)
 
     @pytest.mark.parametrize("case", IDS)
     def test_ids(self, api: Client, case: str) -> None:
