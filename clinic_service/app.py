@@ -9,6 +9,7 @@ from clinic_service.api.operations import refuse_strays
 from clinic_service.api.pages import add_pages, add_reference
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.api.viewer import add_viewer
+from clinic_service.auth.partners import warn_of_missing_secrets
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
@@ -45,6 +46,7 @@ def create_app(
     app = LeanFlask(log or RequestLog(), Metrics(), config)
     for api in apis:
         PlanApi(api, dispatcher, app)
+    warn_of_missing_secrets(config)
     refuse_strays(operation for api in apis for operation in api.operations)
     readiness, prefix = Readiness(database), config.path_prefix or ""
     add_viewer(app, config)

@@ -7,6 +7,7 @@ verifier judges, so that no scheme of the spec is left to nobody.
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from clinic_service.config import Config
 from clinic_service.errors import NotImplementedYet, Unauthenticated
 
 Environ = Mapping[str, Any]
+_log = logging.getLogger(__name__)
 
 
 class SecretRefused(Unauthenticated):
@@ -84,6 +86,12 @@ PARTNERS: Mapping[str, Partner] = {
     "xealth": Partner("xealthToken", _check_xealth),
     "report": Partner(None, _require_xealth),
 }
+
+
+def warn_of_missing_secrets(config: Config) -> None:
+    """Log that every call of Redox will be refused, when no secret is shared with it; Xealth has a switch of its own."""
+    if not config.redox_verification_token:
+        _log.warning("redox_secret_missing")
 
 
 def partner_caller(name: str, environ: Environ, config: Config) -> Caller:

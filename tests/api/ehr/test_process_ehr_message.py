@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from clinic_service.app import create_app
+from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import OutboxEntry, RedoxMessage
 from tests.support.cast import ALICE, SERVICE, Somebody
 from tests.support.client import Client, Reply
-from tests.support.ehr import REDOX, SOURCE_ID, redox_order
-from tests.support.errors import assert_error, assert_violations
+from tests.support.ehr import REDOX, REDOX_SECRET, SOURCE_ID, redox_order
+from tests.support.errors import assert_error, assert_violations, spec_apis
 from tests.support.rows import stored
 from tests.support.units import assert_all_or_nothing, everything, number_of_statements
 
@@ -154,6 +157,14 @@ def test_without_the_secret_nobody_is_told_more(
 def test_without_a_configured_secret_nobody_passes(api: Client) -> None:
     for headers in (REDOX, {}, {"Verification-Token": ""}):
         assert_error(send(api, headers=headers), 401)
+
+
+@pytest.mark.parametrize(("secret", "warned"), [(None, True), (REDOX_SECRET, False)])
+def test_a_server_without_a_secret_says_so_when_it_starts(
+    database: Database, config: Config, caplog: pytest.LogCaptureFixture, secret: str | None, warned: bool
+) -> None:
+    create_app(replace(config, redox_verification_token=secret), database, apis=spec_apis())
+    assert [record.getMessage() for record in caplog.records] == ["redox_secret_missing"] * warned
 
 
 def test_the_number_of_statements_does_not_depend_on_the_message(redox: Client, database: Database) -> None:
