@@ -269,7 +269,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("resources",),
     ("api",),
-    ("app", "specification.check", "specification.stub", "specification.tables"),
+    ("app", "relays", "specification.check", "specification.stub", "specification.tables"),
     ("server", "reloading", "demo", "cli", "__main__"),
 )
 
