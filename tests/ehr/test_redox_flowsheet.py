@@ -14,7 +14,7 @@ from clinic_service.resources.ehr.redox_flowsheet import (
     glucose_management_indicator,
     observations,
 )
-from clinic_service.resources.ehr.redox_messages import Reply, Sender
+from clinic_service.resources.ehr.redox_messages import Envelope, Sender
 
 MG_DL, MMOL_L = Style(BgUnits.MG_DL), Style(BgUnits.MMOL_L)
 DATES = {
@@ -206,14 +206,14 @@ def test_figures_of_readings_that_there_are_none_of_are_left_out() -> None:
     ],
 )
 def test_nothing_is_sent_without_observations(stats: Any) -> None:
-    reply = Reply({}, Sender("a", "b"), "c")
-    assert flowsheet(reply, {"cgmStats": stats}, MG_DL) is None
-    assert flowsheet(reply, {}, MG_DL) is None
+    envelope = Envelope({}, Sender("a", "b"), "c")
+    assert flowsheet(envelope, {"cgmStats": stats}, MG_DL) is None
+    assert flowsheet(envelope, {}, MG_DL) is None
 
 
 def test_message_holds_the_observations() -> None:
     summaries = {"cgmStats": _stats(CGM)}
-    message = flowsheet(Reply({}, Sender("a", "b"), "c"), summaries, MG_DL)
+    message = flowsheet(Envelope({}, Sender("a", "b"), "c"), summaries, MG_DL)
     assert message is not None
     assert (message["Meta"]["DataModel"], message["Meta"]["EventType"]) == ("Flowsheet", "New")
     assert message["Observations"] == observations(summaries, MG_DL)

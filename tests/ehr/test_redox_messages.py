@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
-from clinic_service.resources.ehr.redox_messages import Reply, Sender
+from clinic_service.resources.ehr.redox_messages import Envelope, Sender
 from clinic_service.resources.ehr.redox_notes import NoteContent, may_replace, note
 from clinic_service.resources.ehr.redox_results import ResultKind, results
 from tests.ehr.orders import SENDER, order
@@ -25,12 +25,12 @@ def _present() -> Iterator[None]:
         yield
 
 
-def _reply(sender: Sender = SENDER, **parts: Any) -> Reply:
-    return Reply(order(**parts), sender, DESTINATION)
+def _envelope(sender: Sender = SENDER, **parts: Any) -> Envelope:
+    return Envelope(order(**parts), sender, DESTINATION)
 
 
 def test_message_says_who_sends_it_where() -> None:
-    assert _reply().message("Results", "New")["Meta"] == {
+    assert _envelope().message("Results", "New")["Meta"] == {
         "DataModel": "Results",
         "EventType": "New",
         "EventDateTime": "2026-03-02T09:30:00.000Z",
@@ -41,7 +41,7 @@ def test_message_says_who_sends_it_where() -> None:
 
 
 def test_patient_and_visit_are_those_of_the_order() -> None:
-    message = _reply().message("Results", "New")
+    message = _envelope().message("Results", "New")
     sent = order()
     assert message["Patient"] == {
         "Identifiers": sent["Patient"]["Identifiers"],
@@ -56,7 +56,7 @@ def test_patient_and_visit_are_those_of_the_order() -> None:
 
 @pytest.mark.parametrize("visit", [None, {}, {"Guarantor": {}}, "V-77"])
 def test_order_without_a_visit_is_answered_without_one(visit: Any) -> None:
-    assert "Visit" not in _reply(Visit=visit).message("Results", "New")
+    assert "Visit" not in _envelope(Visit=visit).message("Results", "New")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_order_without_a_visit_is_answered_without_one(visit: Any) -> None:
     ],
 )
 def test_test_messages_are_marked(sender: Sender, meta: dict[str, Any], test: bool) -> None:
-    assert _reply(sender, Meta=meta).message("Results", "New")["Meta"]["Test"] is test
+    assert _envelope(sender, Meta=meta).message("Results", "New")["Meta"]["Test"] is test
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_test_messages_are_marked(sender: Sender, meta: dict[str, Any], test: bo
     ],
 )
 def test_results_of_an_order(kind: ResultKind, succeeded: bool, expected: list[tuple[str, str]]) -> None:
-    message = results(_reply(), kind, succeeded=succeeded, explanation="Why.")
+    message = results(_envelope(), kind, succeeded=succeeded, explanation="Why.")
     assert (message["Meta"]["DataModel"], message["Meta"]["EventType"]) == ("Results", "New")
     (answered,) = message["Orders"]
     assert (answered["ID"], answered["Status"], answered["ResultsStatus"]) == ("157968300", "Resulted", "Final")
@@ -93,7 +93,7 @@ def test_results_of_an_order(kind: ResultKind, succeeded: bool, expected: list[t
 
 
 def test_note_holds_the_report() -> None:
-    message = note(_reply(), "65f1c0de0a1b2c3d4e5f6c01", NoteContent.inline(b"%PDF-1.7 report"))
+    message = note(_envelope(), "65f1c0de0a1b2c3d4e5f6c01", NoteContent.inline(b"%PDF-1.7 report"))
     assert (message["Meta"]["DataModel"], message["Meta"]["EventType"]) == ("Notes", "New")
     assert message["Note"] == {
         "DocumentType": "Tidepool Report",
@@ -107,27 +107,27 @@ def test_note_holds_the_report() -> None:
 
 
 def test_note_refers_to_an_uploaded_report() -> None:
-    message = note(_reply(), "1", NoteContent.uploaded("https://blob.example/42"))
+    message = note(_envelope(), "1", NoteContent.uploaded("https://blob.example/42"))
     assert message["Note"]["FileContents"] == "https://blob.example/42"
     assert message["Note"]["ContentType"] == "Plain Text"
 
 
 def test_note_of_an_order_without_a_provider() -> None:
-    assert "Provider" not in note(_reply(Order={"ID": "1"}), "1", NoteContent.uploaded("u"))["Note"]
+    assert "Provider" not in note(_envelope(Order={"ID": "1"}), "1", NoteContent.uploaded("u"))["Note"]
 
 
 def test_note_takes_the_place_of_another() -> None:
-    message = note(_reply(), "2", NoteContent.uploaded("u"), replaces="1")
+    message = note(_envelope(), "2", NoteContent.uploaded("u"), replaces="1")
     assert (message["Meta"]["DataModel"], message["Meta"]["EventType"]) == ("Notes", "Replace")
     assert (message["Note"]["DocumentID"], message["Note"]["OriginalDocumentID"]) == ("2", "1")
 
 
 def test_new_note_names_no_original() -> None:
-    assert "OriginalDocumentID" not in note(_reply(), "2", NoteContent.uploaded("u"))["Note"]
+    assert "OriginalDocumentID" not in note(_envelope(), "2", NoteContent.uploaded("u"))["Note"]
 
 
 def test_glucose_management_indicator_is_a_component() -> None:
-    message = note(_reply(), "2", NoteContent.uploaded("u"), management_indicator="7.0")
+    message = note(_envelope(), "2", NoteContent.uploaded("u"), management_indicator="7.0")
     assert message["Note"]["Components"] == [
         {
             "ID": "GLUCOSE_MANAGEMENT_INDICATOR",
@@ -136,7 +136,7 @@ def test_glucose_management_indicator_is_a_component() -> None:
             "Units": "%",
         }
     ]
-    assert "Components" not in note(_reply(), "2", NoteContent.uploaded("u"))["Note"]
+    assert "Components" not in note(_envelope(), "2", NoteContent.uploaded("u"))["Note"]
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0, True), (300, True), (301, False)])

@@ -17,7 +17,7 @@ from clinic_service.errors import ServiceError
 from clinic_service.models import REDOX_REPORTS, EhrSubscription, MatchedMessage, Patient, RedoxMessage
 from clinic_service.preparation import Preparation, Services
 from clinic_service.resources.ehr.redox_addresses import change_address, replace_record, usable_email
-from clinic_service.resources.ehr.redox_order import text
+from clinic_service.resources.ehr.redox_members import text
 from clinic_service.resources.ehr.redox_task import compensated
 from clinic_service.resources.patients.accounts import update
 from clinic_service.unit_of_work import UnitOfWork, run

@@ -17,7 +17,7 @@ from clinic_service.resources.ehr import redox_orders
 from clinic_service.resources.ehr.matching import find_clinic
 from clinic_service.resources.ehr.redox_facts import find_facts
 from clinic_service.resources.ehr.redox_outcomes import OrderOutcomes, Outcome, StoredOrder
-from clinic_service.resources.ehr.redox_reports import Document, RedoxReports
+from clinic_service.resources.ehr.redox_reports import RedoxReports, ReportDocument
 from clinic_service.resources.ehr.redox_scheduled import NOT_CONNECTED, ORDER_GONE, ScheduledReports
 from clinic_service.unit_of_work import UnitOfWork, run
 
@@ -85,7 +85,7 @@ class OrderDelivery:
         facts = self._read(lambda uow: find_facts(uow, clinic_id, user_id))
         # A later order may have switched the reports off.
         if facts and facts.is_subscribed:
-            self._reports.send_report(Document(order.id, order.content), facts)
+            self._reports.send_report(ReportDocument(order.id, order.content), facts)
 
     def _find(self, message_id: str) -> tuple[StoredOrder | None, Outcome | None]:
         def find(uow: UnitOfWork) -> tuple[StoredOrder | None, Outcome | None]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from clinic_service import clock
 from clinic_service.models import BgUnits
-from clinic_service.resources.ehr.redox_messages import Reply
+from clinic_service.resources.ehr.redox_messages import Envelope
 
 PERIOD = timedelta(days=14)
 _PERIOD_NAME = "14d"
@@ -103,10 +103,10 @@ _BGM = (
 _OF_READINGS = ("min", "max", "standardDeviation", "coefficientOfVariation")
 
 
-def flowsheet(reply: Reply, summaries: Mapping[str, Any], style: Style) -> dict[str, Any] | None:
+def flowsheet(envelope: Envelope, summaries: Mapping[str, Any], style: Style) -> dict[str, Any] | None:
     """The message with all that `summaries`, a `patientSummary.v1`, tells; None when it tells nothing."""
     observed = observations(summaries, style)
-    return reply.message("Flowsheet", "New", Observations=observed) if observed else None
+    return envelope.message("Flowsheet", "New", Observations=observed) if observed else None
 
 
 def observations(summaries: Mapping[str, Any], style: Style) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clinic_service import clock
-from clinic_service.resources.ehr.redox_order import member
+from clinic_service.resources.ehr.redox_members import member
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """A message to Redox that follows from an order: from whom, and to which destination."""
+class Envelope:
+    """What stands around each message that follows from an order: the order, who sends it, and to which destination."""
 
     order: Mapping[str, Any]
     sender: Sender

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from clinic_service.resources.ehr.redox_flowsheet import GMI
-from clinic_service.resources.ehr.redox_messages import Reply
-from clinic_service.resources.ehr.redox_order import text
+from clinic_service.resources.ehr.redox_members import text
+from clinic_service.resources.ehr.redox_messages import Envelope
 
 DOCUMENT_TYPE = "Tidepool Report"
 FILE_NAME = "report.pdf"
@@ -35,7 +35,7 @@ class NoteContent:
 
 
 def note(
-    reply: Reply,
+    envelope: Envelope,
     document_id: str,
     content: NoteContent,
     *,
@@ -54,14 +54,14 @@ def note(
         "FileContents": content.contents,
         "ContentType": content.content_type,
     }
-    provider = text(reply.order, "Order", "Provider", "ID")
+    provider = text(envelope.order, "Order", "Provider", "ID")
     if provider:
         members["Provider"] = {"ID": provider}
     if management_indicator is not None:
         members["Components"] = [_component(management_indicator)]
     if replaces is None:
-        return reply.message("Notes", "New", Note=members)
-    return reply.message("Notes", "Replace", Note=members | {"OriginalDocumentID": replaces})
+        return envelope.message("Notes", "New", Note=members)
+    return envelope.message("Notes", "Replace", Note=members | {"OriginalDocumentID": replaces})
 
 
 def may_replace(preceding: datetime, present: datetime) -> bool:

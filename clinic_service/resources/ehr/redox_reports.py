@@ -17,7 +17,7 @@ from clinic_service.gateways.redox import RedoxApi
 from clinic_service.gateways.reports import ReportRequest, Reports
 from clinic_service.resources.ehr.redox_facts import ReportFacts
 from clinic_service.resources.ehr.redox_flowsheet import PERIOD, Style, flowsheet, glucose_management_indicator
-from clinic_service.resources.ehr.redox_messages import Reply, Sender
+from clinic_service.resources.ehr.redox_messages import Envelope, Sender
 from clinic_service.resources.ehr.redox_notes import FILE_NAME, NoteContent, note
 from clinic_service.resources.ehr.redox_outcomes import OrderOutcomes, Outcome, StoredOrder
 from clinic_service.resources.ehr.redox_results import ResultKind, results
@@ -32,7 +32,7 @@ class RecordIncomplete(ConstraintViolation):
     message = "The record of the patient has no name or no date of birth."
 
 
-class Document(NamedTuple):
+class ReportDocument(NamedTuple):
     """What a report is filed as: its id, the order that it answers, and the earlier document that it replaces, if any."""
 
     id: str
@@ -51,27 +51,27 @@ class RedoxReports:
 
     def send_results(self, order: StoredOrder, outcome: Outcome, settings: Any) -> None:
         """Tell the clinic what came of an order. Raises DestinationsMissing, and what Redox raises."""
-        reply = self._reply(order.content, settings, "results")
+        envelope = self._envelope(order.content, settings, "results")
         kind, explanation = ResultKind(outcome.result or ""), outcome.explanation or ""
-        self._send_once(order.id, results(reply, kind, succeeded=bool(outcome.succeeded), explanation=explanation))
+        self._send_once(order.id, results(envelope, kind, succeeded=bool(outcome.succeeded), explanation=explanation))
 
-    def send_report(self, document: Document, facts: ReportFacts) -> None:
+    def send_report(self, document: ReportDocument, facts: ReportFacts) -> None:
         """Send the statistics of a patient, if there are any, and the report.
 
         Both are made before the first one is sent. Raises DestinationsMissing and RecordIncomplete, and what Redox and the
         export service raise.
         """
         style = Style(facts.bg_units, bool(facts.settings.flowsheets.icode))
-        statistics = flowsheet(self._reply(document.order, facts.settings, "flowsheet"), facts.summaries, style)
+        statistics = flowsheet(self._envelope(document.order, facts.settings, "flowsheet"), facts.summaries, style)
         report = self._note(document, facts, style)
         if statistics:
             self._send_once(document.id, statistics)
         self._send_once(document.id, report)
 
-    def _note(self, document: Document, facts: ReportFacts, style: Style) -> dict[str, Any]:
+    def _note(self, document: ReportDocument, facts: ReportFacts, style: Style) -> dict[str, Any]:
         shows_indicator = facts.settings.notes.include_gmi
         return note(
-            self._reply(document.order, facts.settings, "notes"),
+            self._envelope(document.order, facts.settings, "notes"),
             document.id,
             self._content(self.reports.generate(_request(facts))),
             replaces=document.replaces,
@@ -83,12 +83,12 @@ class RedoxReports:
             return NoteContent.uploaded(self.redox.upload(FILE_NAME, pdf))
         return NoteContent.inline(pdf)
 
-    def _reply(self, order: Mapping[str, Any], settings: Any, purpose: str) -> Reply:
+    def _envelope(self, order: Mapping[str, Any], settings: Any, purpose: str) -> Envelope:
         if settings.destination_ids is None:
             raise DestinationsMissing
         config = self.config
         sender = Sender(config.redox_source_id or "", config.redox_source_name or "", config.redox_test_mode)
-        return Reply(order, sender, getattr(settings.destination_ids, purpose))
+        return Envelope(order, sender, getattr(settings.destination_ids, purpose))
 
     def _send_once(self, document_id: str, message: Mapping[str, Any]) -> None:
         data_model = message["Meta"]["DataModel"]

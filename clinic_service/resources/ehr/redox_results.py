@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from clinic_service.resources.ehr.redox_messages import Reply
-from clinic_service.resources.ehr.redox_order import text
+from clinic_service.resources.ehr.redox_members import text
+from clinic_service.resources.ehr.redox_messages import Envelope
 
 
 class ResultKind(StrEnum):
@@ -20,14 +20,14 @@ _SUCCESS = "SUCCESS"
 _FAILURE = "FAILURE"
 
 
-def results(reply: Reply, kind: ResultKind, *, succeeded: bool, explanation: str) -> dict[str, Any]:
+def results(envelope: Envelope, kind: ResultKind, *, succeeded: bool, explanation: str) -> dict[str, Any]:
     """The message with the two results of an order: success or failure, and a sentence for the staff of the clinic."""
-    return reply.message(
+    return envelope.message(
         "Results",
         "New",
         Orders=[
             {
-                "ID": text(reply.order, "Order", "ID"),
+                "ID": text(envelope.order, "Order", "ID"),
                 "Status": "Resulted",
                 "ResultsStatus": "Final",
                 "Results": [

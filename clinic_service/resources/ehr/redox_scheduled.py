@@ -13,7 +13,7 @@ from clinic_service.db.repository import Repository
 from clinic_service.models import RedoxMessage, ReportOrderState, ScheduledReportOrder
 from clinic_service.resources.ehr.redox_facts import ReportFacts
 from clinic_service.resources.ehr.redox_notes import may_replace
-from clinic_service.resources.ehr.redox_reports import Document
+from clinic_service.resources.ehr.redox_reports import ReportDocument
 
 NOT_CONNECTED = "The clinic or the patient is gone, or the clinic is not connected any more."
 NOT_SUBSCRIBED = "The reports of the patient are switched off."
@@ -83,14 +83,14 @@ class ScheduledReport:
     order_time: datetime | None
     last: Delivered | None
 
-    def document(self, facts: ReportFacts) -> Document | None:
+    def document(self, facts: ReportFacts) -> ReportDocument | None:
         """What the report is filed as; None when the order is not stored any more."""
         if self.order is None:
             return None
         wants_replacement = facts.settings.scheduled_reports.on_upload_note_event_type == _REPLACE
         if wants_replacement and self.last and may_replace(self.last.created_time, self.created_time):
-            return Document(self.id, self.order, self.last.id)
-        return Document(self.id, self.order)
+            return ReportDocument(self.id, self.order, self.last.id)
+        return ReportDocument(self.id, self.order)
 
     def obstacle(self, facts: ReportFacts | None) -> str | None:
         """Why the report is not wanted any more; None when it is.

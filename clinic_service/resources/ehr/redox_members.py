@@ -1,12 +1,9 @@
-"""What a Redox order says. A member that is missing, or of another type than Redox describes, counts as absent."""
+"""Members of a Redox message. One that is missing, or of another type than Redox describes, counts as absent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
-
-from clinic_service import clock
 
 
 def member(document: Any, *path: str | int) -> Any:
@@ -31,12 +28,3 @@ def items(document: Any, *path: str | int) -> list[Any]:
     """As `member`, for a list; empty where there is none."""
     found = member(document, *path)
     return found if isinstance(found, list) else []
-
-
-def event_time(order: Mapping[str, Any]) -> datetime | None:
-    """When the health record system made the order."""
-    written = text(order, "Meta", "EventDateTime")
-    try:
-        return clock.from_wire(written) if written else None
-    except ValueError:
-        return None
