@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import CursorResult, Delete, Executable, Insert, Update
 from sqlalchemy.orm import Session
 
 from clinic_service.db.prepared import Query
+
+T = TypeVar("T")
+
+
+def until_unchanged(lock: Callable[[], Sequence[T]]) -> Sequence[T]:
+    """What `lock` finds, once it finds the same twice.
+
+    A statement that waits for a lock does not see rows that were made meanwhile. So a row that was moved to another clinic,
+    which is a new row there, is found by the next one only.
+    """
+    before = lock()
+    while (found := lock()) != before:
+        before = found
+    return found
 
 
 class Unit(Protocol):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Insert, and_, bindparam, delete, exists, not_, select, update
 
 from clinic_service.db.dialects import insert_or_update, moved_on
-from clinic_service.db.repository import Repository
+from clinic_service.db.repository import Repository, until_unchanged
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, Summary, SummaryDocument
 from clinic_service.models.list_index import HOT
 from clinic_service.models.statistics import BGM, CGM, PERIODS, TYPES
@@ -28,9 +28,17 @@ _LOCK_PATIENTS = (
     .order_by(Patient.clinic_id)
     .with_for_update()
 )
+# A record without summaries has one row, without a type.
 _OF_USER = (
-    select(Summary.patient_id, Summary.type, Summary.summary_id, Summary.digest, Summary.last_updated_date)
-    .join(Patient, _OF_PATIENT)
+    select(
+        Patient.clinic_id,
+        Patient.id.label("patient_id"),
+        Summary.type,
+        Summary.summary_id,
+        Summary.digest,
+        Summary.last_updated_date,
+    )
+    .outerjoin(Summary, _OF_PATIENT)
     .where(_PATIENTS_OF_USER)
 )
 _LOCK_BY_ID = (
@@ -103,26 +111,26 @@ class Change(NamedTuple):
 class SummaryRepository(Repository):
     """Summaries: their rows, their documents and their statistics, which are never changed but together."""
 
-    def lock_patients(self, user_id: str) -> Sequence[Any]:
-        """The user's records in all clinics, which nobody else can change until this unit ends, by clinic id.
+    def lock_of_user(self, user_id: str) -> tuple[Sequence[Any], Mapping[tuple[str, str], Any]]:
+        """The user's records in all clinics, which nobody else can change until this unit ends, and their summaries.
 
-        Each has `clinic_id`, `id`, `user_id` and `is_custodial`.
+        The records come by clinic id, and each has `clinic_id`, `id`, `user_id` and `is_custodial`. The summaries are by
+        the id of the patient and the type, and each has `summary_id`, `digest` and `last_updated_date`.
         """
-        return self._uow.rows(_LOCK_PATIENTS, {"user_id": user_id})
-
-    def of_user(self, user_id: str) -> Mapping[tuple[str, str], Any]:
-        """What is known of the user's summaries in all clinics, by the id of the patient and the type.
-
-        Each has `summary_id`, `digest` and `last_updated_date`.
-        """
-        return {(row.patient_id, row.type): row for row in self._uow.rows(_OF_USER, {"user_id": user_id})}
+        this = {"user_id": user_id}
+        while True:
+            patients = self._uow.rows(_LOCK_PATIENTS, this)
+            found = self._uow.rows(_OF_USER, this)
+            # Otherwise a record was moved to another clinic while its lock was waited for.
+            if {(row.clinic_id, row.patient_id) for row in found} == {(one.clinic_id, one.id) for one in patients}:
+                return patients, {(row.patient_id, row.type): row for row in found if row.type}
 
     def lock_by_id(self, summary_id: str) -> Sequence[Any]:
         """The summaries with that id, which nobody else can change until this unit ends, in order of their keys.
 
         Each has `clinic_id`, `patient_id`, `type`, `user_id` and `is_custodial`.
         """
-        return self._uow.rows(_LOCK_BY_ID, {"summary_id": summary_id})
+        return until_unchanged(lambda: self._uow.rows(_LOCK_BY_ID, {"summary_id": summary_id}))
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Store or remove summaries, in at most nine statements for each 200 of them.
