@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
+
+T = TypeVar("T")
+
+
+def until_unchanged(lock: Callable[[], Sequence[T]]) -> Sequence[T]:
+    """What `lock` finds, once it finds the same twice.
+
+    A statement that waits for a lock does not see rows that were made meanwhile. So a row that was moved to another clinic,
+    which is a new row there, is found by the next one only.
+    """
+    before = lock()
+    while (found := lock()) != before:
+        before = found
+    return found
 
 
 class Unit:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import among, constraint_name
 from clinic_service.db.prepared import Query, insert_into
-from clinic_service.db.repository import Repository
+from clinic_service.db.repository import Repository, until_unchanged
 from clinic_service.models import Patient, PatientSite, PatientTag, Site, Tag
 from clinic_service.models.patient import ADD_TO_COUNT, counted
 from clinic_service.models.sort_keys import mrn_key
@@ -115,7 +115,8 @@ class PatientRepository(Repository):
 
     def all_of_user(self, user_id: str) -> Sequence[Patient]:
         """The records of the user in all clinics, which nobody else can change until this unit ends, by clinic id."""
-        return self._uow.session.scalars(self._ALL_OF_USER, {"user_id": user_id}).all()
+        this = {"user_id": user_id}
+        return until_unchanged(lambda: self._uow.session.scalars(self._ALL_OF_USER, this).all())
 
     def count(self, clinic_id: str, demo_user_id: str | None) -> counts.PatientCounts:
         """The clinic's numbers of patients; all are zero for an unknown clinic."""

@@ -12,7 +12,7 @@ from sqlalchemy import Insert, and_, bindparam, delete, exists, not_, select, up
 
 from clinic_service.db.dialects import insert_or_update, moved_on
 from clinic_service.db.prepared import Query
-from clinic_service.db.repository import Repository
+from clinic_service.db.repository import Repository, until_unchanged
 from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, Summary, SummaryDocument
 from clinic_service.models.list_index import HOT
 from clinic_service.models.statistics import BGM, CGM, PERIODS, TYPES
@@ -46,12 +46,13 @@ class PatientOfUser(NamedTuple):
 
 
 class StoredSummary(NamedTuple):
-    """What is known of a summary that is stored."""
+    """A patient, and what is known of one of the patient's stored summaries; None in all other columns when there is none."""
 
+    clinic_id: str
     patient_id: str
-    type: str
+    type: str | None
     summary_id: str | None
-    digest: bytes
+    digest: bytes | None
     last_updated_date: datetime | None
 
 
@@ -93,21 +94,33 @@ class SummaryRepository(Repository):
         .order_by(Patient.clinic_id)
         .with_for_update(),
     )
-
-    def lock_patients(self, user_id: str) -> Sequence[PatientOfUser]:
-        """The user's records in all clinics, which nobody else can change until this unit ends, by clinic id."""
-        return self._uow.rows(self._LOCK_PATIENTS, {"user_id": user_id})
-
+    # A record without summaries has one row, without a type.
     _OF_USER = Query(
         StoredSummary,
-        select(Summary.patient_id, Summary.type, Summary.summary_id, Summary.digest, Summary.last_updated_date)
-        .join(Patient, _OF_PATIENT)
+        select(
+            Patient.clinic_id,
+            Patient.id.label("patient_id"),
+            Summary.type,
+            Summary.summary_id,
+            Summary.digest,
+            Summary.last_updated_date,
+        )
+        .outerjoin(Summary, _OF_PATIENT)
         .where(_PATIENTS_OF_USER),
     )
 
-    def of_user(self, user_id: str) -> Mapping[tuple[str, str], StoredSummary]:
-        """What is known of the user's summaries in all clinics, by the id of the patient and the type."""
-        return {(row.patient_id, row.type): row for row in self._uow.rows(self._OF_USER, {"user_id": user_id})}
+    def lock_of_user(self, user_id: str) -> tuple[Sequence[PatientOfUser], Mapping[tuple[str, str], StoredSummary]]:
+        """The user's records in all clinics, which nobody else can change until this unit ends, and their summaries.
+
+        The records come by clinic id, the summaries by the id of the patient and the type.
+        """
+        this = {"user_id": user_id}
+        while True:
+            patients = self._uow.rows(self._LOCK_PATIENTS, this)
+            found = self._uow.rows(self._OF_USER, this)
+            # Otherwise a record was moved to another clinic while its lock was waited for.
+            if {(row.clinic_id, row.patient_id) for row in found} == {(one.clinic_id, one.id) for one in patients}:
+                return patients, {(row.patient_id, row.type): row for row in found if row.type}
 
     _LOCK_BY_ID = Query(
         SummaryOfPatient,
@@ -126,7 +139,7 @@ class SummaryRepository(Repository):
 
     def lock_by_id(self, summary_id: str) -> Sequence[SummaryOfPatient]:
         """The summaries with that id, which nobody else can change until this unit ends, in order of their keys."""
-        return self._uow.rows(self._LOCK_BY_ID, {"summary_id": summary_id})
+        return until_unchanged(lambda: self._uow.rows(self._LOCK_BY_ID, {"summary_id": summary_id}))
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Store or remove summaries, in at most nine statements for each 200 of them.

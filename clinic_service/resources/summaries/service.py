@@ -17,13 +17,12 @@ def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Copies |
     Summaries that stand as given already are not written, and neither are the records that hold them touched. An update
     that names no type at all touches every record.
     """
-    patients = uow.summaries.lock_patients(user_id)
+    patients, stored = uow.summaries.lock_of_user(user_id)
     if not patients:
         return False
     if not given:
         uow.summaries.move_on(patients)
         return True
-    stored = uow.summaries.of_user(user_id)
     changes = [
         Change(patient.clinic_id, patient.id, kind, copies)
         for patient in patients

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, delete, func, literal_column, not_, or_, select, union, update
 
-from clinic_service.db.repository import Repository
+from clinic_service.db.repository import Repository, until_unchanged
 from clinic_service.models import AccountDeletion, Clinic, Clinician, Invite, InviteType, Patient
 
 _USER: BindParameter[str] = bindparam("user_id")
@@ -89,7 +89,8 @@ class UserRepository(Repository):
         Nobody else can change them, their members or their patients until this unit ends. A clinic that comes to know
         the user afterwards is not among them.
         """
-        return self._uow.execute(_LOCK_CLINICS, {"user_id": user_id, "emails": list(emails)}).scalars().all()
+        these = {"user_id": user_id, "emails": list(emails)}
+        return until_unchanged(lambda: self._uow.execute(_LOCK_CLINICS, these).scalars().all())
 
     def patients_with_own_accounts(self, clinic_ids: Sequence[str]) -> Sequence[Patient]:
         """The patients of those clinics who manage their accounts themselves; the demo patient is one."""

@@ -206,8 +206,8 @@ def test_is_for_services(api: Client, database: Database, caller: Somebody) -> N
 
 @pytest.mark.usefixtures("clinics")
 def test_all_or_nothing(api: Client, database: Database) -> None:
-    # Lock, figures, summaries, hot figures emptied and removed, outbox.
-    assert_all_or_nothing(database, lambda: remove(api), statements=6)
+    # Lock and a second look, figures, summaries, hot figures emptied and removed, outbox.
+    assert_all_or_nothing(database, lambda: remove(api), statements=7)
 
 
 @pytest.mark.usefixtures("clinics")
@@ -218,7 +218,7 @@ def test_the_number_of_statements_is_fixed(api: Client, database: Database, rand
         for _ in range(20):
             make_patient(unit, make_clinic(unit), CAROL)
         put_summaries(unit, CAROL, cgmStats=cgm_stats(random, id=ID), bgmStats=bgm_stats(random, id=ID))
-    assert number_of_statements(database, lambda: remove(api)) == few == 6
+    assert number_of_statements(database, lambda: remove(api)) == few == 7
 
 
 def fill(database: Database, random: Random, patients: int) -> None:
@@ -239,9 +239,11 @@ def test_the_summary_is_found_by_an_index(api: Client, database: Database, rando
         put_summaries(unit, CAROL, cgmStats=cgm_stats(random, id=summary_id))
     fill(database, random, patients=400)
     analyze(database)
-    [steps] = plans(database, lambda: remove(api, summary_id))
-    assert {step.table: (step.by, step.whole) for step in steps}["summaries"] == ("ix_summaries_summary_id", False)
-    assert [step for step in steps if step.whole or (step.rows or 0) > 2] == []
+    looks = plans(database, lambda: remove(api, summary_id))
+    assert len(looks) == 2
+    for steps in looks:
+        assert {step.table: (step.by, step.whole) for step in steps}["summaries"] == ("ix_summaries_summary_id", False)
+        assert [step for step in steps if step.whole or (step.rows or 0) > 2] == []
 
 
 def test_two_removals_at_once_tell_once(api: Client, database: Database, clinics: Clinics) -> None:

@@ -610,7 +610,7 @@ class TestTransactions:
                 person = Somebody(f"{number:010x}", f"Patient {number}", f"{number}@mail.example")
                 make_patient(unit, clinics[0], person)
                 put_summaries(unit, person, **full(random))
-        assert sent() == few == [8, 2, 8]
+        assert sent() == few == [8, 3, 8]
 
     def test_very_many_clinics_are_served_in_batches(self, api: Client, database: Database, random: Random) -> None:
         with storing(database) as unit:
