@@ -7,6 +7,7 @@ from typing import Any
 
 from clinic_service.auth.partners import SecretRefused, is_redox_token
 from clinic_service.context import Answer, Context
+from clinic_service.errors import BadRequest, Violation
 from clinic_service.gateways.http import no_answer_is_bad_gateway
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics.schemas import clinic_schema
@@ -38,12 +39,14 @@ def verify_endpoint(ctx: Context, body: Any) -> JsonObject:
 
 def process_ehr_message(ctx: Context, body: Any, body_text: str) -> Answer:
     """Store a message of Redox, to be acted on later."""
+    _require(body, "Meta")
     message_id = messages.receive(ctx.uow, body, body_text)
     return Answer(200, headers=[("x-tidepool-document-id", message_id)])
 
 
 def match_clinic_and_patient(ctx: Context, body: Any) -> JsonObject:
     """Find the clinic and the patients of a stored order, and subscribe the one patient who matches."""
+    _require(body, "messageRef")
     named = body["messageRef"]
     order = MatchedDocument(named["documentId"], named["dataModel"], named["eventType"])
     found = match_order(ctx.uow, order, _query(body.get("patients")))
@@ -56,6 +59,12 @@ def match_clinic_and_patient(ctx: Context, body: Any) -> JsonObject:
         patients = ctx.uow.patients.describe_all(clinic_id, [patient.id for patient in found.patients])
         answer["patients"] = patient_schema.dump(patients, many=True)
     return answer
+
+
+def _require(body: Mapping[str, Any], member: str) -> None:
+    """Refuse a body without a member that the published schema leaves optional. Raises BadRequest."""
+    if member not in body:
+        raise BadRequest(violations=[Violation(f"/body/{member}", "required")])
 
 
 def _query(options: Mapping[str, Any] | None) -> PatientQuery | None:

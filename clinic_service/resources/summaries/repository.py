@@ -46,7 +46,7 @@ class PatientOfUser(NamedTuple):
 
 
 class StoredSummary(NamedTuple):
-    """A patient, and what is known of one of the patient's stored summaries; None in all other columns when there is none."""
+    """A patient and one of the stored summaries; the other columns are None when there is none."""
 
     clinic_id: str
     patient_id: str

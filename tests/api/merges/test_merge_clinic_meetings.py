@@ -141,7 +141,7 @@ class TestUsers:
         path, body = f"/v1/users/{person.id}/clinics", {"email": "new@mail.example"}
         reply = during_the_merge(database, pair, lambda: api.post(path, as_=SERVICE, json=body))
         assert reply.status == 204
-        rows = [*stored(database, Patient), *stored(database, Clinician)]
+        rows: list[Any] = [*stored(database, Patient), *stored(database, Clinician)]
         assert {(one.clinic_id, one.email) for one in rows if one.user_id == person.id} == {
             (pair.target, "new@mail.example")
         }
