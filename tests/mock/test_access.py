@@ -89,4 +89,4 @@ class TestWithAuth:
         nowhere = Config(database_url=CONFIG.database_url)
         with pytest.raises(ServiceError, match="CLINIC_SESSION_SECRET"):
             create_mock(nowhere, spec_apis(), Choices(auth=True))
-        assert create_mock(nowhere, spec_apis(), Choices())
+        assert create_mock(nowhere, spec_apis(), Choices()).url_map
