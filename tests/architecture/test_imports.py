@@ -254,7 +254,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("resources",),
     ("api",),
-    ("app", "relays"),
+    ("app", "relays", "mock"),
     ("server", "reloading", "demo", "cli", "__main__"),
 )
 
