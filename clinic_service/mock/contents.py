@@ -81,7 +81,10 @@ class Responses:
     def _judge(self, schema: Schema, example: Any, place: Place, name: str) -> None:
         for violation in self._validators.response(schema).violations(example, "")[:1]:
             words = f"the example {name!r}" if name else "the example"
-            self._report(place, f"{words} does not fit its schema at {violation.pointer or '/'} ({violation.rule})")
+            self._report(
+                place.at(violation.pointer),
+                f"{words} does not fit its schema at {violation.pointer or '/'} ({violation.rule})",
+            )
 
     def _sample(self, schema: Schema, place: Place) -> dict[str, Any]:
         try:

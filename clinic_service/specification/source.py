@@ -25,6 +25,11 @@ class Place(NamedTuple):
     def __truediv__(self, key: str | int) -> Place:
         return Place(self.file, (*self.keys, key))
 
+    def at(self, pointer: str) -> Place:
+        """The place within this one that `pointer`, such as `/items/0`, leads to."""
+        keys = (int(key) if key.isdecimal() else key for key in pointer.split("/")[1:])
+        return Place(self.file, (*self.keys, *keys))
+
 
 class SpecError(Exception):
     """The YAML cannot be read as a spec; says the file, the line and what is wrong."""

@@ -25,7 +25,7 @@ def _ok(result: Result) -> str:
 
 def test_help_lists_every_subcommand(run: CliRunner) -> None:
     text = _ok(run.invoke(main, ["--help"]))
-    for name in ("serve", "db", "users", "token", "demo", "outbox", "spec", "config"):
+    for name in ("serve", "mock", "db", "users", "token", "demo", "outbox", "spec", "config"):
         assert f"\n  {name} " in text
         _ok(run.invoke(main, [name, "--help"]))
 

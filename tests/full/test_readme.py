@@ -16,10 +16,12 @@ _FEW_TESTS = "tests/specification/test_source.py"
 def test_every_block_runs_in_a_fresh_clone(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True, timeout=60)
-    run_it, test_it, example = blocks()
+    run_it, test_it, example, mock = blocks()
     with terminal(clone, PYTEST_ADDOPTS=_FEW_TESTS) as here:
         assert "http://127.0.0.1:8080" in here.run(run_it, _SECONDS)
         assert " passed" in here.run(test_it, _SECONDS)
         answers = here.run(example, _SECONDS)
+        mocked = here.run(f'export PATH="$PWD/.venv/bin:$PATH"\n{mock}', _SECONDS)
     assert '"name":"Harbour Diabetes Centre"' in answers
     assert '"code":415' in answers
+    assert '{"code":404,"message":"The clinic was not found."' in mocked

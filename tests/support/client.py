@@ -55,7 +55,7 @@ class Client:
             sent.setdefault("X-Tidepool-Session-Token", self.token(as_))
         if json is not ...:
             rest.update(data=orjson.dumps(json), content_type="application/json")
-        answer = WsgiClient(self.app).open(path, method=method, headers=sent, **rest)
+        answer = WsgiClient(self.app, use_cookies=False).open(path, method=method, headers=sent, **rest)
         body = answer.get_data()
         content = orjson.loads(body) if body and answer.mimetype == "application/json" else None
         reply = Reply(answer.status_code, content, answer.headers, body)

@@ -14,6 +14,11 @@ Damage = Callable[[str], str]
 _KEY = re.compile(r"^(?P<indent> *)(?P<dash>- )?(?P<key>[^\s:#][^:]*):(?P<value>.*)$")
 
 
+def is_key(line: str) -> bool:
+    """Whether the line holds a key, and so can be damaged."""
+    return _KEY.match(line) is not None
+
+
 def _key(line: str) -> re.Match[str]:
     found = _KEY.match(line)
     assert found

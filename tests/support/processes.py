@@ -29,14 +29,14 @@ class Answer(NamedTuple):
 
 
 class ServerProcess:
-    """A `clinic-service serve` of its own, in `folder`, with no settings but those given."""
+    """A `clinic-service serve`, or `mock`, of its own, in `folder`, with no settings but those given."""
 
-    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, command: str = "serve", **settings: str) -> None:
         self.port = free_port()
         self.output, self.errors = folder / "out.txt", folder / "err.txt"
         with self.output.open("wb") as out, self.errors.open("wb") as err:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", "--port", str(self.port), *arguments],
+                [*COMMAND, command, "--port", str(self.port), *arguments],
                 cwd=folder,
                 env=environment(settings),
                 stdout=out,

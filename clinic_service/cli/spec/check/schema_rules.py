@@ -67,9 +67,8 @@ def uncompiled_patterns(api: Api) -> Faults:
 def misfits(place: Place, what: str, validator: Validator, value: Any) -> Faults:
     """Where the value at `place`, which is called `what`, does not fit its schema."""
     for violation in validator.violations(value, ""):
-        keys = (int(key) if key.isdecimal() else key for key in violation.pointer.split("/")[1:])
         message = f"{what} does not fit its schema at {violation.pointer or '/'} ({violation.rule})"
-        yield Place(place.file, (*place.keys, *keys)), message
+        yield place.at(violation.pointer), message
 
 
 def _pattern_messages(pattern: str, *, is_portable: bool) -> Iterator[str]:
