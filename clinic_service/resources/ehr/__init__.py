@@ -8,4 +8,7 @@ What follows from a message of Redox is in the files `redox_…`, from the event
 `deliveries` says what is done about each, `orders` carries an order out (by `accounts` or `matches`, with `dispatch` for
 what it says), `outcomes` remembers what came of it, and `reports` sends `results`, a `flowsheet` and a `notes` message.
 `scheduled` is for reports that were scheduled. `report_schedule.py` schedules them at the cadence of each clinic.
+
+What begins with `xealth_` serves Xealth: `xealth_preorders.py` and `xealth_forms.py` say what is asked before an order,
+`xealth_orders.py` what follows from one, `xealth_programs.py` what is shown of it, and `xealth_viewer.py` shows the report.
 """
