@@ -6,9 +6,9 @@ import signal
 
 
 def run() -> None:
-    """Carry out the command of this process.
+    """Run the command that this process was started with.
 
-    Until it begins, Ctrl-C just ends the process: there is nothing to tidy up, and a stack trace would help nobody.
+    While the modules are imported, Ctrl-C ends the process at once and without a traceback.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from clinic_service.cli import main

@@ -1,4 +1,4 @@
-"""create_app: the only place where the parts are put together."""
+"""create_app: the only place that builds the application from its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one clock. Tests stop it with `frozen` and move it with `advanced`; nothing else in the package asks for the time."""
+"""The only clock: all other modules ask it for the time. Tests stop it with `frozen` and move it with `advanced`."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from time import monotonic as _monotonic
 
 _frozen: datetime | None = None
 _advanced_seconds = 0.0
-# Subtracting one of these takes a tenth of the time of making a new datetime, and every request asks for the time.
+# Every request asks for the time, and to subtract one of these takes a tenth of the time of making a new datetime.
 _BELOW = [timedelta(microseconds=count) for count in range(1000)]
 
 
 def now() -> datetime:
-    """The present time in UTC, cut to milliseconds so that a stored time equals the time that is shown."""
+    """The present time in UTC, cut to milliseconds, so that a stored time equals the time in answers."""
     return truncate(precise_now())
 
 
 def precise_now() -> datetime:
-    """The present time in UTC to the microsecond, which is what the order of creation goes by."""
+    """The present time in UTC, in microseconds. Creation order is the order of these times."""
     return _frozen or datetime.now(UTC)
 
 
 def monotonic() -> float:
-    """Seconds on a clock that only goes forward, to measure how long something takes."""
+    """Seconds on a clock that never goes back, to measure how long something takes. Its zero has no meaning."""
     return _monotonic() + _advanced_seconds
 
 
 def truncate(time: datetime) -> datetime:
-    """`time` without the part below a millisecond."""
+    """`time`, rounded down to a whole millisecond."""
     return time - _BELOW[time.microsecond % 1000]
 
 
 def to_wire(time: datetime) -> str:
-    """`time`, which must be in UTC, as it is sent: RFC 3339 with `Z` and three decimals."""
+    """`time` as text on the wire: RFC 3339 with `Z` and three decimals. `time` must be in UTC."""
     return f"{time.isoformat(timespec='milliseconds')[:23]}Z"
 
 
 def from_wire(text: str) -> datetime:
-    """The point in time that `text`, an RFC 3339 date-time, names: UTC, cut to milliseconds.
+    """The time that `text`, an RFC 3339 date-time, means: in UTC, cut to milliseconds.
 
-    Raises ValueError for what RFC 3339 admits and no calendar library holds, such as leap seconds.
+    Raises ValueError for times that RFC 3339 allows and `datetime` cannot hold, such as leap seconds.
     """
     try:
         return truncate(datetime.fromisoformat(text.upper()).astimezone(UTC))
@@ -50,7 +50,7 @@ def from_wire(text: str) -> datetime:
 
 
 def is_date(text: str) -> bool:
-    """Whether `text` is a day of the calendar, written YYYY-MM-DD."""
+    """Whether `text` is a date of the calendar in the form YYYY-MM-DD."""
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -70,7 +70,7 @@ def frozen(time: datetime) -> Iterator[None]:
 
 @contextmanager
 def advanced(seconds: float) -> Iterator[None]:
-    """Let `monotonic` be ahead by so many seconds while the block runs, for all threads."""
+    """Move `monotonic` forward by `seconds` while the block runs, for all threads."""
     global _advanced_seconds  # noqa: PLW0603 - one clock for the whole process is the point
     _advanced_seconds += seconds
     try:

@@ -1,9 +1,9 @@
-"""Every setting: its default, its environment variable and why one would change it.
+"""All settings, each with its default, its environment variable and its meaning.
 
-A setting comes from its flag on the command line, else from its variable (`CLINIC_` and the field's name in capitals),
-else from the file that the variable with `_FILE` behind its name names, else from its default. Blanks and newlines at
-the ends of a value are no part of it, and an empty value is none. A variable with the prefix that is no setting is an
-error, since it is nearly always a misspelling; the variables that a platform makes by itself are passed over.
+The value of a setting comes from the first of these that is given: its flag on the command line, its environment variable
+(`CLINIC_` and the field's name in capitals), the file that the variable's name with `_FILE` appended names, its default.
+White space around a value is removed, and an empty value counts as not given. An unknown variable with the prefix
+`CLINIC_` is an error, because it is nearly always a misspelling; variables that a platform sets by itself are ignored.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ _PREFIX_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s,]+")
 FILE_SUFFIX = "_FILE"
 _STARS = "********"
-# More than any value needs, so that a device or a log file named by mistake is not read to its end.
+# More than any value needs. A device or a log file that is named by mistake is not read to its end.
 _MAX_FILE_BYTES = 64 * 1024
 # As other programs of the platform read them.
 _ON, _OFF = ("true", "t", "1"), ("false", "f", "0")
 _NEEDED_BY_REDOX = ("client_id", "key_id", "private_key", "source_id", "source_name")
 _NEEDED_BY_XEALTH = ("xealth_bearer_token", "xealth_client_id", "xealth_client_secret", "application_url")
-# What Kubernetes sets in every container for a service called `clinic` or `clinic-…`.
+# The variables that Kubernetes sets in every container for a service called `clinic` or `clinic-…`.
 _INJECTED = re.compile(r"CLINIC_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _INJECTED_ADDRESS = re.compile(r"CLINIC_(\w+_)?PORT=(tcp|udp|sctp)://.*")
 
 
 class ConfigError(ServiceError):
-    """The settings contradict each other or cannot be read; the message says which and how to mend it."""
+    """A setting cannot be read, or settings contradict each other. The message names them and says what to do."""
 
 
 def setting(default: Any, why: str, *, secret: bool = False, least: int = 0, most: int | None = None) -> Any:
-    """`least` and `most` are the bounds of a number, and mean nothing for text."""
+    """A field of Config. `why` tells operators its meaning; `secret` masks its value.
+
+    `least` and `most` bound a number, both included; None: no bound. They have no effect on text.
+    """
     return field(default=default, metadata={"why": why, "secret": secret, "least": least, "most": most})
 
 
@@ -49,80 +52,82 @@ class Config:
 
     database_url: str = setting(
         "sqlite:///clinic-service.db",
-        "where the data is; postgresql://… for the server engine, with ?pooler=transaction behind a pooler",
+        "URL of the database: sqlite:///FILE or postgresql://…, with ?pooler=transaction behind a transaction pooler",
     )
     sqlite_synchronous: str = setting(
-        "FULL", "NORMAL is faster and may lose the last commits when the power fails, never with a crash"
+        "FULL", "NORMAL is faster, but a power failure can lose the last commits; a crash of the server cannot"
     )
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(8080, "port to listen on", least=1, most=65535)
-    workers: int = setting(1, "server processes; one for each core is a good start", least=1, most=1000)
+    workers: int = setting(1, "number of server processes; one for each core is a good start", least=1, most=1000)
     threads: int = setting(
         0,
-        "requests a process works on at once, and its database connections; 0: two on SQLite, four on PostgreSQL",
+        "requests that a process works on at once, each on a connection of its own; 0: two on SQLite, four on PostgreSQL",
         most=1000,
     )
     max_requests: int = setting(
         256,
-        "requests a process takes in, working and waiting; beyond them it answers 503 with Retry-After",
+        "requests that a process holds, running and waiting; further ones are answered with 503 and Retry-After",
         least=1,
         most=100_000,
     )
     max_connections: int = setting(
         2000,
-        "connections a process holds; for one more, the one that has been silent for longest is closed",
+        "connections that a process holds; when one more comes, the one that has been silent longest is closed",
         least=1,
         most=1_000_000,
     )
-    compression: str = setting("on", "off: answers are not compressed, because a proxy does it")
+    compression: str = setting("on", "off: answers are not compressed, for servers behind a proxy that compresses them")
     path_prefix: str | None = setting(None, "path under which everything is served, such as /clinics-api")
     allowed_origins: str | None = setting(
-        None, "origins of web pages that may call the API (CORS), joined by commas; * for all"
+        None, "origins of web pages that may call the API (CORS), separated by commas; * for all"
     )
-    # A change at the accounts directory that is not completed within a minute is undone.
+    # An account change that is not completed within a minute is compensated.
     request_seconds: int = setting(
-        30, "the time for one request, calls of other systems included; past it the answer is 503", least=1, most=50
+        30, "seconds for one request, calls to other systems included; after them the answer is 503", least=1, most=50
     )
-    drain_seconds: int = setting(15, "how long a stopping server lets running requests finish", most=3600)
+    drain_seconds: int = setting(15, "seconds that running requests have to finish when the server stops", most=3600)
     session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)
     session_jwks: str | None = setting(None, "file or URL with the public keys of RS256 and ES256 session tokens")
-    session_issuer: str | None = setting(None, "issuer that session tokens must name")
-    session_audience: str | None = setting(None, "audience that session tokens must name")
+    session_issuer: str | None = setting(None, "issuer (iss) that session tokens must name")
+    session_audience: str | None = setting(None, "audience (aud) that session tokens must name")
     accounts_url: str | None = setting(
-        None, "base URL of the accounts service (shoreline); unset: the embedded directory"
+        None, "base URL of the accounts service (shoreline); unset: accounts are in the embedded directory"
     )
     profiles_url: str | None = setting(None, "base URL of the profiles service (seagull)")
-    accounts_server_name: str | None = setting(None, "name this server logs in to the accounts service with")
+    accounts_server_name: str | None = setting(None, "name with which this server logs in to the accounts service")
     accounts_server_secret: str | None = setting(None, "secret for that log-in", secret=True)
     auth_service_token_endpoint: str | None = setting(
-        None, "OpenID token endpoint that credentials of service accounts are tried at; unset: none can be added"
+        None, "OpenID token endpoint that checks credentials of service accounts; unset: none can be added"
     )
-    auth_service_jwks: str | None = setting(None, "file or URL with the public keys of the id tokens it answers with")
+    auth_service_jwks: str | None = setting(None, "file or URL with the public keys of that endpoint's id tokens")
     auth_service_issuer: str | None = setting(None, "issuer that those id tokens must name")
-    demo_patient_user_id: str | None = setting(None, "user whose record every new clinic gets as its demo patient")
+    demo_patient_user_id: str | None = setting(
+        None, "id of the user whose record every new clinic gets as its demo patient"
+    )
     smtp_url: str | None = setting(
         None, "smtp://user:password@host:port to send mail; unset: mail stays in the outbox", secret=True
     )
     mail_from: str = setting("Clinic Service <no-reply@localhost>", "sender of the mail")
-    application_url: str | None = setting(None, "base URL of the web application that links in mails lead to")
+    application_url: str | None = setting(None, "base URL of the web application, for the links in mails")
     max_pending_invites_per_clinic: int = setting(
         1000,
-        "invitations to clinicians that a clinic may have waiting for an answer",
+        "pending invitations to clinicians that a clinic may have",
         least=1,
     )
     max_pending_invites_per_person: int = setting(
         300,
-        "invitations to clinicians, and offers to clinics, that a person may have waiting for an answer",
+        "pending invitations to clinicians, and pending offers to clinics, that a person may have",
         least=1,
     )
     max_mails_per_hour_per_clinic: int = setting(
         200,
-        "invitations that a clinic may send in an hour; as many offers to it, and reminders of it",
+        "invitations that a clinic may send in an hour; the same limit holds for offers to it, and for its reminders",
         least=1,
     )
     max_mails_per_hour_per_person: int = setting(
         100,
-        "invitations that a person may send in an hour, in all clinics; as many offers, and reminders",
+        "invitations that a person may send in an hour, in all clinics; the same limit holds for offers, and for reminders",
         least=1,
     )
     redox_verification_token: str | None = setting(
@@ -172,16 +177,18 @@ class Config:
         "base URL at which this server logs in to call the auth service; unset: CLINIC_ACCOUNTS_URL, else it signs",
     )
     answer_check: str = setting(
-        "enforce", "enforce: an answer that breaks the spec becomes a 500; report: it is only logged"
+        "enforce", "enforce: an answer that breaks the spec becomes a 500; report: it is sent and logged"
     )
-    log_level: str = setting("INFO", "least severe message that is logged")
+    log_level: str = setting("INFO", "level of the least severe messages that are logged")
 
     def __post_init__(self) -> None:
         _require_choice("sqlite_synchronous", self.sqlite_synchronous, ("FULL", "NORMAL"))
         _require_choice("answer_check", self.answer_check, ("enforce", "report"))
         _require_choice("compression", self.compression, ("on", "off"))
         if not _PREFIX_PATH.fullmatch(self.path_prefix or ""):
-            raise ConfigError("CLINIC_PATH_PREFIX must look like /clinics-api: a slash in front, and none at the end.")
+            raise ConfigError(
+                "CLINIC_PATH_PREFIX must look like /clinics-api: begin with a slash, and do not end with one."
+            )
         if not all(_ORIGIN.fullmatch(origin) for origin in self.origins):
             raise ConfigError(
                 "CLINIC_ALLOWED_ORIGINS must look like https://app.example.org,https://other.example.org."
@@ -191,7 +198,7 @@ class Config:
             _require_range(number, getattr(self, number.name))
         if self.accounts_url and not (self.accounts_server_name and self.accounts_server_secret and self.profiles_url):
             raise ConfigError(
-                "CLINIC_ACCOUNTS_URL needs CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
+                "With CLINIC_ACCOUNTS_URL, set CLINIC_PROFILES_URL, CLINIC_ACCOUNTS_SERVER_NAME and "
                 "CLINIC_ACCOUNTS_SERVER_SECRET as well."
             )
         if not all(path.startswith("/") for path in self.report_token_paths) or len(self.report_token_paths) > 10:
@@ -208,14 +215,15 @@ class Config:
             raise ConfigError(f"CLINIC_XEALTH_ENABLED needs {', '.join(map(variable, _NEEDED_BY_XEALTH))} as well.")
         if self.auth_service_token_endpoint and not (self.auth_service_jwks and self.auth_service_issuer):
             raise ConfigError(
-                "CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT needs CLINIC_AUTH_SERVICE_JWKS and CLINIC_AUTH_SERVICE_ISSUER as well."
+                "With CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT, set CLINIC_AUTH_SERVICE_JWKS and CLINIC_AUTH_SERVICE_ISSUER "
+                "as well."
             )
 
     @property
     def worker_threads(self) -> int:
         """How many requests a process works on at once."""
-        # Measured on two cores, a request on SQLite costs a tenth more with two threads than with one, and 40 % more with
-        # four: its statements are so short that the threads mostly wait for each other.
+        # Measured on two cores: on SQLite a request costs 10 % more with two threads than with one, and 40 % more with
+        # four. Its statements are so short that the threads mostly wait for each other.
         return self.threads or (2 if self.database_url.startswith("sqlite") else 4)
 
     @property
@@ -225,14 +233,14 @@ class Config:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origins of `allowed_origins`."""
+        """The origins in `allowed_origins`; none when it is not set."""
         return _listed(self.allowed_origins)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **flags: Any) -> Self:
-        """The settings of `environ`, overridden by the `flags` that are given: not None and not empty.
+        """The settings of `environ`. A flag that is neither None nor empty overrides the variable of its setting.
 
-        Raises ConfigError for an unknown variable and for a value that cannot be read.
+        Raises ConfigError for an unknown variable and for a value that cannot be used.
         """
         given = {
             name: text for name, text in environ.items() if name.startswith(PREFIX) and not _is_injected(name, text)
@@ -248,7 +256,7 @@ class Config:
         return cls(**values)
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Each setting as (variable, flag of `serve`, effective value, default, why), secrets masked."""
+        """Each setting as (variable, flag of `serve`, effective value, default, meaning). Secrets are masked."""
         return [
             (variable(f.name), flag(f.name), self._shown(f.name), _text(f.default), f.metadata["why"])
             for f in fields(self)
@@ -263,7 +271,7 @@ class Config:
         return mask_password(value) if isinstance(value, str) and "://" in value else str(value)
 
 
-# Read by the tests, not by the server.
+# The tests read these; the server does not.
 TEST_VARIABLES = frozenset({"CLINIC_TEST_DATABASE_URL"})
 
 
@@ -278,7 +286,7 @@ def flag(name: str) -> str:
 
 
 def mask_password(url: str) -> str:
-    """`url` with the password, if it holds one, replaced by stars; nothing but stars if it cannot be read."""
+    """`url` with stars in place of a password. A URL that cannot be parsed is replaced by stars as a whole."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -290,28 +298,28 @@ def mask_password(url: str) -> str:
 
 
 def _is_injected(name: str, text: str) -> bool:
-    """Whether a platform has set the variable, and not the operator."""
+    """Whether a platform, not the operator, has set the variable."""
     return bool(_INJECTED.fullmatch(name) or _INJECTED_ADDRESS.fullmatch(f"{name}={text}"))
 
 
 def _require_known(names: Mapping[str, str], known: list[str]) -> None:
-    """Raise ConfigError unless each of `names` is a setting, or one with `_FILE` behind it."""
+    """Raise ConfigError unless each of `names` is the variable of a setting, with or without `_FILE` at its end."""
     unknown = {name for name in names if name.removesuffix(FILE_SUFFIX) not in known} - TEST_VARIABLES
     if unknown:
         raise ConfigError(
-            f"Unknown setting in the environment: {', '.join(sorted(unknown))}. Known: {', '.join(known)}, "
-            f"and each of them with {FILE_SUFFIX} behind it."
+            f"Unknown setting in the environment: {', '.join(sorted(unknown))}. Remove or correct it. "
+            f"Known: {', '.join(known)}, and each of them with {FILE_SUFFIX} at its end."
         )
 
 
 def _value_of(name: str, environ: Mapping[str, str]) -> str:
-    """What the variable `name`, or the file that its `_FILE` names, holds; empty when there is neither."""
+    """The value of the variable `name`, or else of the file that its `_FILE` names; empty when there is neither."""
     text, file = environ.get(name, "").strip(), environ.get(name + FILE_SUFFIX, "").strip()
     if not file:
         return text
     content = _content(name + FILE_SUFFIX, Path(file))
     if text and content != text:
-        raise ConfigError(f"{name} and {name}{FILE_SUFFIX} say different things. Set only one of them.")
+        raise ConfigError(f"{name} and {name}{FILE_SUFFIX} have different values. Set only one of them.")
     return content
 
 
@@ -325,7 +333,7 @@ def _content(name: str, file: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{name} names a file that cannot be read: {file} ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{name} names a file that is no text in UTF-8: {file}") from None
+        raise ConfigError(f"{name} names a file that is not UTF-8 text: {file}") from None
 
 
 def _read(setting_field: Any, text: str) -> str | int:

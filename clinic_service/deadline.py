@@ -1,7 +1,7 @@
-"""The deadline of a request: the moment by which it must be answered, known to everything that is done for it.
+"""The deadline of a request: the moment by which it must be answered.
 
-`dispatch` begins it. Whoever calls another system, or begins a transaction, asks here how much time is left. Threads
-that work for a request run in a copy of its context (`contextvars.copy_context`), so they have its deadline as well.
+`dispatch` sets it. Code that calls another system or begins a transaction asks here how much time is left. Threads that
+work for a request run in a copy of its context (`contextvars.copy_context`), so they have the same deadline.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class DeadlineExceeded(Unavailable):
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Give the block at most so many seconds; an earlier deadline that is in force stays so."""
+    """Set the deadline of the block to `seconds` from now, unless an earlier one is in force."""
     end = clock.monotonic() + seconds
     before = _end.get()
     token = _end.set(end if before is None else min(before, end))
@@ -36,7 +36,7 @@ def limited(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def unlimited() -> Iterator[None]:
-    """Let the block run without a deadline, for what has to be done even when the time is over."""
+    """Run the block without a deadline, for work that must be done even when the time is over."""
     token = _end.set(None)
     try:
         yield
@@ -45,7 +45,7 @@ def unlimited() -> Iterator[None]:
 
 
 def remaining() -> float | None:
-    """Seconds until the deadline, None without one. Raises DeadlineExceeded when no time is left."""
+    """Seconds until the deadline; None if there is no deadline. Raises DeadlineExceeded when no time is left."""
     end = _end.get()
     if end is None:
         return None
@@ -56,6 +56,6 @@ def remaining() -> float | None:
 
 
 def shortened(seconds: float) -> float:
-    """`seconds`, or what is left until the deadline when that is less. Raises DeadlineExceeded when no time is left."""
+    """The smaller of `seconds` and the seconds until the deadline. Raises DeadlineExceeded when no time is left."""
     left = remaining()
     return seconds if left is None else min(seconds, left)

@@ -1,6 +1,7 @@
-"""What is written on standard error: one JSON object a line, by a thread of its own.
+"""The log on standard error: one JSON object on each line, written by a thread of its own.
 
-A reader of the log that stalls or is gone delays no answer and fails none. Lines that it does not take are counted.
+A reader of the log that stalls or has ended neither delays an answer nor makes one fail. Lines that could not be written
+are counted.
 """
 
 from __future__ import annotations
@@ -20,35 +21,38 @@ import orjson
 from clinic_service import clock
 
 _CAPACITY = 10_000
-# Lines that come within this time are written at once, so that a busy process does not switch threads for each.
+# Lines that come within this time are written together, so that a busy process does not switch threads for each line.
 _GATHER_SECONDS = 0.02
 _CLOSE_SECONDS = 1.0
 _PLAIN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class LogLines:
-    """Writes lines to `stream`, by default the standard error stream, which may be closed (`2>&-`)."""
+    """Writes lines to `stream` from a thread. None: to standard error, which may be closed (`2>&-`)."""
 
     def __init__(self, lost: Callable[[int], None], stream: TextIO | None = None) -> None:
-        """`lost` is told how many lines were not taken. The thread starts with `start`, in the process that writes."""
+        """`lost` is called with the number of lines that could not be written.
+
+        Call `start` in the process that writes: a thread does not survive a fork.
+        """
         self._stream = stream
         self._lost = lost
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
 
     def start(self) -> None:
-        """Start to write."""
+        """Start the thread that writes."""
         self._thread.start()
 
     def write(self, line: str) -> None:
-        """Have `line` written, its end included; drop it when too many are waiting."""
+        """Queue `line`, which ends with a line break, for writing. The line is lost when too many are waiting."""
         if self._queue.qsize() >= _CAPACITY:
             self._lost(1)
         else:
             self._queue.put(line)
 
     def close(self) -> None:
-        """Write what is waiting, for a second at most."""
+        """Write the lines that are waiting, for at most a second, and stop the thread."""
         self._queue.put(None)
         self._thread.join(_CLOSE_SECONDS)
 
@@ -76,12 +80,13 @@ class LogLines:
 
 
 class JsonFormatter(logging.Formatter):
-    """A log record as one line of JSON: time, level, logger, message, and what `extra=` adds.
+    """Formats a log record as one line of JSON: time, level, logger, message, and the fields of `extra=`.
 
-    Of an exception it keeps the kind and the places, not the text, which may hold values of a request.
+    Of an exception, the line has the class and the traceback, but not the message, which may hold values of a request.
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line for `record`, without a line break."""
         line: dict[str, Any] = {
             "time": clock.to_wire(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
@@ -97,7 +102,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class LinesHandler(logging.Handler):
-    """Sends the records of `logging` to `lines`."""
+    """A handler of `logging` that writes its records to `lines`."""
 
     def __init__(self, lines: LogLines) -> None:
         super().__init__()
@@ -105,10 +110,11 @@ class LinesHandler(logging.Handler):
         self.setFormatter(JsonFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Queue `record` for writing. It never raises."""
         try:
             self._lines.write(self.format(record) + "\n")
         except Exception:
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's signature
-        """Nothing: a line that cannot be made must not fail what it tells of."""
+        """Do nothing: a record that cannot be formatted must not make the caller fail."""

@@ -1,6 +1,6 @@
-"""Where the files are that the package needs and that are not Python: the revisions and the spec.
+"""The folders of the files that belong to the package without being Python: the revisions and the spec.
 
-In a checkout they are top-level folders; a wheel carries them inside the package.
+In a checkout they are top-level folders. In an installed wheel they are inside the package.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ def revisions_folder() -> Path:
 
 
 def spec_folder() -> Path:
-    """The folder with the OpenAPI files."""
+    """The folder with the OpenAPI files that came with this program."""
     return _folder("spec")
 
 
 def edited_spec_folder() -> Path:
-    """The `spec/` that an editor works on: of the checkout one stands in, else that of `spec_folder`."""
+    """The folder of the spec that an editor works on.
+
+    It is the `spec/` of the checkout that holds the working directory, else `spec_folder()`.
+    """
     here = Path.cwd()
     folders = (folder / "spec" for folder in (here, *here.parents))
     return next((folder for folder in folders if (folder / "clinic.v1.yaml").is_file()), spec_folder())
 
 
 def package_folder() -> Path:
-    """The folder with the code that is running."""
+    """The folder of the package `clinic_service` that is running."""
     return _PACKAGE
 
 

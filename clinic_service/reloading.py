@@ -1,4 +1,7 @@
-"""`serve --reload`: takes edits of the spec's YAML and of the code on save, and goes on with the last good state."""
+"""`serve --reload`: applies edits of the spec and of the code when they are saved.
+
+While an edit cannot be applied, the server keeps running with the last state that could.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from clinic_service.packaged import package_folder
 
 _POLL_SECONDS = 0.3
 _PACKAGE = "clinic_service"
-# Modules that hold what the running process has only once: the tables, the open database, the settings, the counters. They
-# import none but each other, so that the others can be imported anew beside them.
+# Modules that are never reloaded, because they hold what the process has only once: the tables, the open database, the
+# settings, the counters. While a server runs they use only each other, so that the others can be imported again.
 _KEPT = frozenset(
     {
         "__main__",
@@ -39,15 +42,15 @@ _KEPT = frozenset(
     }
 )
 
-# The application that is served; its class is another one after each import.
+# The application that is served. Each reload makes its class anew, so it has no type that could be named here.
 Application = Any
 Build = Callable[[Path], Application]
 
 
 def builder(config: Config, database: Database, write: Callable[[str], None]) -> Build:
-    """What makes the application for the spec in a folder, from the code as it is imported at that moment.
+    """A function that builds the application for the spec in a folder, from the modules as they are when it is called.
 
-    `write` takes the lines of its log.
+    The application passes the lines of its log to `write`.
     """
 
     def build(spec: Path) -> Application:
@@ -59,7 +62,10 @@ def builder(config: Config, database: Database, write: Callable[[str], None]) ->
 
 
 class ReloadingApp:
-    """Serves spec and code as they were when they last made sense; looks for edits a few times a second."""
+    """The application in its last good state. Passes each call on to it, and looks for edits a few times a second.
+
+    `spec` and `code` are the folders to watch; `build` makes the application. Raises what `build` raises.
+    """
 
     def __init__(
         self, spec: Path, build: Build, code: Path | None = None, files: Callable[[], Iterable[Path]] | None = None
@@ -67,23 +73,26 @@ class ReloadingApp:
         """`files`: those that the spec may be made of, when they are others than the YAML in the folder `spec`."""
         self._spec, self._build, self._code = spec, build, code or package_folder()
         self._files = files or (lambda: spec.rglob("*.yaml"))
-        _say(f"The spec is read from {spec}, the code from {self._code}; both are taken over on save.")
+        _say(f"The spec is read from {spec}, the code from {self._code}. Saved edits of both are applied.")
         before = self._stamps()
         self._app = build(spec)
         # What the spec is made of may be known only now.
         self._seen = {**self._stamps(), **before}
 
     def admit(self, environ: dict[str, Any]) -> Any:
+        """As `LeanFlask.admit`."""
         return self._app.admit(environ)
 
     def answer(self, environ: dict[str, Any]) -> Any:
+        """As `LeanFlask.answer`."""
         return self._app.answer(environ)
 
     def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> Any:
+        """As `LeanFlask.refuse`."""
         return self._app.refuse(refusal, environ)
 
     def refresh(self) -> None:
-        """Take spec and code as they are now. Keeps those before, and says file and line, when they cannot be served."""
+        """Apply the edits since the last call. If that fails, print file and line, and keep the last good state."""
         stamps = self._stamps()
         changed = {file for file, _ in stamps.items() ^ self._seen.items()}
         if not changed:
@@ -91,14 +100,16 @@ class ReloadingApp:
         self._seen = stamps
         code = {file for file in changed if file.suffix == ".py"}
         if any(self._is_kept(file) for file in code):
-            _say("The code was not taken over: a change of settings, tables, database or server needs a new start.")
+            _say(
+                "The code was not applied: restart the server to apply changes of settings, tables, database or server."
+            )
             return
         self._take_over("code" if code else "spec")
         self._seen = {**self._stamps(), **stamps}
 
     def watch(self) -> None:
-        """Call `refresh` for ever."""
-        # A file may be saved twice within a second, which compiled code beside it would not notice.
+        """Call `refresh` a few times a second. Never returns."""
+        # Compiled code would not notice a file that is saved twice within a second.
         sys.dont_write_bytecode = True
         while True:
             time.sleep(_POLL_SECONDS)
@@ -112,10 +123,10 @@ class ReloadingApp:
             else:
                 self._app = self._build(self._spec)
         except Exception as error:
-            # Half-finished edits fail in every way there is, and none may end the watching.
-            _say(f"The {what} was not taken over: {_told(error)}")
+            # An unfinished edit can fail in any way, and none may end this thread.
+            _say(f"The {what} was not applied: {_told(error)}")
         else:
-            _say(f"The {what} was taken over.")
+            _say(f"The {what} was applied.")
 
     def _is_kept(self, file: Path) -> bool:
         parts = file.relative_to(self._code).with_suffix("").parts
@@ -127,7 +138,7 @@ class ReloadingApp:
 
 @contextmanager
 def _imported_anew() -> Iterator[None]:
-    """Let the block import the package's modules from their files again. When it fails, the present ones stay."""
+    """Let the block import the package's modules from their files again. If it fails, the present modules stay."""
     present = {name: module for name, module in sys.modules.items() if _is_reloaded(name)}
     importlib.invalidate_caches()
     _remove(present)
@@ -150,7 +161,7 @@ def _is_reloaded(name: str) -> bool:
 
 
 def _is_kept(module: str) -> bool:
-    """Whether the module of that name within the package, or a package around it, is kept."""
+    """Whether `module`, a name within the package, or a package around it is in `_KEPT`."""
     return any(module == kept or module.startswith(f"{kept}.") for kept in _KEPT)
 
 
@@ -167,7 +178,7 @@ def _stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
 
 
 def _told(error: Exception) -> str:
-    """What an editor needs to know of `error`: errors of the spec say their place, others get the one they arose at."""
+    """The text of `error` for an editor, with file and line. Errors of the spec hold these themselves."""
     text = str(error) or type(error).__name__
     if type(error).__name__ in ("SpecError", "PlanError"):
         return text
@@ -178,7 +189,7 @@ def _told(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
-    # Meant for the editor's eyes. Nobody may be looking, and that is no reason to stop.
+    # Standard error may be closed. The server runs all the same.
     try:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
     except OSError:

@@ -1,8 +1,8 @@
-"""How rows are spelled on the wire: the base of every marshmallow schema.
+"""How rows look on the wire: the base of every marshmallow schema.
 
-A schema names the members and says how times look and what is left out; what is *valid* is said by the spec alone, so
-schemas carry no limits. Reading (`load`) is marshmallow's. Writing (`dump`) is compiled from the same fields once, since
-marshmallow's general way costs more than the rest of a request together; a test holds the two against each other.
+A schema defines the names of members, the form of times, and what is left out. Only the spec says what is *valid*, so a
+schema has no limits. `load` is marshmallow's. `dump` is compiled once from the same fields, because marshmallow's own
+takes longer than the rest of the request; a test compares the two.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def camel_case(name: str) -> str:
 
 
 class WireTime(fields.Field[datetime]):
-    """A point in time: UTC with milliseconds on the wire, an aware datetime in here."""
+    """A time: RFC 3339 in UTC with milliseconds on the wire, an aware datetime in Python.
+
+    Loading raises BadRequest for a time that cannot be read.
+    """
 
     def _serialize(self, value: datetime | str | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
         return None if value is None else to_wire(value)
@@ -38,12 +41,12 @@ class WireTime(fields.Field[datetime]):
         try:
             return clock.from_wire(value)
         except ValueError:
-            # The spec's format also admits what no calendar library holds, such as leap seconds.
+            # The format of the spec allows times that `datetime` cannot hold, such as leap seconds.
             raise BadRequest(violations=[Violation(f"/body/{attr}", "format", "date-time")]) from None
 
 
 class WireNested(fields.Nested):
-    """An object within a body. What cannot be read in it is named by its place in the whole body."""
+    """An object within a body. Violations in it have pointers that begin at the whole body."""
 
     def _deserialize(self, value: Any, attr: str | None, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -53,37 +56,41 @@ class WireNested(fields.Nested):
 
 
 def moved(violations: Iterable[Violation], place: str) -> list[Violation]:
-    """The violations of a part of a body, as those of the whole body in which the part stands at `place`."""
+    """The violations of a part of a body, with pointers into the whole body: the part is at the pointer `place` there."""
     return [violation._replace(pointer=place + violation.pointer.removeprefix("/body")) for violation in violations]
 
 
 class WireEnum(fields.String):
-    """A member of a StrEnum, by its value."""
+    """A member of a StrEnum. On the wire it is the member's value."""
 
 
 class Computed(fields.Field[Any]):
-    """A member of answers that is computed from the whole row."""
+    """A member of answers whose value `compute` makes from the whole row."""
 
     def __init__(self, compute: Convert, **kwargs: Any) -> None:
         super().__init__(dump_only=True, **kwargs)
         self.compute = compute
 
     def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> Any:  # noqa: ARG002
+        """The value for the row `obj`."""
         return self.compute(obj)
 
 
 class WireSchema(Schema):
-    """Members are camelCase on the wire; unknown and read-only ones in a body are ignored.
+    """The base of all schemas. Members are camelCase on the wire. Unknown and read-only members of a body are ignored.
 
-    On the way out a member that is None is left out, unless `when_none` says what stands in its place.
+    `dump` leaves out a member that is None, unless `when_none` has a value for it.
     """
 
     class Meta:
+        """Options of marshmallow."""
+
         unknown = EXCLUDE
 
     when_none: ClassVar[Mapping[str, Any]] = {}
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Give the field its name on the wire."""
         if field_obj.data_key is None:
             field_obj.data_key = camel_case(field_name)
 
@@ -94,7 +101,10 @@ class WireSchema(Schema):
     @overload
     def dump(self, obj: Any, *, many: bool | None = None) -> JsonObject | list[JsonObject]: ...
     def dump(self, obj: Any, *, many: bool | None = None) -> JsonObject | list[JsonObject]:
-        """The wire form of `obj`: a row, a model or anything else with the attributes; of each of them when `many`."""
+        """The wire form of `obj`, which is a row, a model or another object with the attributes.
+
+        With `many`, `obj` is an iterable of such objects, and the result is the list of their wire forms.
+        """
         if many:
             return [self._write(row) for row in obj]
         return self._write(obj)
@@ -132,9 +142,9 @@ class WireSchema(Schema):
 
 
 class StoredJson(dict[str, Any]):
-    """A JSON document whose text is sent as it was stored.
+    """A JSON document whose stored text is sent unchanged.
 
-    To the check of answers it is an empty object, because it was checked when it was stored.
+    The check of answers sees an empty object, because the document was checked when it was stored.
     """
 
     def __init__(self, text: str) -> None:
@@ -143,7 +153,7 @@ class StoredJson(dict[str, Any]):
 
 
 def to_json(answer: Any) -> bytes:
-    """The text of an answer, documents as they were stored."""
+    """The JSON text of an answer, in UTF-8. Each StoredJson in it becomes its stored text."""
     return orjson.dumps(answer, default=_spliced, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
 
 
@@ -154,13 +164,13 @@ def _spliced(value: object) -> orjson.Fragment:
 
 
 def to_wire(time: datetime | str) -> str:
-    """A point in time as it is sent."""
-    # A row that is only passed on holds the text already (`db.types.WireTime`).
+    """`time` as text on the wire. Text is returned as it is."""
+    # A row that is only passed on already holds the text (`db.types.WireTime`).
     return time if isinstance(time, str) else clock.to_wire(time)
 
 
 def _converter(field: fields.Field[Any]) -> Convert | None:
-    """How the values of `field` are written; None when they are sent as they are."""
+    """The function that turns values of `field` into their wire form; None when values are sent unchanged."""
     if isinstance(field, WireTime):
         return to_wire
     if isinstance(field, WireEnum):

@@ -1,4 +1,4 @@
-"""What a text must be like to be stored and shown."""
+"""Which texts are e-mail addresses, and which can be stored in a database."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import re
 MAX_EMAIL_LENGTH = 254
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s\"',<>]+")
-# No database stores the one, and no encoding knows the others.
+# PostgreSQL cannot store NUL, and UTF-8 cannot encode surrogates.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def is_email(text: str) -> bool:
-    """One `@`, something on both sides, no blanks, and no quotes, commas or angle brackets in the domain."""
+    """Whether `text` looks like an e-mail address.
+
+    It has one `@` with text on both sides, no white space, and no quotes, commas or angle brackets in the domain.
+    """
     return _EMAIL.fullmatch(text) is not None
 
 
 def is_storable(text: str) -> bool:
-    """Whether `text` has neither a NUL nor half a surrogate pair."""
+    """Whether every database can store `text`: it has neither a NUL character nor half a surrogate pair."""
     return _UNSTORABLE.search(text) is None
 
 
 def storable(text: str) -> str:
-    """`text` without what cannot be stored."""
+    """`text` without the characters that cannot be stored."""
     return _UNSTORABLE.sub("", text)

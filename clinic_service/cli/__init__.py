@@ -1,7 +1,8 @@
 """The command `clinic-service`.
 
-One module for each subcommand, imported when it is called, so that `--help` and `token` do not wait for the server's
-parts. Nothing but the result goes to standard output; exit status 0 is success, 1 findings or failure, 2 wrong use.
+Each subcommand is a module that is imported when the subcommand is called, so that `--help` and `token` start fast.
+Standard output carries the result and nothing else. The exit status is 0 for success, 1 for a failure or for findings,
+and 2 for wrong use.
 """
 
 from __future__ import annotations
@@ -18,21 +19,23 @@ from clinic_service.texts import is_storable
 _COMMANDS = {
     "serve": ("serve", "serve", "Serve the two APIs."),
     "mock": ("mock", "mock", "Answer an API from its spec, without a database."),
-    "db": ("db", "db", "Bring the database schema up, or look at it."),
-    "users": ("users", "users", "Manage the embedded directory of accounts."),
+    "db": ("db", "db", "Upgrade, check and repair the database."),
+    "users": ("users", "users", "Manage the accounts of the embedded directory."),
     "token": ("token", "token", "Print a session token."),
     "demo": ("demo", "demo", "Fill the database with made-up data."),
-    "outbox": ("outbox", "outbox", "Deliver or list what others must learn."),
+    "outbox": ("outbox", "outbox", "Deliver or list the events of the outbox."),
     "ehr": ("ehr", "ehr", "Look at the integration of health record systems."),
-    "spec": ("spec.commands", "spec", "Check, bundle and look at the spec."),
+    "spec": ("spec.commands", "spec", "Check, bundle and list the spec."),
     "config": ("config", "config_command", "Print the effective settings."),
 }
 
 
 class _LazyGroup(click.Group):
+    """Imports the module of a subcommand when the subcommand is called."""
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not all(map(is_storable, args)):
-            raise click.ClickException("What was given on the command line is no text in UTF-8.")
+            raise click.ClickException("An argument is not valid UTF-8 text. Write all arguments in UTF-8.")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -57,7 +60,7 @@ class _LazyGroup(click.Group):
 
 
 def _readable(error: Exception) -> Exception:
-    """What the operator is told of `error`: one line for everything that they can mend, else the error itself."""
+    """The exception to show for `error`: one line if the operator can solve the problem, else `error` itself."""
     from clinic_service.cli.common import WrongSettings
     from clinic_service.config import ConfigError
     from clinic_service.db.failures import explain
@@ -70,9 +73,9 @@ def _readable(error: Exception) -> Exception:
         return click.ClickException(sentence)
     if isinstance(error, ServiceError):
         return click.ClickException(error.message)
-    # A broken pipe is no failure: whoever read has had enough.
+    # A broken pipe is not a failure: the program that read the output has ended.
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        return click.ClickException(f"{error.filename or 'The system refuses'}: {error.strerror or error}")
+        return click.ClickException(f"{error.filename or 'Operating system'}: {error.strerror or error}")
     return error
 
 

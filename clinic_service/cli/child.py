@@ -1,4 +1,4 @@
-"""Work that a child process does while this one does something else."""
+"""Runs work in a child process: at the same time as this one, and without using this one's memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def in_child(work: Callable[[], T]) -> Callable[[], T]:
 
 
 def _work(work: Callable[[], Any], to: Connection) -> None:
-    # Ctrl-C in a terminal reaches this process as well; only the one that was started is to say something.
+    # Ctrl-C in a terminal also reaches this process. Only the parent may report it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -52,5 +52,5 @@ def _work(work: Callable[[], Any], to: Connection) -> None:
     try:
         to.send(message)
     except OSError:
-        # Nobody is waiting any more.
+        # The parent has ended.
         return

@@ -10,18 +10,18 @@ import click
 
 from clinic_service.config import Config, ConfigError
 
-# Where `serve --demo` has its made-up clinic, unless another database is named.
+# The database of `serve --demo`, unless the operator names another one.
 DEMO_DATABASE_URL = "sqlite:///clinic-service-demo.db"
 
 
 class WrongSettings(click.ClickException):
-    """Settings that cannot be used. Unlike click's own error for wrong use it is one line."""
+    """The settings cannot be used. It is shown as one line, unlike click's own error for wrong use."""
 
     exit_code = 2
 
 
 def load_config(**flags: Any) -> Config:
-    """The effective settings, `flags` first. Ends the command with status 2 when they cannot be used."""
+    """The effective settings; `flags` override the environment. Raises WrongSettings when they cannot be used."""
     try:
         return Config.load(**flags)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""`clinic-service db`: the schema of the database, and the copies of facts that lists are read from."""
+"""`clinic-service db`: upgrades and checks the schema, and reconciles the projections that lists are read from."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from clinic_service.resources.summaries.reconcile import compare
 
 @click.group()
 def db() -> None:
-    """Bring the database schema up, or look at it; check and mend what is stored twice."""
+    """Upgrade and check the schema; check and repair the projections that lists are read from."""
 
 
-_url = click.option("--database-url", help="Instead of CLINIC_DATABASE_URL.")
+_url = click.option("--database-url", help="URL of the database. Default: CLINIC_DATABASE_URL.")
 
 
 @db.command()
 @_url
 def upgrade(database_url: str | None) -> None:
-    """Bring the schema to the newest revision."""
+    """Upgrade the schema to the newest revision.
+
+    Prints that revision.
+    """
     config = load_config(database_url=database_url)
     schema.upgrade(config.database_url)
     click.echo(schema.current(config.database_url))
@@ -30,28 +33,38 @@ def upgrade(database_url: str | None) -> None:
 @db.command()
 @_url
 def check(database_url: str | None) -> None:
-    """Status 0 when the schema is at the newest revision, else 1."""
+    """Check that the schema is at the newest revision.
+
+    The exit status is 0 if it is, else 1.
+    """
     config = load_config(database_url=database_url)
     found = schema.current(config.database_url)
     if not schema.suffices(found):
-        raise click.ClickException(f"The schema is at {found or 'no revision'}; this program needs {schema.head()}.")
-    click.echo(f"The schema is at {found}, as it should be.")
+        raise click.ClickException(
+            f"The schema is at {found or 'no revision'}; this program needs {schema.head()}. "
+            "Run `clinic-service db upgrade`."
+        )
+    click.echo(f"The schema is up to date, at revision {found}.")
 
 
 @db.command()
 @_url
 def current(database_url: str | None) -> None:
-    """Print the revision of the schema, nothing for an empty database."""
+    """Print the revision of the schema.
+
+    Prints an empty line for an empty database.
+    """
     click.echo(schema.current(load_config(database_url=database_url).database_url) or "")
 
 
 @db.command()
 @_url
 def verify(database_url: str | None) -> None:
-    """Compare what lists are read from with the patients and summaries it is copied from.
+    """Compare the projections of lists with their sources.
 
-    Prints each difference: the clinic, the patient, and what differs. Status 0 when there is none, else 1. The service
-    may go on meanwhile.
+    Lists are read from projections; their sources are the patients and summaries. Prints one line for each difference:
+    the clinic, the patient and what differs. The exit status is 0 if there is none, else 1. The service can run at the
+    same time.
     """
     found = 0
     with opened_database(load_config(database_url=database_url)) as database:
@@ -59,17 +72,18 @@ def verify(database_url: str | None) -> None:
             click.echo(" ".join(filter(None, difference)))
             found += 1
     if found:
-        raise click.ClickException(f"{found} differ; `clinic-service db rebuild` makes them again.")
-    click.echo("Nothing differs.")
+        raise click.ClickException(f"Differences: {found}. Run `clinic-service db rebuild` to repair them.")
+    click.echo("No differences.")
 
 
 @db.command()
 @_url
 def rebuild(database_url: str | None) -> None:
-    """Make what lists are read from again, wherever `db verify` would find a difference.
+    """Repair every difference that `db verify` would print.
 
-    In many small transactions, so the service may go on meanwhile, and the command may be stopped and run again.
+    The work is done in many small transactions, so the service can run at the same time, and the command can be stopped
+    and run again.
     """
     with opened_database(load_config(database_url=database_url)) as database:
         made = sum(1 for _ in compare(database, repair=True))
-    click.echo(f"{made} made again")
+    click.echo(f"{made} repaired")

@@ -1,4 +1,4 @@
-"""`clinic-service demo`: made-up data."""
+"""`clinic-service demo`: fills the database with made-up data."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ def demo() -> None:
 
 
 @demo.command()
-@click.option("--patients", type=click.IntRange(1, _MOST_PATIENTS), required=True, help="How many there are to be.")
-@click.option("--clinic", "name", default="Made-up Clinic", show_default=True, metavar="NAME", help="Its name.")
-@click.option("--seed", type=int, help="The same number makes the same data, but for ids and times.")
-@click.option("--database-url", help="Instead of CLINIC_DATABASE_URL.")
-@click.option(MIX_FLAG, "mix", is_flag=True, help="Write also where clinics are that no demo command made.")
+@click.option("--patients", type=click.IntRange(1, _MOST_PATIENTS), required=True, help="Number of patients to add.")
+@click.option(
+    "--clinic", "name", default="Made-up Clinic", show_default=True, metavar="NAME", help="Name of the clinic."
+)
+@click.option("--seed", type=int, help="Seed of the data: equal seeds give equal data, except for ids and times.")
+@click.option("--database-url", help="URL of the database. Default: CLINIC_DATABASE_URL.")
+@click.option(MIX_FLAG, "mix", is_flag=True, help="Write even if the database holds clinics that no demo command made.")
 def load(patients: int, name: str, seed: int | None, database_url: str | None, *, mix: bool) -> None:
-    """Add a clinic with so many made-up patients and their summaries, to size a machine by.
+    """Add a clinic with made-up patients and their summaries, to find out how many a machine can serve.
 
-    A database with clinics that the demo commands did not make is refused.
+    A database that holds clinics which no demo command made is refused.
     """
     config = load_config(database_url=database_url)
-    # Nothing but the result goes to standard output.
+    # Standard output carries the result and nothing else.
     bar = click.progressbar(length=patients, label="Patients", file=sys.stderr)
     with opened_database(config, make=True) as database, bar:
         loaded = load_clinic(database, name=name, patients=patients, random=Random(seed), progress=bar.update, mix=mix)

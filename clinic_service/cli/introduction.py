@@ -1,4 +1,4 @@
-"""What `clinic-service serve` tells its operator: where it is, and how to call it."""
+"""The text that `clinic-service serve` prints at its start: the server's address, and how to call it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from clinic_service.config import Config
 
 
 def introduction(config: Config, *, demo: bool, mix: bool) -> str:
-    """What `serve` prints once the server listens. With `demo` the demo clinic is made, if it is not there.
+    """The text for `serve` to print once the server listens.
 
-    `mix`: also in a database that holds other clinics.
+    `demo` makes the demo clinic if it is not there; `mix` allows that in a database that holds real clinics. Raises
+    ConfigError when there is no secret for tokens, click.ClickException when the demo clinic cannot be made.
     """
     address = address_of(config)
     first = f"clinic-service on {address}   API reference: {address}/docs"
@@ -44,7 +45,7 @@ def _demo_introduction(config: Config, secret: str, address: str, *, mix: bool) 
     tokens = {who.name: mint(secret, who.id, service=False, lifetime=day) for who in (ADMIN, MEMBER, PATIENT)}
     tokens["demo-service"] = mint(secret, "demo-service", service=True, lifetime=day)
     header = f"-H 'X-Tidepool-Session-Token: {tokens[ADMIN.name]}'"
-    return "".join(f"\nToken of {name}, good for a day:\n{token}\n" for name, token in tokens.items()) + (
+    return "".join(f"\nToken of {name}, valid for 24 hours:\n{token}\n" for name, token in tokens.items()) + (
         f"\nThe demo clinic is {clinic_id}; {ADMIN.name} ({ADMIN.id}) is its admin, {MEMBER.name} ({MEMBER.id}) a member, "
         f"{PATIENT.name} ({PATIENT.id}) a patient.\n"
         f"Try this in another terminal:\n\ncurl -s {header} {address}/v1/clinics/{clinic_id}/patients/{PATIENT.id}\n"

@@ -1,4 +1,4 @@
-"""Opening the database for a command, with messages an operator can act upon."""
+"""Opens the database for a command. Failures become messages that tell the operator what to do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Let a failure of the block end the command with its message: status 2 for wrong settings, else 1."""
+    """Turn a failure of the block into a click.ClickException with its message: status 2 for wrong settings, else 1."""
     try:
         yield
     except ConfigError as error:
@@ -30,9 +30,10 @@ def plain_errors() -> Iterator[None]:
 
 @contextmanager
 def opened_database(config: Config, *, make: bool = False) -> Iterator[Database]:
-    """The database of `config`, at the schema this program needs.
+    """Open the database of `config` at the schema that this program needs, and close it after the block.
 
-    Raises click.ClickException when it cannot be had; that of SQLite is brought up, and with `make` also made.
+    A SQLite database is upgraded, and with `make` also created. Raises click.ClickException when the database cannot be
+    used.
     """
     with plain_errors():
         require_schema(config, make=make)
@@ -46,10 +47,13 @@ def opened_database(config: Config, *, make: bool = False) -> Iterator[Database]
 
 @contextmanager
 def opened_directory(config: Config, *, make: bool = False) -> Iterator[EmbeddedAccounts]:
-    """The embedded directory of accounts. Raises click.ClickException when another system keeps the accounts."""
+    """Open the embedded directory of accounts; `make` creates a SQLite database that does not exist.
+
+    Raises click.ClickException when another system keeps the accounts, or the database cannot be used.
+    """
     if config.accounts_url:
         raise click.ClickException(
-            "The accounts service at CLINIC_ACCOUNTS_URL keeps the accounts; they can only be managed there."
+            "CLINIC_ACCOUNTS_URL names an accounts service, which keeps the accounts. Manage them there."
         )
     with opened_database(config, make=make) as database:
         yield EmbeddedAccounts(database)

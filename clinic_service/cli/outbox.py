@@ -1,4 +1,4 @@
-"""`clinic-service outbox`: what others are still to be told."""
+"""`clinic-service outbox`: delivers and lists the events that other systems and people must be told of."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ from clinic_service.unit_of_work import UnitOfWork, run
 
 @click.group
 def outbox() -> None:
-    """Deliver or list mails and notices."""
+    """Deliver or list the events of the outbox, such as mails."""
 
 
 @outbox.command
-@click.option("--once", is_flag=True, help="Deliver what is due now, and stop.")
+@click.option("--once", is_flag=True, help="Deliver the events that are due now, then stop.")
 def relay(once: bool) -> None:
-    """Deliver until stopped. `clinic-service serve` does the same by itself; several relays get along."""
+    """Deliver events until stopped.
+
+    `clinic-service serve` does the same. Several relays can run at the same time.
+    """
     config = load_config()
     with opened_database(config) as database:
         relays = create_relays(config, database)
@@ -51,10 +54,13 @@ def _deliver_all(worker: RelayLoop) -> int:
 
 
 @outbox.command(name="list")
-@click.option("--all", "delivered_too", is_flag=True, help="Also what has been delivered.")
+@click.option("--all", "delivered_too", is_flag=True, help="List delivered events too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, payloads included, instead of a table.")
 def list_outbox(delivered_too: bool, as_json: bool) -> None:
-    """List what waits for delivery, in order of delivery. Payloads hold names, so the table leaves them out."""
+    """List the events that wait for delivery, in order of delivery.
+
+    The table leaves out their payloads, because those hold names of people.
+    """
     config = load_config()
 
     def rows(unit: UnitOfWork) -> list[Row[Any]]:

@@ -1,4 +1,4 @@
-"""`clinic-service serve`: the server, from the first start on a laptop to several processes on PostgreSQL."""
+"""`clinic-service serve`: starts the server, as one process or several."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command` a flag for every setting."""
+    """Add a flag for every setting to `command`."""
     for setting in reversed(fields(Config)):
         kind = int if is_number(setting) else str
         words = f"{setting.metadata['why']}  [{variable(setting.name)}]"
@@ -37,34 +37,34 @@ def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="Serve a believable clinic, from a database of its own.")
-@click.option("--mix-with-real-data", "mix", is_flag=True, help="Let --demo write also where real clinics are.")
-@click.option("--reload", is_flag=True, help="Take edits of the spec's YAML on save.")
+@click.option("--demo", is_flag=True, help="Serve a made-up clinic from a database of its own.")
+@click.option("--mix-with-real-data", "mix", is_flag=True, help="Let --demo write into a database with real clinics.")
+@click.option("--reload", is_flag=True, help="Apply edits of the spec and of the code when they are saved.")
 @_setting_flags
 def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
-    """Serve the two APIs until SIGTERM or Ctrl-C; running requests are finished first."""
-    # What is made from here to the fork stays for good: looking for garbage in it would cost a tenth of the start.
+    """Serve the two APIs until SIGTERM or Ctrl-C. Running requests are finished first."""
+    # Objects made during the start stay in use. Collecting garbage among them would take a tenth of the start-up time.
     gc.disable()
-    # While it starts, it ends at once, and takes away what it has made for the run.
+    # During the start, SIGTERM ends the process at once; `sys.exit` lets it remove its temporary files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = load_config(**flags)
     if demo and not _names_database(flags):
         config = load_config(**{**flags, "database_url": DEMO_DATABASE_URL})
     with bound_socket(config) as listener, _metrics_folder(config):
-        # Reading the YAML and importing the rest take about the same time, and there is more than one core. With `--reload`
-        # the spec of the checkout is read instead, when it is taken over.
+        # A child process reads the YAML while this one imports the other modules, which takes about as long. With
+        # `--reload` the application itself reads the spec of the checkout.
         apis = (lambda: None) if reload else in_child(load_apis)
         text = _prepared(config, demo=demo, mix=mix)
         parts = _parts(config, apis, reload=reload)
-        # The server processes share it as long as nobody writes to it, and the collector would.
+        # Server processes share this memory until one of them writes to it, and the collector would write to all of it.
         gc.collect()
         gc.freeze()
         _run(parts, listener, started=lambda: say(text))
 
 
 def _prepared(config: Config, *, demo: bool, mix: bool) -> str:
-    """Make sure that the database can be served; returns what to tell the operator."""
-    # Imported while a child reads the spec.
+    """Make sure that the database has the schema that is needed; returns the text to print once the server listens."""
+    # Imported here, while a child process reads the spec.
     from clinic_service.cli.introduction import introduction
     from clinic_service.cli.opening import require_schema
     from clinic_service.db import schema
@@ -75,14 +75,14 @@ def _prepared(config: Config, *, demo: bool, mix: bool) -> str:
 
 
 def _names_database(flags: dict[str, Any]) -> bool:
-    """Whether the operator says which database to use."""
+    """Whether the operator has named a database, by flag or variable."""
     name = variable("database_url")
     return bool(flags["database_url"] or os.environ.get(name) or os.environ.get(name + FILE_SUFFIX))
 
 
 @contextmanager
 def _metrics_folder(config: Config) -> Iterator[None]:
-    """The folder through which several processes count together; for the time of the run, the owner's alone."""
+    """Let several processes share their metrics: in a temporary folder that only the owner can read."""
     if config.workers == 1:
         yield
         return
@@ -92,7 +92,10 @@ def _metrics_folder(config: Config) -> Iterator[None]:
 
 
 def _parts(config: Config, apis: Callable[[], list[Api] | None], *, reload: bool) -> Parts:
-    """Build the application here, before the processes that serve it are forked."""
+    """Build the application before the server processes are forked, so that they share its memory.
+
+    Raises click.ClickException when the spec cannot be served.
+    """
     from clinic_service.api.parameters import PlanError
     from clinic_service.server.parts import build
 

@@ -1,4 +1,4 @@
-"""Tables for people to read in a terminal."""
+"""Formats tables for a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The rows under their headings, columns aligned, two spaces between them."""
+    """The text of a table: the headings, then the rows. Columns are aligned, with two spaces between them."""
     lines = [tuple(headings), *(tuple(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join(_line(line, widths) for line in lines)

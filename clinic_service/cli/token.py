@@ -1,4 +1,4 @@
-"""`clinic-service token`: session tokens for servers without an identity provider."""
+"""`clinic-service token`: makes session tokens for servers without an identity provider."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _hours_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.FloatRange(0, _HOURS_IN_A_YEAR, min_open=True),
         default=24,
         show_default=True,
-        help="How long the token is good.",
+        help="How long the token is valid.",
     )(command)
 
 
@@ -39,14 +39,14 @@ def _hours_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("user_id")
 @_hours_option
 def user(user_id: str, hours: float) -> None:
-    """Print a token that speaks for the person USER_ID."""
+    """Print a token of the person USER_ID."""
     if not is_user_id(user_id):
-        raise click.BadParameter("a user id is ten lower-case hex characters, or a UUID in lower case.")
+        raise click.BadParameter("write ten lower-case hex characters, or a UUID in lower case.")
     config = load_config()
     click.echo(_token(config, user_id, service=False, hours=hours))
     if not config.accounts_url and not _is_known(config, user_id):
         demo = replace(config, database_url=DEMO_DATABASE_URL)
-        advice = _for_demo("user", user_id) if _is_known(demo, user_id) else "`clinic-service users add` makes one."
+        advice = _for_demo("user", user_id) if _is_known(demo, user_id) else "Add one with `clinic-service users add`."
         where = mask_password(config.database_url)
         click.echo(f"Warning: there is no account {user_id} in {where}. {advice}", err=True)
 
@@ -55,9 +55,9 @@ def user(user_id: str, hours: float) -> None:
 @click.argument("name")
 @_hours_option
 def service(name: str, hours: float) -> None:
-    """Print a token that speaks for the backend service NAME."""
+    """Print a token of the backend service NAME."""
     if not name:
-        raise click.BadParameter("a service needs a name.")
+        raise click.BadParameter("write the name of a service.")
     config = load_config()
     click.echo(_token(config, name, service=True, hours=hours))
     if _is_missing(config.database_url) and not _is_missing(DEMO_DATABASE_URL):
@@ -80,7 +80,7 @@ def _token(config: Config, subject: str, *, service: bool, hours: float) -> str:
 
 
 def _for_demo(*arguments: str) -> str:
-    """The command that makes the token for the server of `serve --demo`, which has a database and a key of its own."""
+    """Advice for users of `serve --demo`, which has a database and a key of its own: the command with its database."""
     command = shlex.join(["clinic-service", "token", *arguments])
     return f"For `serve --demo`: CLINIC_DATABASE_URL={DEMO_DATABASE_URL} {command}"
 
@@ -95,5 +95,5 @@ def _is_known(config: Config, user_id: str) -> bool:
         with opened_directory(config) as directory:
             return directory.find_account(user_id) is not None
     except click.ClickException:
-        # Without a database nobody is known.
+        # The database cannot be used, so the user is not known.
         return False

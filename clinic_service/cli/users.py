@@ -1,4 +1,4 @@
-"""`clinic-service users`: the accounts in the embedded directory."""
+"""`clinic-service users`: manages the accounts of the embedded directory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clinic_service.texts import MAX_EMAIL_LENGTH
 
 @click.group
 def users() -> None:
-    """Manage accounts, when no accounts service is configured."""
+    """Manage the accounts of the embedded directory, for servers without an accounts service."""
 
 
 def _user_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
@@ -30,7 +30,7 @@ def _user_id(_context: click.Context, _parameter: click.Parameter, value: str | 
 
 def _emails(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     if not all(documents.address(value) == value.lower() for value in values):
-        raise click.BadParameter(f"that is no e-mail address of at most {MAX_EMAIL_LENGTH} characters.")
+        raise click.BadParameter(f"write an e-mail address of at most {MAX_EMAIL_LENGTH} characters.")
     return values
 
 
@@ -48,7 +48,7 @@ def _text(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     if len(values) > documents.MAX_ITEMS:
-        raise click.BadParameter(f"name at most {documents.MAX_ITEMS}.")
+        raise click.BadParameter(f"give it at most {documents.MAX_ITEMS} times.")
     for value in values:
         _text(context, parameter, value)
     return values
@@ -56,12 +56,14 @@ def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str
 
 @users.command(name="add")
 @click.option("--name", callback=_text, help="Full name of the account's owner.")
-@click.option("--email", "emails", multiple=True, callback=_emails, help="Address; the first one is the user name.")
+@click.option(
+    "--email", "emails", multiple=True, callback=_emails, help="E-mail address; the first one is the user name."
+)
 @click.option(
     "--role", "roles", multiple=True, callback=_texts, help="Role, such as `clinic` for a legacy clinic account."
 )
-@click.option("--id", "user_id", callback=_user_id, help="User id; made up when it is not given.")
-@click.option("--patient-name", callback=_text, help="Full name of the patient, when the owner acts for somebody else.")
+@click.option("--id", "user_id", callback=_user_id, help="User id. Default: a new one.")
+@click.option("--patient-name", callback=_text, help="Full name of the patient, if the owner acts for somebody else.")
 @click.option("--birthday", callback=_birthday, help="The patient's date of birth, YYYY-MM-DD.")
 @click.option("--mrn", callback=_text, help="The patient's medical record number.")
 @click.option("--device", "devices", multiple=True, callback=_texts, help="A device the patient uses.")
@@ -87,7 +89,7 @@ def add(
 @users.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
 def list_users(as_json: bool) -> None:
-    """List all accounts, the oldest first."""
+    """List all accounts, oldest first."""
     with opened_directory(load_config()) as directory:
         found = directory.list_accounts()
     if as_json:
@@ -100,7 +102,7 @@ def list_users(as_json: bool) -> None:
 @users.command(name="show")
 @click.argument("id_or_email")
 def show(id_or_email: str) -> None:
-    """Show one account as JSON, by its id or one of its addresses."""
+    """Print one account as JSON. Name it by its id or one of its e-mail addresses."""
     with opened_directory(load_config()) as directory:
         account = _get(directory, id_or_email)
         click.echo(json.dumps(_document(account, directory.find_profile(account.user_id)), indent=2))
@@ -111,7 +113,7 @@ def show(id_or_email: str) -> None:
 def remove(user_id: str) -> None:
     """Remove an account, its memberships and patient records in all clinics, and its grants.
 
-    Tokens of the user are refused from then on, by every server process, until the id is added again.
+    Every server process refuses the tokens of the user from then on, until an account with that id is added again.
     """
     with opened_directory(load_config()) as directory:
         directory.delete(_get(directory, user_id).user_id, remove_from_clinics)

@@ -1,1 +1,1 @@
-"""Made-up data: a believable clinic to try the API on (`clinic`), and clinics of any size (`load`)."""
+"""Made-up data: the clinic of `serve --demo` (`clinic`), and clinics of any size for `demo load` (`load`)."""

@@ -1,4 +1,4 @@
-"""A believable clinic to try the API on: an admin, a member, and forty patients with all that belongs to a patient."""
+"""The clinic of `serve --demo`: an admin, a member, and forty patients with tags, sites, data sources and summaries."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _SOURCES = ((), (("dexcom", "connected"),), (("abbott", "pending"),), (("dexcom"
 
 
 def fill(database: Database, *, mix: bool = False) -> str:
-    """Put the demo clinic into `database`, once; gives its id.
+    """Add the demo clinic to `database` if it is not there; returns its id.
 
-    Raises HoldsRealClinics when others made clinics there, unless `mix` says that this is wanted.
+    Raises HoldsRealClinics when the database holds clinics that no demo command made, unless `mix` is set.
     """
     with writing(database) as unit:
         known = unit.first(_CLINIC_OF_CODE, {"code": _SHARE_CODE})
@@ -126,7 +126,7 @@ def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
     sites = [Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=Site.key_of(name)) for name in _SITES]
     unit.session.add_all([*tags, *sites])
     unit.flush()
-    # The same forty in every demo.
+    # With a fixed seed, every demo has the same forty patients.
     chance = random.Random(40)
     summaries: list[Change] = []
     for number in range(40):
@@ -153,7 +153,7 @@ def _patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, number: int, ch
         user_id=person.id,
         full_name=person.name,
         birth_date=f"{chance.randrange(1945, 2016)}-{chance.randrange(1, 13):02d}-{chance.randrange(1, 29):02d}",
-        # Some of those whose account the clinic manages have no address.
+        # Some custodial accounts have no e-mail address.
         email=None if custodial and number % 8 == 1 else person.email,
         mrn=mrn,
         mrn_key=mrn_key(mrn),

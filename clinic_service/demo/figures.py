@@ -1,4 +1,4 @@
-"""Made-up figures of glucose data that fit together: shares add up, and changes are the differences they claim to be."""
+"""Made-up glucose statistics that are consistent: shares add up, and each change is the difference of two periods."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from clinic_service.models.statistics import CGM, DELTA, FIELDS, TYPES
 
-# Where the ranges end, mmol/L, from very low to extremely high.
+# The bounds between the ranges in mmol/L, from very low to extremely high.
 _BOUNDS = (3.0, 3.9, 10.0, 13.9, 19.4)
 _LOG_BOUNDS = tuple(map(log, _BOUNDS))
 _RANGES = ("VeryLow", "Low", "AnyLow", "Target", "High", "VeryHigh", "ExtremeHigh", "AnyHigh")
 _READINGS_A_DAY = 288
 _MINUTES_OF_A_READING = 5
-# What meters and monitors can show, mmol/L.
+# The least and the greatest value that meters and monitors can show, in mmol/L.
 _LEAST, _MOST = 2.2, 22.2
 _MGDL_OF_A_MMOL = 18.018
-# With less use than this, nobody estimates the laboratory's figure.
+# The least share of time with a monitor for which the glucose management indicator is computed.
 _USE_OF_AN_ESTIMATE = 0.7
 _WITHOUT_FLAG = frozenset(field.name for field in FIELDS if not field.flagged)
 
@@ -27,7 +27,8 @@ def _is_count(name: str) -> bool:
     return name.endswith(("Records", "Minutes")) and name != "averageDailyRecords"
 
 
-# For each type its figures: name, name of the change, flag if it has one, and whether the flag asks for more than zero.
+# For each type of summary its statistics: the name, the name of the change, the name of the flag or None, and whether the
+# flag is set by a value above zero instead of by any value.
 _FIGURES = {
     kind: [
         (f.name, f.name + DELTA, f.flag if kind in f.flagged else None, _is_count(f.name))
@@ -40,9 +41,10 @@ _FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What somebody's data looks like over months.
+    """The typical data of one person over months.
 
-    `mean` in mmol/L, `variation` as a fraction of it, `use` the share of the time with a monitor, `checks` a day by meter.
+    `mean` is the mean glucose in mmol/L, `variation` its coefficient of variation (0 to 1), `use` the share of time with a
+    monitor (0 to 1), `checks` the number of readings by meter a day.
     """
 
     mean: float
@@ -52,7 +54,7 @@ class Habits:
 
 
 def habits(random: Random) -> Habits:
-    """Those of somebody new."""
+    """The habits of a new person, drawn from `random`."""
     return Habits(
         mean=min(max(random.lognormvariate(2.15, 0.18), 5.2), 18.0),
         variation=random.triangular(0.18, 0.5, 0.3),
@@ -62,7 +64,10 @@ def habits(random: Random) -> Habits:
 
 
 def figures(kind: str, random: Random, usual: Habits, days: int) -> dict[str, Any]:
-    """The figures of a period of so many days in a summary of type `kind`, as they are sent."""
+    """The statistics of a period of `days` days in a summary of type `kind`, by their names on the wire.
+
+    `usual` are the habits of the person.
+    """
     now, before = _measured(kind, random, usual, days), _measured(kind, random, usual, days)
     made: dict[str, Any] = {}
     for name, change, flag, is_count in _FIGURES[kind]:
@@ -78,7 +83,7 @@ def figures(kind: str, random: Random, usual: Habits, days: int) -> dict[str, An
 
 
 def _measured(kind: str, random: Random, usual: Habits, days: int) -> dict[str, Any]:
-    """All figures that can be computed for one period, by name."""
+    """All statistics that can be computed for one period, by name."""
     mean = usual.mean * random.uniform(0.88, 1.12)
     variation = usual.variation * random.uniform(0.9, 1.1)
     if kind == CGM:
@@ -97,7 +102,7 @@ def _measured(kind: str, random: Random, usual: Habits, days: int) -> dict[str, 
 
 
 def _spread(mean: float, variation: float, readings: int) -> dict[str, Any]:
-    # The more readings there are, the farther out lie the outermost.
+    # The extremes of a sample lie farther from the mean, the more readings there are.
     reach = variation * sqrt(2 * log(1 + readings))
     return {
         "averageGlucoseMmol": mean,
@@ -109,7 +114,7 @@ def _spread(mean: float, variation: float, readings: int) -> dict[str, Any]:
 
 
 def _counts(mean: float, variation: float, readings: int) -> tuple[int, ...]:
-    """How many readings are in each of the ranges. Their logarithms are taken to be normally distributed."""
+    """The number of readings in each of `_RANGES`. The readings are taken as log-normally distributed."""
     middle, width = log(mean) - variation * variation / 2, variation * sqrt(2)
     very_low, low, in_target, high, not_extreme = (
         round(readings * (1 + erf((bound - middle) / width)) / 2) for bound in _LOG_BOUNDS

@@ -1,4 +1,4 @@
-"""A clinic of any size, full of made-up patients, to find out what a machine can bear."""
+"""Makes a clinic with any number of made-up patients, to find out how many a machine can serve."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.models import Account, AccountEmail, BgUnits, Clinic, Clinician, DemoClinic, Role, Site, Tag, Tier
 from clinic_service.unit_of_work import UnitOfWork, writing
 
-# So many patients in one transaction: enough that its end costs nothing, few enough to be held in memory.
+# Patients in one transaction: enough that the commit costs little for each, few enough to be held in memory.
 BATCH = 1000
 _TAGS = (
     *("Pump", "Type 1", "Closed loop", "Needs call", "Paediatric"),
@@ -27,7 +27,7 @@ _SITES = ("North Wing", "City Clinic", "School programme", "Harbour", "Telehealt
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was made."""
+    """The clinic that was made: the ids of its parts, and its two clinicians."""
 
     clinic_id: str
     admin: Somebody
@@ -45,10 +45,11 @@ def load_clinic(
     progress: Callable[[int], object],
     mix: bool = False,
 ) -> Loaded:
-    """Make a clinic of so many patients; `progress` hears of each batch that is stored.
+    """Make a clinic called `name` with `patients` patients.
 
-    The same state of `random` makes the same data, but for ids, share code and times, which are new each time.
-    Raises HoldsRealClinics when others made clinics there, unless `mix` says that this is wanted.
+    `progress` is called with the size of each batch that is stored. Equal states of `random` make equal data, except for
+    ids, share code and times. Raises HoldsRealClinics when the database holds clinics that no demo command made, unless
+    `mix` is set.
     """
     with writing(database) as unit:
         if not mix:
@@ -75,7 +76,7 @@ def _store(unit: UnitOfWork, made: list[Made]) -> None:
 def _make_clinic(unit: UnitOfWork, name: str) -> Loaded:
     clinic = unit.clinics.add({"name": name, "preferred_bg_units": BgUnits.MG_DL}, is_migrated=True)
     unit.session.add(DemoClinic(clinic_id=clinic.id))
-    # Its limit of patients does not hold for this one.
+    # Other tiers have a limit of patients, which this clinic may exceed.
     clinic.tier = Tier.ENTERPRISE
     tags = [Tag(clinic_id=clinic.id, id=new_id(), name=tag, name_key=Tag.key_of(tag)) for tag in _TAGS]
     sites = [Site(clinic_id=clinic.id, id=new_id(), name=site, name_key=Site.key_of(site)) for site in _SITES]
@@ -86,7 +87,7 @@ def _make_clinic(unit: UnitOfWork, name: str) -> Loaded:
 
 
 def _make_clinician(unit: UnitOfWork, clinic: Clinic, name: str, role: Role) -> Somebody:
-    """A person with an account of the embedded directory, and an address that no other clinic's has."""
+    """Add a clinician with an account in the embedded directory. No clinician of another clinic has the same address."""
     local_part = name.lower().replace(" ", ".")
     person = Somebody(new_user_id(), name, f"{local_part}@{clinic.id}.example")
     times = _times(unit)

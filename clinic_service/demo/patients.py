@@ -1,4 +1,4 @@
-"""Made-up patients with everything that a clinic can have of them."""
+"""Makes patients up, with everything that a clinic can store about them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SOURCES = (
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the patients of a clinic refer to."""
+    """The clinic that patients are made for: the ids that they refer to, and the present time."""
 
     clinic_id: str
     clinician_ids: Sequence[str]
@@ -50,14 +50,14 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Made:
-    """A patient with what belongs to the record, and the summaries, both still to be stored."""
+    """The rows of one patient and the changes that store the summaries. Nothing is stored yet."""
 
     rows: list[Base]
     summaries: list[Change]
 
 
 def make_patient(where: Surroundings, number: int, share: float, random: Random) -> Made:
-    """Patient number so-and-so, who came when the clinic had grown to `share` of what it is now."""
+    """Make patient number `number`. `share` (0 to 1) is the part of the clinic's present patients who came earlier."""
     patient = _patient(where, number, share, random)
     sources = random.choice(_SOURCES) if random.random() < 0.6 else ()
     patient.data_sources_set = bool(sources)
@@ -91,13 +91,13 @@ def _patient(where: Surroundings, number: int, share: float, random: Random) -> 
 
 
 def _reviews(where: Surroundings, random: Random) -> list[Review]:
-    """Half of the patients have been reviewed, once or more."""
+    """The reviews of a patient; half of all patients have one or two."""
     days_ago = sorted(random.uniform(0, 120) for _ in range(random.choice((0, 0, 1, 2))))
     return [Review(random.choice(where.clinician_ids), where.now - timedelta(days=days)) for days in days_ago]
 
 
 def _tags(patient: Patient, where: Surroundings, random: Random) -> Iterable[Base]:
-    """The first tags are the common ones."""
+    """The tags of a patient; the earlier a tag is in the list, the more patients have it."""
     for place, tag_id in enumerate(where.tag_ids):
         if random.random() < 0.4 / (1 + place):
             yield PatientTag(clinic_id=patient.clinic_id, patient_id=patient.id, tag_id=tag_id)
@@ -122,7 +122,7 @@ def _data_sources(patient: Patient, sources: Iterable[tuple[str, str]], now: dat
 
 
 def made_up_summaries(patient: Patient, now: datetime, random: Random) -> Iterable[Change]:
-    """What gives the patient summaries."""
+    """The changes that store made-up summaries of `patient`."""
     for kind, stats in summaries(random, now).items():
         copies = copies_of(kind, stats, orjson.dumps(stats).decode())
         yield Change(patient.clinic_id, patient.id, kind, copies)

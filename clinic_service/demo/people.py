@@ -1,4 +1,4 @@
-"""Names for people who do not exist, from many languages, because lists have to sort and search them all."""
+"""Makes up names of people. They come from many languages, because lists must sort and search names of all of them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ class Somebody(NamedTuple):
 
 
 def name(number: int) -> str:
-    """The first and last name of number so-and-so. Sixty times sixty-four of them differ; then they come again."""
+    """The first and last name of person number `number`. The first 3,840 names differ; then they repeat."""
     turn, first = divmod(number, len(_FIRST_NAMES))
     return f"{_FIRST_NAMES[first]} {_LAST_NAMES[(number + turn) % len(_LAST_NAMES)]}"

@@ -1,4 +1,4 @@
-"""Made-up summaries of patients' glucose data, as the data service would send them."""
+"""Makes summaries of glucose data up, in the form in which the data service sends them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MINUTES_OF_A_DAY = 1440
 
 
 def summaries(random: Random, now: datetime) -> dict[str, dict[str, Any]]:
-    """The summaries of somebody by type: 70 in 100 wear a monitor, 50 use a meter, and some neither."""
+    """The summaries of a new person, by type. Of 100 people, 70 have one of a monitor (CGM) and 50 one of a meter (BGM)."""
     usual = habits(random)
     return {
         kind: {
@@ -39,7 +39,7 @@ def summaries(random: Random, now: datetime) -> dict[str, dict[str, Any]]:
 
 
 def _dates(random: Random, now: datetime) -> dict[str, Any]:
-    """Most have uploaded in the last days; one in ten has not for a month or more."""
+    """The dates of a summary. Most people uploaded within the last days; one in ten did not for a month or more."""
     days_ago = random.uniform(30, 400) if random.random() < 0.1 else random.expovariate(1 / 3)
     last = now - timedelta(days=days_ago)
     uploaded = last + timedelta(minutes=random.uniform(1, 10))

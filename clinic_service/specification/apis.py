@@ -1,4 +1,4 @@
-"""The two published APIs as lists of operations."""
+"""The two published APIs, each as a document and a list of operations."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ METHODS = ("get", "put", "post", "patch", "delete")
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation as described: `definition` is its OpenAPI object, with the parameters of its URL and
-    with `security`, the document's unless it has its own."""
+    """One operation of an API: `definition` is its OpenAPI object, with the parameters of its URL added, and with
+    `security`, the document's unless it has its own."""
 
     api: str
     method: str
@@ -29,11 +29,12 @@ class Operation:
 
     @property
     def operation_id(self) -> str:
+        """The `operationId`; where it is missing, method and path stand in for it."""
         return str(self.definition.get("operationId", f"{self.method} {self.path}"))
 
     @property
     def url_place(self) -> Place:
-        """Where the URL of the operation is described."""
+        """The place of the path item that holds the operation."""
         return Place(self.place.file, self.place.keys[:-1])
 
     @property
@@ -43,13 +44,13 @@ class Operation:
 
     @property
     def group(self) -> str:
-        """The word its spec file, its package under `resources/` and its tests share: `patients`, `clinics` …"""
+        """The common name of its spec file, its package under `resources/` and the folder of its tests: `patients` …"""
         return self.place.file.name.split(".")[0]
 
 
 @dataclass(frozen=True)
 class Api:
-    """One API: its bundle and its operations, in the order of the root file."""
+    """One API: its bundle and its operations. The operations are in the order of the root file."""
 
     name: str
     bundle: Bundle
@@ -57,16 +58,17 @@ class Api:
 
     @property
     def document(self) -> dict[str, Any]:
+        """The whole API as one OpenAPI document."""
         return self.bundle.document
 
     def component(self, reference: str) -> dict[str, Any]:
-        """The component that `reference` (`#/components/KIND/NAME`) points at."""
+        """The component that `reference`, `#/components/KIND/NAME`, leads to. Raises KeyError when there is none."""
         _, _, kind, name = reference.split("/")
         found: dict[str, Any] = self.document["components"][kind][name]
         return found
 
     def parameters(self, operation: Operation) -> Iterator[tuple[Place, dict[str, Any]]]:
-        """Each parameter of the operation and where it is written: those of its URL first, then its own."""
+        """The parameters of the operation, each with its place: first those of its URL, then its own."""
         item = self.document["paths"][operation.path]
         for holder, place in ((item, operation.url_place), (item[operation.method], operation.place)):
             for index, node in enumerate(holder.get("parameters", [])):
@@ -74,23 +76,23 @@ class Api:
                 yield self.bundle.places.get(("parameters", name), place / "parameters" / index), self.resolved(node)
 
     def resolved(self, node: dict[str, Any]) -> dict[str, Any]:
-        """`node`, or the component it refers to."""
+        """`node` itself, or the component that it refers to."""
         return self.component(node["$ref"]) if "$ref" in node else node
 
 
 def load_apis(folder: Path | None = None) -> list[Api]:
-    """Both APIs from the YAML under `folder`, by default the spec this server was made with. Raises SpecError."""
+    """Both APIs from the YAML under `folder`; None: from the spec that came with this server. Raises SpecError."""
     source = Source(folder or spec_folder())
     return [load_api(source, name) for name in API_NAMES]
 
 
 def load_api(source: Source, name: str) -> Api:
-    """The API whose root file is `name`.yaml. Raises SpecError."""
+    """The API whose root file is `name`.yaml. Raises SpecError when it cannot be read or is not OpenAPI 3.0."""
     return load_file(source, f"{name}.yaml")
 
 
 def load_file(source: Source, file_name: str) -> Api:
-    """The API whose root file is `file_name`, called by it without the ending. Raises SpecError."""
+    """The API whose root file is `file_name`, called by it without the ending. Raises SpecError when it cannot be read or is not OpenAPI 3.0."""
     made = bundle(source, file_name)
     for place, message in structure_faults(made):
         raise SpecError(place.file, source.line(place), message)
@@ -98,7 +100,7 @@ def load_file(source: Source, file_name: str) -> Api:
 
 
 def made_api(name: str, made: Bundle) -> Api:
-    """The API with the document `made`, whose structure has no faults."""
+    """The API `name` with the bundle `made`, whose structure must have no faults."""
     return Api(name, made, tuple(_operations(name, made)))
 
 

@@ -1,7 +1,7 @@
-"""Bundling: the files of one API as one self-contained OpenAPI document.
+"""Bundling: makes one self-contained OpenAPI document of the files of an API.
 
 A reference to a schema, parameter or response becomes a reference to a component of the same name, so that clients
-generated from the bundle keep their type names. Path items and security schemes are put in place of their reference.
+generated from the bundle keep their type names. References to path items and security schemes are replaced by these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from clinic_service.specification.source import Place, Source, SpecError
 
-# Under which key of an object a reference is to which kind of component.
+# The kind of component that a reference leads to, by the key that holds the reference.
 _KIND_OF_KEY = {
     "schema": "schemas",
     "items": "schemas",
@@ -31,28 +31,34 @@ _KIND_OF_MEMBERS = {
     "headers": "headers",
     "examples": "examples",
 }
-# Values that only look like parts of a document.
+# The values of these keys are data, in which nothing is a reference.
 _LITERAL = frozenset({"example", "default", "enum", "x-access"})
 
 
 @dataclass
 class Bundle:
-    """`document` is the whole API; `root` is its root file, `places` where each path item and component comes from."""
+    """One API: its `document`, the place of its root file, and the places that its path items and components come from.
+
+    The keys of `places` are ("paths", URL) for a path item and (kind, name) for a component.
+    """
 
     document: dict[str, Any]
     root: Place
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
 
     def place(self, path: Sequence[str | int]) -> Place:
-        """Where the part of the document that `path` leads to stands in the source."""
-        # A path item is found as (paths, URL), a component as (kind, name).
+        """The place in the source of the part of the document that the keys `path` lead to."""
+        # A component is found by kind and name, so without the key `components`.
         start = 1 if path and path[0] == "components" else 0
         found = self.places.get((str(path[start]), str(path[start + 1]))) if len(path) > start + 1 else None
         return Place(found.file, (*found.keys, *path[start + 2 :])) if found else Place(self.root.file, tuple(path))
 
 
 def bundle(source: Source, file_name: str) -> Bundle:
-    """The API whose root file is `file_name`. Raises SpecError with file and line for a reference that leads nowhere."""
+    """The bundle of the API whose root file is `file_name`.
+
+    Raises SpecError, with file and line, for a file that cannot be read and for a reference that leads nowhere.
+    """
     return _Bundler(source, source.folder / file_name).run()
 
 
@@ -66,13 +72,13 @@ class _Bundler:
     def run(self) -> Bundle:
         root = self._source.document(self._root)
         if not isinstance(root, dict) or not isinstance(root.get("paths"), dict):
-            raise SpecError(self._root, 1, "an OpenAPI document needs paths")
+            raise SpecError(self._root, 1, "an OpenAPI document needs the object `paths`")
         document = {str(key): value for key, value in root.items() if key not in ("paths", "components")}
         try:
             document["paths"] = {str(url): self._path_item(str(url), item) for url, item in root["paths"].items()}
             self._root_components(root.get("components", {}))
         except RecursionError:
-            raise SpecError(self._root, 1, "something in the document contains itself") from None
+            raise SpecError(self._root, 1, "a part of the document contains itself") from None
         document["components"] = {kind: dict(sorted(named.items())) for kind, named in self._components.items()}
         return Bundle(document, Place(self._root), self._places)
 
@@ -91,11 +97,15 @@ class _Bundler:
 
     def _members(self, node: Any, place: Place) -> list[tuple[str, Any]]:
         if not isinstance(node, dict):
-            raise SpecError(place.file, self._source.line(place), f"{place.keys[-1]} must have members")
+            raise SpecError(place.file, self._source.line(place), f"{place.keys[-1]} must be an object")
         return [(str(name), item) for name, item in node.items()]
 
     def _copy(self, node: Any, place: Place, kind: str | None) -> Any:
-        """`node` with its references turned into references to components; `kind` is what it would be one of."""
+        """`node`, with references to files turned into references to components.
+
+        `kind` is the kind of component that `node` is, such as `schemas`; with a star behind it, `node` is an object whose
+        members are of that kind. None: `node` is not a component.
+        """
         if isinstance(node, list):
             return [self._copy(item, place / index, kind) for index, item in enumerate(node)]
         if not isinstance(node, dict):
@@ -105,7 +115,7 @@ class _Bundler:
         return {str(key): self._member(str(key), value, place, kind) for key, value in node.items()}
 
     def _member(self, key: str, value: Any, place: Place, kind: str | None) -> Any:
-        # In a map of named schemas a key is a name chosen by the editor, never a keyword.
+        # The keys of an object of components are names that the editor chose, never keywords.
         if kind and kind.endswith("*"):
             return self._copy(value, place / key, kind[:-1])
         if key in _LITERAL:

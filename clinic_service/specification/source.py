@@ -1,4 +1,4 @@
-"""Reading the YAML files of the spec, following references between them, and finding the line a thing stands on."""
+"""Reads the YAML files of the spec, follows the references between them, and finds the lines of their parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOO_LARGE = 1 << 63
 
 
 class Place(NamedTuple):
-    """Where something stands in the source: a file and the keys that lead to it."""
+    """A place in the source: a file, and the keys that lead to a part of it."""
 
     file: Path
     keys: tuple[str | int, ...] = ()
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 class SpecError(Exception):
-    """The YAML cannot be read as a spec; says the file, the line and what is wrong."""
+    """The YAML cannot be read as a spec. Holds the file, the line (from 1) and what is wrong there."""
 
     def __init__(self, file: Path, line: int, message: str) -> None:
         super().__init__(file, line, message)
@@ -43,7 +43,7 @@ class SpecError(Exception):
 
 
 class _Loader(CSafeLoader):  # type: ignore[misc]  # chosen at run time: C where it is built, Python elsewhere
-    """YAML as JSON would have it: keys, dates and times are text, and there are no values that JSON cannot hold."""
+    """Loads only what JSON can hold: keys, dates and times become strings, and other values are refused."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         for key, _ in node.value:
@@ -58,7 +58,7 @@ class _Loader(CSafeLoader):  # type: ignore[misc]  # chosen at run time: C where
         except ValueError:
             number = math.nan
         if not (math.isfinite(number) and abs(number) < _TOO_LARGE):
-            raise yaml.constructor.ConstructorError(None, None, "that is no number of JSON", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, "this is not a number in JSON", node.start_mark)
         return number  # type: ignore[no-any-return]  # the loader is chosen at run time
 
 
@@ -77,39 +77,39 @@ _Loader.yaml_implicit_resolvers = {
 
 
 class Source:
-    """The files under one folder, each read once."""
+    """The YAML files under one folder. Each is read once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._texts: dict[Path, str] = {}
         self._documents: dict[Path, Any] = {}
         self._nodes: dict[Path, yaml.Node] = {}
-        # Every place that a reference was followed to.
+        # The targets of all references that were followed.
         self.reached: set[Place] = set()
 
     def document(self, file: Path) -> Any:
-        """The content of `file`. Raises SpecError when it is missing or no YAML."""
+        """The content of `file`. Raises SpecError when the file is missing or not YAML."""
         if file not in self._documents:
             self._documents[file] = self._read(file)
         return self._documents[file]
 
     def follow(self, node: Any, place: Place) -> tuple[Any, Place]:
-        """What `node` at `place` refers to through any chain of references; `node` itself when it is no reference.
+        """The node that `node` at `place` refers to, with its place. Chains of references are followed to their end.
 
-        Raises SpecError with the line of the reference that leads nowhere.
+        A node that is not a reference is returned as it is. Raises SpecError for a reference that leads nowhere.
         """
         passed = {place}
         while isinstance(node, dict) and isinstance(node.get("$ref"), str):
             node, target = self._step(node["$ref"], place)
             if target in passed:
-                raise self._error(place, f"{target.keys or target.file.name} refers to itself in the end")
+                raise self._error(place, f"{target.keys or target.file.name} refers to itself")
             passed.add(target)
             self.reached.add(target)
             place = target
         return node, place
 
     def _step(self, reference: str, place: Place) -> tuple[Any, Place]:
-        """What `reference`, written at `place`, points at."""
+        """The node that `reference`, which is written at `place`, leads to, with its place."""
         file_part, _, fragment = reference.partition("#")
         file = (place.file.parent / file_part).resolve() if file_part else place.file
         if "\0" in reference or not file.is_file():
@@ -126,7 +126,7 @@ class Source:
         return SpecError(place.file, self.line(place / "$ref"), message)
 
     def line(self, place: Place) -> int:
-        """The line `place` stands on, or that of the nearest thing around it which exists."""
+        """The line of `place`, from 1. For a place that does not exist, the line of the nearest part around it."""
         node: yaml.Node | None = self._node(place.file)
         line = 1
         for key in place.keys:
@@ -134,7 +134,7 @@ class Source:
         return line
 
     def files(self) -> list[Path]:
-        """Every YAML file of the folder, in order."""
+        """All YAML files of the folder, sorted by path."""
         return sorted(self.folder.rglob("*.yaml"))
 
     def read_files(self) -> list[Path]:
@@ -142,13 +142,13 @@ class Source:
         return sorted(self._documents)
 
     def duplicate_keys(self, file: Path) -> list[tuple[int, str]]:
-        """(line, key) of each mapping key that stands twice; YAML itself would let the later one win in silence."""
+        """(line, key) of each key that is in its object already. The YAML parser would silently keep the later value."""
         return [
             found for node in self.nodes(file) if isinstance(node, yaml.MappingNode) for found in _duplicate_keys(node)
         ]
 
     def nodes(self, file: Path) -> Iterator[yaml.Node]:
-        """Every node of the file, each once, with the marks that say where it stands."""
+        """All nodes of the file, each once. A node knows its line and column (`start_mark`)."""
         pending, seen = [self._node(file)], set()
         while pending:
             node = pending.pop()
@@ -169,7 +169,7 @@ class Source:
             problem = getattr(error, "problem", None) or "not YAML"
             raise SpecError(file, mark.line + 1 if mark else 1, str(problem)) from None
         except (ValueError, RecursionError):
-            raise SpecError(file, 1, "the file holds a value that cannot be made") from None
+            raise SpecError(file, 1, "the file holds a value that cannot be read") from None
 
     def _node(self, file: Path) -> yaml.Node:
         if file not in self._nodes:

@@ -1,8 +1,8 @@
-"""Whether a bundled document has the structure of OpenAPI 3.0, and where it has not.
+"""Checks that a bundled document has the structure of OpenAPI 3.0, and finds the places where it has not.
 
-The rules are the OpenAPI Initiative's own schema of such documents, which comes with openapi-spec-validator. Everything
-that reads a document relies on this check, so it runs first, for the server as well: after it, what must be a list or an
-object is one.
+The rules are the OpenAPI Initiative's own schema of OpenAPI documents, which comes with openapi-spec-validator. The check
+runs before anything else reads the document, in the server too. Code that reads a document may rely on the types of its
+members.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REFERENCE = {"$ref": "#/definitions/Reference"}
 
 
 def structure_faults(made: Bundle) -> Iterator[tuple[Place, str]]:
-    """Each place of the source that is not as OpenAPI 3.0 has it, and what is wrong there."""
+    """Each place of the source that breaks the structure of OpenAPI 3.0, and what is wrong there."""
     try:
         errors = list(_validator().iter_errors(made.document))
     except ValueError:
@@ -42,7 +42,7 @@ def structure_faults(made: Bundle) -> Iterator[tuple[Place, str]]:
 @cache
 def _validator() -> jsonschema_rs.Draft7Validator:
     package = find_spec("openapi_spec_validator")
-    assert package, "it is a requirement of this program"
+    assert package, "the package is a requirement of this program"
     assert package.submodule_search_locations
     file = Path(package.submodule_search_locations[0]) / "resources" / "schemas" / "v3.0" / "schema.json"
     schema = _decided(json.loads(file.read_text(encoding="utf-8")))
@@ -50,7 +50,7 @@ def _validator() -> jsonschema_rs.Draft7Validator:
 
 
 def _decided(node: Any) -> Any:
-    """The schema with each "one of these or a reference" written as a decision, so that an error names its cause."""
+    """The schema, with `oneOf` of an object and a reference rewritten as if/then/else, so that an error names its cause."""
     if isinstance(node, list):
         return [_decided(item) for item in node]
     if not isinstance(node, dict):
@@ -60,10 +60,10 @@ def _decided(node: Any) -> Any:
     if isinstance(alternatives, list) and _REFERENCE in alternatives:
         del made["oneOf"]
         *objects, last = [one for one in alternatives if one != _REFERENCE]
-        # Beside the reference there is an object, and once a boolean as well.
+        # The alternatives are a reference, an object and, in one place, a boolean.
         made |= _decision({"required": ["$ref"]}, _REFERENCE, _decision({}, objects[0], last) if objects else last)
     if made.get("exclusiveMinimum") is True:
-        # As later drafts spell it, which know the decision.
+        # Spelled as in the later drafts, which know if/then/else.
         made["exclusiveMinimum"] = made.pop("minimum")
     return made
 
@@ -73,7 +73,7 @@ def _decision(condition: dict[str, Any], then: Any, otherwise: Any) -> dict[str,
 
 
 def _causes(error: jsonschema_rs.ValidationError) -> Iterator[jsonschema_rs.ValidationError]:
-    """The errors behind `error`: of alternatives, those of the one that fits best."""
+    """The errors that caused `error`. Of several alternatives, those of the one that fits best."""
     alternatives = getattr(error.kind, "context", None)
     if not alternatives:
         yield error

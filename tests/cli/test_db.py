@@ -1,4 +1,4 @@
-"""`clinic-service db verify` and `db rebuild`: what lists are read from, against what it is copied from."""
+"""`clinic-service db verify` and `db rebuild`: the projections that lists are read from, against their sources."""
 
 from __future__ import annotations
 
@@ -75,21 +75,21 @@ def assert_found_and_repaired(run: Run, database: Database, before: dict[str, li
     assert spoiled != before
     result = run("verify")
     assert result.stdout.splitlines() == list(expected)
-    assert result.stderr == f"Error: {len(expected)} differ; `clinic-service db rebuild` makes them again.\n"
+    assert result.stderr == f"Error: Differences: {len(expected)}. Run `clinic-service db rebuild` to repair them.\n"
     assert result.exit_code == 1
     assert everything(database) == spoiled
     result = run("rebuild")
-    assert (result.exit_code, result.output) == (0, f"{len(expected)} made again\n")
+    assert (result.exit_code, result.output) == (0, f"{len(expected)} repaired\n")
     assert everything(database) == before
-    assert run("verify").output == "Nothing differs.\n"
+    assert run("verify").output == "No differences.\n"
 
 
 @pytest.mark.usefixtures("place")
 def test_where_nothing_differs_nothing_is_touched(run: Run, database: Database) -> None:
     before = everything(database)
     result = run("verify")
-    assert (result.exit_code, result.output) == (0, "Nothing differs.\n")
-    assert run("rebuild").output == "0 made again\n"
+    assert (result.exit_code, result.output) == (0, "No differences.\n")
+    assert run("rebuild").output == "0 repaired\n"
     assert everything(database) == before
 
 
@@ -215,7 +215,7 @@ def test_many_patients_are_gone_through_in_batches(run: Run, database: Database)
     spoil(database, update(Patient).where(Patient.id.in_([key[1] for key in last])).values(name_key=b""))
     result = run("verify")
     assert result.stdout.splitlines() == [f"{clinic} {patient} patients.name_key" for clinic, patient in last]
-    assert run("rebuild").output == "31 made again\n"
+    assert run("rebuild").output == "31 repaired\n"
     assert everything(database) == before
 
 
@@ -235,7 +235,7 @@ def test_what_changes_while_it_is_looked_at_is_no_difference(
 
     monkeypatch.setattr(UnitOfWork, "execute", interfere)
     result = run("verify")
-    assert (result.exit_code, result.output) == (0, "Nothing differs.\n")
+    assert (result.exit_code, result.output) == (0, "No differences.\n")
     assert pending == []
     assert place.carol
 

@@ -205,7 +205,7 @@ def test_settings_that_cannot_be_used(tmp_path: Path, environ: dict[str, str], w
     [("users", "add", "--name", "\udcff"), ("token", "service", "\udcff"), ("demo", "load", "--clinic", "\udcff")],
 )
 def test_an_argument_that_is_no_text(tmp_path: Path, command: tuple[str, ...]) -> None:
-    assert_told(run(f"sqlite:///{tmp_path / 'clinic.db'}", *command), "no text in UTF-8")
+    assert_told(run(f"sqlite:///{tmp_path / 'clinic.db'}", *command), "not valid UTF-8")
     assert list(tmp_path.iterdir()) == []
 
 

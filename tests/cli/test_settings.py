@@ -44,7 +44,7 @@ KUBERNETES = {
         ({"CLINIC_DRAIN_SECONDS": "-1"}, "CLINIC_DRAIN_SECONDS must be from 0 to 3600"),
         ({"CLINIC_SQLITE_SYNCHRONOUS": "OFF"}, "CLINIC_SQLITE_SYNCHRONOUS must be one of"),
         ({"CLINIC_LOG_LEVEL": "chatty"}, "CLINIC_LOG_LEVEL must be one of"),
-        ({"CLINIC_ACCOUNTS_URL": "http://accounts"}, "CLINIC_ACCOUNTS_URL needs"),
+        ({"CLINIC_ACCOUNTS_URL": "http://accounts"}, "With CLINIC_ACCOUNTS_URL, set"),
         ({"CLINIC_REDOX_ENABLED": "yes"}, "CLINIC_REDOX_ENABLED must be true or false"),
         ({"CLINIC_REDOX_ENABLED": "true"}, "CLINIC_REDOX_ENABLED needs CLINIC_REDOX_CLIENT_ID"),
     ],
@@ -117,7 +117,7 @@ class TestFiles:
         (tmp_path / "port").write_text("9000\n")
         environ = {"CLINIC_PORT_FILE": str(tmp_path / "port")}
         assert Config.load({**environ, "CLINIC_PORT": "9000"}).port == 9000
-        with pytest.raises(ConfigError, match="CLINIC_PORT and CLINIC_PORT_FILE say different things"):
+        with pytest.raises(ConfigError, match="CLINIC_PORT and CLINIC_PORT_FILE have different values"):
             Config.load({**environ, "CLINIC_PORT": "9001"})
 
     def test_a_file_that_cannot_be_used_is_named(self, tmp_path: Path) -> None:

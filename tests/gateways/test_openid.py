@@ -412,7 +412,7 @@ def test_settings_come_from_the_environment(provider: IdentityProvider) -> None:
 @pytest.mark.parametrize("missing", ["auth_service_jwks", "auth_service_issuer"])
 def test_the_endpoint_is_of_no_use_without_keys_and_issuer(missing: str) -> None:
     settings = {"auth_service_jwks": "keys.json", "auth_service_issuer": ISSUER, missing: None}
-    with pytest.raises(ConfigError, match="CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT needs"):
+    with pytest.raises(ConfigError, match="With CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT, set"):
         Config(auth_service_token_endpoint="https://id.example/token", **settings)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""`serve --reload`: edits of the YAML and of the code are taken over on save, and nothing ends the watching."""
+"""`serve --reload`: edits of the YAML and of the code are applied when they are saved, whatever they are."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_running_server_takes_changed_handlers_and_survives_broken_ones(checko
         assert [clinic["id"] for clinic in server.get("/v1/clinics", token).json] == [made.json["id"]]
 
         handlers.write_text(edited)
-        _wait_for(server, "The code was taken over.")
+        _wait_for(server, "The code was applied.")
         assert server.get("/v1/clinics", token).json == []
 
         handlers.write_text(edited.replace("return []", "return ["))
@@ -138,12 +138,12 @@ def test_a_running_server_takes_changed_handlers_and_survives_broken_ones(checko
         assert server.get("/v1/clinics", token).json == []
 
         handlers.write_text(good)
-        _wait_for(server, "The code was taken over.", times=2)
+        _wait_for(server, "The code was applied.", times=2)
         assert [clinic["id"] for clinic in server.get("/v1/clinics", token).json] == [made.json["id"]]
 
         models = checkout / "clinic_service" / "models" / "clinic.py"
         models.write_text(models.read_text() + "\n")
-        _wait_for(server, "needs a new start")
+        _wait_for(server, "restart the server")
 
 
 def _person(folder: Path) -> str:

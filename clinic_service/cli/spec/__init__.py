@@ -1,5 +1,5 @@
-"""`clinic-service spec`: what editors of the YAML ask for.
+"""`clinic-service spec`: the tools for editors of the YAML.
 
-`commands.py` holds the subcommands; the other modules are named after the subcommand that they work for. A server never
-imports this package.
+`commands.py` holds the subcommands. Each other module does the work of the subcommand that it is named after. A server
+never imports this package.
 """

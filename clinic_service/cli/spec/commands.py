@@ -1,4 +1,4 @@
-"""`clinic-service spec`: for those who edit the YAML."""
+"""The subcommands of `clinic-service spec`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from clinic_service.specification.source import SpecError
 
 @click.group()
 def spec() -> None:
-    """Check, bundle and look at the spec."""
+    """Check, bundle and list the spec."""
 
 
 _folder = click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Another spec than that of the checkout one stands in, or else the server's own.",
+    help="Folder of the spec. Default: spec/ of the checkout that you are in, else the spec that came with the server.",
 )
 
 
@@ -39,7 +39,10 @@ _folder = click.option(
     help="Check what any OpenAPI document must fulfil for `clinic-service mock`: no handlers, no rules of this project.",
 )
 def check(folder: Path | None, file: Path | None, *, only_document: bool) -> None:
-    """Print everything that is wrong, with file and line; status 1 when there is something."""
+    """Print every fault of the spec with its file and line.
+
+    The exit status is 1 if there is one.
+    """
     from clinic_service.cli.spec.check import check as check_spec
     from clinic_service.cli.spec.check import check_document
 
@@ -73,7 +76,10 @@ def bundle(api: str, folder: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects instead of a table.")
 @_folder
 def coverage(as_json: bool, folder: Path | None) -> None:
-    """Tell of each operation whether it is implemented; one that is not answers 501."""
+    """List all operations and whether they are implemented.
+
+    An operation that is not implemented answers 501.
+    """
     from clinic_service.cli.spec.coverage import coverage as cover
 
     rows = cover(_apis(folder))
@@ -90,7 +96,7 @@ def coverage(as_json: bool, folder: Path | None) -> None:
 @spec.command()
 @_folder
 def access(folder: Path | None) -> None:
-    """Print who may call what."""
+    """List all operations and the access rules for their callers."""
     from clinic_service.cli.spec.access import access as list_access
 
     click.echo(table(("OPERATION", "METHOD", "PATH", "WHO"), list_access(_apis(folder))))
@@ -100,16 +106,21 @@ def access(folder: Path | None) -> None:
 @click.argument("operation")
 @_folder
 def stub(operation: str, folder: Path | None) -> None:
-    """Print the handler, test and schemas that OPERATION still needs."""
+    """Print code skeletons for OPERATION.
+
+    These are the handler, the tests and the schemas that the operation needs.
+    """
     from clinic_service.cli.spec.coverage import coverage as cover
     from clinic_service.cli.spec.stub import stub as make_stub
 
     apis = _apis(folder)
     described = {found.operation_id: (api, found) for api in apis for found in api.operations}
     if operation not in described:
-        raise click.ClickException(f"The spec has no operation {operation}.")
+        raise click.ClickException(
+            f"The spec has no operation {operation}. `clinic-service spec coverage` lists them all."
+        )
     if any(row.implemented for row in cover(apis) if row.operation_id == operation):
-        raise click.ClickException(f"{operation} has a handler already.")
+        raise click.ClickException(f"{operation} already has a handler, so it needs no skeletons.")
     click.echo(make_stub(*described[operation]))
 
 

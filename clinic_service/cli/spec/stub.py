@@ -1,4 +1,4 @@
-"""`spec stub`: the code that an operation of the spec still needs, to be pasted where it belongs. Writes no file."""
+"""`spec stub`: makes skeletons of the code that an operation of the spec needs. It writes no files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _FIELDS = {
     "number": "fields.Float",
     "boolean": "fields.Boolean",
 }
-# As many parameters a handler takes one by one; of an operation with more it takes the query as a whole.
+# A handler takes at most this many query parameters one by one. With more, it takes the query as a whole.
 _MOST_PARAMETERS = 10
 _FIRST_LINE = "from __future__ import annotations\n\n"
 _STEPS = ("works", "refuses_bad_input", "needs_a_token", "is_refused_to_others", "is_not_found", "leaves_behind")
 
 
 def stub(api: Api, operation: Operation) -> str:
-    """Handler, test and schema skeletons for `operation`: one file after the other, its path in a comment on top."""
+    """The skeletons of handler, tests and schemas for `operation`: one file after the other, each below its path."""
     return "\n\n".join(f"# {file}\n{code}" for file, code in stub_files(api, operation).items())
 
 
 def stub_files(api: Api, operation: Operation) -> dict[str, str]:
-    """The skeletons by the file that each belongs to."""
+    """The skeletons, by the path of the file that each belongs to."""
     group, name = operation.group, handler_name(operation.operation_id)
     files = {
         f"clinic_service/resources/{group}/handlers.py": _handler(api, operation),

@@ -1,8 +1,8 @@
-"""`spec check`: everything that must hold before the spec can be served and published, each finding with file and line.
+"""`spec check`: finds all faults of the spec, each with its file and line.
 
-General linters do not know which engine runs the patterns, which handlers exist, or what `x-access` means; this does. The
-rules come in layers, and each relies on those before it: files are YAML, references lead somewhere, the structure is that
-of OpenAPI, patterns compile, and then everything else.
+General linters do not know which engine runs the patterns, which handlers exist or what `x-access` means. This check does.
+Its rules come in layers, and each layer relies on the ones before it: the files are YAML, references lead somewhere, the
+structure is that of OpenAPI, patterns compile, and then everything else.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from clinic_service.specification.structure import structure_faults
 
 
 def check(folder: Path, tests: Path | None) -> list[SpecFinding]:
-    """All faults of the spec under `folder`, in order of file and line; `tests` is where test files are, if anywhere."""
-    # The validator of the standard takes most of the time, and both documents can be judged at once.
+    """All faults of the spec under `folder`, sorted by file and line.
+
+    `tests` is the folder of all tests; None: do not look for the tests of operations.
+    """
+    # The standard validator takes most of the time, so both documents are judged in parallel.
     with ProcessPoolExecutor(max_workers=len(API_NAMES)) as pool:
         judged = pool.map(standard_findings, (folder / f"{name}.yaml" for name in API_NAMES))
-        # The standard's validator often cannot say where, so what we find ourselves is told first.
+        # The standard validator often cannot name the line, so its faults are reported only when our rules find none.
         own = own_findings(Source(folder), tests)
         return sorted(set(own) or set(chain.from_iterable(judged)))
 
@@ -53,7 +56,7 @@ def document_findings(source: Source, file_name: str) -> list[SpecFinding]:
 
 
 def own_findings(source: Source, tests: Path | None) -> list[SpecFinding]:
-    """What this program asks of the spec, the structure of OpenAPI included."""
+    """The faults that our rules find. The structure of OpenAPI is one of these rules."""
     findings = list(file_findings(source))
     made = [one for name in API_NAMES if (one := _bundled(source, name, findings))]
     if len(made) == len(API_NAMES):
@@ -62,23 +65,23 @@ def own_findings(source: Source, tests: Path | None) -> list[SpecFinding]:
 
 
 def standard_findings(file: Path) -> list[SpecFinding]:
-    """What openapi-spec-validator has against the document in `file`, if its structure is right."""
-    # Imported here: it is slow to import, and only this process needs it.
+    """The faults that openapi-spec-validator finds in the document `file`; none when its structure is wrong."""
+    # Imported here, because it is slow to import and only this process needs it.
     from openapi_spec_validator import OpenAPIV30SpecValidator
 
     source = Source(file.parent)
     try:
         made = load_file(source, file.name).bundle
     except SpecError:
-        # Told by those who look themselves.
+        # `own_findings` reports it.
         return []
     try:
         errors = [
             (error.absolute_path, error.message) for error in OpenAPIV30SpecValidator(made.document).iter_errors()
         ]
     except Exception as error:
-        # It expects more of a document than its structure, and says so in many ways.
-        errors = [((), f"{type(error).__name__} in the validator of the standard")]
+        # The validator fails in many ways when a document is not as it expects.
+        errors = [((), f"openapi-spec-validator failed: {type(error).__name__}")]
     faults = ((made.place(list(path)), f"not valid OpenAPI: {message[:300]}") for path, message in errors)
     return list(_located(source, faults))
 

@@ -1,4 +1,4 @@
-"""Rules about the text of each YAML file, whatever it describes, and about files that nothing refers to."""
+"""Rules about the text of each YAML file, whatever the file describes, and about files that nothing refers to."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _EXTENSIONS = frozenset(
         "x-request-pattern",
     }
 )
-# Under these keys stand names, which may begin like an extension.
+# The members of these objects have free names, which may begin with `x-`.
 _MAPS = frozenset({"headers", "properties", "example", "value"})
 
 
 def file_findings(source: Source) -> Iterator[SpecFinding]:
-    """What is wrong with the text of the files. A file that is no YAML is told by that alone."""
+    """What is wrong with the text of the files. For a file that is not YAML, that is the only finding."""
     roots = {source.folder / f"{name}.yaml" for name in API_NAMES}
     for file in source.files():
         try:
@@ -45,7 +45,7 @@ def file_findings(source: Source) -> Iterator[SpecFinding]:
 
 
 def dead_faults(source: Source) -> Faults:
-    """Files, and named parts of files, that no reference leads to. Asked once both APIs have been read."""
+    """Files, and named parts of files, that no reference leads to. Both APIs of `source` must have been bundled before."""
     for file in source.files():
         if file.parent == source.folder:
             continue
@@ -58,16 +58,16 @@ def dead_faults(source: Source) -> Faults:
 
 
 def _duplicates(source: Source, file: Path) -> Iterator[tuple[int, str]]:
-    return ((line, f"the key {key!r} stands twice") for line, key in source.duplicate_keys(file))
+    return ((line, f"the key {key!r} occurs twice") for line, key in source.duplicate_keys(file))
 
 
 def _lines(source: Source, file: Path, *, is_root: bool) -> Iterator[tuple[int, str]]:
     for number, text in enumerate(source.text(file).splitlines(), 1):
         # A long word, such as a pattern, cannot be wrapped.
         if len(text) > _LONGEST_LINE and " " in text.strip().partition(": ")[2]:
-            yield number, f"a line has at most {_LONGEST_LINE} columns"
+            yield number, f"a line may have at most {_LONGEST_LINE} columns"
         if is_root and any(mark in text for mark in _TEMPLATE_MARKS):
-            yield number, "Connexion reads this file as a template: no double brace, brace-percent, brace-hash"
+            yield number, "Connexion reads this file as a template, so it may not hold {{, {% or {#"
 
 
 def _nodes(source: Source, file: Path) -> Iterator[tuple[int, str]]:
@@ -78,11 +78,11 @@ def _nodes(source: Source, file: Path) -> Iterator[tuple[int, str]]:
     for node in nodes:
         line = node.start_mark.line + 1
         if isinstance(node, yaml.CollectionNode) and node.flow_style and node.value:
-            yield line, "lists and objects are written in block style"
+            yield line, "write lists and objects in block style"
         elif isinstance(node, yaml.MappingNode):
             yield from _members(node)
         elif isinstance(node, yaml.ScalarNode) and not node.style and _TIME.fullmatch(node.value):
-            yield line, "a date or time must be quoted"
+            yield line, "put a date or time in quotes"
 
 
 def _members(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
@@ -90,7 +90,7 @@ def _members(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
         line = key.start_mark.line + 1
         is_block = isinstance(value, yaml.CollectionNode) and not value.flow_style
         if is_block and value.start_mark.column - key.start_mark.column != _INDENT:
-            yield value.start_mark.line + 1, f"what belongs to {key.value!r} is indented by two spaces"
+            yield value.start_mark.line + 1, f"the content of {key.value!r} must be indented by two spaces"
         if key.value == "$ref" and isinstance(value, yaml.ScalarNode):
             yield from _reference(node, line, value.value)
 
@@ -99,12 +99,12 @@ def _extensions(mappings: Iterable[yaml.MappingNode]) -> Iterator[tuple[int, str
     for node in mappings:
         for key, _ in node.value:
             if str(key.value).startswith("x-") and key.value not in _EXTENSIONS:
-                yield key.start_mark.line + 1, f"{key.value!r} is no extension that this server knows"
+                yield key.start_mark.line + 1, f"{key.value!r} is not an extension that this server knows"
 
 
 def _reference(node: yaml.MappingNode, line: int, reference: str) -> Iterator[tuple[int, str]]:
     if "#/components/" in reference:
-        yield line, "refer to the file that holds it, not to #/components"
+        yield line, "refer to the file of the component, not to #/components"
     for key, _ in node.value:
         if key.value != "$ref":
-            yield key.start_mark.line + 1, f"{key.value!r} stands beside a $ref, where it is ignored"
+            yield key.start_mark.line + 1, f"{key.value!r} is ignored, because it stands beside a $ref"

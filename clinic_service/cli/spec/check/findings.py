@@ -1,4 +1,4 @@
-"""Findings of `spec check`: faults of the spec, each with the line of the source YAML it stands on."""
+"""Findings of `spec check`: the faults of the spec, each with its file and line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from clinic_service.specification.source import Place
 
-# What a rule finds: where, and what is wrong there.
+# What a rule finds: a place in the source, and what is wrong there.
 Faults = Iterator[tuple[Place, str]]
 
 
 class SpecFinding(NamedTuple):
-    """One fault of the spec and where it stands."""
+    """One fault of the spec: the file, the line (from 1), and what is wrong there."""
 
     file: Path
     line: int

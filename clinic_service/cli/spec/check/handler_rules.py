@@ -1,4 +1,4 @@
-"""Rules about the link between operations and handlers, which is the `operationId` alone."""
+"""Rules about operations and their handlers, which only the `operationId` links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from clinic_service.specification.source import Place
 
 
 def handler_faults(apis: list[Api], tests: Path | None) -> Faults:
-    """Handlers that fit no operation, operations that do not fit their handler, and handlers without a test."""
+    """Handlers without an operation, operations that do not fit their handler, and handlers without a test file.
+
+    `tests` is the folder of all tests; None: do not look for test files.
+    """
     operations = [operation for api in apis for operation in api.operations]
     handlers, strays = match_handlers(operations)
     for group, name in strays:
@@ -37,12 +40,12 @@ def handler_faults(apis: list[Api], tests: Path | None) -> Faults:
 
 
 def test_file(tests: Path, operation: Operation) -> Path:
-    """Where the test of `operation` is, under the folder of all tests."""
+    """The path of the test file of `operation`; `tests` is the folder of all tests."""
     return tests / "api" / operation.group / f"test_{handler_name(operation.operation_id)}.py"
 
 
 def _culprit(name: str, of_group: list[Operation], handled: Collection[str]) -> tuple[Place, str]:
-    """The operation without a handler that the stray handler `name` was most likely written for."""
+    """The fault of the handler `name`, which has no operation, at the operation that it was most likely written for."""
     unhandled = {handler_name(o.operation_id): o for o in of_group if o.operation_id not in handled}
     message = f"the handler {name} of {of_group[0].group} handles no operation of the spec"
     similar = get_close_matches(name, unhandled, n=1)

@@ -1,4 +1,4 @@
-"""Rules about operations: what each must say, which refusals it can answer, and that its examples fit."""
+"""Rules about operations: the members they need, the refusals they must declare, and examples that fit their schemas."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ERROR_SCHEMA = {"$ref": "#/components/schemas/error.v1"}
 
 
 def operation_faults(source: Source, apis: list[Api]) -> Faults:
-    """What is wrong with the operations of both APIs, and with what they share."""
+    """What is wrong with the operations of both APIs, their tags and their URLs."""
     seen: dict[str, Operation] = {}
     for api in apis:
         validators = Validators(api.document)
         if api.document["openapi"] != _VERSION:
-            yield api.bundle.root / "openapi", f"the files are OpenAPI {_VERSION}"
+            yield api.bundle.root / "openapi", f"the version must be OpenAPI {_VERSION}"
         yield from _tags(api)
         yield from _urls(source, api)
         for operation in api.operations:
@@ -67,7 +67,7 @@ def _tags(api: Api) -> Faults:
 
 
 def _urls(source: Source, api: Api) -> Faults:
-    """The key of a path item has the URL as a comment above."""
+    """The line above the key of a path item must be a comment with the URL."""
     for url in api.document["paths"]:
         place = api.bundle.places["paths", url]
         if place.file != api.bundle.root.file:
@@ -79,7 +79,7 @@ def _urls(source: Source, api: Api) -> Faults:
 def _name(operation: Operation, first: Operation) -> Faults:
     place = operation.place / "operationId"
     if first is not operation:
-        yield place, f"the operationId {operation.operation_id!r} stands twice, also in {first.place.file.name}"
+        yield place, f"the operationId {operation.operation_id!r} occurs twice, also in {first.place.file.name}"
     elif "operationId" in operation.definition and not _OPERATION_ID.fullmatch(operation.operation_id):
         yield place, f"the operationId {operation.operation_id!r} is not in PascalCase"
 
@@ -105,22 +105,22 @@ def _members(api: Api, operation: Operation) -> Faults:
         yield place / "x-writes", f"{name}: x-writes is true on a GET or false on another method, and else left out"
     body = api.resolved(definition.get("requestBody", {}))
     if body and not body.get("required") and not body.get("description"):
-        yield place / "requestBody", f"{name}: a body that may be left out says what that means"
+        yield place / "requestBody", f"{name}: an optional body needs a description that says what its absence means"
 
 
 def _statuses(api: Api, operation: Operation) -> Faults:
-    """The refusals that every operation of its kind can give must be described, with the one error body."""
+    """Each refusal that the operation can answer must be declared, with the common error body."""
     responses, place = operation.definition["responses"], operation.place / "responses"
     for status in sorted(_expected_statuses(operation) - responses.keys()):
-        yield place, f"{operation.operation_id} can answer {status} and does not say so"
+        yield place, f"{operation.operation_id} can answer {status} and does not declare it"
     if "default" in responses and next(reversed(responses)) != "default":
-        yield place / "default", f"{operation.operation_id}: default stands last"
+        yield place / "default", f"{operation.operation_id}: default must be the last response"
     for status, node in responses.items():
         content = api.resolved(node).get("content", {})
         if not _STATUS.fullmatch(status):
-            yield place / status, f"{operation.operation_id}: {status} is no status"
+            yield place / status, f"{operation.operation_id}: {status} is not a status"
         elif not status.startswith("2") and content.get(JSON, {}).get("schema") != _ERROR_SCHEMA:
-            yield place / status, f"{operation.operation_id}: {status} does not have the body error.v1"
+            yield place / status, f"{operation.operation_id}: the body of {status} must be error.v1"
 
 
 def _expected_statuses(operation: Operation) -> set[str]:
@@ -136,7 +136,7 @@ def _media(api: Api, operation: Operation, validators: Validators) -> Faults:
     body = api.resolved(operation.definition.get("requestBody", {}))
     place = operation.place / "requestBody" / "content"
     if body and JSON not in body["content"]:
-        yield place, f"{operation.operation_id}: a request body is {JSON}"
+        yield place, f"{operation.operation_id}: a request body must be {JSON}"
     yield from _contents(place, operation, body.get("content", {}), validators.request)
     for status, node in operation.definition["responses"].items():
         place = operation.place / "responses" / status / "content"
@@ -154,7 +154,7 @@ def _contents(
         return
     examples = list(_examples(content))
     if not examples:
-        yield here, f"{name}: there is no example"
+        yield here, f"{name}: the content has no example"
     validator = compiled(content["schema"])
     for keys, example in examples:
         yield from misfits(Place(here.file, (*here.keys, *keys)), f"{name}: the example", validator, example)

@@ -1,4 +1,4 @@
-"""Rules about schemas: bounds, patterns, null, and values that must fit."""
+"""Rules about schemas: bounds, patterns, null, and examples and defaults that fit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from clinic_service.specification.apis import Api
 from clinic_service.specification.source import Place
 
 _POSIX_CLASS = re.compile(r"\[:\^?[a-z]+:\]")
-# What a pattern without an upper length has, once escapes and classes are taken away.
 _ESCAPE_OR_CLASS = re.compile(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]")
 _ENGINES_DIFFER = re.compile(r"(?<!\\)(\\\\)*\\[sSwWbBpP]")
+# Matches a pattern that has no upper length. Escapes and classes must be removed from the pattern before.
 _UNBOUNDED = re.compile(r"[*+|]|\{\d+,\}")
 _BOUNDED_FORMATS = frozenset({"date", "date-time"})
 _SCHEMA_MEMBERS = ("items", "additionalProperties", "not")
@@ -26,7 +26,7 @@ Schemas = Iterator[tuple[Place, dict[str, Any]]]
 
 
 def pattern_faults(api: Api) -> Faults:
-    """Patterns that some engine reads differently or not at all. With one of them nothing can be validated."""
+    """Patterns that some engine reads differently or not at all. While there is one, no validator can be compiled."""
     for place, node in _all_schemas(api):
         for keyword in ("pattern", "x-request-pattern", "x-pattern"):
             if isinstance(node.get(keyword), str):
@@ -35,12 +35,12 @@ def pattern_faults(api: Api) -> Faults:
 
 
 def schema_faults(api: Api, validators: Validators) -> Faults:
-    """Everything else about schemas, of an API whose patterns have no faults."""
+    """All other faults of schemas, in an API whose patterns have none."""
     for place, node in _all_schemas(api):
         yield from _described(place, node)
         yield from _null(place, node)
         if node.get("type") == "array" and "maxItems" not in node:
-            yield place, "a list needs maxItems"
+            yield place, "an array needs maxItems"
     yield from value_faults(api, validators)
     yield from _bounds(api)
 
@@ -65,7 +65,7 @@ def uncompiled_patterns(api: Api) -> Faults:
 
 
 def misfits(place: Place, what: str, validator: Validator, value: Any) -> Faults:
-    """Where the value at `place`, which is called `what`, does not fit its schema."""
+    """Each part of `value` that does not fit its schema. `value` stands at `place`; messages call it `what`."""
     for violation in validator.violations(value, ""):
         message = f"{what} does not fit its schema at {violation.pointer or '/'} ({violation.rule})"
         yield place.at(violation.pointer), message
@@ -73,11 +73,11 @@ def misfits(place: Place, what: str, validator: Validator, value: Any) -> Faults
 
 def _pattern_messages(pattern: str, *, is_portable: bool) -> Iterator[str]:
     if _POSIX_CLASS.search(pattern):
-        yield "a pattern has no POSIX classes such as [[:alpha:]]"
+        yield "a pattern may not hold POSIX classes such as [[:alpha:]]"
     if is_portable and _ENGINES_DIFFER.search(pattern):
-        yield "engines read \\s, \\w, \\b and \\p differently or not at all; such a rule stands in x-pattern"
+        yield "engines read \\s, \\w, \\b and \\p differently or not at all; write such a rule in x-pattern"
     try:
-        # This engine knows neither look-around nor back-references, as RE2.
+        # Like RE2, this engine knows neither look-around nor back-references.
         jsonschema_rs.Draft4Validator({"pattern": pattern}, pattern_options=jsonschema_rs.RegexOptions())
     except ValueError:
         yield "the pattern does not compile in the regex engine of Rust, which has no look-around and no back-references"
@@ -95,7 +95,7 @@ def _null(place: Place, node: dict[str, Any]) -> Faults:
 
 
 def _bounds(api: Api) -> Faults:
-    """Numbers in parameters and texts in bodies must have an upper bound."""
+    """Numbers in parameters and strings in request bodies must have an upper bound."""
     seen: set[str] = set()
     for operation in api.operations:
         for place, parameter in api.parameters(operation):
@@ -114,10 +114,10 @@ def _unbounded_texts(api: Api, place: Place, node: dict[str, Any], seen: set[str
         seen.add(reference)
         target = api.bundle.places["schemas", reference.rsplit("/", 1)[-1]]
         yield from _unbounded_texts(api, target, api.component(reference), seen)
-    # What is read-only is ignored in requests.
+    # Read-only members are ignored in requests.
     elif not reference and not node.get("readOnly"):
         if node.get("type") == "string" and not _is_bounded(node):
-            yield place, "a text in a request body needs maxLength"
+            yield place, "a string in a request body needs maxLength"
         for part, child in _children(place, node):
             yield from _unbounded_texts(api, part, child, seen)
 
@@ -131,7 +131,7 @@ def _is_bounded(node: dict[str, Any]) -> bool:
 
 
 def _all_schemas(api: Api) -> Schemas:
-    """Every schema of the document, wherever it stands; those referred to are components of their own."""
+    """Every schema of the document, each once: a schema that is referred to counts where it is defined."""
     for name, node in api.document["components"].get("schemas", {}).items():
         yield from _walk(api.bundle.places["schemas", name], node)
     for (kind, name), place in api.bundle.places.items():
@@ -142,7 +142,7 @@ def _all_schemas(api: Api) -> Schemas:
 
 
 def _find(place: Place, node: Any) -> Schemas:
-    """The schemas in a part of the document that is none itself."""
+    """The schemas in a part of the document that is not a schema itself."""
     for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
         if key == "schema":
             yield from _walk(place / key, value)
