@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ROOT, free_port
-from tests.support.readme import blocks, terminal
+from tests.support.readme import assert_exchanged, blocks, terminal
 
 _SECONDS = 120
 _COPIED = ("README.md", "pyproject.toml", "alembic.ini", "alembic", "clinic_service", "spec")
@@ -42,9 +42,9 @@ def _script(file: Path, command: str) -> None:
 
 
 def test_every_block_runs_after_the_other(clone: Path) -> None:
-    run_it, test_it, example = blocks()
+    run_it, test_it, example, exchange = blocks()
     path = f"{clone / 'shims'}:{os.environ['PATH']}"
-    demo_port, port = free_port(), free_port()
+    demo_port, port, redox_port = free_port(), free_port(), free_port()
     with terminal(clone, PATH=path) as here:
         demo = here.run(run_it, _SECONDS, CLINIC_PORT=str(demo_port))
         assert "python3 -m venv .venv\npip install -q .\n" in demo
@@ -53,5 +53,8 @@ def test_every_block_runs_after_the_other(clone: Path) -> None:
         assert "pytest" in here.run(test_it, _SECONDS)
         assert "8081" in example
         answers = here.run(example.replace("8081", str(port)), _SECONDS)
+        assert "8082" in exchange
+        exchanged = here.run(exchange.replace("8082", str(redox_port)), _SECONDS)
     assert '"name":"Harbour Diabetes Centre"' in answers
     assert '"code":415,"message":"The request body must be application/json in UTF-8."' in answers
+    assert_exchanged(exchanged)
