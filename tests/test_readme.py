@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ROOT, free_port
-from tests.support.readme import blocks, terminal
+from tests.support.readme import assert_exchanged, blocks, terminal
 
 _SECONDS = 120
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,9 +43,9 @@ def _script(file: Path, command: str) -> None:
 
 
 def test_every_block_runs_after_the_other(clone: Path) -> None:
-    run_it, test_it, example, mock = blocks()
+    run_it, test_it, example, mock, exchange = blocks()
     path = f"{clone / 'shims'}:{os.environ['PATH']}"
-    demo_port, port, mock_port = free_port(), free_port(), free_port()
+    demo_port, port, mock_port, redox_port = free_port(), free_port(), free_port(), free_port()
     with terminal(clone, PATH=path) as here:
         demo = here.run(run_it, _SECONDS, CLINIC_PORT=str(demo_port))
         assert "python3 -m venv .venv\npip install -q .\n" in demo
@@ -56,7 +56,10 @@ def test_every_block_runs_after_the_other(clone: Path) -> None:
         answers = here.run(example.replace("8081", str(port)), _SECONDS)
         assert "8082" in mock
         mocked = here.run(f'export PATH="$PWD/.venv/bin:$PATH"\n{mock.replace("8082", str(mock_port))}', _SECONDS)
+        assert "8083" in exchange
+        exchanged = here.run(exchange.replace("8083", str(redox_port)), _SECONDS)
     assert '"name":"Harbour Diabetes Centre"' in answers
     assert '"code":415,"message":"The request body must be application/json in UTF-8."' in answers
     # The README shows what the mock answers, word for word.
     assert next(line for line in mocked.splitlines() if line.startswith("{")).partition("}")[0] + "}" in README
+    assert_exchanged(exchanged)

@@ -29,6 +29,8 @@ from clinic_service.models import (
     Tag,
 )
 from clinic_service.models.sort_keys import mrn_key
+from clinic_service.resources.settings.schemas import ehr_settings_schema
+from clinic_service.resources.settings.service import set_ehr_settings
 from clinic_service.resources.summaries.repository import Change
 from clinic_service.unit_of_work import UnitOfWork, writing
 
@@ -42,6 +44,28 @@ _SHARE_CODE = "HRBR-2Q7K-M9XD"
 _CLINIC_OF_CODE = select(ShareCode.clinic_id).where(ShareCode.code == bindparam("code"))
 _TAGS = ("Pump", "Pregnant", "Newly diagnosed", "Study A", "Needs call")
 _SITES = ("North Wing", "City Clinic", "School programme")
+# As for a health record system behind Redox that knows the clinic by this source.
+_EHR_SETTINGS = {
+    "enabled": True,
+    "provider": "redox",
+    "sourceId": "7ce6f387-c33c-417d-8682-81e83628cbd9",
+    "mrnIdType": "MRN",
+    "destinationIds": {
+        "flowsheet": "4f1c2f5e-08f6-4a0e-8d63-6f5f3fb2a0d1",
+        "notes": "8d6a3c7b-90f4-4a6c-a2f0-0c5b9b3a6d42",
+        "results": "1b7e9f20-5c3d-4e8a-9f61-7d2c8e4b5a93",
+    },
+    "procedureCodes": {
+        "enableSummaryReports": "TIDEPOOL-ENABLE",
+        "disableSummaryReports": "TIDEPOOL-DISABLE",
+        "createAccount": "TIDEPOOL-CREATE",
+        "createAccountAndEnableReports": "TIDEPOOL-CREATE-ENABLE",
+    },
+    "scheduledReports": {"cadence": "14d", "onUploadEnabled": True, "onUploadNoteEventType": "New"},
+    "tags": {"codes": ["DIABETES-PROGRAM"], "separator": ","},
+    "flowsheets": {"icode": False},
+    "notes": {"includeGMI": False},
+}
 _DIAGNOSES = ("type1", "type1", "type2", "type2", "gestational", "lada")
 _SOURCES = ((), (("dexcom", "connected"),), (("abbott", "pending"),), (("dexcom", "error"), ("abbott", "connected")))
 
@@ -80,6 +104,7 @@ def _make_clinic(unit: UnitOfWork) -> str:
     unit.session.add_all([clinic, ShareCode(code=_SHARE_CODE, clinic_id=clinic.id, canonical=True)])
     unit.flush()
     unit.session.add(DemoClinic(clinic_id=clinic.id))
+    set_ehr_settings(unit, clinic.id, ehr_settings_schema.load(_EHR_SETTINGS))
     _add_accounts(unit)
     _add_clinician(unit, clinic, ADMIN, "CLINIC_ADMIN")
     _add_clinician(unit, clinic, MEMBER, "CLINIC_MEMBER")

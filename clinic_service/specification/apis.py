@@ -92,7 +92,10 @@ def load_api(source: Source, name: str) -> Api:
 
 
 def load_file(source: Source, file_name: str) -> Api:
-    """The API whose root file is `file_name`, called by it without the ending. Raises SpecError when it cannot be read or is not OpenAPI 3.0."""
+    """The API whose root file is `file_name`, named as the file without its ending.
+
+    Raises SpecError when it cannot be read or is not OpenAPI 3.0.
+    """
     made = bundle(source, file_name)
     for place, message in structure_faults(made):
         raise SpecError(place.file, source.line(place), message)

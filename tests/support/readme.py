@@ -25,6 +25,13 @@ def blocks() -> list[str]:
     return [text for _, text in found]
 
 
+def assert_exchanged(printed: str) -> None:
+    """The exchange with Redox came to its end: the challenge, the match and the report."""
+    assert '{"challenge":"5c1c7a6e"}' in printed
+    assert '"patients":[{"id":"ca40100003"' in printed
+    assert "scheduled: 202" in printed
+
+
 class Terminal:
     """Runs blocks with bash in `folder`, one after the other; a server in the foreground stays in a terminal of its own."""
 

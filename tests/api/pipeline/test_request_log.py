@@ -16,12 +16,14 @@ from clinic_service.api.metrics import exposition
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
+from clinic_service.models import OutboxEntry
 from clinic_service.specification.apis import Operation
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, SERVICE, Somebody
-from tests.support.client import Client
+from tests.support.client import Client, Reply
+from tests.support.ehr import REDOX, REDOX_SECRET, make_ehr_clinic, redox_order
 from tests.support.errors import spec_apis
-from tests.support.rows import make_account, make_patient, make_staffed_clinic, storing
+from tests.support.rows import make_account, make_patient, make_staffed_clinic, stored, storing
 
 KEYS = {"time", "operation", "method", "status", "ms", "request", "caller", "kind"}
 CLINIC_ID = "5f0c7d1e9a3b4c6d8e2f1a0b"
@@ -43,7 +45,9 @@ class Logged:
 @pytest.fixture(scope="session")
 def shared_logged(shared_database: Database) -> Logged:
     url = shared_database.url.render_as_string(hide_password=False)
-    return Logged(shared_database, Config(database_url=url, session_secret=SECRET))
+    return Logged(
+        shared_database, Config(database_url=url, session_secret=SECRET, redox_verification_token=REDOX_SECRET)
+    )
 
 
 @pytest.fixture
@@ -194,6 +198,8 @@ class TestCanaries:
                     "Referer": CANARY,
                     "Cookie": CANARY,
                     "X-Tidepool-Trace-Request": f"{CANARY} ",
+                    # Otherwise no body of a partner would be looked at.
+                    **REDOX,
                 }
                 reply = api.request(
                     operation.method.upper(), path, as_=as_, json=body, query_string=query, headers=headers
@@ -218,6 +224,59 @@ class TestCanaries:
         if fits:
             texts = [node for node in texts if set(api.resolved(node["schema"])) <= {"type", "minLength", "maxLength"}]
         return [f"{node['name']}={CANARY}" for node in texts if not fits or node["schema"].get("type") == "string"]
+
+    def test_are_found_nowhere_when_they_are_in_messages_of_health_records(
+        self,
+        logged: Logged,
+        database: Database,
+        everything_logged: pytest.LogCaptureFixture,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Nor in what others are told of them."""
+        identifiers = [{"IDType": "MRN", "ID": CANARY}]
+        names = {"FirstName": CANARY, "LastName": CANARY, "DOB": "1987-04-12"}
+        order = redox_order(source_id=CANARY, log_id=CANARY, identifiers=identifiers, **names) | {"Notes": [CANARY]}
+        document_id = self._received(logged.api, order)
+        nameless = redox_order(source_id=CANARY, identifiers=identifiers, FirstName=None, LastName=None)
+        refusals = [
+            self._matched(logged.api, document_id, 404),
+            logged.api.post("/v1/redox", json=order | {"Meta": {CANARY: CANARY}}, headers=REDOX),
+        ]
+        with storing(database) as unit:
+            clinic = make_ehr_clinic(unit, sourceId=CANARY)
+            make_patient(unit, clinic, CAROL, full_name=f"{CANARY} {CANARY}", mrn=CANARY)
+        self._matched(logged.api, document_id, 200)
+        assert logged.api.post(f"/v1/clinics/{clinic.id}/ehr/sync", as_=SERVICE).status == 202
+        refusals.append(self._matched(logged.api, self._received(logged.api, nameless), 400))
+        with storing(database) as unit:
+            make_ehr_clinic(unit, sourceId=CANARY)
+        refusals.append(self._matched(logged.api, document_id, 409))
+        captured = capsys.readouterr()
+        places = {
+            "an error body": "".join(f"{reply.json} {reply.headers}" for reply in refusals),
+            "the request log": logged.stream.getvalue(),
+            "a log": everything_logged.text,
+            "the output": captured.out + captured.err,
+            "the metrics": exposition().decode(),
+            "the outbox": "".join(str(entry.payload) for entry in stored(database, OutboxEntry)),
+        }
+        assert [place for place, text in places.items() if CANARY in text.lower()] == []
+
+    @staticmethod
+    def _received(api: Client, message: dict[str, Any]) -> str:
+        reply = api.post("/v1/redox", json=message, headers=REDOX)
+        assert reply.status == 200
+        return str(reply.headers["x-tidepool-document-id"])
+
+    @staticmethod
+    def _matched(api: Client, document_id: str, status: int) -> Reply:
+        body = {
+            "messageRef": {"dataModel": "Order", "eventType": "New", "documentId": document_id},
+            "patients": {"criteria": ["MRN"], "onUniqueMatch": "ENABLE_REPORTS"},
+        }
+        reply = api.post("/v1/redox/match", as_=SERVICE, json=body)
+        assert reply.status == status
+        return reply
 
     def test_a_leak_would_be_found(self, logged: Logged, everything_logged: pytest.LogCaptureFixture) -> None:
         logging.getLogger("clinic_service.somewhere").debug("patient %s", CANARY)
