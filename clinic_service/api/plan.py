@@ -95,8 +95,8 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
         body=_body(api, definition, validators, handler),
         answers=(answers := _answers(api, definition, validators)),
         default_status=min(answers),
-        # A GET whose answer rests on something that has to be stored first says so.
-        writes=operation.method != "get" or definition.get("x-writes") is True,
+        # A GET that has to store something first says so, and so does another method that stores nothing.
+        writes=definition.get("x-writes", operation.method != "get") is True,
         handler=handler,
         passes_query=_names(handler, "query"),
     )

@@ -32,7 +32,10 @@ from tests.support.rows import LONG_AGO, storing
 from tests.support.units import assert_all_or_nothing, everything
 
 # Those that could write as far as their method tells, and store nothing.
-NOTHING_STORED = {"RefreshPatientCount": "counts are taken anew whenever they are asked for"}
+NOTHING_STORED = {
+    "RefreshPatientCount": "counts are taken anew whenever they are asked for",
+    "GenerateMergeReport": "a report on what would happen",
+}
 
 
 def may_write(operation: Operation) -> bool:

@@ -137,7 +137,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
         SITES,
         "    operationId: CreateSite\n",
         "    x-writes: true\n    operationId: CreateSite\n",
-        "x-writes is for GET",
+        "x-writes is true for a GET",
     ),
     "URL and parameters differ": (
         "access.v1.yaml",

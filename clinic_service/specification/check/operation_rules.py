@@ -101,8 +101,8 @@ def _members(api: Api, operation: Operation) -> Faults:
             compile_access(definition["x-access"], operation.path, operation.schemes)
         except AccessRuleError as error:
             yield place / "x-access", f"{name}: {error}"
-    if "x-writes" in definition and operation.method != "get":
-        yield place / "x-writes", f"{name}: x-writes is for GET; other methods write anyway"
+    if definition.get("x-writes") is (operation.method != "get"):
+        yield place / "x-writes", f"{name}: x-writes is true for a GET that writes, and false for others that do not"
     body = api.resolved(definition.get("requestBody", {}))
     if body and not body.get("required") and not body.get("description"):
         yield place / "requestBody", f"{name}: a body that may be left out says what that means"

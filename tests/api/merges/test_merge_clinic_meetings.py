@@ -53,7 +53,7 @@ def pair(database: Database) -> Pair:
 
 def during_the_merge(database: Database, pair: Pair, call: Callable[[], Reply]) -> Reply:
     def merge(unit: UnitOfWork) -> None:
-        merge_clinics(unit, source_id=pair.source, target_id=pair.target, demo_user_id=None)
+        merge_clinics(unit, pair.source, pair.target, None)
 
     return meanwhile(database, merge, call)
 
@@ -141,7 +141,7 @@ class TestUsers:
         path, body = f"/v1/users/{person.id}/clinics", {"email": "new@mail.example"}
         reply = during_the_merge(database, pair, lambda: api.post(path, as_=SERVICE, json=body))
         assert reply.status == 204
-        rows = [*stored(database, Patient), *stored(database, Clinician)]
+        rows: list[Any] = [*stored(database, Patient), *stored(database, Clinician)]
         assert {(one.clinic_id, one.email) for one in rows if one.user_id == person.id} == {
             (pair.target, "new@mail.example")
         }
