@@ -25,20 +25,18 @@ from clinic_service.outbox.events import (
 )
 from clinic_service.resources.merges.belongings import Belongings
 from clinic_service.resources.merges.elements import clinician_element, patient_element, site_element, tag_element
-from clinic_service.resources.merges.errors import MergeBlocked, SameClinic, SourceNotFound, TargetNotFound
+from clinic_service.resources.merges.errors import MergeBlocked, SourceNotFound, TargetNotFound
 from clinic_service.resources.merges.moving import MovedPatient, PatientMover
 from clinic_service.resources.merges.plan import Action, MemberPlan, MergePlan, SiteAction, TagAction, Workspace
 from clinic_service.resources.merges.planning import Planning
 from clinic_service.unit_of_work import UnitOfWork
 
 
-def merge_clinics(uow: UnitOfWork, *, source_id: str, target_id: str, demo_user_id: str | None) -> None:
-    """Move everything of the source to the target and delete the source.
+def merge_clinics(uow: UnitOfWork, source_id: str, target_id: str, demo_user_id: str | None) -> None:
+    """Move everything of the source to the target, another clinic, and delete the source.
 
-    Raises SameClinic, SourceNotFound, TargetNotFound and MergeBlocked, in this order.
+    Raises SourceNotFound, TargetNotFound and MergeBlocked, in this order.
     """
-    if source_id == target_id:
-        raise SameClinic
     source, target = _lock(uow, source_id, target_id)
     planning = Planning(uow, source_id, target_id, demo_user_id)
     _Merge(uow, planning.plan, demo_user_id or "").carry_out(planning, source, target)

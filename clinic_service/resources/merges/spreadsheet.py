@@ -20,6 +20,7 @@ from clinic_service.resources.merges.patient_plans import PatientPlan
 from clinic_service.resources.merges.planning import Planning
 from clinic_service.resources.merges.summary import Cell, spelled_time, summary_rows
 
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # What no cell can hold, and no XML document.
 _LONGEST_TEXT = 32_767
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

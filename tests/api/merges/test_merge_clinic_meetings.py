@@ -53,7 +53,7 @@ def pair(database: Database) -> Pair:
 
 def during_the_merge(database: Database, pair: Pair, call: Callable[[], Reply]) -> Reply:
     def merge(unit: UnitOfWork) -> None:
-        merge_clinics(unit, source_id=pair.source, target_id=pair.target, demo_user_id=None)
+        merge_clinics(unit, pair.source, pair.target, None)
 
     return meanwhile(database, merge, call)
 
