@@ -10,7 +10,7 @@ from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.outbox.relay import Relay, RelayLoop
-from clinic_service.resources.ehr.redox_relay import KINDS, chosen_redox_relay
+from clinic_service.resources.ehr.redox.relay import KINDS, chosen_redox_relay
 from clinic_service.resources.patients.accounts.compensation import Compensation
 
 

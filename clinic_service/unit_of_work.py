@@ -24,7 +24,7 @@ from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository
 from clinic_service.resources.clinics.repository import ClinicRepository
 from clinic_service.resources.ehr.repository import EhrRepository
-from clinic_service.resources.ehr.xealth_repository import XealthRepository
+from clinic_service.resources.ehr.xealth.repository import XealthRepository
 from clinic_service.resources.invites.repository import InviteRepository
 from clinic_service.resources.merges.repository import MergeRepository
 from clinic_service.resources.migrations.repository import MigrationRepository

@@ -13,7 +13,7 @@ import flask
 from clinic_service.api.exchange import Exchange, RawAnswer
 from clinic_service.config import Config, ConfigError
 from clinic_service.errors import NotFound
-from clinic_service.resources.ehr.xealth_viewer import VIEWER_FILES, VIEWER_PAGE
+from clinic_service.resources.ehr.xealth.viewer import VIEWER_FILES, VIEWER_PAGE
 
 _TEXT = {
     ".css": "text/css",

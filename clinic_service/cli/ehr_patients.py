@@ -13,10 +13,10 @@ from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.xealth import chosen_xealth
 from clinic_service.models import EhrProvider
 from clinic_service.preparation import Services
-from clinic_service.resources.ehr.email_backfill import Backfill, backfill
 from clinic_service.resources.ehr.matching import EhrClinic
 from clinic_service.resources.ehr.overview import Chosen, EhrOverview, ListedPatient
-from clinic_service.resources.ehr.xealth_enrolment import ORIGINS, enrol, program_of
+from clinic_service.resources.ehr.redox.email_backfill import Backfill, backfill
+from clinic_service.resources.ehr.xealth.enrolment import ORIGINS, enrol, program_of
 from clinic_service.unit_of_work import UnitOfWork, run
 
 _limit = click.option("--limit", "-l", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")

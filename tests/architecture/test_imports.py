@@ -268,7 +268,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 def _below_the_unit_of_work() -> frozenset[str]:
     """Repositories, and what they are made of."""
     found: set[str] = set()
-    pending = [name for name in sources() if re.fullmatch(r"resources\.\w+\.(\w+_)?repository", name)]
+    pending = [name for name in sources() if re.fullmatch(r"resources\.[\w.]+\.repository", name)]
     while pending:
         name = pending.pop()
         if name not in found and sources()[name].group:

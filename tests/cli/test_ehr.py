@@ -28,7 +28,7 @@ from clinic_service.models import (
     ScheduledReportOrder,
     SentMessage,
 )
-from clinic_service.resources.ehr.messages import receive
+from clinic_service.resources.ehr.redox.messages import receive
 from tests.ehr.exchange import NOW, SETTINGS
 from tests.ehr.orders import order
 from tests.support import xealth_site
@@ -395,7 +395,7 @@ class TestSchedule:
         def fail(*_: Any) -> None:
             raise KeyError
 
-        monkeypatch.setattr("clinic_service.resources.ehr.report_schedule.sync_clinic", fail)
+        monkeypatch.setattr("clinic_service.resources.ehr.redox.report_schedule.sync_clinic", fail)
         result = run("schedule", "run", "--once")
         assert result.exit_code == 1
         assert made.id in result.output

@@ -25,9 +25,9 @@ from clinic_service.models import (
     ReportOrderState,
     ScheduledReportOrder,
 )
-from clinic_service.resources.ehr.messages import receive
-from clinic_service.resources.ehr.redox_relay import KINDS, PAUSE, RedoxRelay
-from clinic_service.resources.ehr.scheduling import sync_clinic
+from clinic_service.resources.ehr.redox.messages import receive
+from clinic_service.resources.ehr.redox.relay import KINDS, PAUSE, RedoxRelay
+from clinic_service.resources.ehr.redox.scheduling import sync_clinic
 from tests.ehr.orders import order
 from tests.support.cast import CAROL, Somebody
 from tests.support.ehr import make_ehr_clinic, make_subscription

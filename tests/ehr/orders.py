@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clinic_service.resources.ehr.redox_messages import Sender
+from clinic_service.resources.ehr.redox.outgoing import Sender
 
 SENDER = Sender("0f4bd1d1-451d-4351-8cfd-b767d1b488d6", "Clinic Service")
 SOURCE_ID = "7ce6f387-c33c-417d-8682-81e83628cbd9"

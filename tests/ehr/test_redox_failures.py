@@ -17,8 +17,8 @@ from clinic_service.gateways.reports import ReportRequest
 from clinic_service.models import EhrSubscription, MatchedMessage, OrderOutcome, OrderState, Patient, SentMessage
 from clinic_service.outbox.queue import Queue
 from clinic_service.outbox.relay import CLAIMED_FOR
-from clinic_service.resources.ehr.redox_orders import TECHNICAL_PROBLEM
-from clinic_service.resources.ehr.redox_relay import KINDS, SECONDS, RedoxRelay
+from clinic_service.resources.ehr.redox.orders import TECHNICAL_PROBLEM
+from clinic_service.resources.ehr.redox.relay import KINDS, SECONDS, RedoxRelay
 from clinic_service.unit_of_work import writing
 from tests.ehr.exchange import Exchange
 from tests.ehr.orders import order
@@ -468,7 +468,7 @@ def test_event_that_cannot_even_be_given_up_holds_nothing_up(
     def fail(*_: Any) -> None:
         raise KeyError
 
-    monkeypatch.setattr("clinic_service.resources.ehr.redox_outcomes.OrderOutcomes.find_order", fail)
+    monkeypatch.setattr("clinic_service.resources.ehr.redox.outcomes.OrderOutcomes.find_order", fail)
     exchange.receive()
     exchange.deliver_three_times()
     assert _attempts(exchange) == [(2, True)]
@@ -487,7 +487,7 @@ def test_event_is_given_up_later_when_the_database_is_gone_meanwhile(
     def fail(*_: Any) -> None:
         raise Unavailable
 
-    monkeypatch.setattr("clinic_service.resources.ehr.redox_outcomes.OrderOutcomes.end", fail)
+    monkeypatch.setattr("clinic_service.resources.ehr.redox.outcomes.OrderOutcomes.end", fail)
     with exchange.later(2 * QUARTER_MINUTE), pytest.raises(Unavailable):
         exchange.deliver()
     monkeypatch.undo()

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from clinic_service.models import BgUnits
-from clinic_service.resources.ehr.redox_flowsheet import (
+from clinic_service.resources.ehr.redox.flowsheet import (
     Style,
     flowsheet,
     glucose_management_indicator,
     observations,
 )
-from clinic_service.resources.ehr.redox_messages import Envelope, Sender
+from clinic_service.resources.ehr.redox.outgoing import Envelope, Sender
 
 MG_DL, MMOL_L = Style(BgUnits.MG_DL), Style(BgUnits.MMOL_L)
 DATES = {

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
-from clinic_service.resources.ehr.redox_messages import Envelope, Sender
-from clinic_service.resources.ehr.redox_notes import NoteContent, may_replace, note
-from clinic_service.resources.ehr.redox_results import ResultKind, results
+from clinic_service.resources.ehr.redox.notes import NoteContent, may_replace, note
+from clinic_service.resources.ehr.redox.outgoing import Envelope, Sender
+from clinic_service.resources.ehr.redox.results import ResultKind, results
 from tests.ehr.orders import SENDER, order
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

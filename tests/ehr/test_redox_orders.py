@@ -17,7 +17,7 @@ from clinic_service.models import (
     Tag,
     Tier,
 )
-from clinic_service.resources.ehr.redox_deliveries import NO_ORDER
+from clinic_service.resources.ehr.redox.deliveries import NO_ORDER
 from tests.ehr.exchange import DESTINATIONS, MRN, Exchange
 from tests.ehr.orders import order
 from tests.support.cast import CAROL, DAVE

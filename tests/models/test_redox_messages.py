@@ -9,7 +9,7 @@ import pytest
 
 from clinic_service.resources.ehr.errors import BirthDateMissing, NameMissing
 from clinic_service.resources.ehr.matching import PatientData
-from clinic_service.resources.ehr.messages import patient_data, payload_hash
+from clinic_service.resources.ehr.redox.messages import patient_data, payload_hash
 from tests.support.ehr import redox_order
 
 NONSENSE: list[Any] = [None, 7, 1.5, True, "", "text", [], [None], ["text"], [[]], {}, {"ID": {}}]

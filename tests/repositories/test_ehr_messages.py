@@ -12,7 +12,7 @@ import pytest
 
 from clinic_service.db.engine import Database
 from clinic_service.models import OutboxEntry, RedoxMessage
-from clinic_service.resources.ehr.messages import receive
+from clinic_service.resources.ehr.redox.messages import receive
 from clinic_service.unit_of_work import run
 from tests.support.ehr import SOURCE_ID, redox_order, store_message
 from tests.support.rows import stored, storing

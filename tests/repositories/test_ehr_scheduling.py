@@ -21,7 +21,7 @@ from clinic_service.models import (
 )
 from clinic_service.resources.clinics.errors import ClinicNotFound
 from clinic_service.resources.ehr.errors import RedoxNotEnabled, SubscriptionNotFound
-from clinic_service.resources.ehr.scheduling import sync_clinic, sync_patient
+from clinic_service.resources.ehr.redox.scheduling import sync_clinic, sync_patient
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import CAROL, DAVE, ERIN, PETE
 from tests.support.crowds import make_crowd

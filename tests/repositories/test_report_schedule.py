@@ -14,10 +14,10 @@ from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.models import ReportSchedule, ScheduledReportOrder
-from clinic_service.resources.ehr import report_schedule
-from clinic_service.resources.ehr.messages import receive
-from clinic_service.resources.ehr.report_schedule import Round, run_round
-from clinic_service.resources.ehr.scheduling import sync_clinic
+from clinic_service.resources.ehr.redox import report_schedule
+from clinic_service.resources.ehr.redox.messages import receive
+from clinic_service.resources.ehr.redox.report_schedule import Round, run_round
+from clinic_service.resources.ehr.redox.scheduling import sync_clinic
 from tests.ehr.exchange import NOW
 from tests.support.cast import CAROL
 from tests.support.ehr import ehr_columns, make_ehr_clinic, make_subscription, redox_order

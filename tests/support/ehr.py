@@ -17,7 +17,7 @@ from clinic_service.models import (
     Patient,
     SubscriptionKind,
 )
-from clinic_service.resources.ehr.messages import receive
+from clinic_service.resources.ehr.redox.messages import receive
 from clinic_service.unit_of_work import UnitOfWork
 from tests.conftest import SECRET
 from tests.support.applications import application

@@ -11,17 +11,14 @@ from clinic_service.errors import BadRequest, Violation
 from clinic_service.gateways.http import no_answer_is_bad_gateway
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics.schemas import clinic_schema
-from clinic_service.resources.ehr import (
-    messages,
-    scheduling,
-    xealth_orders,
-    xealth_preorders,
-    xealth_programs,
-    xealth_viewer,
-)
 from clinic_service.resources.ehr.matching import Criterion
-from clinic_service.resources.ehr.orders import PatientQuery, match_order
+from clinic_service.resources.ehr.redox import messages, scheduling
+from clinic_service.resources.ehr.redox.match_order import PatientQuery, match_order
 from clinic_service.resources.ehr.subscriptions import MatchedDocument
+from clinic_service.resources.ehr.xealth import orders as xealth_orders
+from clinic_service.resources.ehr.xealth import preorders as xealth_preorders
+from clinic_service.resources.ehr.xealth import programs as xealth_programs
+from clinic_service.resources.ehr.xealth import viewer as xealth_viewer
 from clinic_service.resources.patients.schemas import patient_schema
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 from clinic_service.serialization import JsonObject

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clinic_service.resources.ehr.xealth_forms import Form, FormError, enrolment_form, error_form
+from clinic_service.resources.ehr.xealth.forms import Form, FormError, enrolment_form, error_form
 
 TAGS = [("65f1c0de0a1b2c3d4e5f6a01", "Adults"), ("65f1c0de0a1b2c3d4e5f6a02", "pump")]
 ID = "0b7c1c5e"

@@ -24,8 +24,8 @@ from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.ehr.errors import OrderMismatch, PreorderNotFound, TrackingIdMissing
 from clinic_service.resources.ehr.matching import Criterion, EhrClinic, MatchedPatient
 from clinic_service.resources.ehr.subscriptions import MatchedDocument, update_subscription
-from clinic_service.resources.ehr.xealth_patient import XealthPatient, read_patient
-from clinic_service.resources.ehr.xealth_requests import find_clinic, find_patient
+from clinic_service.resources.ehr.xealth.patient import XealthPatient, read_patient
+from clinic_service.resources.ehr.xealth.requests import find_clinic, find_patient
 from clinic_service.resources.patients.accounts import create
 from clinic_service.resources.patients.accounts.left_over import make_or_take_account
 from clinic_service.resources.patients.connections import request_first_connections

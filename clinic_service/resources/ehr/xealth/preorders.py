@@ -12,9 +12,9 @@ from clinic_service.errors import BadRequest, Violation
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.preparation import PreparationOutdated
 from clinic_service.resources.ehr.matching import Criterion, EhrClinic, MatchedPatient, is_child
-from clinic_service.resources.ehr.xealth_forms import Form, FormError, enrolment_form, error_form
-from clinic_service.resources.ehr.xealth_patient import XealthPatient, read_patient
-from clinic_service.resources.ehr.xealth_requests import find_patient, get_clinic
+from clinic_service.resources.ehr.xealth.forms import Form, FormError, enrolment_form, error_form
+from clinic_service.resources.ehr.xealth.patient import XealthPatient, read_patient
+from clinic_service.resources.ehr.xealth.requests import find_patient, get_clinic
 from clinic_service.texts import MAX_EMAIL_LENGTH, is_email
 from clinic_service.unit_of_work import UnitOfWork
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from clinic_service.resources.ehr.redox_members import text
-from clinic_service.resources.ehr.redox_messages import Envelope
+from clinic_service.resources.ehr.redox.members import text
+from clinic_service.resources.ehr.redox.outgoing import Envelope
 
 
 class ResultKind(StrEnum):

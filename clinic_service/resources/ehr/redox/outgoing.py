@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clinic_service import clock
-from clinic_service.resources.ehr.redox_members import member
+from clinic_service.resources.ehr.redox.members import member
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from clinic_service.resources.ehr.matching import (
     find_clinic,
     find_patients,
 )
-from clinic_service.resources.ehr.redox_dispatch import Action
-from clinic_service.resources.ehr.redox_outcomes import OrderOutcomes, Outcome, StoredOrder
-from clinic_service.resources.ehr.redox_results import ResultKind
+from clinic_service.resources.ehr.redox.dispatch import Action
+from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox.results import ResultKind
 from clinic_service.resources.ehr.subscriptions import MatchedDocument, find_subscription, update_subscription
 from clinic_service.unit_of_work import UnitOfWork
 

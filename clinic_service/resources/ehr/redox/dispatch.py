@@ -15,7 +15,7 @@ from clinic_service import clock
 from clinic_service.errors import BadRequest
 from clinic_service.gateways.accounts.documents import MAX_TEXT_LENGTH, address
 from clinic_service.resources.ehr.matching import PatientData, is_child
-from clinic_service.resources.ehr.redox_members import items, member, text
+from clinic_service.resources.ehr.redox.members import items, member, text
 from clinic_service.texts import is_storable
 
 _DEMOGRAPHICS = ("Patient", "Demographics")

@@ -1,4 +1,4 @@
-"""The forms that Xealth shows before an order. Their texts stand in `xealth_forms.yaml`."""
+"""The forms that Xealth shows before an order. Their texts stand in `forms.yaml`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-_FILE = "xealth_forms.yaml"
+_FILE = "forms.yaml"
 # What the member of the person is called in the file.
 _PERSON = "person"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from clinic_service.resources.ehr.redox_flowsheet import GMI
-from clinic_service.resources.ehr.redox_members import text
-from clinic_service.resources.ehr.redox_messages import Envelope
+from clinic_service.resources.ehr.redox.flowsheet import GMI
+from clinic_service.resources.ehr.redox.members import text
+from clinic_service.resources.ehr.redox.outgoing import Envelope
 
 DOCUMENT_TYPE = "Tidepool Report"
 FILE_NAME = "report.pdf"

@@ -20,7 +20,7 @@ from clinic_service.db.dialects import insert_or_update
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, EhrProvider, ReportSchedule
 from clinic_service.resources.clinics.errors import ClinicNotFound
-from clinic_service.resources.ehr.scheduling import sync_clinic
+from clinic_service.resources.ehr.redox.scheduling import sync_clinic
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 from clinic_service.unit_of_work import UnitOfWork, run
 

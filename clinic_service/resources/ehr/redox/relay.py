@@ -19,8 +19,8 @@ from clinic_service.outbox.events import EhrMessageReceived, EhrReportScheduled
 from clinic_service.outbox.queue import Entry, Queue
 from clinic_service.outbox.relay import RelayLoop
 from clinic_service.preparation import Services
-from clinic_service.resources.ehr.redox_deliveries import Delivery, OrderDelivery, ScheduledReportDelivery
-from clinic_service.resources.ehr.redox_reports import RedoxReports
+from clinic_service.resources.ehr.redox.deliveries import Delivery, OrderDelivery, ScheduledReportDelivery
+from clinic_service.resources.ehr.redox.reports import RedoxReports
 
 _log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from clinic_service import clock
 from clinic_service.errors import Conflict
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.ehr.matching import PatientData
-from clinic_service.resources.ehr.redox_dispatch import Action, new_patient, tag_names
-from clinic_service.resources.ehr.redox_outcomes import Outcome
-from clinic_service.resources.ehr.redox_results import ResultKind
-from clinic_service.resources.ehr.redox_task import OrderTask, compensated
+from clinic_service.resources.ehr.redox.dispatch import Action, new_patient, tag_names
+from clinic_service.resources.ehr.redox.outcomes import Outcome
+from clinic_service.resources.ehr.redox.results import ResultKind
+from clinic_service.resources.ehr.redox.task import OrderTask, compensated
 from clinic_service.resources.patients.accounts.create import CustodialAccount, enrol
 from clinic_service.resources.patients.accounts.left_over import make_or_take_account
 from clinic_service.resources.tags.service import ensure_tags

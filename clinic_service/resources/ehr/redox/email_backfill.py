@@ -16,9 +16,9 @@ from clinic_service.db.engine import Database
 from clinic_service.errors import ServiceError
 from clinic_service.models import REDOX_REPORTS, EhrSubscription, MatchedMessage, Patient, RedoxMessage
 from clinic_service.preparation import Preparation, Services
-from clinic_service.resources.ehr.redox_addresses import change_address, replace_record, usable_email
-from clinic_service.resources.ehr.redox_members import text
-from clinic_service.resources.ehr.redox_task import compensated
+from clinic_service.resources.ehr.redox.addresses import change_address, replace_record, usable_email
+from clinic_service.resources.ehr.redox.members import text
+from clinic_service.resources.ehr.redox.task import compensated
 from clinic_service.resources.patients.accounts import update
 from clinic_service.unit_of_work import UnitOfWork, run
 

@@ -9,11 +9,11 @@ from clinic_service.models import Patient
 from clinic_service.outbox.limits import MailSender
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.ehr.matching import MatchedPatient, PatientData
-from clinic_service.resources.ehr.redox_addresses import change_address, replace_record, usable_email
-from clinic_service.resources.ehr.redox_dispatch import tag_names
-from clinic_service.resources.ehr.redox_outcomes import Outcome
-from clinic_service.resources.ehr.redox_results import ResultKind
-from clinic_service.resources.ehr.redox_task import OrderTask, compensated
+from clinic_service.resources.ehr.redox.addresses import change_address, replace_record, usable_email
+from clinic_service.resources.ehr.redox.dispatch import tag_names
+from clinic_service.resources.ehr.redox.outcomes import Outcome
+from clinic_service.resources.ehr.redox.results import ResultKind
+from clinic_service.resources.ehr.redox.task import OrderTask, compensated
 from clinic_service.resources.patients.accounts import update
 from clinic_service.resources.tags.service import ensure_tags
 from clinic_service.unit_of_work import UnitOfWork

@@ -18,12 +18,12 @@ from clinic_service.models import XEALTH_REPORTS
 from clinic_service.resources.clinics.errors import ClinicNotFound
 from clinic_service.resources.ehr.errors import PatientDataIncomplete, ReportTokenRefused
 from clinic_service.resources.ehr.subscriptions import find_subscription
-from clinic_service.resources.ehr.xealth_programs import latest
+from clinic_service.resources.ehr.xealth.programs import latest
 from clinic_service.resources.patients.errors import PatientNotFound
 from clinic_service.unit_of_work import UnitOfWork
 
 _PERIOD = timedelta(days=14)
-_PAGE = "xealth_viewer.html"
+_PAGE = "viewer.html"
 _STYLE = (
     "html,body{height:100%;margin:0}iframe{border:0;display:block;height:calc(100% - 3em);width:100%}p{margin:.8em}"
 )

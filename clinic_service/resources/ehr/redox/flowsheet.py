@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from clinic_service import clock
 from clinic_service.models import BgUnits
-from clinic_service.resources.ehr.redox_messages import Envelope
+from clinic_service.resources.ehr.redox.outgoing import Envelope
 
 PERIOD = timedelta(days=14)
 _PERIOD_NAME = "14d"

@@ -15,8 +15,8 @@ from clinic_service.preparation import Preparation
 from clinic_service.resources.ehr.errors import OrderNotFound, SubscriptionNotFound
 from clinic_service.resources.ehr.matching import Criterion, EhrClinic, MatchedPatient
 from clinic_service.resources.ehr.subscriptions import find_subscription
-from clinic_service.resources.ehr.xealth_patient import read_patient
-from clinic_service.resources.ehr.xealth_requests import find_clinic, find_patient, get_clinic
+from clinic_service.resources.ehr.xealth.patient import read_patient
+from clinic_service.resources.ehr.xealth.requests import find_clinic, find_patient, get_clinic
 from clinic_service.resources.patients.errors import PatientNotFound
 from clinic_service.unit_of_work import UnitOfWork
 

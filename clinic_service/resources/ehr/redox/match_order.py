@@ -10,7 +10,7 @@ import orjson
 from clinic_service.models import REDOX_REPORTS, EhrProvider
 from clinic_service.resources.ehr.errors import MessageNotFound, SourceMissing
 from clinic_service.resources.ehr.matching import Criterion, EhrClinic, MatchedPatient, find_patients, get_clinic
-from clinic_service.resources.ehr.messages import patient_data
+from clinic_service.resources.ehr.redox.messages import patient_data
 from clinic_service.resources.ehr.subscriptions import MatchedDocument, update_subscription
 from clinic_service.unit_of_work import UnitOfWork
 

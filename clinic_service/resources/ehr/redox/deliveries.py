@@ -13,12 +13,12 @@ from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.db.engine import Database
 from clinic_service.models import EhrProvider, OrderState, ReportOrderState
 from clinic_service.preparation import Preparation, Services
-from clinic_service.resources.ehr import redox_orders
 from clinic_service.resources.ehr.matching import find_clinic
-from clinic_service.resources.ehr.redox_facts import find_facts
-from clinic_service.resources.ehr.redox_outcomes import OrderOutcomes, Outcome, StoredOrder
-from clinic_service.resources.ehr.redox_reports import RedoxReports, ReportDocument
-from clinic_service.resources.ehr.redox_scheduled import NOT_CONNECTED, ORDER_GONE, ScheduledReports
+from clinic_service.resources.ehr.redox import orders as redox_orders
+from clinic_service.resources.ehr.redox.facts import find_facts
+from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox.reports import RedoxReports, ReportDocument
+from clinic_service.resources.ehr.redox.scheduled import NOT_CONNECTED, ORDER_GONE, ScheduledReports
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
