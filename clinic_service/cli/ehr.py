@@ -122,7 +122,10 @@ def _tell(done: Round) -> None:
 
 @ehr.command
 def purge() -> None:
-    """Remove messages and scheduled reports that are older than 90 days and that nobody needs any more."""
+    """Remove messages, orders and scheduled reports that are older than 90 days and that nobody needs any more."""
     with opened_database(load_config()) as database:
         removed = purge_old(database)
-    click.echo(f"{removed.messages} messages and {removed.orders} scheduled reports removed")
+    click.echo(
+        f"Removed: {removed.messages} messages of Redox, {removed.orders} scheduled reports, "
+        f"{removed.xealth_orders} orders of Xealth, {removed.preorders} forms of Xealth."
+    )

@@ -375,7 +375,10 @@ class TestPurge:
                     sent = {"document_id": f"{days:024x}", "data_model": "Notes", "sent_time": unit.now}
                     unit.session.add(SentMessage(**sent))
         result = run("purge")
-        assert (result.exit_code, result.output) == (0, "1 messages and 0 scheduled reports removed\n")
+        assert (result.exit_code, result.output) == (
+            0,
+            "Removed: 1 messages of Redox, 0 scheduled reports, 0 orders of Xealth, 0 forms of Xealth.\n",
+        )
         assert len(stored(database, RedoxMessage)) == 1
         assert [row.document_id for row in stored(database, SentMessage)] == [f"{89:024x}"]
 

@@ -1,4 +1,4 @@
-"""How long messages and scheduled reports are kept: 90 days, and the messages that active subscriptions rest on longer.
+"""How long messages, orders and scheduled reports are kept: 90 days, or while an active subscription rests on them.
 
 They go in batches, each in a transaction of its own, so that nobody waits for all of them.
 """
@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Delete, and_, bindparam, delete, not_, or_, select, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Delete, and_, bindparam, delete, not_, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from clinic_service import clock
 from clinic_service.db.dialects import among
@@ -23,6 +23,8 @@ from clinic_service.models import (
     ReportOrderState,
     ScheduledReportOrder,
     SentMessage,
+    XealthOrder,
+    XealthPreorder,
 )
 from clinic_service.unit_of_work import UnitOfWork, run
 
@@ -71,46 +73,76 @@ _is_last = ~(
     )
     .exists()
 )
-_IS_RESTED_ON = (
-    select(MatchedMessage.position)
-    .join(
-        EhrSubscription,
-        and_(
-            EhrSubscription.clinic_id == MatchedMessage.clinic_id,
-            EhrSubscription.patient_id == MatchedMessage.patient_id,
-            EhrSubscription.name == MatchedMessage.name,
-            EhrSubscription.active,
-        ),
+
+
+def _is_rested_on(document_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Whether an active subscription rests on the document."""
+    return (
+        select(MatchedMessage.position)
+        .join(
+            EhrSubscription,
+            and_(
+                EhrSubscription.clinic_id == MatchedMessage.clinic_id,
+                EhrSubscription.patient_id == MatchedMessage.patient_id,
+                EhrSubscription.name == MatchedMessage.name,
+                EhrSubscription.active,
+            ),
+        )
+        .where(MatchedMessage.document_id == document_id, _is_last)
+        .exists()
     )
-    .where(MatchedMessage.document_id == RedoxMessage.id, _is_last)
-    .exists()
+
+
+_OLD_PREORDERS = (
+    select(XealthPreorder.clinic_id, XealthPreorder.data_tracking_id)
+    .where(XealthPreorder.updated_time < bindparam("before", type_=XealthPreorder.updated_time.type))
+    .limit(bindparam("batch"))
 )
+_REMOVE_PREORDERS = delete(XealthPreorder).where(
+    tuple_(XealthPreorder.clinic_id, XealthPreorder.data_tracking_id).in_(_OLD_PREORDERS)
+)
+_OLD_XEALTH_ORDERS = (
+    select(XealthOrder.clinic_id, XealthOrder.id)
+    .where(XealthOrder.created_time < _BEFORE, not_(_is_rested_on(XealthOrder.id)))
+    .limit(bindparam("batch"))
+)
+_REMOVE_XEALTH_ORDERS = delete(XealthOrder).where(tuple_(XealthOrder.clinic_id, XealthOrder.id).in_(_OLD_XEALTH_ORDERS))
+
 _IS_ORDERED = (
     select(ScheduledReportOrder.id)
     .where(ScheduledReportOrder.message_id == RedoxMessage.id, ScheduledReportOrder.state == ReportOrderState.PENDING)
     .exists()
 )
-_REMOVE_MESSAGES = delete(RedoxMessage).where(among(RedoxMessage.id, "ids"), not_(or_(_IS_RESTED_ON, _IS_ORDERED)))
+_REMOVE_MESSAGES = delete(RedoxMessage).where(
+    among(RedoxMessage.id, "ids"), not_(or_(_is_rested_on(RedoxMessage.id), _IS_ORDERED))
+)
 
 
 class Purged(NamedTuple):
-    """How many rows were removed."""
+    """How many rows were removed: messages of Redox, scheduled reports, orders of Xealth, and input of their forms."""
 
     messages: int
     orders: int
+    xealth_orders: int
+    preorders: int
 
 
 def purge(database: Database) -> Purged:
     """Remove what is older than 90 days.
 
-    A message stays while an active subscription rests on it, or a pending report that is not older names it. That messages
-    were sent to Redox is forgotten as well.
+    A message or an order stays while an active subscription rests on it, and a message also while a pending report that is
+    not older names it. The records of what was sent to Redox are removed as well.
     """
     before = clock.precise_now() - KEPT
     # Reports first, because they keep messages.
     orders = _remove_in_batches(database, _REMOVE_ORDERS, before)
     _remove_in_batches(database, _REMOVE_SENT, before)
-    return Purged(_purge_messages(database, before), orders)
+    return Purged(
+        messages=_purge_messages(database, before),
+        orders=orders,
+        xealth_orders=_remove_in_batches(database, _REMOVE_XEALTH_ORDERS, before),
+        preorders=_remove_in_batches(database, _REMOVE_PREORDERS, before),
+    )
 
 
 def _remove_in_batches(database: Database, statement: Delete, before: datetime) -> int:
