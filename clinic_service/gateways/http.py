@@ -2,6 +2,9 @@
 
 All calls of a process share one client. It runs in an event loop in a thread of its own, so that a call ends at its
 deadline in every phase: while it looks up a name, connects, negotiates TLS, or reads a slow answer.
+
+The library, httpx, is imported in the functions that use it, because a server that calls no other system saves 2 MB.
+Where another system is configured, `is_http_url` imports it at the start, so that the first call does not wait for it.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from clinic_service import deadline
 from clinic_service.errors import BadGateway, Unavailable
 from clinic_service.gateways.breaker import Breaker, CircuitOpen
+
+if TYPE_CHECKING:
+    import httpx
 
 DEFAULT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -113,6 +117,8 @@ def no_answer_is_bad_gateway() -> Iterator[None]:
 
 def is_http_url(url: str) -> bool:
     """Whether `url` can be called: its scheme is http or https, and it has a host."""
+    import httpx
+
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
@@ -122,6 +128,8 @@ def is_http_url(url: str) -> bool:
 
 def multipart(field: str, file_name: str, content: bytes, media_type: str) -> tuple[bytes, str]:
     """The body of a form with one file, and its content type."""
+    import httpx
+
     request = httpx.Request("POST", "http://localhost", files={field: (file_name, content, media_type)})
     return request.read(), request.headers["content-type"]
 
@@ -153,6 +161,8 @@ class _Client:
     """The pooled client of a process, and the event loop in which it runs."""
 
     def __init__(self) -> None:
+        import httpx
+
         # The log messages of the library contain e-mail addresses and, at the level DEBUG, secrets.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -189,6 +199,8 @@ class _Client:
         seconds: float,
         max_answer_bytes: int,
     ) -> Reply:
+        import httpx
+
         request = self._http.build_request(
             method,
             url,
@@ -208,6 +220,8 @@ class _Client:
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> Reply:
+    import httpx
+
     body = bytearray()
     try:
         async for chunk in response.aiter_raw():

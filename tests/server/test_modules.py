@@ -33,6 +33,13 @@ _UNWANTED = (
     "openapi_spec_validator",
     # Reads a table of 12 MB, for the first name that is written.
     "pyuca",
+    # What Connexion would bring along.
+    "a2wsgi",
+    "connexion.apps",
+    "requests",
+    "starlette.testclient",
+    # Only a server that calls another system needs it.
+    "httpx",
     _DEMO,
     "tests",
     "pytest",
@@ -78,3 +85,10 @@ def test_nor_what_made_the_demo_clinic(tmp_path: Path) -> None:
     modules = _modules(tmp_path, "--demo", CLINIC_SESSION_SECRET=SECRET)
     assert _among(modules, set(_UNWANTED) - {_DEMO}) == []
     assert (tmp_path / "clinic-service-demo.db").exists()
+
+
+def test_the_client_of_other_systems_is_imported_at_the_start_where_one_is_configured(tmp_path: Path) -> None:
+    """Otherwise the first request that needs it would wait for the import."""
+    settings = {"CLINIC_ACCOUNTS_URL": "http://127.0.0.1:1", "CLINIC_PROFILES_URL": "http://127.0.0.1:1"}
+    names = {"CLINIC_ACCOUNTS_SERVER_NAME": "clinic", "CLINIC_ACCOUNTS_SERVER_SECRET": "a secret"}
+    assert "httpx" in _modules(tmp_path, CLINIC_SESSION_SECRET=SECRET, **settings, **names)

@@ -6,15 +6,13 @@ import asyncio
 import copy
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-import connexion
-from connexion.resolver import Resolver
-from connexion.security import ApiKeySecurityHandler, BearerSecurityHandler
 from werkzeug.test import Client as WsgiClient
 
 from clinic_service.api.dispatch import Dispatcher
@@ -33,6 +31,13 @@ from clinic_service.gateways.tokens import TokenVerifier, mint
 from clinic_service.preparation import Services
 from clinic_service.specification.apis import Api, Operation
 from clinic_service.specification.bundle import Bundle
+
+with warnings.catch_warnings():
+    # As in `api/framework.py`: the library warns about its own use of others.
+    warnings.simplefilter("ignore")
+    import connexion
+    from connexion.resolver import Resolver
+    from connexion.security import ApiKeySecurityHandler, BearerSecurityHandler
 
 # What the listening handlers answer: no document describes it and nothing else answers it.
 ACCEPTED = 418
