@@ -110,6 +110,10 @@ class TestLibraries:
         rooms = ("api.validation", "cli.spec.check", "specification.structure")
         assert offenders(lambda source: "jsonschema_rs" in source.packages(), *rooms) == []
 
+    def test_the_writer_of_workbooks_is_known_to_the_report_that_is_one(self) -> None:
+        rooms = ("resources.merges.spreadsheet",)
+        assert offenders(lambda source: "xlsxwriter" in source.packages(), *rooms) == []
+
     def test_the_client_of_other_services_is_known_where_they_are_called(self) -> None:
         assert offenders(lambda source: "httpx" in source.packages(), "gateways.http") == []
 

@@ -16,6 +16,7 @@ import click
 from clinic_service.db.engine import Database
 from tests.benchmarks import report
 from tests.benchmarks.measure import measure_rounds, warm_up
+from tests.benchmarks.merges import merges
 from tests.benchmarks.operations import operations, require_alike
 from tests.benchmarks.patients.command import patients
 from tests.benchmarks.processes import OURS, SERVERS, Server, running, wait_until_listening
@@ -80,4 +81,5 @@ def _start(url: str, folder: Path, scene: Scene, stack: ExitStack) -> dict[str, 
 
 
 main.add_command(patients)
+main.add_command(merges)
 main()

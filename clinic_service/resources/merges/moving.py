@@ -30,7 +30,7 @@ from clinic_service.models import (
 from clinic_service.models.patient import ADD_TO_COUNT
 
 # So many patients are moved at a time, so that no statement takes long.
-BATCH = 250
+BATCH = 100
 
 
 def table_of(model: type[Base]) -> Table:
@@ -169,7 +169,7 @@ class PatientMover(Repository):
         self._uow.change(_RELEASE_MRN, {"of_clinic": self._target_id, "demo_user_id": demo_user_id})
 
     def batches(self, demo_user_id: str) -> Iterator[list[MovedPatient]]:
-        """The patients that are left in the source but the demo patient, 250 at a time, none of whom may stay there.
+        """The patients that are left in the source but the demo patient, 100 at a time, none of whom may stay there.
 
         Nobody else can change them, nor their records in the target, until this unit ends.
         """

@@ -158,7 +158,7 @@ class TestPatients:
         assert (count["total"], count["plan"]) == (3, 3)
 
     def test_more_patients_than_are_moved_at_a_time(self, api: Client, database: Database, pair: Pair) -> None:
-        people = [Somebody(f"{number:010x}", f"Patient {number}", "") for number in range(260)]
+        people = [Somebody(f"{number:010x}", f"Patient {number}", "") for number in range(230)]
         with storing(database) as unit:
             source, target = clinics_of(unit, pair)
             tag, site = make_tag(unit, source, "Pump"), make_site(unit, source, "West")
@@ -168,10 +168,10 @@ class TestPatients:
                     make_patient(unit, target, person, email=None)
         merge(api, pair)
         assert {patient.clinic_id for patient in stored(database, Patient)} == {pair.target}
-        assert len(stored(database, Patient)) == 260
-        assert len(stored(database, PatientDeletion)) == 87
+        assert len(stored(database, Patient)) == 230
+        assert len(stored(database, PatientDeletion)) == 77
         clinic = api.get(f"/v1/clinics/{pair.target}", as_=SERVICE).json
-        assert [(one["name"], one["numPatients"]) for one in clinic["sites"]] == [("West", 260)]
+        assert [(one["name"], one["numPatients"]) for one in clinic["sites"]] == [("West", 230)]
         assert [(one["name"], one["numPatients"]) for one in clinic["patientTags"]] == [(tag.name, 0)]
         assert list(compare(database)) == []
 

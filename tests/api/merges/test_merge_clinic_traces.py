@@ -31,6 +31,7 @@ from clinic_service.models import (
     ShareCode,
 )
 from clinic_service.outbox.events import AddressUnsettled
+from clinic_service.resources.merges import moving, repository
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.invites import NOW, make_offer, status_of
@@ -385,10 +386,12 @@ class TestStatements:
         return number_of_statements(database, lambda: api.post(pair.path, as_=SERVICE, json=pair.body))
 
     def test_do_not_grow_within_a_batch(self, api: Client, database: Database) -> None:
-        assert self.sent(api, database, 4) == self.sent(api, database, 200)
+        assert self.sent(api, database, 4) == self.sent(api, database, 90)
 
-    def test_grow_with_batches(self, api: Client, database: Database) -> None:
-        one, two, three = (self.sent(api, database, size) for size in (240, 480, 720))
-        # Patients are planned 500 and moved 250 at a time.
-        assert one < two < three
-        assert three - one < 2 * one
+    def test_grow_with_batches(self, api: Client, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(repository, "PAGE", 20)
+        monkeypatch.setattr(moving, "BATCH", 20)
+        one, two, three = (self.sent(api, database, size) for size in (20, 40, 60))
+        assert one < two
+        # By the same number for each further batch.
+        assert three - two == two - one

@@ -49,14 +49,14 @@ def memory(server: Server, clinics: Sequence[Clinic]) -> Iterator[Violation]:
     for clinic in clinics:
         for _, question in first_pages(clinic):
             caller.seconds(_get(clinic, question.address(clinic)))
-        after.append(_private_bytes(server) / _MEGA)
+        after.append(private_bytes(server) / _MEGA)
         yield Violation(f"memory after {clinic.size} patients", after[-1], "MB")
     caller.close()
     # What may grow is SQLite's cache, which has an end: 8 MB for each of the eight connections that read.
     yield Violation("memory, growth", after[-1] - after[0], "MB", 64)
 
 
-def _private_bytes(server: Server) -> int:
+def private_bytes(server: Server) -> int:
     """Memory of its own of the largest process; pages of the database's file that the system lends it do not count."""
     return max(_anonymous(pid) for pid in server.processes())
 
