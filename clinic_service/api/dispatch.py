@@ -79,9 +79,12 @@ class BaseDispatcher(ABC):
     def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         """Carry out one request in the time it has. Raises ServiceError for every refusal."""
         # The time that the request has waited for a thread counts.
-        with deadline.limited(self._config.request_seconds - exchange.seconds):
+        seconds = plan.seconds or self._config.request_seconds
+        with deadline.limited(seconds - exchange.seconds):
             answer = self._run(plan, exchange, path)
         answer.headers.extend(preference_headers(exchange.environ))
+        if len(plan.media_types) > 1:
+            answer.headers.append(("Vary", "Accept"))
         return answer
 
     def _run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:

@@ -80,6 +80,8 @@ class Plan:
     body: BodyPlan | None
     answers: Mapping[int, DeclaredAnswer]
     default_status: int
+    # The time that the operation has, for one that may take longer than other requests; None for the usual time.
+    seconds: int | None
     writes: bool
     handler: Handler | None
     passes_query: bool
@@ -113,6 +115,7 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
         body=_body(api, definition, validators, handler),
         answers=(answers := _answers(api, definition, validators)),
         default_status=min(answers),
+        seconds=definition.get("x-max-seconds"),
         writes=may_write(operation),
         handler=handler,
         passes_query=_names(handler, "query"),

@@ -79,6 +79,7 @@ class _Compiler:
             body=compile_body(body, definition, self._validators) if body else None,
             answers={status: self._checks(declared) for status, declared in answers.statuses.items()},
             default_status=answers.default_status,
+            seconds=None,
             writes=False,
             handler=Handler(answers, frozenset()),
             passes_query=False,

@@ -63,9 +63,11 @@ class _Merge:
         self._patients = PatientMover(uow, plan.source.id, plan.target.id)
         self._belongings = Belongings(uow, plan.source.id, plan.target.id)
         self._plan_id = uow.new_id()
+        self._ends_reports = False
 
     def carry_out(self, planning: Planning, source: Clinic, target: Clinic) -> None:
         """Raises MergeBlocked."""
+        self._ends_reports = _is_connected_otherwise(source, target)
         self._record(planning)
         # Told as it was, before anything has left it.
         self._uow.clinics.record_deletion(source, None)
@@ -134,7 +136,10 @@ class _Merge:
 
     def _move(self, patients: Sequence[MovedPatient], tags: dict[str, str]) -> None:
         mrn_unique = self._plan.target.settings.mrn_unique
-        self._patients.move([one.id for one in patients], tags, mrn_unique=mrn_unique)
+        ids = [one.id for one in patients]
+        self._patients.move(ids, tags, mrn_unique=mrn_unique)
+        if self._ends_reports:
+            self._patients.end_subscriptions(ids)
         # Nothing is to be done about an account: the patient stays with the team, and knows the clinic.
         self._uow.outbox.add(*(PatientRemoved(self._plan.source.id, one.user_id) for one in patients))
         added = (
@@ -197,3 +202,11 @@ class _Merge:
 
 def _is_admin_of_target(plan: MemberPlan) -> bool:
     return plan.workspace is Workspace.TARGET and plan.member.is_admin
+
+
+def _is_connected_otherwise(source: Clinic, target: Clinic) -> bool:
+    """Whether the target sends reports to another health record system, where the source's orders are unknown."""
+    return target.ehr_enabled and (target.ehr_provider, target.ehr_source_id) != (
+        source.ehr_provider,
+        source.ehr_source_id,
+    )

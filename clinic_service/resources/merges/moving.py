@@ -17,6 +17,7 @@ from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository, Unit
 from clinic_service.models import (
     Base,
+    EhrSubscription,
     MatchedMessage,
     Patient,
     PatientSite,
@@ -105,6 +106,15 @@ _COPY_ORDERS = (
             select(Patient.user_id).where(Patient.clinic_id == bindparam("source_id"), _IN_BATCH)
         ),
     ),
+)
+_END_SUBSCRIPTIONS = (
+    update(EhrSubscription)
+    .where(
+        EhrSubscription.clinic_id == bindparam("of_clinic"),
+        among(EhrSubscription.patient_id, "ids"),
+        EhrSubscription.active,
+    )
+    .values(active=False, updated_time=bindparam("now"))
 )
 _REMOVE_PATIENTS = delete(Patient).where(Patient.clinic_id == bindparam("of_clinic"), _IN_BATCH)
 _LOAD_PATIENTS = select(Patient).where(Patient.clinic_id == bindparam("clinic_id"), _IN_BATCH).order_by(Patient.id)
@@ -201,6 +211,10 @@ class PatientMover(Repository):
         self._uow.change(_REMOVE_PATIENTS, {"of_clinic": self._source_id, "ids": list(ids)})
         change = {self._source_id: -len(ids), self._target_id: len(ids)}
         self._uow.insert(ADD_TO_COUNT, *({"clinic_id": one, "patients": change[one]} for one in sorted(change)))
+
+    def end_subscriptions(self, ids: Sequence[str]) -> None:
+        """Make the report subscriptions of patients who were moved inactive."""
+        self._uow.change(_END_SUBSCRIPTIONS, {"of_clinic": self._target_id, "ids": list(ids), "now": self._uow.now})
 
     def unite(self, twins: Mapping[str, str], tags: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
         """Give patients of the target, by the ids of their records in the source, the tags and sites of both records.

@@ -23,6 +23,8 @@ from clinic_service.resources.merges.summary import Cell, spelled_time, summary_
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # What no cell can hold, and no XML document.
 _LONGEST_TEXT = 32_767
+# The number of the last row of a sheet, counted from 0.
+_LAST_ROW = 1_048_575
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # Text that begins like this is a formula as soon as somebody edits the cell, unless it is marked as text.
 _LIKE_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -65,7 +67,10 @@ class _Sheet:
         self._sheet.freeze_panes(2, 0)
 
     def row(self, cells: Iterable[Cell], style: Any = None) -> None:
-        """Write the next row."""
+        """Write the next row. Rows that the format has no room for are left out, and the last row says so."""
+        if self._next >= _LAST_ROW:
+            self._sheet.write_string(_LAST_ROW, 0, "Further rows are left out.")
+            return
         for column, cell in enumerate(cells):
             if isinstance(cell, int):
                 self._sheet.write_number(self._next, column, cell, style)

@@ -21,6 +21,7 @@ _EXTENSIONS = frozenset(
         "x-access",
         "x-writes",
         "x-max-body-bytes",
+        "x-max-seconds",
         "x-any-content-type",
         "x-may-be-empty",
         "x-answer-may-be-absent",

@@ -18,7 +18,7 @@ from clinic_service.resources.ehr.redox import orders as redox_orders
 from clinic_service.resources.ehr.redox.facts import find_facts
 from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
 from clinic_service.resources.ehr.redox.reports import RedoxReports, ReportDocument
-from clinic_service.resources.ehr.redox.scheduled import NOT_CONNECTED, ORDER_GONE, ScheduledReports
+from clinic_service.resources.ehr.redox.scheduled import NOT_CONNECTED, ORDER_GONE, ScheduledReport, ScheduledReports
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
@@ -111,26 +111,41 @@ class ScheduledReportDelivery:
         self._database, self._reports = database, reports
 
     def deliver(self, payload: Mapping[str, Any]) -> str | None:
-        clinic_id, report_id = payload["clinicId"], payload["orderId"]
-        report = run(self._database, lambda uow: ScheduledReports(uow).find_pending(clinic_id, report_id), writes=False)
-        if report is None:
+        found = run(self._database, lambda uow: find_pending(uow, payload), writes=False)
+        if found is None:
             return None
+        clinic_id, report = found
         facts = run(self._database, lambda uow: find_facts(uow, clinic_id, report.user_id), writes=False)
         obstacle = report.obstacle(facts)
         if facts is None or obstacle:
-            self._end(payload, ReportOrderState.SKIPPED, obstacle)
+            self._end(clinic_id, payload, ReportOrderState.SKIPPED, obstacle)
             return obstacle
         document = report.document(facts)
         if document is None:
-            self._end(payload, ReportOrderState.FAILED, ORDER_GONE)
+            self._end(clinic_id, payload, ReportOrderState.FAILED, ORDER_GONE)
             return ORDER_GONE
         self._reports.send_report(document, facts)
-        self._end(payload, ReportOrderState.DELIVERED)
+        self._end(clinic_id, payload, ReportOrderState.DELIVERED)
         return None
 
     def give_up(self, payload: Mapping[str, Any], failure: str) -> None:
-        self._end(payload, ReportOrderState.FAILED, failure)
+        found = run(self._database, lambda uow: find_pending(uow, payload), writes=False)
+        if found:
+            self._end(found[0], payload, ReportOrderState.FAILED, failure)
 
-    def _end(self, payload: Mapping[str, Any], state: ReportOrderState, reason: str | None = None) -> None:
-        clinic_id, report_id = payload["clinicId"], payload["orderId"]
+    def _end(
+        self, clinic_id: str, payload: Mapping[str, Any], state: ReportOrderState, reason: str | None = None
+    ) -> None:
+        report_id = payload["orderId"]
         run(self._database, lambda uow: ScheduledReports(uow).end(clinic_id, report_id, state, reason), writes=True)
+
+
+def find_pending(uow: UnitOfWork, payload: Mapping[str, Any]) -> tuple[str, ScheduledReport] | None:
+    """The pending report that the event names, with its clinic: the one of the event, or the one that took it over."""
+    clinic_id: str | None = payload["clinicId"]
+    while clinic_id is not None:
+        report = ScheduledReports(uow).find_pending(clinic_id, payload["orderId"])
+        if report:
+            return clinic_id, report
+        clinic_id = uow.merges.find_successor(clinic_id)
+    return None

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ScalarSelect, Select, Text, and_, bindparam, func, insert, literal, select
 
 from clinic_service.db.dialects import numbered_id
+from clinic_service.db.repository import until_unchanged
 from clinic_service.models import (
     REDOX_REPORTS,
     Clinic,
@@ -138,7 +139,8 @@ def sync_patient(uow: UnitOfWork, user_id: str) -> None:
     Nothing is scheduled when the user is subscribed in other clinics alone. Raises SubscriptionNotFound when the user has
     no active subscription in any clinic that is connected through Redox.
     """
-    clinics = uow.rows(_LOCK_CLINICS_OF_SUBSCRIBED, {"user_id": user_id})
+    # A merge may move the patient to another clinic while the lock is waited for.
+    clinics = until_unchanged(lambda: uow.rows(_LOCK_CLINICS_OF_SUBSCRIBED, {"user_id": user_id}))
     if not clinics:
         raise SubscriptionNotFound
     most = sum(bool(clinic.ehr_on_upload) for clinic in clinics)

@@ -65,6 +65,15 @@ def _take(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> Custodi
 
 
 def _is_left_over(ctx: Preparation, clinic_id: str, account: Account) -> bool:
-    """Whether the clinic had the account made, nobody has claimed it, and it is no patient's of the clinic."""
-    is_custodial = account.custodian_id == clinic_id and not account.is_verified
+    """Whether the clinic had the account made, nobody has claimed it, and it is no patient's of the clinic.
+
+    A clinic that took over another one counts as the maker of the accounts that the other one had made.
+    """
+    is_custodial = _is_custodian(ctx, account.custodian_id, clinic_id) and not account.is_verified
     return is_custodial and not ctx.uow.patients.is_patient(clinic_id, account.user_id)
+
+
+def _is_custodian(ctx: Preparation, custodian_id: str | None, clinic_id: str) -> bool:
+    while custodian_id not in (None, clinic_id):
+        custodian_id = ctx.uow.merges.find_successor(custodian_id)
+    return custodian_id == clinic_id
