@@ -14,6 +14,20 @@ depends_on = None
 
 
 def upgrade() -> None:
+    create_xealth_preorders()
+    create_xealth_orders()
+    create_xealth_report_views()
+    create_restricted_tokens()
+
+
+def downgrade() -> None:
+    op.drop_table("restricted_tokens")
+    op.drop_table("xealth_report_views")
+    op.drop_table("xealth_orders")
+    op.drop_table("xealth_preorders")
+
+
+def create_xealth_preorders() -> None:
     op.create_table(
         "xealth_preorders",
         sa.Column("clinic_id", ObjectId(), nullable=False),
@@ -34,6 +48,10 @@ def upgrade() -> None:
             ["clinic_id"], ["clinics.id"], ondelete="CASCADE", name=op.f("fk_xealth_preorders_clinic_id")
         ),
     )
+    op.create_index(op.f("ix_xealth_preorders_updated_time"), "xealth_preorders", ["updated_time"])
+
+
+def create_xealth_orders() -> None:
     op.create_table(
         "xealth_orders",
         sa.Column("clinic_id", ObjectId(), nullable=False),
@@ -60,6 +78,10 @@ def upgrade() -> None:
         "xealth_orders",
         ["clinic_id", "deployment", "order_id", "created_time"],
     )
+    op.create_index(op.f("ix_xealth_orders_created_time"), "xealth_orders", ["created_time"])
+
+
+def create_xealth_report_views() -> None:
     op.create_table(
         "xealth_report_views",
         sa.Column("clinic_id", ObjectId(), nullable=False),
@@ -83,6 +105,9 @@ def upgrade() -> None:
         "xealth_report_views",
         ["clinic_id", "patient_id", "ehr_user_id", "created_time"],
     )
+
+
+def create_restricted_tokens() -> None:
     op.create_table(
         "restricted_tokens",
         sa.Column("hash", ExactText(64), nullable=False),
@@ -93,10 +118,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_restricted_tokens")),
     )
     op.create_index(op.f("ix_restricted_tokens_expiration_time"), "restricted_tokens", ["expiration_time"])
-
-
-def downgrade() -> None:
-    op.drop_table("restricted_tokens")
-    op.drop_table("xealth_report_views")
-    op.drop_table("xealth_orders")
-    op.drop_table("xealth_preorders")

@@ -39,6 +39,8 @@ class XealthPreorder(Timestamps, Base):
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
+    __table_args__ = (Index(None, "updated_time"),)
+
 
 class XealthOrder(Base):
     """An event of an order, with the order as Xealth told it then. The texts are kept as they came."""
@@ -64,7 +66,10 @@ class XealthOrder(Base):
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
-    __table_args__ = (Index(None, "clinic_id", "deployment", "order_id", "created_time"),)
+    __table_args__ = (
+        Index(None, "clinic_id", "deployment", "order_id", "created_time"),
+        Index(None, "created_time"),
+    )
 
 
 class XealthReportView(Base):

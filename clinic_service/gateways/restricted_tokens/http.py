@@ -21,11 +21,14 @@ from clinic_service.gateways.restricted_tokens.protocol import (
 )
 from clinic_service.gateways.server_token import SESSION_HEADER
 
+# The time for one call.
+SECONDS = 10.0
+
 
 class HttpRestrictedTokens:
     """The tokens of another system. Safe to share between threads."""
 
-    def __init__(self, config: Config, server_token: OwnToken, *, seconds: float = http.DEFAULT_SECONDS) -> None:
+    def __init__(self, config: Config, server_token: OwnToken, *, seconds: float = SECONDS) -> None:
         """`seconds`: the time for one call. Raises ConfigError for an address that cannot be called."""
         url = config.auth_client_address or ""
         if not http.is_http_url(url):

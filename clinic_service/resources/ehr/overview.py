@@ -102,7 +102,7 @@ def _page(conditions: frozenset[str]) -> Select[*tuple[Any, ...]]:
     return (
         select(Patient.id, Patient.user_id, Patient.full_name, Patient.mrn)
         .where(*_where(conditions))
-        .order_by(Patient.mrn_match_key.is_(None), Patient.mrn_match_key, Patient.id)
+        .order_by(Patient.mrn_key.is_(None), Patient.mrn_key, Patient.id)
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
     )

@@ -129,7 +129,8 @@ class OrderOutcomes(Repository):
         )
 
     def is_done_already(self, order: StoredOrder) -> bool:
-        """Whether the order was delivered before, nothing else has come under its log id since, and it was answered.
+        """Whether the order was delivered before, nothing else has come under its log id since, and it was answered or
+        asked for nothing.
 
         Raises DuplicateTooEarly while the earlier delivery is being worked on.
         """
@@ -140,7 +141,7 @@ class OrderOutcomes(Repository):
         for row in self._uow.rows(_EARLIER_DELIVERIES, key | this):
             if row.payload_hash != order.payload_hash:
                 return False
-            if row.state == OrderState.ANSWERED:
+            if row.state in (OrderState.ANSWERED, OrderState.IGNORED):
                 return True
             if row.state in (None, OrderState.PENDING):
                 raise DuplicateTooEarly

@@ -20,6 +20,7 @@ from clinic_service.outbox.queue import Entry, Queue
 from clinic_service.outbox.relay import RelayLoop
 from clinic_service.preparation import Services
 from clinic_service.resources.ehr.redox.deliveries import Delivery, OrderDelivery, ScheduledReportDelivery
+from clinic_service.resources.ehr.redox.outcomes import DuplicateTooEarly
 from clinic_service.resources.ehr.redox.reports import RedoxReports
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ MAX_ATTEMPTS = 3
 PAUSE = timedelta(seconds=15)
 # The time for one attempt; shorter than a relay claims an event for.
 SECONDS = 180.0
+
+
+_REPORTS_AT_A_TIME = 5
 
 
 class RedoxRelay(RelayLoop):
@@ -55,16 +59,21 @@ class RedoxRelay(RelayLoop):
         }
 
     def list_due(self, queue: Queue, limit: int) -> list[Entry]:
-        return queue.list_due_of(KINDS, limit)
+        # Orders first, because a clinician waits for the answer; then few reports, so that new orders are seen soon.
+        orders = queue.list_due_of({EhrMessageReceived.kind}, limit)
+        return orders or queue.list_due_of({EhrReportScheduled.kind}, min(limit, _REPORTS_AT_A_TIME))
 
     def carry_out(self, entry: Entry) -> str | None:
         with deadline.limited(SECONDS):
             return self._deliveries[entry.kind].deliver(entry.payload)
 
     def fail(self, entry: Entry, error: Exception) -> None:
-        """Try again after a pause, unless this was the last attempt or another one would end alike."""
+        """Try again after a pause, unless this was the last attempt or another one would end alike.
+
+        A duplicate waits for its original however long that takes, which is not a failure.
+        """
         reason = _reason(error)
-        if entry.attempts + 1 < MAX_ATTEMPTS and not _is_refusal(error):
+        if isinstance(error, DuplicateTooEarly) or (entry.attempts + 1 < MAX_ATTEMPTS and not _is_refusal(error)):
             self.retry_at(entry, clock.now() + PAUSE, reason)
             return
         _log.warning("delivery_given_up", extra={"event": entry.id, "kind": entry.kind, "failure": reason})

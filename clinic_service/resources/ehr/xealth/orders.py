@@ -231,8 +231,9 @@ def _get_preorder(uow: UnitOfWork, clinic: EhrClinic, order: XealthOrder, patien
     if not isinstance(tracking_id, str) or not tracking_id:
         raise TrackingIdMissing
     row = uow.xealth_orders.find_preorder(clinic.id, tracking_id) if is_storable(tracking_id) else None
-    # The form was shown for one patient, so its input is no other patient's.
-    if row is None or match_key(row.mrn) != match_key(patient.data.mrn):
+    # The form was shown for one patient of one deployment, so its input is no other patient's.
+    is_of_deployment = row is not None and row.deployment == clinic.settings.source_id
+    if row is None or not is_of_deployment or match_key(row.mrn) != match_key(patient.data.mrn):
         raise PreorderNotFound
     return _input(row)
 
