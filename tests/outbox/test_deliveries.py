@@ -90,6 +90,23 @@ def test_subjects_of_invitations() -> None:
     assert subject == "Carol Cooper would like to share data with Harbour"
 
 
+@pytest.mark.parametrize(
+    ("who", "subject"),
+    [
+        ("patient", "A change at Hilltop: it is now part of Harbour"),
+        ("source_clinician", "The workspace of Hilltop is now part of Harbour"),
+        ("target_admin", "The workspace of Hilltop has been merged into Harbour"),
+    ],
+)
+def test_notifications_of_a_merge_name_both_clinics(who: str, subject: str) -> None:
+    mail = _mail(f"clinic_merged_{who}_notification", TargetClinicName="Harbour")
+    assert mail.subject == subject
+    shown = _Reader(mail.html).text
+    for name in ("Hilltop", "Harbour"):
+        assert name in mail.text
+        assert name in shown
+
+
 def test_invitation_names_who_sent_it_and_to_which_address() -> None:
     mail = _mail("clinician_invitation", ClinicName="Harbour")
     assert "sent by\nAlice & <i>Archer</i> and waits" in mail.text

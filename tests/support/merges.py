@@ -112,7 +112,7 @@ def _add_patients(unit: UnitOfWork, source: Clinic, target: Clinic) -> None:
     carol.connection_requests = {"dexcom": [{"providerName": "dexcom", "createdTime": clock.to_wire(LONG_AGO)}]}
     carol.target_devices, carol.legacy_clinician_ids, carol.invited_by = ["omnipod"], [PETE.id], BOB.id
     make_subscription(unit, carol)
-    dave = make_patient(unit, source, DAVE, mrn="M-2", mrn_key="m-2", full_name="Dave of Hilltop")
+    dave = make_patient(unit, source, DAVE, "custodian", "view", mrn="M-2", mrn_key="m-2", full_name="Dave of Hilltop")
     tag_patient(unit, dave, pump, trial)
     place_patient(unit, dave, west)
     make_subscription(unit, dave)

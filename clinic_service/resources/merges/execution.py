@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ from clinic_service.resources.merges.belongings import Belongings
 from clinic_service.resources.merges.elements import clinician_element, patient_element, site_element, tag_element
 from clinic_service.resources.merges.errors import MergeBlocked, SourceNotFound, TargetNotFound
 from clinic_service.resources.merges.moving import MovedPatient, PatientMover
-from clinic_service.resources.merges.plan import Action, MemberPlan, MergePlan, SiteAction, TagAction, Workspace
+from clinic_service.resources.merges.plan import Action, MergePlan, SiteAction, TagAction, Workspace
 from clinic_service.resources.merges.planning import Planning
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -78,7 +78,7 @@ class _Merge:
         self._move_belongings()
         self._delete(source)
         self._uow.clinics.touch(target)
-        self._tell_members()
+        self._uow.outbox.add(*self._notifications())
 
     def _record(self, planning: Planning) -> None:
         """Keep the plan, and tell the patients of the source, as long as nobody has moved. Raises MergeBlocked."""
@@ -87,11 +87,11 @@ class _Merge:
         self._keep(MergeElementType.TAG, map(tag_element, plan.tags))
         self._keep(MergeElementType.SITE, map(site_element, plan.sites))
         self._keep(MergeElementType.CLINICIAN, map(clinician_element, plan.members))
-        blocks = dict.fromkeys(plan.blocks)
+        blocks, names = dict.fromkeys(plan.blocks), self._names(Workspace.SOURCE)
         for patients in planning.source_patients():
             blocks.update((one.block, None) for one in patients if one.block)
             self._keep(MergeElementType.PATIENT, map(patient_element, patients))
-            self._uow.outbox.add(*(PatientClinicMerged(one.patient.user_id, *self._names()) for one in patients))
+            self._uow.outbox.add(*(PatientClinicMerged(one.patient.user_id, *names) for one in patients))
         if blocks:
             raise MergeBlocked(blocks)
         for patients in planning.target_patients():
@@ -110,10 +110,12 @@ class _Merge:
             "createdTime": self._uow.now,
         }
 
-    def _names(self) -> tuple[str, str, str, str]:
-        """The clinics' ids and names, as mails have them."""
+    def _names(self, own: Workspace) -> tuple[str, str, str, str]:
+        """The clinics' ids and names, as mails to people of the clinic `own` have them."""
         source, target = self._plan.source, self._plan.target
-        return source.id, target.id, source.name or UNNAMED_CLINIC, target.name or UNNAMED_OTHER_CLINIC
+        unnamed = (UNNAMED_CLINIC, UNNAMED_OTHER_CLINIC)
+        for_source, for_target = unnamed if own is Workspace.SOURCE else reversed(unnamed)
+        return source.id, target.id, source.name or for_source, target.name or for_target
 
     def _add_tags(self) -> dict[str, str]:
         """Make the tags that the target lacks. Gives the ids of its tags by the ids of those of the source."""
@@ -191,17 +193,16 @@ class _Merge:
         self._uow.clinics.discard(source.id)
         self._uow.outbox.add(ClinicMerged(self._plan.target.id, source.id), ClinicDeleted(source.id))
 
-    def _tell_members(self) -> None:
-        """Service accounts have nobody who reads mail."""
-        people = [one for one in self._plan.members if one.member.user_id and not one.member.is_service_account]
-        source = [one.member.user_id for one in people if one.workspace is Workspace.SOURCE]
-        admins = [one.member.user_id for one in people if _is_admin_of_target(one)]
-        self._uow.outbox.add(*(SourceClinicianMerged(user_id, *self._names()) for user_id in source if user_id))
-        self._uow.outbox.add(*(TargetAdminMerged(user_id, *self._names()) for user_id in admins if user_id))
-
-
-def _is_admin_of_target(plan: MemberPlan) -> bool:
-    return plan.workspace is Workspace.TARGET and plan.member.is_admin
+    def _notifications(self) -> Iterator[SourceClinicianMerged | TargetAdminMerged]:
+        """Service accounts have nobody who reads mail, and invitations nobody who is a member."""
+        for one in self._plan.members:
+            user_id = one.member.user_id
+            if user_id is None or one.member.is_service_account:
+                continue
+            if one.workspace is Workspace.SOURCE:
+                yield SourceClinicianMerged(user_id, *self._names(Workspace.SOURCE))
+            elif one.member.is_admin:
+                yield TargetAdminMerged(user_id, *self._names(Workspace.TARGET))
 
 
 def _is_connected_otherwise(source: Clinic, target: Clinic) -> bool:

@@ -359,9 +359,19 @@ class TestMails:
         with storing(database) as unit:
             source, target = make_clinic(unit, name=None), make_clinic(unit, name="")
             make_patient(unit, source, CAROL)
+            make_clinician(unit, source, BOB)
+            make_clinician(unit, target, ALICE, "CLINIC_ADMIN")
         merge(api, Pair(source.id, target.id))
-        [payload] = [one.payload for one in stored(database, OutboxEntry) if one.kind == self.PATIENT]
-        assert (payload["SourceClinicName"], payload["TargetClinicName"]) == ("your clinic", "another clinic")
+        names = {
+            entry.kind: (entry.payload["SourceClinicName"], entry.payload["TargetClinicName"])
+            for entry in stored(database, OutboxEntry)
+            if "SourceClinicName" in entry.payload
+        }
+        assert names == {
+            self.PATIENT: ("your clinic", "another clinic"),
+            self.CLINICIAN: ("your clinic", "another clinic"),
+            self.ADMIN: ("another clinic", "your clinic"),
+        }
 
 
 class TestStatements:
