@@ -44,7 +44,10 @@ def replace_grant(uow: UnitOfWork, sharer_id: str, grantee_id: str, given: Permi
 
 
 def _require_own_management(present: Permissions) -> None:
-    """Require management by a direct grant: access through a clinic must not be turned into a permanent grant."""
+    """Raise NotYoursToWrite unless the grantee holds a managing permission by a direct grant.
+
+    Access through a clinic is not enough, because the grantee could turn it into a permanent grant.
+    """
     if present.keys().isdisjoint(_MANAGING_NAMES):
         raise NotYoursToWrite
 

@@ -51,7 +51,7 @@ def list_clinicians(
 def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> JsonObject:
     """Store a member or a pending invitation as the body describes it."""
     if not body["email"]:
-        # An empty address is valid only for service accounts: their records show one, and clients send records back.
+        # The spec admits an empty address, because clients send back the records of service accounts in updates.
         raise BadRequest(violations=[Violation("/body/email", "minLength", 1)])
     given = clinician_schema.load(body)
     return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, body["roles"], ctx.caller.id))

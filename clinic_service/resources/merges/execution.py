@@ -1,4 +1,4 @@
-"""Merges two clinics: one transaction that holds the locks of both, in which the plan is made and carried out."""
+"""Merges two clinics: one transaction locks both, makes the plan and carries it out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def merge_clinics(uow: UnitOfWork, source_id: str, target_id: str, demo_user_id:
 
 
 def _lock(uow: UnitOfWork, source_id: str, target_id: str) -> tuple[Clinic, Clinic]:
-    """Both clinics. The one with the lower id comes first, so that two merges do not wait for each other."""
+    """Lock both clinics. The one with the lower id is locked first, to avoid deadlocks between merges."""
     found: dict[str, Clinic] = {}
     for clinic_id in sorted((source_id, target_id)):
         with suppress(NotFound):
@@ -65,9 +65,9 @@ class _Merge:
         self._plan_id = uow.new_id()
 
     def carry_out(self, planning: Planning, source: Clinic, target: Clinic) -> None:
-        """Raises MergeBlocked."""
+        """Carry out the plan. Raises MergeBlocked."""
         self._record(planning)
-        # Told as it was, before anything has left it.
+        # The record of the deletion shows the source as it was before anything moved.
         self._uow.clinics.record_deletion(source, None)
         tags = self._add_tags()
         self._add_sites()
@@ -79,7 +79,7 @@ class _Merge:
         self._tell_members()
 
     def _record(self, planning: Planning) -> None:
-        """Keep the plan, and tell the patients of the source, as long as nobody has moved. Raises MergeBlocked."""
+        """Store the plan, and add mails to the patients of the source, before any patient moves. Raises MergeBlocked."""
         plan = self._plan
         self._keep(MergeElementType.CLINIC, [self._clinic_element()])
         self._keep(MergeElementType.TAG, map(tag_element, plan.tags))
@@ -109,12 +109,12 @@ class _Merge:
         }
 
     def _names(self) -> tuple[str, str, str, str]:
-        """The clinics' ids and names, as mails have them."""
+        """The ids and names of the clinics, as mails show them."""
         source, target = self._plan.source, self._plan.target
         return source.id, target.id, source.name or UNNAMED_CLINIC, target.name or UNNAMED_OTHER_CLINIC
 
     def _add_tags(self) -> dict[str, str]:
-        """Make the tags that the target lacks. Gives the ids of its tags by the ids of those of the source."""
+        """Create the tags that the target lacks. Returns the ids of the target's tags by the ids of the source's tags."""
         ids = {one.tag.name: one.tag.id for one in self._plan.tags if one.action is TagAction.RETAIN}
         new = [one.tag.name for one in self._plan.tags if one.action is TagAction.CREATE]
         ids.update((name, self._uow.new_id()) for name in new)
@@ -135,7 +135,7 @@ class _Merge:
     def _move(self, patients: Sequence[MovedPatient], tags: dict[str, str]) -> None:
         mrn_unique = self._plan.target.settings.mrn_unique
         self._patients.move([one.id for one in patients], tags, mrn_unique=mrn_unique)
-        # Nothing is to be done about an account: the patient stays with the team, and knows the clinic.
+        # Consumers must not change accounts or send mail: the patient stays with the same team, and knows the clinic.
         self._uow.outbox.add(*(PatientRemoved(self._plan.source.id, one.user_id) for one in patients))
         added = (
             PatientAdded(self._plan.target.id, one.user_id, bool(one.is_custodial), is_migrated=True)
@@ -144,7 +144,7 @@ class _Merge:
         self._uow.outbox.add(*added)
 
     def _unite(self, patients: Sequence[MovedPatient], tags: dict[str, str]) -> None:
-        """The target's records stay, with the tags and sites of both; those of the source go."""
+        """Keep the records of the target, with the tags and sites of both, and remove those of the source."""
         if not patients:
             return
         changed = self._patients.unite({one.id: one.twin.id for one in patients if one.twin}, tags)
@@ -169,7 +169,7 @@ class _Merge:
         user_ids = [one.member.user_id for one in moved if one.member.user_id]
         self._uow.outbox.add(*(ClinicianRemoved(self._plan.source.id, user_id) for user_id in user_ids))
         self._uow.outbox.add(*(ClinicianAdded(self._plan.target.id, user_id) for user_id in user_ids))
-        # Those who are left are members of the target already.
+        # The remaining clinicians are members of the target already.
         self._uow.clinicians.remove(self._uow.clinicians.all_of_clinic(self._plan.source.id), None)
 
     def _move_belongings(self) -> None:
@@ -187,7 +187,7 @@ class _Merge:
         self._uow.outbox.add(ClinicMerged(self._plan.target.id, source.id), ClinicDeleted(source.id))
 
     def _tell_members(self) -> None:
-        """Service accounts have nobody who reads mail."""
+        """Add mails to the members of both clinics. Service accounts get none, because nobody reads their mail."""
         people = [one for one in self._plan.members if one.member.user_id and not one.member.is_service_account]
         source = [one.member.user_id for one in people if one.workspace is Workspace.SOURCE]
         admins = [one.member.user_id for one in people if _is_admin_of_target(one)]
