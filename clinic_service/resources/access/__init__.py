@@ -1,1 +1,1 @@
-"""Who may do what with whose data: direct grants, and what follows from them and from clinics."""
+"""Access: direct grants between users, and the effective permissions that follow from them and from clinics."""

@@ -1,4 +1,4 @@
-"""The ways in which what is asked of a grant can fail."""
+"""The errors of requests about grants."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from clinic_service.errors import BadRequest, Forbidden, NotFound
 
 
 class NothingGranted(NotFound):
-    """The same for an account that does not exist, so that asking does not tell the two apart."""
+    """There is no grant, or no such account. The answer is the same, so it does not reveal which accounts exist."""
 
     message = "There is no such permission."
 

@@ -11,12 +11,12 @@ from clinic_service.resources.access.repository import Permissions
 
 
 def get_groups_for_user(ctx: Context, user_id: str) -> dict[str, Permissions]:
-    """Whose data a user has been granted directly."""
+    """The direct grants that a user received, by the user who gave each."""
     return {user_id: {"root": {}}} | ctx.uow.grants.list_of_grantee(user_id)
 
 
 def get_users_in_group(ctx: Context, sharer_id: str) -> dict[str, Permissions]:
-    """Who has been granted a user's data directly."""
+    """The direct grants that a user gave, by the user who received each."""
     return {sharer_id: {"root": {}}} | ctx.uow.grants.list_of_sharer(sharer_id)
 
 

@@ -1,4 +1,4 @@
-"""What is asked about grants, and the one place that changes them."""
+"""The queries about grants, and the only place that changes grants."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CLINIC_FLAGS = {
 }
 _OF_PAIR = and_(Grant.sharer_id == bindparam("sharer_id"), Grant.grantee_id == bindparam("grantee_id"))
 
-# One statement, so that all of it is true at the same moment.
+# One statement, so that all parts of the answer are from the same moment.
 _EFFECTIVE = union_all(
     select(
         Grant.permissions.label("permissions"),
@@ -50,7 +50,7 @@ _OF_GRANTEE = (
     .where(Grant.grantee_id == bindparam("user_id"), _OF_OTHERS)
     .order_by(Grant.sharer_id)
 )
-# Of two writers the later one wins as a whole, also when neither has seen a row.
+# When two writers store the same grant, the later one replaces all columns, even when neither had seen a row.
 _PUT = insert_or_update(Grant, "permissions")
 _REMOVE = delete(Grant).where(_OF_PAIR).returning(Grant.sharer_id)
 _REMOVE_ALL_OF = (
@@ -63,14 +63,14 @@ _REMOVE_ALL_OF = (
 class GrantRepository(Repository):
     """Direct grants, and the effective permissions that follow from them and from clinics.
 
-    A change tells the outbox itself, because several groups make changes.
+    Every change adds its event to the outbox here, because several groups change grants.
     """
 
     def effective(self, sharer_id: str, grantee_id: str) -> Permissions:
-        """What the grantee may do with the sharer's data, each permission with its value; empty for nothing.
+        """What the grantee may do with the sharer's data, each permission with its value; empty without any permission.
 
-        `root` and nothing else over oneself. Otherwise the direct grant, and what the sharer lets those clinics do in
-        which the grantee is a member or an administrator.
+        For the user's own data this is `root` and nothing else. Otherwise it is the direct grant, together with the
+        permissions that the sharer gave to those clinics in which the grantee is a member or an admin.
         """
         if sharer_id == grantee_id:
             return {"root": {}}
@@ -80,7 +80,7 @@ class GrantRepository(Repository):
         return held
 
     def lock(self, sharer_id: str, grantee_id: str) -> Permissions:
-        """The direct grant, which nobody else can change until this unit ends; empty when there is none."""
+        """The direct grant, locked until this unit of work ends; empty when there is none."""
         found = self._uow.first(_LOCK, {"sharer_id": sharer_id, "grantee_id": grantee_id})
         return found[0] if found else {}
 
@@ -93,18 +93,18 @@ class GrantRepository(Repository):
         return dict(self._uow.rows(_OF_GRANTEE, {"user_id": user_id}))
 
     def put(self, sharer_id: str, grantee_id: str, permissions: Permissions) -> None:
-        """Let `permissions`, of which there must be one at least, be the direct grant."""
+        """Store `permissions`, at least one, as the direct grant. They replace an earlier grant."""
         self._uow.insert(_PUT, {"sharer_id": sharer_id, "grantee_id": grantee_id, "permissions": permissions})
         self._tell([(sharer_id, grantee_id)])
 
     def remove(self, sharer_id: str, grantee_id: str) -> None:
-        """Take the direct grant away; one that is not there is no error."""
+        """Delete the direct grant. A missing grant is no error."""
         removed = self._uow.execute(_REMOVE, {"sharer_id": sharer_id, "grantee_id": grantee_id})
         if removed.first():
             self._tell([(sharer_id, grantee_id)])
 
     def remove_all_of(self, user_id: str) -> None:
-        """Take away every direct grant that the user gave or was given."""
+        """Delete every direct grant that the user gave or received."""
         removed = self._uow.execute(_REMOVE_ALL_OF, {"user_id": user_id})
         self._tell((row.sharer_id, row.grantee_id) for row in removed.all())
 
@@ -113,5 +113,5 @@ class GrantRepository(Repository):
 
 
 def _clinic_permissions(flags: Iterable[bool]) -> Permissions:
-    # A clinic's permissions have no values, so that the value of a direct grant always stays.
+    # The permissions of a clinic have no values, so the value of a direct grant is always kept.
     return {permission.value: {} for permission, held in zip(_CLINIC_FLAGS, flags, strict=True) if held}

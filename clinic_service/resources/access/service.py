@@ -1,4 +1,4 @@
-"""What a grant may hold, and who may write which one."""
+"""The rules for grants: what a grant may contain, and who may write it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clinic_service.resources.access.repository import Permissions
 from clinic_service.unit_of_work import UnitOfWork
 
 _ROOT = "root"
-# What anybody gives who may write the grant, and what services alone give.
+# The permissions that every writer of a grant may give, and those that only services may give.
 _FREE_NAMES = frozenset({"view", "upload", "note", "follow"})
 _MANAGING_NAMES = frozenset({"custodian", "admin"})
 _LARGEST_VALUE = 4096
@@ -24,10 +24,10 @@ _MOST_LEVELS = 8
 
 
 def replace_grant(uow: UnitOfWork, sharer_id: str, grantee_id: str, given: Permissions, person_id: str | None) -> None:
-    """Let `given` be the direct grant; nothing given removes it. `person_id` is who acts, None for a service.
+    """Store `given` as the direct grant, or delete the grant when `given` is empty.
 
-    `root` is dropped, and one that names nothing else changes nothing. Raises NotYoursToWrite, UnknownPermission,
-    PermissionTooLarge and NotYoursToGive.
+    `person_id` is the person who acts, None for a service. `root` is ignored; when `given` names only `root`, nothing
+    changes. Raises NotYoursToWrite, UnknownPermission, PermissionTooLarge and NotYoursToGive.
     """
     if sharer_id == grantee_id:
         return
@@ -44,7 +44,10 @@ def replace_grant(uow: UnitOfWork, sharer_id: str, grantee_id: str, given: Permi
 
 
 def _require_own_management(present: Permissions) -> None:
-    """Only a holder of a direct grant writes it; what comes through a clinic must not become lasting."""
+    """Raise NotYoursToWrite unless the grantee holds a managing permission by a direct grant.
+
+    Access through a clinic is not enough, because the grantee could turn it into a permanent grant.
+    """
     if present.keys().isdisjoint(_MANAGING_NAMES):
         raise NotYoursToWrite
 
@@ -58,7 +61,7 @@ def _require_known(wanted: Permissions) -> None:
 
 
 def _kept_by_person(wanted: Permissions, present: Permissions) -> Permissions:
-    """What a person wants, with the managing permissions as the service gave them. Raises NotYoursToGive."""
+    """The permissions that a person asks for; managing permissions keep their values. Raises NotYoursToGive."""
     managing = wanted.keys() & _MANAGING_NAMES
     if not managing <= present.keys():
         raise NotYoursToGive
@@ -73,7 +76,7 @@ def _store(uow: UnitOfWork, sharer_id: str, grantee_id: str, wanted: Permissions
 
 
 def _levels(value: Any) -> int:
-    """How many objects and arrays stand inside each other at most."""
+    """The depth to which objects and arrays are nested."""
     levels, nodes = 0, [value]
     while any(isinstance(node, dict | list) for node in nodes):
         levels += 1

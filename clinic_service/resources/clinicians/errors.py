@@ -1,4 +1,4 @@
-"""The ways in which what is asked of a clinician can fail."""
+"""The errors of requests about clinicians."""
 
 from __future__ import annotations
 

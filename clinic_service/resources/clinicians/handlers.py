@@ -49,9 +49,9 @@ def list_clinicians(
 
 
 def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> JsonObject:
-    """Record a member or a pending invitation as given."""
+    """Store a member or a pending invitation as the body describes it."""
     if not body["email"]:
-        # Only what a service account's own record shows may be empty, so that it can be sent back in an update.
+        # The spec admits an empty address, because clients send back the records of service accounts in updates.
         raise BadRequest(violations=[Violation("/body/email", "minLength", 1)])
     given = clinician_schema.load(body)
     return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, body["roles"], ctx.caller.id))
@@ -66,30 +66,30 @@ def get_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> JsonObject
 
 
 def update_clinician(ctx: Context, clinic_id: str, clinician_id: str, body: dict[str, Any]) -> JsonObject:
-    """Change a member's roles and, when given, the name; all else in the body follows the account and is ignored."""
+    """Change a member's roles and, when given, the name. Other members of the body are ignored."""
     changes = service.Changes(roles=frozenset(body["roles"]), name=body.get("name"))
     return clinician_schema.dump(service.update_clinician(ctx.uow, clinic_id, clinician_id, changes, ctx.caller))
 
 
 def delete_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> None:
-    """End a membership."""
+    """Remove a member from the clinic."""
     service.delete_clinician(ctx.uow, clinic_id, clinician_id, ctx.caller.person_id)
 
 
 def _look_up_service_account(ctx: Preparation, clinic_id: str, body: dict[str, str]) -> str:
-    """The user id of the account that the credentials belong to; nothing else looks at them."""
+    """The user id of the account that the credentials belong to. The credentials are used for nothing else."""
     ctx.uow.clinics.require_migrated(clinic_id)
     return ctx.openid.find_subject(body["client_id"], body["client_secret"])
 
 
 @with_preparation(_look_up_service_account)
 def add_service_account(ctx: Context, user_id: str, clinic_id: str, body: dict[str, str]) -> JsonObject:
-    """Make the account of a partner's client a member."""
+    """Make the service account of a partner a member."""
     return clinician_schema.dump(service.add_service_account(ctx.uow, clinic_id, user_id, body["name"]))
 
 
 def _with_clinics(uow: UnitOfWork, rows: Sequence[ClinicianRow]) -> list[JsonObject]:
     clinics = uow.clinics.describe(list({row.clinic_id for row in rows}))
-    # A clinic may have been deleted since the rows were read, and its clinicians with it.
+    # A clinic and its clinicians may have been deleted since the rows were read.
     found = [Membership(row, clinics[row.clinic_id]) for row in rows if row.clinic_id in clinics]
     return membership_schema.dump(found, many=True)

@@ -1,4 +1,4 @@
-"""Pages of clinicians, as they are shown: newest first, those of the same moment by id."""
+"""Pages of clinicians as the API shows them: newest first, and by id when the times are equal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 class ClinicianRow(NamedTuple):
-    """A clinician as it is shown. Times are the text that is sent."""
+    """A clinician as the API shows it. Times are the text that is sent."""
 
     clinic_id: str
     user_id: str | None
@@ -65,9 +65,9 @@ _IS_ROLE = frozenset(role.value for role in Role)
 
 
 class Filters(NamedTuple):
-    """What a clinician must fulfil, all of it; None asks for nothing.
+    """The filters of a list of clinicians. All must hold; None is no filter.
 
-    `search` is text that the name or the address contains, whatever the case; `email` is the whole address, likewise.
+    `search` is text that the name or the address contains; `email` is the whole address. Both ignore letter case.
     """
 
     search: str | None = None
@@ -76,7 +76,7 @@ class Filters(NamedTuple):
 
 
 def of_clinic(uow: Unit, clinic_id: str, filters: Filters, limit: int, offset: int) -> Sequence[ClinicianRow]:
-    """A page of the clinicians of a clinic, pending ones included; one statement, none when nothing can be found."""
+    """A page of the clinicians of a clinic, including pending ones. Sends one statement, or none when nothing can match."""
     if filters.role is not None and filters.role not in _IS_ROLE:
         return []
     parameters: dict[str, Any] = {"clinic_id": clinic_id}
@@ -85,13 +85,13 @@ def of_clinic(uow: Unit, clinic_id: str, filters: Filters, limit: int, offset: i
     statement = _in_clinic(filters.email is not None, filters.role)
     if not filters.search or filters.search.isspace():
         return uow.rows(_page(statement), parameters | {"limit": limit, "offset": offset})
-    # Searched here, because the engines disagree on the case of letters beyond ASCII and a clinic has few clinicians.
+    # Searched in Python, because databases differ in letter case beyond ASCII, and a clinic has few clinicians.
     wanted = folded(filters.search)
     return [row for row in uow.rows(_whole(statement), parameters) if _contains(row, wanted)][offset : offset + limit]
 
 
 def of_all(uow: Unit, start: datetime | None, end: datetime | None, limit: int, offset: int) -> Sequence[ClinicianRow]:
-    """A page of the clinicians of all clinics made from `start` on and before `end`."""
+    """A page of the clinicians of all clinics that were created at `start` or later, and before `end`."""
     statement = _page(_created(start is not None, end is not None))
     return uow.rows(statement, {"start": start, "end": end, "limit": limit, "offset": offset})
 

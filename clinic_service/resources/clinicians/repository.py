@@ -1,7 +1,7 @@
-"""What is asked about clinicians.
+"""The queries about clinicians.
 
-The administrators who guard a clinic are people: a pending invitation and a service account never count, whatever
-roles they have.
+The admins of a clinic are people: a pending invitation or a service account never counts as an admin, whatever its
+roles are.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HAS_OTHER_ADMIN = exists().where(
     _OTHER.clinic_id == Clinician.clinic_id, _OTHER.user_id != Clinician.user_id, _OTHER.counts_as_admin
 )
 _EARLIER = aliased(Invite)
-# A clinic has an address once. Where the user is a member, or was invited before, that row gets the address.
+# An address is unique in a clinic. Where the user is a member, or was invited before, that row gets the address.
 _HAS_OTHER_ROW = or_(
     exists().where(_OTHER.clinic_id == Invite.clinic_id, _OTHER.user_id == bindparam("of_user")),
     exists().where(
@@ -54,39 +54,39 @@ _NAMES = [column.key for column in Clinician.__mapper__.column_attrs]
 class ClinicianRepository(Repository):
     """Members, service accounts and pending invitations of clinics.
 
-    That somebody became or ceased to be a clinician is told to the outbox here, because several groups see to it. For the
-    same reason a clinic's time of change moves on here when its set of administrators changes; only for a new row
-    (`add`), the caller sees to that (`note_admins`), because the clinic may be new itself.
+    The methods add the events ClinicianAdded and ClinicianRemoved to the outbox, because several groups add and remove
+    clinicians. For the same reason they update a clinic's time of change when its set of admins changes. The exception is
+    `add`: its caller calls `note_admins`, because the clinic itself may be new.
     """
 
     _IS_MEMBER = select(Clinician.id).where(_OF_USER, or_(Clinician.is_admin, Clinician.is_member))
 
     def is_member(self, clinic_id: str, user_id: str) -> bool:
-        """Whether the user is a member or an administrator; a prescriber without another role is neither."""
+        """Whether the user is a member or an admin; a prescriber without another role is neither."""
         return self._uow.first(self._IS_MEMBER, {"clinic_id": clinic_id, "user_id": user_id}) is not None
 
     _ROW = Query(ClinicianRow, select(*COLUMNS).where(_OF_USER))
 
     def find_row(self, clinic_id: str, user_id: str) -> ClinicianRow | None:
-        """The clinician as it is shown, None when the user has no row in the clinic; invitations have no user yet."""
+        """The clinician as the API shows it; None when the user has no row in the clinic. Invitations have no user yet."""
         return self._uow.first(self._ROW, {"clinic_id": clinic_id, "user_id": user_id})
 
     _INVITED_ROW = Query(ClinicianRow, select(*COLUMNS).where(_OF_INVITE))
 
     def find_invited_row(self, clinic_id: str, invite_id: str) -> ClinicianRow | None:
-        """The pending clinician as it is shown, None when the clinic has none with that invitation."""
+        """The pending clinician as the API shows it; None when the clinic has none with that invitation."""
         return self._uow.first(self._INVITED_ROW, {"clinic_id": clinic_id, "invite_id": invite_id})
 
     _FIND = select(Clinician).where(_OF_USER)
 
     def find(self, clinic_id: str, user_id: str) -> Clinician | None:
-        """The row of a member or service account, to be changed."""
+        """The row of a member or service account, for changes."""
         return self._uow.session.scalars(self._FIND, {"clinic_id": clinic_id, "user_id": user_id}).first()
 
     _FIND_INVITED = select(Clinician).where(_OF_INVITE)
 
     def find_invited(self, clinic_id: str, invite_id: str) -> Clinician | None:
-        """The row of an invitation that nobody has accepted yet, to be changed."""
+        """The row of an invitation that nobody has accepted yet, for changes."""
         return self._uow.session.scalars(self._FIND_INVITED, {"clinic_id": clinic_id, "invite_id": invite_id}).first()
 
     _ALL_OF_CLINIC = (
@@ -108,7 +108,7 @@ class ClinicianRepository(Repository):
     _COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin)
 
     def count_admins(self, clinic_id: str) -> int:
-        """How many people guard the clinic; exact only while the clinic's row is locked."""
+        """The number of the clinic's admins; exact only while the clinic's row is locked."""
         return self._uow.rows(self._COUNT_ADMINS, {"clinic_id": clinic_id})[0][0]
 
     _ONLY_ADMIN_OF = select(Clinician.clinic_id).where(
@@ -116,7 +116,7 @@ class ClinicianRepository(Repository):
     )
 
     def only_admin_of(self, user_id: str) -> Sequence[str]:
-        """The ids of the clinics whose only administrator is the user; exact only while the clinics' rows are locked."""
+        """The ids of the clinics whose only admin is the user; exact only while the clinics' rows are locked."""
         return [clinic_id for (clinic_id,) in self._uow.rows(self._ONLY_ADMIN_OF, {"user_id": user_id})]
 
     _ADD = insert_into(Clinician, *_NAMES)
@@ -132,11 +132,11 @@ class ClinicianRepository(Repository):
         name: str | None = None,
         is_service_account: bool = False,
     ) -> Clinician:
-        """A new row: of a member when a user is given, else of a pending invitation, keyed anew unless a key is given.
+        """Add a row: of a member when a user is given, else of a pending invitation, with a new key unless one is given.
 
         The address is stored in lower case. Raises DuplicateClinician when the clinic has a row with that user,
-        invitation or address, and when another clinic has one with that invitation; the transaction cannot be used
-        afterwards, unless a savepoint was set.
+        invitation or address, or when another clinic has a row with that invitation. After the error the transaction
+        cannot be used, unless a savepoint was set.
         """
         clinician = Clinician(
             clinic_id=clinic_id,
@@ -159,7 +159,7 @@ class ClinicianRepository(Repository):
         return clinician
 
     def admit(self, clinician: Clinician, user_id: str, name: str | None) -> None:
-        """Make a member of a pending clinician; the address stays the one that was invited.
+        """Make a pending clinician a member. The row keeps the address that was invited.
 
         Raises DuplicateClinician when the user has a row in the clinic already.
         """
@@ -171,7 +171,7 @@ class ClinicianRepository(Repository):
         self.note_admins([clinician])
 
     def flush(self) -> None:
-        """Write what was changed. Raises DuplicateClinician when that made two rows of a clinic alike."""
+        """Write the changes. Raises DuplicateClinician when two rows of a clinic now have the same user or address."""
         try:
             self._uow.session.flush()
         except IntegrityError as error:
@@ -183,7 +183,7 @@ class ClinicianRepository(Repository):
         raise DuplicateClinician.at(_NAMED_BY.get(constraint_name(error) or "", "/body/email")) from error
 
     def change_roles(self, clinician: Clinician, roles: Iterable[str], updated_by: str) -> None:
-        """Give the clinician these roles, and note in the history who did so."""
+        """Give the clinician these roles, and record in the history who changed them."""
         was_admin = clinician.counts_as_admin
         clinician.roles = roles
         clinician.updated_time = self._uow.now
@@ -223,10 +223,10 @@ class ClinicianRepository(Repository):
     )
 
     def set_email(self, user_id: str, email: str) -> None:
-        """The address, in lower case, on every row of the user, and on the pending rows of invitations to the user.
+        """Store the address, in lower case, in every row of the user and in the pending rows of invitations to the user.
 
-        In each clinic one pending row gets it at most, and none where the user has a row already. Raises EmailTaken
-        when another row of one of the clinics has it.
+        In each clinic at most one pending row gets it, and none where the user already has a row. Raises EmailTaken
+        when another row of one of the clinics has the address.
         """
         values = {"of_user": user_id, "email": email.lower(), "updated_time": self._uow.now}
         try:
@@ -244,7 +244,7 @@ class ClinicianRepository(Repository):
     def remove(self, clinicians: Iterable[Clinician], deleted_by: str | None) -> None:
         """Delete the rows with their histories and keep a record of each; `deleted_by` is None unless a person acts.
 
-        The last administrator is not protected here.
+        This method does not protect the last admin.
         """
         gone = list(clinicians)
         if not gone:
@@ -257,10 +257,10 @@ class ClinicianRepository(Repository):
         self.note_admins(gone)
 
     def note_admins(self, changed: Iterable[Clinician]) -> None:
-        """Move the clinics' times of change on for those of `changed` who became or ceased to be administrators."""
+        """Update the time of change of each clinic in which one of `changed` became an admin or is no longer one."""
         self._move_on({clinician.clinic_id for clinician in changed if clinician.counts_as_admin})
 
-    # The time never goes back, not even when the clock does.
+    # The time never decreases, even when the clock is set back.
     _MOVE_CLINICS_ON = (
         update(Clinic)
         .where(
@@ -285,7 +285,7 @@ class ClinicianRepository(Repository):
         }
 
 
-# What a request names a clinician by, for each rule of the table that no two may share it.
+# For each unique constraint of the table, the member of a request that breaks it.
 _NAMED_BY = {
     "ix_clinicians_clinic_id_user_id": "/body/id",
     "ix_clinicians_clinic_id_invite_id": "/body/inviteId",

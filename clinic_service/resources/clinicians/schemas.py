@@ -1,4 +1,4 @@
-"""How clinicians are spelled on the wire."""
+"""The schemas of clinicians in requests and responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _roles(row: ClinicianRow | Clinician) -> list[str]:
 class ClinicianSchema(WireSchema):
     """`clinician.v1`. The id on the wire is the user id; the row's own id is internal."""
 
-    # Required in answers; a service account, and a person without an address, has none.
+    # Required in responses; empty for a service account and for a person without an address.
     when_none: ClassVar[dict[str, str]] = {"email": ""}
 
     id = fields.String(attribute="user_id")
@@ -42,7 +42,7 @@ class ClinicianSchema(WireSchema):
 
 
 class Membership(NamedTuple):
-    """A clinician and the clinic."""
+    """A clinician and the clinic of the clinician."""
 
     clinician: ClinicianRow
     clinic: ClinicDescription

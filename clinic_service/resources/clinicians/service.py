@@ -1,7 +1,7 @@
-"""What changes a clinic's clinicians.
+"""Changes of a clinic's clinicians.
 
-A clinic keeps at least one administrator. Whether taking one away is allowed is decided while the clinic's row is
-locked, so that of two administrators who remove each other at the same moment exactly one succeeds.
+A clinic keeps at least one admin. This rule is checked while the clinic's row is locked, so when two admins remove
+each other at the same moment, exactly one succeeds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 class Changes(NamedTuple):
-    """The roles that a clinician is to have, and the new name; None keeps the name."""
+    """The new roles and the new name of a clinician; None keeps the name."""
 
     roles: frozenset[str]
     name: str | None
@@ -33,8 +33,8 @@ def create_clinician(
 ) -> Clinician:
     """Add a member when `given` has a user id, a pending clinician otherwise.
 
-    Whoever gives an `invite_id` keeps the invitation; without one the invitation is made here, by `creator_id`. Raises
-    ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
+    With an `invite_id` the caller manages the invitation; without one this function creates the invitation, in the name of
+    `creator_id`. Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
     """
     uow.clinics.hold_migrated(clinic_id)
     clinician = uow.clinicians.add(clinic_id, roles=roles, **given)
@@ -46,7 +46,7 @@ def create_clinician(
 
 
 def add_service_account(uow: UnitOfWork, clinic_id: str, user_id: str, name: str) -> Clinician:
-    """Make a member of the account `user_id` of a partner's client. It has no address, and is never an administrator.
+    """Make the service account `user_id` of a partner a member. It has no address, and is never an admin.
 
     Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
     """
@@ -54,12 +54,12 @@ def add_service_account(uow: UnitOfWork, clinic_id: str, user_id: str, name: str
     try:
         return uow.clinicians.add(clinic_id, roles=[Role.MEMBER], user_id=user_id, name=name, is_service_account=True)
     except DuplicateClinician:
-        # The account is known by the credentials alone.
+        # The request names the account only by its credentials.
         raise DuplicateClinician.at("/body/client_id") from None
 
 
 def update_clinician(uow: UnitOfWork, clinic_id: str, user_id: str, changes: Changes, caller: Caller) -> Clinician:
-    """Apply the changes; new roles are noted in the history and told to the member.
+    """Apply the changes. New roles are recorded in the history, and the member gets a mail about them.
 
     Raises ClinicNotFound, ClinicNotMigrated, ClinicianNotFound, LastAdmin and ServiceAccountAsAdmin.
     """
@@ -98,7 +98,7 @@ def _get(uow: UnitOfWork, clinic_id: str, user_id: str) -> Clinician:
 def _keep_an_admin(uow: UnitOfWork, leaving: Clinician, cause: str) -> None:
     """Raise LastAdmin if `leaving` is the clinic's only administrator.
 
-    `cause` points to what in the request makes them leave.
+    `cause` points to the part of the request that would remove the admin.
     """
     if leaving.counts_as_admin and uow.clinicians.count_admins(leaving.clinic_id) == 1:
         raise LastAdmin.at(cause)

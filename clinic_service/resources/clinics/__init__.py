@@ -1,4 +1,4 @@
-"""Clinics themselves: their profile, share codes, tier and notifications.
+"""Clinics: their profile, share codes, tier and notifications.
 
-Other groups reach them through `uow.clinics` only; `clinic_schema` is nested by the answers that hold a clinic.
+Other groups use clinics only through `uow.clinics`; responses that contain a clinic nest `clinic_schema`.
 """

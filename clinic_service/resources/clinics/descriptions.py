@@ -1,4 +1,4 @@
-"""Everything that is shown of a clinic, read in a fixed number of statements however many clinics are shown."""
+"""What the API shows of clinics, read in a fixed number of statements whatever the number of clinics."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from clinic_service.resources.labels.descriptions import LabelDescription, num_p
 
 
 class ClinicRow(NamedTuple):
-    """The columns of a clinic that are shown. Profile members that were never given are None."""
+    """The columns of a clinic that the API shows. Profile members that were never given are None."""
 
     id: str
     name: str | None
@@ -64,16 +64,17 @@ class ClinicRow(NamedTuple):
 
 
 class ClinicDescription(ClinicRow):
-    """A clinic with its tags and sites, and what is derived from its records."""
+    """A clinic with its tags and sites, and the values that are derived from them."""
 
     patient_tags: list[LabelDescription]
     sites: list[LabelDescription]
 
     @property
     def can_migrate(self) -> bool:
-        """Whether the initial migration can be started: still to do, the profile complete, and an administrator there.
+        """Whether the initial migration can be started.
 
-        The unit that is displayed when none was chosen does not count.
+        It can when the clinic is not migrated yet, its profile is complete, and it has an admin. A glucose unit that is
+        only the default does not complete the profile.
         """
         return not self.is_migrated and self.has_admin and all(self._profile_for_migration())
 
@@ -131,7 +132,7 @@ class _CountedRow(NamedTuple):
 
 
 def _tags_and_sites(of_tags: ColumnElement[bool], of_sites: ColumnElement[bool]) -> CompoundSelect[*tuple[Any, ...]]:
-    """Both in one statement; ids stand in order of creation."""
+    """The tags and sites in one statement. Ids are in order of creation."""
     tag, site = literal_column(f"'{_TAG}'", Text), literal_column(f"'{_SITE}'", Text)
     return union_all(
         select(tag.label("kind"), Tag.clinic_id, Tag.id, Tag.name, _TAGGED.label("num_patients")).where(of_tags),
@@ -145,7 +146,7 @@ _TAGS_AND_SITES_OF_ONE = Query(_CountedRow, _tags_and_sites(Tag.clinic_id == _ID
 
 
 def describe_one(unit: Unit, clinic_id: str) -> ClinicDescription | None:
-    """What is shown of the clinic, in two statements; None for an unknown id."""
+    """The description of the clinic, read in two statements; None for an unknown id."""
     this = {"clinic_id": clinic_id}
     return _assemble(unit.rows(_CLINIC, this), unit.rows(_TAGS_AND_SITES_OF_ONE, this)).get(clinic_id)
 
@@ -156,7 +157,7 @@ _TAGS_AND_SITES_OF_MANY = _tags_and_sites(Tag.clinic_id.in_(_IDS), Site.clinic_i
 
 
 def describe(unit: Unit, clinic_ids: Sequence[str]) -> dict[str, ClinicDescription]:
-    """What is shown of the clinics, by id, in two statements; unknown ids are left out."""
+    """The descriptions of the clinics by id, read in two statements. Unknown ids are left out."""
     these = {"clinic_ids": list(clinic_ids)}
     clinics = map(ClinicRow._make, unit.execute(_MANY_CLINICS, these))
     return _assemble(clinics, map(_CountedRow._make, unit.execute(_TAGS_AND_SITES_OF_MANY, these)))

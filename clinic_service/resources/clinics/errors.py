@@ -1,4 +1,4 @@
-"""The ways in which what is asked of a clinic can fail."""
+"""The errors of requests about clinics."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ClinicNotEmpty(BadRequest):
 
 
 class DemoPatientUnknown(BadGateway):
-    """The operator configured a user who does not exist."""
+    """The configuration names a demo patient who does not exist."""
 
     message = "The account of the demonstration patient cannot be read."
 
 
 class NoFreeShareCode(ServiceError):
-    """So many drawn codes were taken that something other than chance must be wrong."""
+    """All the random share codes that were tried are taken, which is very improbable by chance."""

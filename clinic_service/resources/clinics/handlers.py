@@ -38,13 +38,13 @@ def _look_up_founders(ctx: Preparation) -> service.Founders:
 
 @with_preparation(_look_up_founders)
 def create_clinic(ctx: Context, founders: service.Founders, body: Any) -> JsonObject:
-    """A new clinic that the caller administers."""
+    """Create a clinic. The caller becomes its first admin."""
     clinic = service.create_clinic(ctx.uow, clinic_schema.load(body), founders)
     return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic.id))
 
 
 def get_clinic_by_share_code(ctx: Context, share_code: str) -> JsonObject:
-    """The clinic that a share code leads to."""
+    """The clinic with this share code."""
     clinic_id = ctx.uow.clinics.get_id_by_share_code(share_code)
     return clinic_schema.dump(ctx.uow.clinics.describe_one(clinic_id))
 
@@ -71,5 +71,5 @@ def update_tier(ctx: Context, clinic_id: str, body: Any) -> None:
 
 
 def update_suppressed_notifications(ctx: Context, clinic_id: str, body: Any) -> None:
-    """Replace what the clinic does not want to be told."""
+    """Replace the notifications that the clinic does not want."""
     service.suppress_notifications(ctx.uow, clinic_id, body["suppressedNotifications"])

@@ -1,4 +1,4 @@
-"""Which of a clinic's patient limits apply, and when."""
+"""Which patient limits apply to a clinic, and when."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from clinic_service.models import Clinic, Tier
 
-# Exactly this: a clinic in the `USA` is unlimited.
+# Compared exactly: a clinic whose country is spelled `USA` is unlimited.
 _LIMITED_COUNTRY = "US"
 
 
 class PatientLimits(NamedTuple):
-    """What decides whether the stored limits of a clinic apply, and these limits."""
+    """The stored limits of a clinic, and the columns that decide whether they apply."""
 
     country: str | None
     tier: str | None
@@ -22,15 +22,15 @@ class PatientLimits(NamedTuple):
 def applying_settings(clinic: Clinic | PatientLimits) -> dict[str, Any]:
     """The limits that apply to the clinic, as `patientCountSettings.v1`; empty when it is unlimited.
 
-    Limits are for clinics of the free tier in the United States, or not known to be elsewhere. The stored ones stay
-    for the day when a clinic becomes one of these again.
+    Limits apply to clinics of the free tier whose country is the United States or is not known. The limits of other
+    clinics stay stored, so that they apply again when the tier or the country changes back.
     """
     limited = clinic.country in (None, "", _LIMITED_COUNTRY) and clinic.tier in (None, Tier.FREE)
     return (clinic.patient_count_settings or {}) if limited else {}
 
 
 def hard_limit(clinic: Clinic, now: datetime) -> int | None:
-    """How many patients that count the clinic may have at `now`; None for any number."""
+    """The number of patients that the clinic's plan allows at `now`; None when it is unlimited."""
     limit = applying_settings(clinic).get("hardLimit")
     if limit is None or not _is_in_force(limit, now):
         return None

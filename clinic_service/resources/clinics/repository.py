@@ -1,4 +1,4 @@
-"""What is asked about clinics."""
+"""The queries about clinics."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FILTERS: dict[str, ColumnElement[bool]] = {
     "share_code": Clinic.id.in_(_ID_BY_SHARE_CODE),
     "created_time_start": Clinic.created_time >= bindparam("created_time_start"),
     "created_time_end": Clinic.created_time < bindparam("created_time_end"),
-    # A clinic without settings is not enabled either.
+    # A clinic without EHR settings counts as not enabled.
     "ehr_enabled": Clinic.ehr_enabled == bindparam("ehr_enabled"),
 }
 
@@ -59,16 +59,16 @@ def _page(names: frozenset[str]) -> Select[str]:
 
 
 class ClinicRepository(Repository):
-    """Clinics and the codes they are shared by."""
+    """Clinics and their share codes."""
 
     def get(self, clinic_id: str) -> Clinic:
-        """The clinic, to be changed by a unit that writes. Raises ClinicNotFound."""
+        """The clinic, for changes. Raises ClinicNotFound."""
         return self._one(_GET, clinic_id)
 
     _LOCK = _GET.with_for_update().execution_options(populate_existing=True)
 
     def lock(self, clinic_id: str) -> Clinic:
-        """The clinic as it is now; nobody else can change it, its members or its patients until this unit ends.
+        """Lock and return the clinic: no other transaction changes it, its members or its patients until this unit ends.
 
         Raises ClinicNotFound.
         """
@@ -84,7 +84,7 @@ class ClinicRepository(Repository):
     _HOLD = _IS_MIGRATED.with_for_update()
 
     def hold_migrated(self, clinic_id: str) -> None:
-        """As `lock_migrated`, for those who do not look at the clinic itself."""
+        """As `lock_migrated`, for callers that do not need the clinic."""
         if not self._is_migrated(self._HOLD, clinic_id):
             raise ClinicNotMigrated
 
@@ -101,11 +101,11 @@ class ClinicRepository(Repository):
             raise ClinicNotMigrated.at(named_by)
 
     def touch(self, clinic: Clinic) -> None:
-        """Record that the clinic changed now. The time never goes back, not even when the clock does."""
+        """Set the clinic's time of change to now. The time never decreases, even when the clock is set back."""
         clinic.updated_time = max(clinic.updated_time, self._uow.now)
 
     def patient_limit(self, clinic: Clinic) -> int | None:
-        """How many patients of its plan the clinic may have at this moment; None for any number."""
+        """The number of patients that the clinic's plan allows now; None when it is unlimited."""
         return hard_limit(clinic, self._uow.now)
 
     _PATIENT_LIMITS = Query(
@@ -120,11 +120,11 @@ class ClinicRepository(Repository):
         return applying_settings(row)
 
     def describe(self, clinic_ids: Sequence[str]) -> dict[str, ClinicDescription]:
-        """What is shown of the clinics, by id, in two statements; unknown ids are left out."""
+        """The descriptions of the clinics by id, read in two statements. Unknown ids are left out."""
         return describe(self._uow, clinic_ids) if clinic_ids else {}
 
     def describe_one(self, clinic_id: str) -> ClinicDescription:
-        """What is shown of the clinic. Raises ClinicNotFound."""
+        """The description of the clinic. Raises ClinicNotFound."""
         found = describe_one(self._uow, clinic_id)
         if found is None:
             raise ClinicNotFound
@@ -133,8 +133,8 @@ class ClinicRepository(Repository):
     def list(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> list[ClinicDescription]:
         """One page of the clinics that pass every filter that is not None, oldest first.
 
-        Filters: `share_code`, also one taken over in a merge; `created_time_start`, included; `created_time_end`,
-        not included; `ehr_enabled`.
+        Filters: `share_code`, including codes taken over in a merge; `created_time_start` (inclusive);
+        `created_time_end` (exclusive); `ehr_enabled`.
         """
         given = {name: value for name, value in filters.items() if value is not None}
         rows = self._uow.rows(_page(frozenset(given)), given | {"limit": limit, "offset": offset})
@@ -143,14 +143,14 @@ class ClinicRepository(Repository):
         return [found[clinic_id] for clinic_id in ids if clinic_id in found]
 
     def get_id_by_share_code(self, share_code: str) -> str:
-        """The clinic that the code, its own or one taken over in a merge, leads to. Raises ClinicNotFound."""
+        """The id of the clinic with this share code, which may be one taken over in a merge. Raises ClinicNotFound."""
         row = self._uow.first(_ID_BY_SHARE_CODE, {"share_code": share_code})
         if row is None:
             raise ClinicNotFound
         return row[0]
 
     def add(self, profile: Mapping[str, Any], *, is_migrated: bool) -> Clinic:
-        """A new clinic with a share code of its own and the usual patient limit. Raises NoFreeShareCode."""
+        """Add a clinic with a new share code and the default patient limit. Raises NoFreeShareCode."""
         clinic = Clinic(
             id=self._uow.new_id(),
             is_migrated=is_migrated,
@@ -165,9 +165,9 @@ class ClinicRepository(Repository):
         return clinic
 
     def add_share_code(self, clinic_id: str, draw: Callable[[], str] = draw_share_code) -> str:
-        """Give the clinic the share code that it shows, the first one `draw` makes that is free.
+        """Give the clinic the share code that it shows: the first code from `draw` that is free.
 
-        Raises NoFreeShareCode after 100 that were not.
+        Raises NoFreeShareCode when 100 codes were taken.
         """
         for _ in range(_MOST_DRAWS):
             code = draw()
@@ -182,23 +182,23 @@ class ClinicRepository(Repository):
         .values(status=InviteStatus.CANCELED, modified=bindparam("time"))
     )
     _REMOVE_SHARE_CODES = delete(ShareCode).where(ShareCode.clinic_id == bindparam("of_clinic"))
-    # Tags, sites and membership restrictions go with it.
+    # Tags, sites and membership restrictions are deleted with it.
     _REMOVE = delete(Clinic).where(Clinic.id == bindparam("of_clinic"))
 
     def remove(self, clinic: Clinic, deleted_by: str | None) -> None:
-        """Delete a clinic without members and patients, with all that is left of it, and keep a record of it.
+        """Delete a clinic without members and patients, and all its remaining rows, and keep a record of it.
 
-        Its share codes are free again and its open invitations canceled. `deleted_by` is None unless a person acts.
+        Its share codes become free, and its open invitations are canceled. `deleted_by` is None unless a person acts.
         """
         self.record_deletion(clinic, deleted_by)
         self.discard(clinic.id)
 
     def record_deletion(self, clinic: Clinic, deleted_by: str | None) -> None:
-        """Keep a record of the clinic as it is now, because it is about to be deleted."""
+        """Keep a record of the clinic as it is now, before it is deleted."""
         self._uow.insert(self._ADD_DELETION, self._deletion(clinic, deleted_by))
 
     def discard(self, clinic_id: str) -> None:
-        """Delete a clinic of which there is a record. It has no members and no patients any more."""
+        """Delete a clinic whose record is already kept, and which has no members and no patients any more."""
         this = {"of_clinic": clinic_id}
         self._uow.change(self._CANCEL_INVITES, {**this, "time": self._uow.now})
         self._uow.change(self._REMOVE_SHARE_CODES, this)
@@ -225,7 +225,7 @@ class ClinicRepository(Repository):
     }
 
     def _parts(self, clinic_id: str) -> dict[str, Any]:
-        """What belongs to the clinic alone and goes with it."""
+        """The rows that belong to the clinic only and are deleted with it, as JSON, for the record of the deletion."""
         return {
             name: [row._asdict() for row in self._uow.rows(statement, {"clinic_id": clinic_id})]
             for name, statement in self._PARTS.items()
@@ -234,7 +234,7 @@ class ClinicRepository(Repository):
     _ADD_SHARE_CODE = insert_into(ShareCode, "code", "clinic_id", "canonical")
 
     def _claim(self, code: str, clinic_id: str) -> bool:
-        # Only the constraint can tell: another unit may be about to commit the same code.
+        # Only the constraint can decide: another transaction may be about to commit the same code.
         try:
             with self._uow.session.begin_nested():
                 self._uow.insert(self._ADD_SHARE_CODE, {"code": code, "clinic_id": clinic_id, "canonical": True})

@@ -1,4 +1,4 @@
-"""How clinics are spelled on the wire."""
+"""The schemas of clinics in requests and responses."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _can_migrate(clinic: ClinicDescription) -> bool:
 
 
 class ClinicSchema(WireSchema):
-    """`clinic.v1`, from a `ClinicDescription`. Of a body it reads the profile, and nothing else."""
+    """`clinic.v1`, from a `ClinicDescription`. From a body it reads only the profile."""
 
-    # Required in answers; a clinic made for a legacy account starts without a name and without units.
+    # Required in responses; a clinic that was created for a legacy account starts without a name and without units.
     when_none: ClassVar[dict[str, str]] = {
         "name": "",
         "preferred_bg_units": BgUnits.MG_DL.value,

@@ -1,4 +1,4 @@
-"""What can be done with a clinic."""
+"""Creating, changing and deleting clinics."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from clinic_service.outbox.events import ClinicCreated, ClinicDeleted, PatientAd
 from clinic_service.resources.clinics.errors import ClinicNotEmpty, DemoPatientUnknown
 from clinic_service.unit_of_work import UnitOfWork
 
-# Clients send the whole profile, and leaving these out is how they clear them. Others that are left out are kept.
+# Clients send the whole profile. They clear these members by leaving them out; other missing members are kept.
 _CLEARED_WHEN_ABSENT: Mapping[str, Any] = {"phone_numbers": None, "timezone": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Founders:
-    """Who is in a clinic from its first moment: the administrator and, if one is configured, the demo patient."""
+    """The users of a new clinic: its first admin and, if one is configured, the demo patient."""
 
     admin: UserRecord
     demo: UserRecord | None
 
 
 def find_founders(accounts: Accounts, admin_id: str, demo_user_id: str | None) -> Founders:
-    """Ask the directory for both. Raises AccountNotFound for the administrator and DemoPatientUnknown."""
+    """Look up both in the directory. Raises AccountNotFound for the admin, and DemoPatientUnknown."""
     admin = get_user(accounts, admin_id)
     if not demo_user_id:
         return Founders(admin, None)
@@ -36,12 +36,12 @@ def find_founders(accounts: Accounts, admin_id: str, demo_user_id: str | None) -
 
 
 def create_clinic(uow: UnitOfWork, profile: Mapping[str, Any], founders: Founders) -> Clinic:
-    """A new clinic of the free tier, with its first administrator and the demo patient."""
+    """Create a clinic of the free tier with its first admin and the demo patient."""
     clinic = uow.clinics.add(profile, is_migrated=True)
     admin = founders.admin
     user_id = admin.account.user_id
     uow.clinicians.add(clinic.id, user_id=user_id, email=admin.email, name=admin.profile.full_name, roles=[Role.ADMIN])
-    # A mail about a clinic without a name would say nothing.
+    # A mail about a clinic without a name would not be useful.
     if clinic.name:
         uow.outbox.add(ClinicCreated(clinic_id=clinic.id, user_id=user_id, clinic_name=clinic.name))
     if founders.demo:
@@ -50,7 +50,7 @@ def create_clinic(uow: UnitOfWork, profile: Mapping[str, Any], founders: Founder
 
 
 def update_profile(uow: UnitOfWork, clinic_id: str, profile: Mapping[str, Any]) -> None:
-    """Store what the profile holds; absent telephone numbers and an absent time zone are cleared."""
+    """Store the members of the profile. Absent telephone numbers and an absent time zone are cleared."""
     clinic = uow.clinics.lock(clinic_id)
     for name, value in {**_CLEARED_WHEN_ABSENT, **profile}.items():
         setattr(clinic, name, value)
@@ -65,14 +65,14 @@ def set_tier(uow: UnitOfWork, clinic_id: str, tier: str) -> None:
 
 
 def suppress_notifications(uow: UnitOfWork, clinic_id: str, suppressed: dict[str, bool]) -> None:
-    """Replace the whole choice; what it does not name is sent again."""
+    """Replace all suppressed notifications. Notifications that `suppressed` does not name are sent again."""
     clinic = uow.clinics.lock(clinic_id)
     clinic.suppressed_notifications = suppressed
     uow.clinics.touch(clinic)
 
 
 def delete_clinic(uow: UnitOfWork, clinic_id: str, demo_user_id: str | None, deleted_by: str | None) -> None:
-    """Delete a clinic without patients, with everything in it, and keep a record of what was deleted.
+    """Delete a clinic without patients, together with all its rows, and keep a record of what was deleted.
 
     `deleted_by` is None unless a person acts. Raises ClinicNotFound and ClinicNotEmpty.
     """
@@ -89,7 +89,7 @@ def delete_clinic(uow: UnitOfWork, clinic_id: str, demo_user_id: str | None, del
 
 
 def _add_demo_patient(uow: UnitOfWork, clinic: Clinic, demo: UserRecord) -> None:
-    """A patient who shares with every clinic, so that a new one has something to look at."""
+    """Add the demo patient, who shares data with every clinic, so that a new clinic has a patient to show."""
     profile = demo.profile
     patient = Patient(
         clinic_id=clinic.id,
@@ -100,7 +100,7 @@ def _add_demo_patient(uow: UnitOfWork, clinic: Clinic, demo: UserRecord) -> None
         email=demo.email,
         mrn=profile.mrn,
         target_devices=None if profile.target_devices is None else list(profile.target_devices),
-        # Patients who come with a migration know the clinic, so nobody writes to them.
+        # Patients of a migration know the clinic already, so they get no mail.
         is_migrated=True,
         created_time=uow.creation_time,
         updated_time=uow.now,

@@ -1,4 +1,4 @@
-"""The codes that clinics hand out, for example `HRBR-2Q7K-M9XD`."""
+"""The share codes of clinics, for example `HRBR-2Q7K-M9XD`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _GROUPS, _GROUP_LENGTH = 3, 4
 
 
 def draw_share_code() -> str:
-    """A random share code. Whoever holds one can find its clinic, so it must not be predictable."""
+    """A random share code. A share code is enough to find its clinic, so it must not be predictable."""
     return "-".join(_draw_group() for _ in range(_GROUPS))
 
 

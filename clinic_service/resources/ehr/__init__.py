@@ -1,6 +1,6 @@
-"""Electronic health record systems: what they send, whom it is about, and the reports that they get.
+"""Electronic health record systems: the messages they send, the patients of these messages, and the reports they get.
 
-`matching.py` finds the clinic and the patients of a message, and `subscriptions.py` says what a matched message does to a
-patient's subscription; both serve Redox (`redox/`) and Xealth (`xealth/`). `retention.py` removes what has been kept long
-enough, and `overview.py` shows operators the connected clinics.
+`matching.py` finds the clinic and the patients of a message, and `subscriptions.py` applies a matched message to the
+patient's subscription. Redox (`redox/`) and Xealth (`xealth/`) use both. `retention.py` deletes old messages and reports,
+and `overview.py` shows operators the connected clinics.
 """

@@ -1,4 +1,4 @@
-"""The ways in which what is asked of the integration of health record systems can fail."""
+"""The errors of the integration of health record systems."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _SUBSCRIBES = {"ENABLE_REPORTS": True, "DISABLE_REPORTS": False}
 
 
 def verify_endpoint(ctx: Context, body: Any) -> JsonObject:
-    """Answer the challenge of Redox, if the body has the shared secret."""
+    """Answer the challenge of Redox if the body has the shared secret."""
     given = body or {}
     if not is_redox_token(ctx.config, given.get("verification-token", "").encode()):
         raise SecretRefused
@@ -35,7 +35,7 @@ def verify_endpoint(ctx: Context, body: Any) -> JsonObject:
 
 
 def process_ehr_message(ctx: Context, body: Any, body_text: str) -> Answer:
-    """Store a message of Redox, to be acted on later."""
+    """Store a message of Redox. The relay processes it later."""
     _require(body, "Meta")
     message_id = messages.receive(ctx.uow, body, body_text)
     return Answer(200, headers=[("x-tidepool-document-id", message_id)])
@@ -59,7 +59,7 @@ def match_clinic_and_patient(ctx: Context, body: Any) -> JsonObject:
 
 
 def _require(body: Mapping[str, Any], member: str) -> None:
-    """Refuse a body without a member that the published schema leaves optional. Raises BadRequest."""
+    """Raise BadRequest when the body lacks a member that the published schema declares optional."""
     if member not in body:
         raise BadRequest(violations=[Violation(f"/body/{member}", "required")])
 
@@ -83,7 +83,7 @@ def sync_ehr_data_for_patient(ctx: Context, patient_id: str) -> None:
 
 
 def _look_up_address(ctx: Preparation, body: Any) -> bool | None:
-    """Whether the address that was entered into a form is somebody's; None when there is nothing to look up."""
+    """Whether an account has the address that was entered into a form; None when there is nothing to look up."""
     address = xealth_preorders.find_address(ctx.uow, body)
     with no_answer_is_bad_gateway():
         return xealth_preorders.is_taken(ctx.accounts, address)
@@ -91,45 +91,45 @@ def _look_up_address(ctx: Preparation, body: Any) -> bool | None:
 
 @with_preparation(_look_up_address)
 def xealth_preorder(ctx: Context, is_address_taken: bool | None, body: Any) -> JsonObject:
-    """What Xealth is to show before an order is placed, and what was entered into it."""
+    """The form that Xealth shows before an order is placed. When the form was filled in, its input is stored."""
     return xealth_preorders.answer(ctx.uow, body, is_address_taken=is_address_taken)
 
 
 def _read_order(ctx: Preparation, body: Any, body_text: str) -> xealth_orders.Notification | None:
-    """Ask Xealth for the order, and make an account if it makes a patient."""
+    """Read the order from Xealth, and create an account if the order enrols a new patient."""
     return xealth_orders.prepare(ctx, body, body_text)
 
 
 def _remove_account(ctx: Context, notification: xealth_orders.Notification | None) -> None:
-    """Have the account removed that was made."""
+    """Compensate the creation of the account."""
     xealth_orders.compensate(ctx.uow, notification)
 
 
 @with_preparation(_read_order, compensation=_remove_account)
 def xealth_notification(ctx: Context, notification: xealth_orders.Notification | None) -> None:
-    """Let the event of an order have its effect."""
+    """Apply the event of an order."""
     if notification:
         xealth_orders.apply(ctx.uow, notification, ctx.config.demo_patient_user_id)
 
 
 def xealth_get_programs(ctx: Context, body: Any) -> JsonObject:
-    """Whether a patient is enrolled, and what is known of it."""
+    """Whether a patient is enrolled in the program, and the state of the enrolment."""
     return xealth_programs.describe_programs(ctx.uow, body)
 
 
 def _make_link(ctx: Preparation, body: Any) -> str:
-    """Have a token made for the report."""
+    """Create a token for the report, and make the link."""
     return xealth_programs.make_link(ctx, body)
 
 
 @with_preparation(_make_link)
 def xealth_get_program_url(ctx: Context, link: str) -> JsonObject:  # noqa: ARG001
-    """Where the report of a patient can be opened."""
+    """The link to the report of a patient."""
     return {"url": link}
 
 
 def _check_token(ctx: Preparation, patient_id: str, restricted_token: str) -> None:
-    """Ask whether the token gives access to the patient's data."""
+    """Check that the token gives access to the patient's data."""
     xealth_viewer.check_token(ctx.restricted_tokens, restricted_token, patient_id)
 
 

@@ -1,8 +1,8 @@
-"""Which clinic a message of a health record system belongs to, and which of its patients it is about.
+"""Finds the clinic to which a message of a health record system belongs, and the patients of the message.
 
-The rules are those of Redox and Xealth alike. Medical record numbers and names are equal when they have equal match keys
-(`models.sort_keys.match_key`): neither letter case nor accents count, white space and punctuation do. Dates of birth are
-compared as text.
+Redox and Xealth have the same rules. Medical record numbers and names are equal when they have equal match keys
+(`models.sort_keys.match_key`): letter case and accents are ignored, white space and punctuation are compared. Dates of
+birth are compared as text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ADULT_AGE = 13
 
 
 class Criterion(StrEnum):
-    """What must be equal for a patient to match."""
+    """The values that must be equal for a patient to match."""
 
     MRN = "MRN"
     MRN_DOB = "MRN_DOB"
@@ -31,7 +31,7 @@ class Criterion(StrEnum):
 
 
 class PatientData(NamedTuple):
-    """What a message says of its patient: `birth_date` is YYYY-MM-DD, and no text is empty."""
+    """The patient's data in a message: `birth_date` is YYYY-MM-DD, and no text is empty."""
 
     mrn: str
     birth_date: str
@@ -46,7 +46,7 @@ class EhrClinic(NamedTuple):
 
 
 class MatchedPatient(NamedTuple):
-    """The record of a patient who matches: its id, the user, and the date of birth that the clinic knows."""
+    """The record of a patient who matches: its id, the user id, and the date of birth in the record."""
 
     id: str
     user_id: str
@@ -56,11 +56,10 @@ class MatchedPatient(NamedTuple):
 def find_clinic(
     uow: UnitOfWork, provider: EhrProvider, source_id: str | None, *, lock: bool = False
 ) -> EhrClinic | None:
-    """The clinic that is enabled for messages of that partner and source, None when there is none.
+    """The clinic that is enabled for messages of this partner and source; None when there is none.
 
-    `source_id` is the source id of Redox or the deployment of Xealth, compared exactly; an empty one is no clinic's.
-    `lock`: nobody else can change the clinic or its patients until this unit ends. Raises SourceShared when several
-    clinics have the source.
+    `source_id` is the source id of Redox or the deployment of Xealth, compared exactly; an empty one matches no clinic.
+    `lock` locks the clinic's row until this unit ends. Raises SourceShared when several clinics have the source.
     """
     if not source_id:
         return None
@@ -83,7 +82,7 @@ def find_patients(
 ) -> list[MatchedPatient]:
     """The patients of the clinic who match one of the criteria, each once, at most 100 for each criterion.
 
-    Those of the first criterion come first; those of one criterion are in order of their names, then of their ids.
+    Matches of the first criterion come first. Matches of one criterion are sorted by name, then by id.
     """
     keys = {
         "mrn_key": match_key(data.mrn),
@@ -95,9 +94,9 @@ def find_patients(
 
 
 def find_mrn(identifiers: Iterable[tuple[Any, Any]], mrn_id_type: str) -> str | None:
-    """The medical record number among `identifiers`, pairs of a type and an id; None when there is none, or it is empty.
+    """The medical record number among `identifiers`, pairs of a type and an id; None when it is missing or empty.
 
-    The first identifier of the type `mrn_id_type` counts, whatever its letter case. Values that are no texts are none.
+    It is the id of the first pair of the type `mrn_id_type`, in any letter case. A value that is not a text is missing.
     """
     wanted = mrn_id_type.casefold()
     texts = ((kind, number) for kind, number in identifiers if isinstance(kind, str))
@@ -106,10 +105,10 @@ def find_mrn(identifiers: Iterable[tuple[Any, Any]], mrn_id_type: str) -> str | 
 
 
 def is_child(birth_date: date, today: date) -> bool:
-    """Whether the 13th birthday lies after `today`, a day in UTC.
+    """Whether the 13th birthday is after `today`, a day in UTC.
 
-    Whoever was born on 29 February has the birthday on 1 March in a common year.
+    A person born on 29 February has the birthday on 1 March in a common year.
     """
     year = birth_date.year + _ADULT_AGE
-    # Tuples of month and day order as the calendar does, so 29 February comes before 1 March without being a date.
+    # Tuples of month and day sort like dates, so 29 February comes before 1 March also in years that do not have it.
     return (today.year, today.month, today.day) < (year, birth_date.month, birth_date.day)

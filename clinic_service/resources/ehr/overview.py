@@ -1,4 +1,4 @@
-"""What operators are shown of the integration: the connected clinics, their patients, and the stored messages."""
+"""The lists that operators see: the connected clinics, their patients, and the stored messages."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _MESSAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which patients are meant; None stands for all. A subscription is any one, active or not."""
+    """A choice of patients; None is no condition. A subscription counts whether it is active or not."""
 
     user_id: str | None = None
     has_subscription: bool | None = None
@@ -68,7 +68,7 @@ class Chosen:
 
     @property
     def conditions(self) -> frozenset[str]:
-        """The names of the conditions that these patients fulfil."""
+        """The names of the conditions that the chosen patients fulfil."""
         named = {
             "user_id": self.user_id is not None,
             "with_subscription": self.has_subscription is True,
@@ -98,7 +98,7 @@ class ListedPatient(NamedTuple):
 
 @cache
 def _page(conditions: frozenset[str]) -> Select[*tuple[Any, ...]]:
-    """By medical record number, those without one last."""
+    """The query for a page, sorted by medical record number. Patients without a number come last."""
     return (
         select(Patient.id, Patient.user_id, Patient.full_name, Patient.mrn)
         .where(*_where(conditions))
@@ -122,11 +122,11 @@ class EhrOverview(Repository):
     """Lists for operators."""
 
     def list_clinics(self) -> Sequence[Any]:
-        """`id` and `name` of all clinics that are enabled for messages, the oldest first."""
+        """`id` and `name` of all clinics that are enabled for messages, oldest first."""
         return self._uow.rows(_CLINICS, {})
 
     def get_clinic(self, clinic_id: str, provider: EhrProvider | None = None) -> EhrClinic:
-        """The clinic, which is enabled for messages. Raises NotConnected, and ConnectedOtherwise by another partner."""
+        """The EHR clinic. Raises NotConnected, and ConnectedOtherwise when it is connected by another partner."""
         row = self._uow.first(_CLINIC, {"clinic_id": clinic_id})
         if row is None:
             raise NotConnected
@@ -135,7 +135,7 @@ class EhrOverview(Repository):
         return EhrClinic(clinic_id, ehr_settings_schema.load(row.ehr_settings))
 
     def count_patients(self, clinic_id: str, chosen: Chosen) -> int:
-        """How many patients of the clinic are chosen."""
+        """The number of the clinic's patients that are chosen."""
         parameters = {"clinic_id": clinic_id, **_given(chosen)}
         return int(self._uow.rows(_count(chosen.conditions), parameters)[0].number)
 
@@ -150,7 +150,7 @@ class EhrOverview(Repository):
         return [ListedPatient(row.mrn, row.full_name, row.user_id, tuple(subscriptions[row.id])) for row in rows]
 
     def list_messages(self, *, limit: int, offset: int) -> Sequence[Any]:
-        """A page of the stored messages, the latest first, with the `state` and `failure` of orders; no content."""
+        """A page of the stored messages without content, latest first, with the `state` and `failure` of orders."""
         return self._uow.rows(_MESSAGES, {"limit": limit, "offset": offset})
 
 

@@ -1,4 +1,4 @@
-"""What is asked about the integration of health record systems."""
+"""The queries about the integration of health record systems."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CLINICS = (
     .where(
         Clinic.ehr_provider == bindparam("provider"), Clinic.ehr_source_id == bindparam("source_id"), Clinic.ehr_enabled
     )
-    # As everybody locks several clinics, so that nobody waits for each other.
+    # All transactions lock several clinics in this order, to avoid deadlocks.
     .order_by(Clinic.id)
     .limit(2)
 )
@@ -46,7 +46,7 @@ _CONDITIONS: Mapping[str, ColumnElement[bool]] = {
 
 @cache
 def _matching(criteria: tuple[str, ...]) -> CompoundSelect[*tuple[Any, ...]]:
-    """Rows of `rank`, `id`, `user_id` and `birth_date`; a patient who fits several criteria stands there for each."""
+    """Rows of `rank`, `id`, `user_id` and `birth_date`. A patient who fits several criteria has a row for each."""
     return union_all(*(_fitting(rank, criterion) for rank, criterion in enumerate(criteria))).order_by(
         "rank", "name_key", "id"
     )
@@ -57,7 +57,7 @@ def _fitting(rank: int, criterion: str) -> Select[*tuple[Any, ...]]:
         select(Patient.id, Patient.user_id, Patient.birth_date, Patient.name_key)
         .where(Patient.clinic_id == bindparam("clinic_id"), _CONDITIONS[criterion])
         .cte(f"fitting_{rank}")
-        # Otherwise a planner may go through all names of a clinic, so as not to have to sort the few that match.
+        # Otherwise a planner may scan all names of a clinic, to avoid sorting the few matches.
         .prefix_with("MATERIALIZED")
     )
     first_ones = (
@@ -144,38 +144,38 @@ class Document(Protocol):
 
 
 class EhrRepository(Repository):
-    """Clinics and patients as messages name them, and the subscriptions of patients."""
+    """Clinics and patients by the values in messages, and the subscriptions of patients."""
 
     def find_clinics(self, provider: EhrProvider, source_id: str, *, lock: bool) -> Sequence[Any]:
         """At most two clinics that are enabled for messages of the source: rows of `id` and `ehr_settings`.
 
-        `lock`: nobody else can change them or their patients until this unit ends.
+        `lock` locks their rows until this unit ends.
         """
         statement = _LOCK_CLINICS if lock else _CLINICS
         return self._uow.rows(statement, {"provider": provider, "source_id": source_id})
 
     def match_patients(self, clinic_id: str, criteria: tuple[str, ...], keys: Mapping[str, Any]) -> Sequence[Any]:
-        """Rows of `id`, `user_id` and `birth_date` of the patients who fit `criteria`, which all differ.
+        """Rows of `id`, `user_id` and `birth_date` of the patients who fit one of the different `criteria`.
 
-        `keys` are the `mrn_key`, `birth_date` and `name_key` to look for. At most 100 fit each criterion, in order of
-        their names, then of their ids; those of the first criterion come first.
+        `keys` are the `mrn_key`, `birth_date` and `name_key` to look for. Returns at most 100 patients for each criterion,
+        sorted by name, then by id. Those of the first criterion come first.
         """
         return self._uow.rows(_matching(criteria), {"clinic_id": clinic_id, **keys})
 
     def find_subscription(self, clinic_id: str, patient_id: str, kind: SubscriptionKind) -> Any | None:
-        """A row of `active` and the last matched `document_id`, `data_model` and `event_type`, None without a document."""
+        """A row of `active` and the last matched `document_id`, `data_model` and `event_type`; None without a document."""
         key = {"clinic_id": clinic_id, "patient_id": patient_id, "name": kind.name, "provider": kind.provider}
         return self._uow.first(_SUBSCRIPTION, key)
 
     def next_position(self, patient: Patient, kind: SubscriptionKind, document_id: str) -> int | None:
-        """The position of the next document that changes the subscription; None when this one has done so already."""
+        """The position of the next document that changes the subscription; None when this one has already changed it."""
         row = self._uow.rows(_POSITIONS, {**_key(patient, kind), "document_id": document_id})[0]
         return None if row.is_matched else int(row.last) + 1
 
     def store_match(
         self, patient: Patient, kind: SubscriptionKind, position: int, document: Document, *, active: bool
     ) -> None:
-        """Make the subscription active or inactive, and note the document that did so."""
+        """Make the subscription active or inactive, and store the document that changed it."""
         key = _key(patient, kind)
         times = {"created_time": self._uow.now, "updated_time": self._uow.now}
         self._uow.execute(_SET_SUBSCRIPTION, {**key, "provider": kind.provider, "active": active, **times})
@@ -187,13 +187,13 @@ class EhrRepository(Repository):
         self._uow.change(_DEACTIVATE, {"of_clinic": clinic_id, "of_patient": patient_id, "now": self._uow.now})
 
     def add_message(self, columns: Mapping[str, Any]) -> str:
-        """Store a message of Redox and tell its new id. One that was delivered before is marked as a duplicate.
+        """Store a message of Redox and return its new id. A message that was delivered before is marked as a duplicate.
 
-        `columns` are those of a `RedoxMessage` that do not follow from the others or from the unit.
+        `columns` are those of a `RedoxMessage` that this method does not set itself.
         """
         row = {**columns, "id": self._uow.new_id(), "received_time": self._uow.creation_time, "duplicate_of": None}
-        # Only the index can tell: another unit may be about to commit the same message. The first delivery may also have
-        # been removed since the index refused this one.
+        # Only the index can decide: another transaction may be about to commit the same message. The first delivery may
+        # also have been removed after the index refused this one.
         while self._uow.execute(_ADD_MESSAGE, row).first() is None:
             first = self._uow.first(_FIRST_DELIVERY, row)
             row["duplicate_of"] = None if first is None else first.id

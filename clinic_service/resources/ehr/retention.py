@@ -1,6 +1,6 @@
-"""How long messages, orders and scheduled reports are kept: 90 days, or while an active subscription rests on them.
+"""Retention: messages, orders and scheduled reports are kept for 90 days, or while an active subscription needs them.
 
-They go in batches, each in a transaction of its own, so that nobody waits for all of them.
+They are deleted in batches, each in a transaction of its own, so that locks are short.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from clinic_service.unit_of_work import UnitOfWork, run
 
 KEPT = timedelta(days=90)
 _BATCH = 1000
-# Comes before every message.
+# Sorts before every message.
 _START = (datetime(1, 1, 1, tzinfo=UTC), "")
 
 _BEFORE = bindparam("before", type_=CreationTime())
@@ -76,7 +76,7 @@ _is_last = ~(
 
 
 def _is_rested_on(document_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """Whether an active subscription rests on the document."""
+    """Whether the document is the last one that changed an active subscription."""
     return (
         select(MatchedMessage.position)
         .join(
@@ -119,7 +119,7 @@ _REMOVE_MESSAGES = delete(RedoxMessage).where(
 
 
 class Purged(NamedTuple):
-    """How many rows were removed: messages of Redox, scheduled reports, orders of Xealth, and input of their forms."""
+    """The numbers of deleted rows: messages of Redox, scheduled reports, orders of Xealth, and inputs of their forms."""
 
     messages: int
     orders: int
@@ -128,13 +128,13 @@ class Purged(NamedTuple):
 
 
 def purge(database: Database) -> Purged:
-    """Remove what is older than 90 days.
+    """Delete rows that are older than 90 days.
 
-    A message or an order stays while an active subscription rests on it, and a message also while a pending report that is
-    not older names it. The records of what was sent to Redox are removed as well.
+    A message or an order stays while it is the last one that changed an active subscription. A message also stays while a
+    pending report that is not older refers to it. The records of messages sent to Redox are deleted as well.
     """
     before = clock.precise_now() - KEPT
-    # Reports first, because they keep messages.
+    # Reports first, because a message stays while a report refers to it.
     orders = _remove_in_batches(database, _REMOVE_ORDERS, before)
     _remove_in_batches(database, _REMOVE_SENT, before)
     return Purged(
@@ -156,7 +156,7 @@ def _remove_in_batches(database: Database, statement: Delete, before: datetime) 
 
 def _purge_messages(database: Database, before: datetime) -> int:
     removed, after = 0, _START
-    # Those that stay are passed over, so that each batch begins behind the one before.
+    # Each batch begins after the last row of the previous batch, because some rows stay.
     while batch := run(database, partial(_old_messages, before=before, after=after), writes=False):
         ids = [message.id for message in batch]
         removed += run(database, partial(_remove_messages, ids=ids), writes=True)
@@ -170,5 +170,5 @@ def _old_messages(uow: UnitOfWork, before: datetime, after: tuple[datetime, str]
 
 
 def _remove_messages(uow: UnitOfWork, ids: list[str]) -> int:
-    """How many of the messages with these ids nobody needs any more; they are gone."""
+    """Delete the messages with these ids that are not needed any more. Returns their number."""
     return uow.execute(_REMOVE_MESSAGES, {"ids": ids}).rowcount

@@ -1,7 +1,7 @@
-"""What a matched document does to a patient's subscription to reports.
+"""Applies a matched document to a patient's subscription to reports.
 
-A subscription does not exist until a document makes it; then it is active or inactive as the latest document says. A
-change of the patient's medical record number makes all of them inactive, because the orders were for another number.
+The first document creates the subscription; the latest document decides whether it is active. A change of the patient's
+medical record number makes all the patient's subscriptions inactive, because the orders were for the old number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 class MatchedDocument(NamedTuple):
-    """What was matched: the id of a stored message or order, and of what kind it is.
+    """A matched document: the id of a stored message or order, and its kind.
 
     The data model and the event type are those of a Redox message (`Order`, `New`), or the event type and the event
     context of a Xealth event (`order`, `cancel`).
@@ -25,16 +25,16 @@ class MatchedDocument(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """A subscription as it is: whether it is active, and the last document that changed it."""
+    """The state of a subscription: whether it is active, and the last document that changed it."""
 
     active: bool
     document: MatchedDocument | None
 
 
 def find_subscription(uow: UnitOfWork, clinic_id: str, patient_id: str, kind: SubscriptionKind) -> Subscription | None:
-    """The subscription of the patient's record with the id `patient_id`; None when there never was one.
+    """The subscription of the patient's record `patient_id`; None when there never was one.
 
-    A subscription of another partner under the same name is none.
+    A subscription of another partner with the same name does not count.
     """
     row = uow.ehr.find_subscription(clinic_id, patient_id, kind)
     if row is None:
@@ -47,9 +47,9 @@ def find_subscription(uow: UnitOfWork, clinic_id: str, patient_id: str, kind: Su
 def update_subscription(
     uow: UnitOfWork, patient: Patient, kind: SubscriptionKind, document: MatchedDocument, *, active: bool
 ) -> bool:
-    """Let `document` make the subscription of the patient, whose row is locked, active or inactive.
+    """Make the subscription of the patient active or inactive because of `document`. The patient's row must be locked.
 
-    False when the document has changed this subscription before; then nothing changes, whatever `active` says.
+    Returns False and changes nothing when the document has already changed this subscription.
     """
     position = uow.ehr.next_position(patient, kind, document.id)
     if position is None:

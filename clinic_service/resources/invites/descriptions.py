@@ -1,4 +1,4 @@
-"""Everything that is shown of an invitation."""
+"""What the API shows of an invitation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Profiles = Mapping[str, Profile]
 
 
 class InviteRow(NamedTuple):
-    """The columns of an invitation that are shown, and the name of the clinic where it is known."""
+    """The columns of an invitation that the API shows, and the name of the clinic if it is known."""
 
     key: str
     type: InviteType
@@ -33,7 +33,7 @@ class InviteRow(NamedTuple):
 
     @classmethod
     def of(cls, invite: Invite, clinic_name: str | None = None) -> InviteRow:
-        """The row that the model stands for."""
+        """The row of a model."""
         return cls._make((*_columns_of(invite), clinic_name))
 
 
@@ -41,24 +41,24 @@ _columns_of = attrgetter(*InviteRow._fields[:-1])
 
 
 class InviteDescription(InviteRow):
-    """An invitation, who made it, and whether it can be accepted; `verdict` is None where nobody asks."""
+    """An invitation, its creator, and whether it can be accepted; `verdict` is None where that is not shown."""
 
     creator: Profile
     verdict: Verdict | None
 
 
 def describe(invite: InviteRow, creator: Profile, verdict: Verdict | None = None) -> InviteDescription:
-    """What is shown of the invitation."""
+    """The description of the invitation."""
     description = InviteDescription._make(invite)
     description.creator, description.verdict = creator, verdict
     return description
 
 
 def creator_profiles(accounts: Accounts, creator_ids: Iterable[str]) -> Profiles:
-    """The profiles of those who made invitations, by id; services have none."""
+    """The profiles of the creators of invitations, by id. Services have no profile."""
     return accounts.find_profiles({creator_id for creator_id in creator_ids if is_user_id(creator_id)})
 
 
 def profile_of(profiles: Profiles, creator_id: str) -> Profile:
-    """The profile of a creator, an empty one when it is not known."""
+    """The profile of a creator; an empty profile when it is not known."""
     return profiles.get(creator_id, Profile())

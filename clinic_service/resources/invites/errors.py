@@ -1,4 +1,4 @@
-"""The ways in which what is asked of an invitation can fail."""
+"""The errors of requests about invitations."""
 
 from __future__ import annotations
 

@@ -18,14 +18,14 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 class _Known(NamedTuple):
-    """A person, and the profiles of those who invited them."""
+    """A person, and the profiles of the users who invited them."""
 
     invitee: service.Invitee
     profiles: Profiles
 
 
 def _look_up_invited(ctx: Preparation, clinic_id: str, body: dict[str, Any]) -> service.Sending:
-    """Look up who has the invited address, and the name of the caller."""
+    """Look up the user with the invited address, and the name of the caller."""
     ctx.uow.clinics.require_migrated(clinic_id)
     return _sending(ctx, body["email"], ctx.caller.id)
 
@@ -38,19 +38,19 @@ def invite_clinician(ctx: Context, sending: service.Sending, clinic_id: str, bod
 
 
 def _look_up_creator(ctx: Preparation, clinic_id: str, invite_id: str) -> Profiles:
-    """Look up who made the invitation."""
+    """Look up the creator of the invitation."""
     return creator_profiles(ctx.accounts, [_pending(ctx.uow, clinic_id, invite_id).creator_id])
 
 
 @with_preparation(_look_up_creator)
 def get_clinician_invite(ctx: Context, profiles: Profiles, clinic_id: str, invite_id: str) -> JsonObject:
-    """One invitation of a clinic that waits for an answer."""
+    """One pending invitation of a clinic."""
     row = _pending(ctx.uow, clinic_id, invite_id)
     return confirmation_schema.dump(describe(row, profile_of(profiles, row.creator_id)))
 
 
 def _look_up_invited_again(ctx: Preparation, clinic_id: str, invite_id: str) -> service.Sending:
-    """Look up who has the invited address by now, and who made the invitation."""
+    """Look up the user who has the invited address now, and the creator of the invitation."""
     ctx.uow.clinics.require(clinic_id)
     clinician = ctx.uow.clinicians.find_invited_row(clinic_id, invite_id)
     if clinician is None:
@@ -61,17 +61,17 @@ def _look_up_invited_again(ctx: Preparation, clinic_id: str, invite_id: str) -> 
 
 @with_preparation(_look_up_invited_again)
 def resend_invite(ctx: Context, sending: service.Sending, clinic_id: str, invite_id: str) -> JsonObject:
-    """Send the mail of an invitation once more."""
+    """Send the mail of an invitation again."""
     return confirmation_schema.dump(service.resend(ctx.uow, clinic_id, invite_id, sending))
 
 
 def delete_invite(ctx: Context, clinic_id: str, invite_id: str) -> None:
-    """Take an invitation back."""
+    """Cancel an invitation."""
     service.withdraw(ctx.uow, clinic_id, invite_id)
 
 
 def get_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> JsonObject:
-    """The pending clinician behind an invitation."""
+    """The pending clinician of an invitation."""
     row = ctx.uow.clinicians.find_invited_row(clinic_id, invite_id)
     if row is None:
         raise InvitedClinicianNotFound
@@ -91,7 +91,7 @@ def _look_up_member(ctx: Preparation, clinic_id: str, body: dict[str, str]) -> P
 def associate_clinician_to_user(
     ctx: Context, profile: Profile, clinic_id: str, invite_id: str, body: dict[str, str]
 ) -> JsonObject:
-    """Make a user a member in the place of a pending clinician."""
+    """Turn a pending clinician into a member with the account of a user."""
     clinician = service.associate(ctx.uow, clinic_id, invite_id, body["userId"], profile.full_name)
     return clinician_schema.dump(clinician)
 
@@ -102,7 +102,7 @@ def delete_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> No
 
 
 def _look_up_invitee_and_creators(ctx: Preparation, user_id: str) -> _Known:
-    """Look up the addresses of the user, and those who invited them."""
+    """Look up the addresses of the user, and the profiles of the users who invited them."""
     invitee = service.look_up_invitee(ctx.accounts, user_id)
     rows = ctx.uow.invites.list_addressed(user_id, invitee.emails)
     return _Known(invitee, creator_profiles(ctx.accounts, (row.creator_id for row in rows)))
@@ -110,7 +110,7 @@ def _look_up_invitee_and_creators(ctx: Preparation, user_id: str) -> _Known:
 
 @with_preparation(_look_up_invitee_and_creators)
 def list_clinician_invites(ctx: Context, known: _Known) -> list[JsonObject]:
-    """The invitations to join a clinic that wait for a person's answer."""
+    """The pending invitations of a person to join clinics."""
     provider = ctx.caller.identity_provider
     invites = service.link_and_list(ctx.uow, known.invitee, provider, known.profiles)
     return confirmation_schema.dump(invites, many=True)
@@ -138,19 +138,19 @@ def _look_up_dismissing(ctx: Preparation, user_id: str, invite_id: str) -> servi
 
 @with_preparation(_look_up_dismissing)
 def dismiss_clinician_invite(ctx: Context, dismissal: service.Dismissal, invite_id: str) -> None:
-    """Turn an invitation down."""
+    """Decline an invitation."""
     service.dismiss(ctx.uow, dismissal.clinic_id, invite_id, dismissal.invitee)
 
 
 def _look_up_offering_patients(ctx: Preparation, clinic_id: str) -> Profiles:
-    """Look up the patients who wait."""
+    """Look up the patients with pending offers."""
     rows = ctx.uow.invites.list_offers(clinic_id)
     return creator_profiles(ctx.accounts, (row.creator_id for row in rows))
 
 
 @with_preparation(_look_up_offering_patients)
 def get_patient_invites(ctx: Context, profiles: Profiles, clinic_id: str) -> list[JsonObject]:
-    """The offers of patients that wait for the clinic's answer."""
+    """The pending offers of patients to the clinic."""
     rows = ctx.uow.invites.list_offers(clinic_id)
     invites = [describe(row, profile_of(profiles, row.creator_id)) for row in rows]
     return confirmation_schema.dump(invites, many=True)

@@ -1,4 +1,4 @@
-"""How many invitations may wait for an answer at a time."""
+"""The limits of pending invitations."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def require_room(uow: UnitOfWork, clinic_id: str, kind: InviteType, creator_id: str | None, config: Config) -> None:
-    """Raise InviteLimitReached when the clinic, or the person who invites, has no room for one more.
+    """Raise InviteLimitReached when the clinic, or the person who invites, has the maximum number of pending invitations.
 
-    Offers of patients are limited for each patient alone: strangers could fill the clinic's room with theirs.
+    Offers of patients count only for the patient: otherwise strangers could use up the limit of a clinic.
     """
     pending = uow.invites.count_pending(clinic_id, kind, creator_id)
     clinic_is_full = kind is InviteType.CLINICIAN and pending.of_clinic >= config.max_pending_invites_per_clinic

@@ -1,4 +1,4 @@
-"""What happens to the invitations in which patients offer a clinic access to their data."""
+"""Offers: invitations in which patients offer a clinic access to their data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clinic_service.resources.invites.repository import InviteTerms
 from clinic_service.resources.patients.enrolment import Enrolment, enrol
 from clinic_service.unit_of_work import UnitOfWork
 
-# Being the custodian comes from making an account, so nobody can offer it.
+# A clinic becomes custodian only by creating an account, so a patient cannot offer this permission.
 OFFERED = (Permission.VIEW, Permission.UPLOAD, Permission.NOTE)
 LIFETIME = timedelta(days=7)
 _SUPPRESSED = "patientClinicInvitation"
@@ -30,14 +30,20 @@ _CLOSABLE = (InviteStatus.PENDING, InviteStatus.DECLINED)
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What the clinic says about the new patient, and who that is; nobody is looked up who is its patient already."""
+    """What the clinic says about the new patient, and the patient's user record.
+
+    `patient` is None for a user who is already a patient of the clinic, because the directory is not asked then.
+    """
 
     given: Mapping[str, Any]
     patient: UserRecord | None = None
 
 
 def look_up_user(uow: UnitOfWork, accounts: Accounts, share_code: str, user_id: str) -> UserRecord:
-    """The user who offers access. Raises ClinicNotFound when no clinic has the share code, then AccountNotFound."""
+    """Look up the user who offers access.
+
+    Raises ClinicNotFound when no clinic has the share code, then AccountNotFound.
+    """
     uow.clinics.get_id_by_share_code(share_code)
     return get_user(accounts, user_id)
 
@@ -45,7 +51,7 @@ def look_up_user(uow: UnitOfWork, accounts: Accounts, share_code: str, user_id: 
 def look_up_acceptance(
     uow: UnitOfWork, accounts: Accounts, clinic_id: str, key: str, given: Mapping[str, Any]
 ) -> Acceptance:
-    """Raises InviteNotFound, InviteNotPending and AccountNotFound."""
+    """Look up the user who made the offer. Raises InviteNotFound, InviteNotPending and AccountNotFound."""
     terms = uow.invites.find_terms(clinic_id, key)
     creator_id = _answerable(terms, uow.now)
     if uow.patients.is_patient(clinic_id, creator_id):
@@ -56,7 +62,7 @@ def look_up_acceptance(
 def offer_access(
     uow: UnitOfWork, share_code: str, permissions: Iterable[str], user: UserRecord, sender: MailSender
 ) -> InviteDescription:
-    """Offer the clinic with that share code access for a week, and tell its administrators.
+    """Offer access to the clinic with this share code. The offer is valid for a week; the clinic's admins get a mail.
 
     Raises ClinicNotFound, AlreadyPatient, InviteLimitReached, DuplicateOffer and MailLimitReached.
     """
@@ -81,7 +87,7 @@ def offer_access(
 
 
 def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) -> str:
-    """Make the person who made the offer a patient, if they are none yet; gives their user id.
+    """Make the user who made the offer a patient, unless they already are one. Returns their user id.
 
     Raises ClinicNotFound, InviteNotFound, InviteNotPending, MrnRequired, DuplicateMrn, UnknownSite and
     PreparationOutdated.
@@ -89,7 +95,7 @@ def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) ->
     clinic = uow.clinics.lock(clinic_id)
     invite = uow.invites.find(clinic_id, key)
     creator_id = _answerable(invite, uow.now)
-    # Whoever is a patient already, a custodial one as well, keeps the record they have.
+    # A user who is already a patient, even with a custodial account, keeps the existing record.
     if not uow.patients.is_patient(clinic_id, creator_id):
         offered = (invite.context if invite else None) or {}
         _enrol(uow, clinic, acceptance, _limited(offered))
@@ -98,7 +104,7 @@ def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) ->
 
 
 def close(uow: UnitOfWork, clinic_id: str, key: str, profile: Profile, caller: Caller) -> InviteDescription:
-    """Withdraw the offer when the caller made it, decline it otherwise.
+    """Cancel the offer when the caller made it; otherwise decline it.
 
     Raises ClinicNotFound, InviteNotFound and InviteNotPending.
     """
@@ -121,9 +127,9 @@ def _patient_name(profile: Profile) -> str:
 
 
 def _answerable(invite: Invite | InviteTerms | None, now: datetime) -> str:
-    """The creator of the invitation, if it is an offer that waits. Raises InviteNotFound and InviteNotPending.
+    """The creator of a pending offer. Raises InviteNotFound and InviteNotPending.
 
-    An offer that has expired is as if it had never been.
+    An expired offer is treated like one that does not exist.
     """
     if invite is None:
         raise InviteNotFound
@@ -142,7 +148,7 @@ def _limited(permissions: Iterable[str]) -> dict[str, Any]:
 def _enrol(uow: UnitOfWork, clinic: Clinic, acceptance: Acceptance, permissions: Iterable[str]) -> None:
     patient = acceptance.patient
     if patient is None:
-        # The record has gone since the look-up found it.
+        # The look-up found a record, which has been deleted since.
         raise PreparationOutdated
     given = {"permissions": tuple(permissions), **acceptance.given}
     enrol(uow, clinic, Enrolment(patient.account, patient.profile, **given), require_sites=True)

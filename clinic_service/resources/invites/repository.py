@@ -1,4 +1,4 @@
-"""What is asked about invitations."""
+"""The queries about invitations."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ADDRESSED = and_(Invite.type == InviteType.CLINICIAN, _OPEN, or_(Invite.user_id
 
 
 class InviteTerms(NamedTuple):
-    """What decides whether an invitation can be answered, and who made it."""
+    """The columns that decide whether an invitation can be answered, and its creator."""
 
     type: InviteType
     status: InviteStatus
@@ -56,25 +56,25 @@ class InviteTerms(NamedTuple):
 
 
 class PendingInvites(NamedTuple):
-    """How many invitations wait for an answer: those of a clinic, and those of their creator in all clinics."""
+    """The numbers of pending invitations: of a clinic, and of one creator in all clinics."""
 
     of_clinic: int
     of_creator: int
 
 
 class InviteRepository(Repository):
-    """Invitations of both kinds. Whoever changes one holds the lock of its clinic."""
+    """Invitations of both kinds. Methods that write need the lock of the clinic's row."""
 
     _FIND = select(Invite).where(_THIS).execution_options(populate_existing=True)
 
     def find(self, clinic_id: str, key: str) -> Invite | None:
-        """The invitation as it is now, whatever its kind and status, to be changed."""
+        """The invitation of any kind and status, for changes."""
         return self._uow.session.scalars(self._FIND, {"clinic_id": clinic_id, "key": key}).one_or_none()
 
     _TERMS = Query(InviteTerms, select(Invite.type, Invite.status, Invite.creator_id, Invite.expires_at).where(_THIS))
 
     def find_terms(self, clinic_id: str, key: str) -> InviteTerms | None:
-        """The terms of an invitation, whatever its kind and status."""
+        """The terms of an invitation of any kind and status."""
         return self._uow.first(self._TERMS, {"clinic_id": clinic_id, "key": key})
 
     _PENDING_CLINICIAN = Query(
@@ -85,20 +85,20 @@ class InviteRepository(Repository):
     )
 
     def find_pending_clinician(self, clinic_id: str, key: str) -> InviteRow | None:
-        """The clinic's invitation of a clinician as it is shown, None unless it waits for an answer."""
+        """The clinic's pending invitation of a clinician as the API shows it; None when there is none."""
         return self._uow.first(self._PENDING_CLINICIAN, {"clinic_id": clinic_id, "key": key, "now": self._uow.now})
 
     _CLINIC_OF_ADDRESSED = select(Invite.clinic_id).where(Invite.key == bindparam("key"), _ADDRESSED)
 
     def find_clinic_inviting(self, key: str, user_id: str, emails: Collection[str]) -> str | None:
-        """The clinic of an invitation that waits for the user's answer; `emails` are the user's, in lower case."""
+        """The id of the clinic of a pending invitation to the user. `emails` are the user's addresses in lower case."""
         parameters = {"key": key, "user_id": user_id, "emails": list(emails), "now": self._uow.now}
         return self._uow.execute(self._CLINIC_OF_ADDRESSED, parameters).scalar_one_or_none()
 
     _ALL_ADDRESSED = _SHOWN.where(_ADDRESSED).order_by(*_NEWEST_FIRST)
 
     def list_addressed(self, user_id: str, emails: Collection[str]) -> Sequence[InviteRow]:
-        """The invitations to join a clinic that wait for the user's answer as they are shown, newest first."""
+        """The user's pending invitations to join clinics as the API shows them, newest first."""
         parameters = {"user_id": user_id, "emails": list(emails), "now": self._uow.now}
         return [InviteRow._make(row) for row in self._uow.execute(self._ALL_ADDRESSED, parameters)]
 
@@ -107,7 +107,7 @@ class InviteRepository(Repository):
     )
 
     def list_offers(self, clinic_id: str) -> Sequence[InviteRow]:
-        """The offers of patients that wait for the clinic's answer as they are shown, newest first."""
+        """The pending offers of patients to the clinic as the API shows them, newest first."""
         return self._uow.rows(self._OFFERS, {"clinic_id": clinic_id, "now": self._uow.now})
 
     _PENDING_OF_KIND = (Invite.type == bindparam("type"), _OPEN)
@@ -128,7 +128,7 @@ class InviteRepository(Repository):
     )
 
     def count_pending(self, clinic_id: str, kind: InviteType, creator_id: str | None) -> PendingInvites:
-        """How many invitations of that kind wait for an answer."""
+        """The numbers of pending invitations of this kind."""
         parameters = {"clinic_id": clinic_id, "type": kind, "creator_id": creator_id, "now": self._uow.now}
         return self._uow.rows(self._COUNT_PENDING, parameters)[0]
 
@@ -139,7 +139,7 @@ class InviteRepository(Repository):
     )
 
     def restrictions(self, clinic_ids: Collection[str]) -> Mapping[str, Sequence[Restriction]]:
-        """The membership restrictions of the clinics in their order, none for a clinic that has none."""
+        """The membership restrictions by clinic, in their order. The list of a clinic without restrictions is empty."""
         found: defaultdict[str, list[Restriction]] = defaultdict(list)
         for clinic_id, domain, idp in self._uow.execute(self._RESTRICTIONS, {"clinic_ids": sorted(clinic_ids)}):
             found[clinic_id].append(Restriction(domain, idp))
@@ -157,7 +157,7 @@ class InviteRepository(Repository):
     )
 
     def admin_ids(self, clinic_id: str) -> Sequence[str]:
-        """The administrators of the clinic who have an address."""
+        """The user ids of the clinic's admins who have an address."""
         return [user_id for (user_id,) in self._uow.rows(self._ADMINS, {"clinic_id": clinic_id}) if user_id]
 
     _LINK = (
@@ -167,7 +167,7 @@ class InviteRepository(Repository):
     )
 
     def link(self, user_id: str, emails: Collection[str]) -> None:
-        """Tie the pending invitations to one of the addresses that nobody is tied to yet to the user."""
+        """Assign to the user the pending invitations that were sent to one of the addresses and have no user yet."""
         self._uow.execute(self._LINK, {"of_user": user_id, "emails": list(emails)})
 
     def add(
@@ -182,9 +182,10 @@ class InviteRepository(Repository):
         context: dict[str, Any] | None = None,
         expires_at: datetime | None = None,
     ) -> Invite:
-        """A new pending invitation, with a new key unless one is given. No address is the empty one, others lower-case.
+        """Add a pending invitation, with a new key unless one is given.
 
-        Raises DuplicateOffer when the clinic has a pending one of this patient; the transaction cannot be used afterwards.
+        A missing address is stored as the empty text, others in lower case. Raises DuplicateOffer when the patient already
+        has a pending offer to the clinic; the transaction cannot be used afterwards.
         """
         invite = Invite(
             key=key or new_invite_key(),
@@ -220,19 +221,19 @@ class InviteRepository(Repository):
     )
 
     def end(self, clinic_id: str, key: str, status: InviteStatus) -> bool:
-        """Let a pending invitation of a clinician end with `status`. False when there is none."""
+        """Set the final `status` of a pending invitation of a clinician. False when there is none."""
         values = self._ending(clinic_id, key, InviteType.CLINICIAN, status)
         return self._uow.change(self._END, values) == 1
 
     _COMPLETE = _END.values(user_id=bindparam("of_user"))
 
     def complete(self, clinic_id: str, key: str, user_id: str) -> None:
-        """Note that the user accepted the invitation of a clinician; one that is not pending stays as it is."""
+        """Record that the user accepted the invitation of a clinician. One that is not pending is not changed."""
         values = self._ending(clinic_id, key, InviteType.CLINICIAN, InviteStatus.COMPLETED)
         self._uow.change(self._COMPLETE, {**values, "of_user": user_id})
 
     def complete_offer(self, clinic_id: str, key: str) -> None:
-        """Note that the clinic accepted the offer of a patient."""
+        """Record that the clinic accepted the offer of a patient."""
         values = self._ending(clinic_id, key, InviteType.PATIENT, InviteStatus.COMPLETED)
         self._uow.change(self._END, values)
 
@@ -252,7 +253,7 @@ class InviteRepository(Repository):
     )
 
     def close_expired_offers(self, clinic_id: str, creator_id: str) -> None:
-        """Cancel what the patient offered the clinic and nobody answered in time."""
+        """Cancel the expired offers of the patient to the clinic."""
         values = {"of_clinic": clinic_id, "of_creator": creator_id, "time": self._uow.now}
         self._uow.change(self._CLOSE_EXPIRED, values)
 
@@ -263,5 +264,5 @@ class InviteRepository(Repository):
     )
 
     def remove_invited(self, clinic_id: str, key: str) -> bool:
-        """Delete the pending clinician behind an invitation, without a record. False when there is none."""
+        """Delete the pending clinician of an invitation without keeping a record. False when there is none."""
         return self._uow.change(self._REMOVE_INVITED, {"of_clinic": clinic_id, "of_key": key}) == 1

@@ -1,4 +1,4 @@
-"""Who is admitted to a clinic: a rule about the address a person signs in with and the provider of the session."""
+"""Membership restrictions: rules about the address that a person signs in with and the session's identity provider."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from clinic_service.models.sort_keys import folded
 
 
 class Restriction(NamedTuple):
-    """One way to be admitted: an address of this domain and, if named, a session of this identity provider."""
+    """One alternative: an address of this domain and, if given, a session of this identity provider."""
 
     email_domain: str
     required_idp: str | None
 
 
 class Verdict(NamedTuple):
-    """Whether a person may accept; if not, through which provider they might, if there is one."""
+    """Whether a person may accept; if not, the identity provider with which they may, or None."""
 
     can_accept: bool
     required_idp: str | None = None
 
 
 def judge(restrictions: Iterable[Restriction], email: str, identity_provider: str | None) -> Verdict:
-    """Try every restriction: one that is met is enough. Without any, everybody is admitted."""
+    """Whether the person meets at least one restriction. Without restrictions everybody is admitted."""
     restrictions = list(restrictions)
     domain = folded(email.rpartition("@")[2])
     required = [(entry.required_idp or "") for entry in restrictions if domain and folded(entry.email_domain) == domain]

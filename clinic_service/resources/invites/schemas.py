@@ -1,4 +1,4 @@
-"""How invitations are spelled on the wire."""
+"""The schemas of invitations in requests and responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clinic_service.resources.invites.descriptions import InviteDescription
 from clinic_service.resources.patients.schemas import CreatePatientSchema
 from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
 
-# The published document shows no shorter address in a confirmation, though other operations set them.
+# The published spec does not allow a shorter address in a confirmation, although other operations can store one.
 _SHORTEST_SHOWN_EMAIL = 6
 
 
@@ -24,7 +24,7 @@ def _email(invite: InviteDescription) -> str | None:
 
 
 def _creator_id(invite: InviteDescription) -> str | None:
-    # A service has a name instead of an account, and clients expect a user id.
+    # The creator can be a service, which has a name and no user id. Clients expect a user id.
     return invite.creator_id if is_user_id(invite.creator_id) else None
 
 
@@ -32,7 +32,7 @@ def _creator(invite: InviteDescription) -> dict[str, Any]:
     by_clinic = invite.type == InviteType.CLINICIAN
     members = {
         "userid": _creator_id(invite),
-        # That an administrator is a patient, too, is nobody's business here.
+        # An invitation from a clinic does not reveal whether its creator is also a patient.
         "profile": {
             "fullName": invite.creator.full_name or "",
             "patient": {} if by_clinic else _patient(invite.creator),
@@ -82,5 +82,5 @@ class ConfirmationSchema(WireSchema):
 
 
 confirmation_schema = ConfirmationSchema()
-# `AcceptPatientInvitation`: what a clinic says about somebody who becomes its patient, apart from what it is not to say.
+# The body of AcceptPatientInvitation: what a clinic says about its new patient, without members that it may not set.
 acceptance_schema = CreatePatientSchema(exclude=("permissions", "is_migrated", "legacy_clinician_id"))

@@ -1,7 +1,7 @@
-"""What happens to the invitations of clinics to clinicians.
+"""Invitations of clinics to clinicians.
 
-A pending clinician and its invitation have the same key and live and end together. One that a service recorded with a
-key of its own has no invitation until it is sent again.
+A pending clinician and its invitation have the same key, and are created and removed together. A pending clinician that
+a service stored with a key of its own has no invitation until it is sent again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KEY_LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What must be known to send an invitation: whose the invited address is, if anybody's, who invites, who asks."""
+    """What is needed to send an invitation: the user with the invited address, if any, the creator, and the caller."""
 
     user_id: str | None
     creator: Profile
@@ -39,7 +39,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Invitee:
-    """A person as the directory knows them: the address they sign in with, and all addresses, in lower case."""
+    """A person in the directory: the user id, the address they sign in with, and all addresses in lower case."""
 
     user_id: str
     email: str = ""
@@ -57,14 +57,14 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Dismissal:
-    """A person who turns an invitation down, and the clinic that invited them."""
+    """A person who declines an invitation, and the clinic that invited them."""
 
     invitee: Invitee
     clinic_id: str
 
 
 def look_up_invitee(accounts: Accounts, user_id: str) -> Invitee:
-    """The person; without an account there is no address by which an invitation could be meant for them."""
+    """Look up the person. A user without an account has no addresses, so only invitations to the user id match."""
     account = accounts.find_account(user_id)
     if account is None:
         return Invitee(user_id)
@@ -73,7 +73,7 @@ def look_up_invitee(accounts: Accounts, user_id: str) -> Invitee:
 
 
 def invite(uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], sending: Sending) -> Clinician:
-    """Invite the person with that address; the clinician is pending until they accept.
+    """Invite the person with this address. The clinician is pending until the person accepts.
 
     Raises ClinicNotFound, ClinicNotMigrated, AlreadyMember, InviteLimitReached, DuplicateClinician and
     MailLimitReached.
@@ -96,9 +96,10 @@ def invite(uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], se
 
 
 def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending) -> InviteDescription:
-    """Send the mail of a pending invitation again; the caller makes anew an invitation that is missing.
+    """Send the mail of a pending invitation again. A missing invitation is created, with the caller as its creator.
 
-    Raises ClinicNotFound, and InviteNotFound also for a clinician whose key could be none of ours; MailLimitReached.
+    Raises ClinicNotFound, InviteNotFound and MailLimitReached. InviteNotFound is also raised for a pending clinician whose
+    key does not have the length of an invitation's key.
     """
     clinic = uow.clinics.lock(clinic_id)
     clinician = uow.clinicians.find_invited_row(clinic_id, key)
@@ -118,7 +119,7 @@ def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending) -> Invit
 
 
 def withdraw(uow: UnitOfWork, clinic_id: str, key: str) -> None:
-    """Take a pending invitation back. Raises ClinicNotFound, and InviteNotFound when there is none to take back."""
+    """Cancel a pending invitation. Raises ClinicNotFound, and InviteNotFound when there is no pending one."""
     uow.clinics.lock(clinic_id)
     removed = uow.invites.remove_invited(clinic_id, key)
     canceled = uow.invites.end(clinic_id, key, InviteStatus.CANCELED)
@@ -127,7 +128,7 @@ def withdraw(uow: UnitOfWork, clinic_id: str, key: str) -> None:
 
 
 def remove_invited(uow: UnitOfWork, clinic_id: str, key: str) -> None:
-    """Remove a pending clinician, with the invitation if there is one.
+    """Remove a pending clinician and, if there is one, the invitation.
 
     Raises ClinicNotFound, ClinicNotMigrated and InvitedClinicianNotFound.
     """
@@ -138,7 +139,7 @@ def remove_invited(uow: UnitOfWork, clinic_id: str, key: str) -> None:
 
 
 def associate(uow: UnitOfWork, clinic_id: str, key: str, user_id: str, name: str | None) -> Clinician:
-    """Make the user a member in the place of a pending clinician.
+    """Turn a pending clinician into a member with the account of the user.
 
     Raises ClinicNotFound, ClinicNotMigrated, InvitedClinicianNotFound and AlreadyMember.
     """
@@ -153,9 +154,9 @@ def associate(uow: UnitOfWork, clinic_id: str, key: str, user_id: str, name: str
 def link_and_list(
     uow: UnitOfWork, invitee: Invitee, identity_provider: str | None, profiles: Profiles
 ) -> Sequence[InviteDescription]:
-    """The invitations that wait for the person's answer, newest first; those sent to an address are tied to them first.
+    """Assign the pending invitations to the person's addresses to the person, and list all of the person's, newest first.
 
-    Each tells whether it can be accepted in a session of that identity provider.
+    Each one says whether it can be accepted in a session of this identity provider.
     """
     uow.invites.link(invitee.user_id, invitee.emails)
     rows = uow.invites.list_addressed(invitee.user_id, invitee.emails)
@@ -189,7 +190,7 @@ def accept(uow: UnitOfWork, key: str, acceptance: Acceptance, identity_provider:
 
 
 def dismiss(uow: UnitOfWork, clinic_id: str, key: str, invitee: Invitee) -> None:
-    """Turn an invitation down; the clinic may invite the address again at once. Raises InviteNotFound."""
+    """Decline an invitation. The clinic may invite the address again immediately. Raises InviteNotFound."""
     _lock_addressed(uow, clinic_id, key, invitee)
     uow.invites.remove_invited(clinic_id, key)
     uow.invites.end(clinic_id, key, InviteStatus.DECLINED)
@@ -204,14 +205,14 @@ def get_clinic_inviting(uow: UnitOfWork, key: str, invitee: Invitee) -> str:
 
 
 def _lock_addressed(uow: UnitOfWork, clinic_id: str, key: str, invitee: Invitee) -> None:
-    """Lock the clinic, and make sure that the invitation still waits for the person's answer."""
+    """Lock the clinic, and check that the invitation to the person is still pending."""
     uow.clinics.lock(clinic_id)
     if get_clinic_inviting(uow, key, invitee) != clinic_id:
         raise InviteNotFound
 
 
 def _refuse_member(uow: UnitOfWork, clinic_id: str, user_id: str, named_by: str) -> None:
-    """Raise AlreadyMember; `named_by` points to what names the user in the request."""
+    """Raise AlreadyMember if the user is a member; `named_by` points to the part of the request that names the user."""
     if uow.clinicians.find_row(clinic_id, user_id) is not None:
         raise AlreadyMember.at(named_by)
 
@@ -229,7 +230,7 @@ def _send(uow: UnitOfWork, clinic: Clinic, sent: Invite, sending: Sending) -> No
         ClinicianInvited(
             clinic_id=clinic.id,
             clinic_name=clinic_name,
-            # A service has no name of its own to show.
+            # A service has no name that can be shown.
             creator_name=sending.creator.full_name or clinic_name,
             email=sent.email or "",
             web_path=LOG_IN_PATH if sent.user_id else SIGN_UP_PATH,

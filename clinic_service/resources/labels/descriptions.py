@@ -1,4 +1,4 @@
-"""What is shown of a label."""
+"""What the API shows of a label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a request about labels can fail. Each kind of label has its own messages."""
+"""The errors of requests about labels. Each kind of label has its own messages."""
 
 from __future__ import annotations
 

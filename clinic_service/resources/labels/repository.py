@@ -19,7 +19,7 @@ L = TypeVar("L", bound=Label)
 
 
 def touch_patients(*conditions: ColumnElement[bool]) -> Update:
-    """The statement that records that those patients of the clinic `of_clinic` change `now` who fulfil the conditions."""
+    """The statement that sets the time of change to `now` for the patients of `of_clinic` who fulfil the conditions."""
     in_clinic = Patient.clinic_id == bindparam("of_clinic")
     return update(Patient).where(in_clinic, *conditions).values(updated_time=moved_on(Patient.updated_time))
 
@@ -55,7 +55,7 @@ class LabelRepository(Repository, Generic[L]):
     duplicate_name: type[DuplicateName]
 
     def get(self, clinic_id: str, label_id: str) -> L:
-        """The clinic's label, to be changed. Raises `not_found`."""
+        """The clinic's label, for changes. Raises `not_found`."""
         parameters = {"clinic_id": clinic_id, "label_id": label_id}
         label = self._uow.session.scalars(self.statements.get, parameters).one_or_none()
         if label is None:
@@ -71,14 +71,14 @@ class LabelRepository(Repository, Generic[L]):
         return {row.name_key: row.id for row in self._uow.rows(self.statements.keys, {"clinic_id": clinic_id})}
 
     def describe_one(self, clinic_id: str, label_id: str) -> LabelDescription:
-        """What is shown of the label. Raises `not_found`."""
+        """The description of the label. Raises `not_found`."""
         row = self._uow.first(self.statements.describe, {"clinic_id": clinic_id, "label_id": label_id})
         if row is None:
             raise self.not_found
         return LabelDescription(*row)
 
     def add(self, clinic_id: str, name: str) -> L:
-        """A new label without patients. Raises `duplicate_name`; the transaction cannot be used afterwards."""
+        """Add a label without patients. Raises `duplicate_name`; the transaction cannot be used afterwards."""
         label = self.model(clinic_id=clinic_id, id=self._uow.new_id(), name=name, name_key=self.model.key_of(name))
         self._uow.session.add(label)
         self._flush()
@@ -90,7 +90,7 @@ class LabelRepository(Repository, Generic[L]):
         self._flush()
 
     def remove(self, clinic_id: str, label_id: str) -> bool:
-        """Delete the label and take it from its patients. False when the clinic does not have it."""
+        """Delete the label and remove it from its patients. False when the clinic does not have it."""
         self._change(self.statements.touch_patients, clinic_id, label_id)
         # The links to the patients are deleted by their foreign key.
         return self._change(self.statements.remove, clinic_id, label_id) > 0

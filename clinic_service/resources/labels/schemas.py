@@ -1,4 +1,4 @@
-"""How labels are spelled on the wire."""
+"""The schemas of labels in requests and responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done with tags and sites in the same way."""
+"""The operations that tags and sites share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def rename_label(uow: UnitOfWork, labels: LabelRepository[L], clinic_id: str, label_id: str, name: str) -> None:
-    """Give a label another name; the same name changes nothing.
+    """Give a label another name. The same name changes nothing.
 
     Raises ClinicNotFound, `labels.not_found` and `labels.duplicate_name`, in this order.
     """

@@ -1,4 +1,4 @@
-"""What a clinic has besides its patients, moved to another clinic: members, share codes, invitations, counts."""
+"""Moves what a clinic has besides its patients to another clinic: members, share codes, invitations, counts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _IS_OFFERED = exists().where(
     _OTHER.type == InviteType.PATIENT,
     _OTHER.status == InviteStatus.PENDING,
 )
-# An offer that has expired holds the place of a new one until it is closed.
+# An expired offer blocks a new one until it is closed.
 _CLOSE_EXPIRED = (
     update(Invite)
     .where(Invite.clinic_id == _TARGET, _PENDING_OFFER, Invite.expires_at <= _NOW)
@@ -79,9 +79,9 @@ _OPEN_MIGRATIONS = (
 )
 _MOVE_MIGRATIONS = update(Migration).where(Migration.clinic_id == bindparam("source_id")).values(clinic_id=_TARGET)
 _COPY_MAIL_REQUESTS = copying(table_of(MailRequest))
-# A place for a patient who is still to be made is of no use in another clinic.
+# Only reservations of accounts are copied. A reserved place for a new patient is useless in another clinic.
 _COPY_RESERVATIONS = copying(table_of(Reservation), Reservation.user_id.is_not(None), Reservation.expires_time > _NOW)
-# A clinic with the data of real users is none that the demo commands made.
+# A target that receives the data of real users must not be treated as a demo clinic any more.
 _UNMARK_DEMO = delete(DemoClinic).where(
     DemoClinic.clinic_id == bindparam("target_id"),
     bindparam("source_id", type_=DemoClinic.clinic_id.type).not_in(select(DemoClinic.clinic_id)),
@@ -89,7 +89,7 @@ _UNMARK_DEMO = delete(DemoClinic).where(
 
 
 class Belongings(Repository):
-    """Moves what the source has besides its patients to the target; the rows of both clinics are locked."""
+    """Moves what the source has besides its patients to the target. The caller has locked the rows of both clinics."""
 
     def __init__(self, uow: Unit, source_id: str, target_id: str) -> None:
         super().__init__(uow)
@@ -97,7 +97,7 @@ class Belongings(Repository):
         self._ids = {"source_id": source_id, "target_id": target_id}
 
     def load_members(self, ids: Sequence[str]) -> Sequence[Clinician]:
-        """The rows of the target with these ids, to be removed."""
+        """The clinicians of the target with these ids, which are to be removed."""
         these = {"of_clinic": self._target_id, "ids": list(ids)}
         return self._uow.session.scalars(_LOAD_MEMBERS, these).all()
 
@@ -107,7 +107,7 @@ class Belongings(Repository):
         self._uow.change(_CANCEL_INVITES, values)
 
     def remove_addresses(self, ids: Sequence[str]) -> None:
-        """Take the addresses from members of the source."""
+        """Clear the addresses of these members of the source."""
         self._uow.change(_REMOVE_ADDRESSES, {"of_clinic": self._source_id, "ids": list(ids)})
 
     def move_members(self, ids: Sequence[str]) -> None:
@@ -118,26 +118,26 @@ class Belongings(Repository):
         self._uow.change(_REMOVE_MEMBERS, {"of_clinic": self._source_id, "ids": list(ids)})
 
     def move_share_codes(self) -> None:
-        """Let the share codes of the source lead to the target, which keeps its own to show."""
+        """Assign the share codes of the source to the target. The target still shows its own share code."""
         self._uow.change(_MOVE_SHARE_CODES, self._ids)
 
     def move_offers(self) -> None:
-        """Let the open offers of patients to the source be offers to the target, but those that it has already."""
+        """Move the pending offers of patients to the target, except those that the target already has."""
         now = {"now": self._uow.now}
         self._uow.change(_CLOSE_EXPIRED, {"target_id": self._target_id, **now})
         self._uow.change(_MOVE_OFFERS, self._ids | now)
 
     def move_migrations(self) -> list[str]:
-        """Let migrations into the source be migrations into the target. Gives the users of those that are not completed."""
+        """Move the migrations of the source to the target. Returns the user ids of those that are not completed."""
         users = [row.user_id for row in self._uow.rows(_OPEN_MIGRATIONS, {"source_id": self._source_id})]
         self._uow.change(_MOVE_MIGRATIONS, self._ids)
         return users
 
     def move_counts(self) -> None:
-        """Let what counts towards limits of mails, and accounts that are being changed, count in the target."""
+        """Copy the mail requests, which count towards mail limits, and the reservations of accounts to the target."""
         self._uow.insert(_COPY_MAIL_REQUESTS, self._ids)
         self._uow.insert(_COPY_RESERVATIONS, {**self._ids, "now": self._uow.now})
 
     def unmark_demo(self) -> None:
-        """The target is no clinic of the demo commands any more, unless the source is one as well."""
+        """Remove the mark of a demo clinic from the target, unless the source is a demo clinic as well."""
         self._uow.change(_UNMARK_DEMO, self._ids)

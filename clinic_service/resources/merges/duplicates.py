@@ -1,4 +1,4 @@
-"""Records within one clinic that may be of the same person, in groups."""
+"""Groups of records within one clinic that may be of the same person."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ class Duplicate(NamedTuple):
 
 @dataclass
 class Duplicates:
-    """Those patients of a clinic who have conflicts within it, collected as its patients go by."""
+    """The patients of a clinic who have conflicts within it, collected batch by batch."""
 
     _found: list[Duplicate] = field(default_factory=list)
 
     def add(self, patients: Iterable[PatientFacts], others: Lookup) -> None:
-        """`others` has at least those patients of the clinic who share name or medical record number with one of these."""
+        """Collect those of `patients` who have conflicts.
+
+        `others` has at least the patients of the clinic who share a name or a medical record number with one of `patients`.
+        """
         found = (Duplicate(patient, others.conflicts(patient)) for patient in patients)
         self._found += (one for one in found if one.conflicts)
 
     def groups(self) -> Iterator[Sequence[Duplicate]]:
-        """The patients by groups, in the order in which they came: each has a conflict with another one of its group."""
+        """The groups, in the order of their first patients. Each patient has a conflict with another one of the group."""
         groups: defaultdict[_Key, list[Duplicate]] = defaultdict(list)
         joined = _joined(_keys(one.patient) for one in self._found)
         for one in self._found:
@@ -41,19 +44,19 @@ class Duplicates:
 
 
 def _keys(patient: PatientFacts) -> list[_Key]:
-    """What connects a patient to others: whoever has a conflict with somebody shares the name or the number."""
+    """The keys of a patient. Two patients with a conflict share at least one key: the name or the number."""
     shared = {"name": patient.compared_name, "mrn": patient.mrn_key}
     return [(what, value) for what, value in shared.items() if value]
 
 
 def _joined(sets: Iterable[Sequence[_Key]]) -> dict[_Key, _Key]:
-    """For each key the one that stands for all that are connected with it, by sets that have a key in common."""
+    """A representative for each key (union-find). Keys of sets with a common key have the same representative."""
     parent: dict[_Key, _Key] = {}
 
     def root(key: _Key) -> _Key:
         parent.setdefault(key, key)
         while parent[key] != key:
-            # Halves the way for the next time.
+            # Path halving: shortens the path for the next search.
             parent[key] = key = parent[parent[key]]
         return key
 

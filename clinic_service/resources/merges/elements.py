@@ -1,4 +1,4 @@
-"""The parts of a plan as JSON objects: reports show them, and a merge that is carried out keeps them."""
+"""The parts of a plan as JSON objects. Reports show them, and a merge stores them when it is carried out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def site_element(plan: SitePlan) -> dict[str, Any]:
 
 
 def clinician_element(plan: MemberPlan) -> dict[str, Any]:
-    """What happens to one member, service account or invitation; what is not known is left out."""
+    """What happens to one member, service account or invitation. Unknown values are left out."""
     member = plan.member
     known = {"userId": member.user_id, "email": member.email, "name": member.name}
     return {
@@ -45,7 +45,7 @@ def clinician_element(plan: MemberPlan) -> dict[str, Any]:
 
 
 def patient_element(plan: PatientPlan) -> dict[str, Any]:
-    """What happens to one patient, without what the record says."""
+    """What happens to one patient, without the content of the patient's record."""
     conflicts = [{"category": one.category, "userId": one.patient.user_id} for one in plan.conflicts]
     element: dict[str, Any] = {
         "userId": plan.patient.user_id,

@@ -1,4 +1,4 @@
-"""The ways in which what is asked of a merge can fail."""
+"""The errors of requests about merges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TargetNotFound(NotFound):
 
 
 class MergeBlocked(BadRequest):
-    """The message gives all reasons, and `expected` of each violation the code of one."""
+    """The merge is ruled out. The message gives all reasons; `expected` of each violation is the code of one reason."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         reasons = list(dict.fromkeys(blocks))

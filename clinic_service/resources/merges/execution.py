@@ -1,4 +1,4 @@
-"""Merges two clinics: one transaction that holds the locks of both, in which the plan is made and carried out."""
+"""Merges two clinics: one transaction locks both, makes the plan and carries it out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def merge_clinics(uow: UnitOfWork, source_id: str, target_id: str, demo_user_id:
 
 
 def _lock(uow: UnitOfWork, source_id: str, target_id: str) -> tuple[Clinic, Clinic]:
-    """Both clinics. The one with the lower id comes first, so that two merges do not wait for each other."""
+    """Lock both clinics. The one with the lower id is locked first, to avoid deadlocks between merges."""
     found: dict[str, Clinic] = {}
     for clinic_id in sorted((source_id, target_id)):
         with suppress(NotFound):
@@ -66,10 +66,10 @@ class _Merge:
         self._ends_reports = False
 
     def carry_out(self, planning: Planning, source: Clinic, target: Clinic) -> None:
-        """Raises MergeBlocked."""
+        """Carry out the plan. Raises MergeBlocked."""
         self._ends_reports = _is_connected_otherwise(source, target)
         self._record(planning)
-        # Told as it was, before anything has left it.
+        # The record of the deletion shows the source as it was before anything moved.
         self._uow.clinics.record_deletion(source, None)
         tags = self._add_tags()
         self._add_sites()
@@ -81,7 +81,7 @@ class _Merge:
         self._uow.outbox.add(*self._notifications())
 
     def _record(self, planning: Planning) -> None:
-        """Keep the plan, and tell the patients of the source, as long as nobody has moved. Raises MergeBlocked."""
+        """Store the plan, and add mails to the patients of the source, before any patient moves. Raises MergeBlocked."""
         plan = self._plan
         self._keep(MergeElementType.CLINIC, [self._clinic_element()])
         self._keep(MergeElementType.TAG, map(tag_element, plan.tags))
@@ -111,14 +111,14 @@ class _Merge:
         }
 
     def _names(self, own: Workspace) -> tuple[str, str, str, str]:
-        """The clinics' ids and names, as mails to people of the clinic `own` have them."""
+        """The ids and names of the clinics, as mails to people of the clinic `own` show them."""
         source, target = self._plan.source, self._plan.target
         unnamed = (UNNAMED_CLINIC, UNNAMED_OTHER_CLINIC)
         for_source, for_target = unnamed if own is Workspace.SOURCE else reversed(unnamed)
         return source.id, target.id, source.name or for_source, target.name or for_target
 
     def _add_tags(self) -> dict[str, str]:
-        """Make the tags that the target lacks. Gives the ids of its tags by the ids of those of the source."""
+        """Create the tags that the target lacks. Returns the ids of the target's tags by the ids of the source's tags."""
         ids = {one.tag.name: one.tag.id for one in self._plan.tags if one.action is TagAction.RETAIN}
         new = [one.tag.name for one in self._plan.tags if one.action is TagAction.CREATE]
         ids.update((name, self._uow.new_id()) for name in new)
@@ -142,7 +142,7 @@ class _Merge:
         self._patients.move(ids, tags, mrn_unique=mrn_unique)
         if self._ends_reports:
             self._patients.end_subscriptions(ids)
-        # Nothing is to be done about an account: the patient stays with the team, and knows the clinic.
+        # Consumers must not change accounts or send mail: the patient stays with the same team, and knows the clinic.
         self._uow.outbox.add(*(PatientRemoved(self._plan.source.id, one.user_id) for one in patients))
         added = (
             PatientAdded(self._plan.target.id, one.user_id, bool(one.is_custodial), is_migrated=True)
@@ -151,7 +151,7 @@ class _Merge:
         self._uow.outbox.add(*added)
 
     def _unite(self, patients: Sequence[MovedPatient], tags: dict[str, str]) -> None:
-        """The target's records stay, with the tags and sites of both; those of the source go."""
+        """Keep the records of the target, with the tags and sites of both, and remove those of the source."""
         if not patients:
             return
         changed = self._patients.unite({one.id: one.twin.id for one in patients if one.twin}, tags)
@@ -176,7 +176,7 @@ class _Merge:
         user_ids = [one.member.user_id for one in moved if one.member.user_id]
         self._uow.outbox.add(*(ClinicianRemoved(self._plan.source.id, user_id) for user_id in user_ids))
         self._uow.outbox.add(*(ClinicianAdded(self._plan.target.id, user_id) for user_id in user_ids))
-        # Those who are left are members of the target already.
+        # The remaining clinicians are members of the target already.
         self._uow.clinicians.remove(self._uow.clinicians.all_of_clinic(self._plan.source.id), None)
 
     def _move_belongings(self) -> None:
@@ -194,7 +194,7 @@ class _Merge:
         self._uow.outbox.add(ClinicMerged(self._plan.target.id, source.id), ClinicDeleted(source.id))
 
     def _notifications(self) -> Iterator[SourceClinicianMerged | TargetAdminMerged]:
-        """Service accounts have nobody who reads mail, and invitations nobody who is a member."""
+        """The mails to members of both clinics. Service accounts and invited persons get none."""
         for one in self._plan.members:
             user_id = one.member.user_id
             if user_id is None or one.member.is_service_account:

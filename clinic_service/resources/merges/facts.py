@@ -1,4 +1,4 @@
-"""Facts: what a merge looks at of the two clinics. They are read beforehand, so that the plan needs no database."""
+"""Facts: the data of two clinics that a merge needs. It is read beforehand, so the plan needs no database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clinic_service.models.sort_keys import folded, name_key
 
 
 class Settings(NamedTuple):
-    """The settings that must agree, as they work and are displayed: what was never set has its default."""
+    """The settings that must be equal in both clinics. A setting that was never stored has its default."""
 
     mrn_required: bool
     mrn_unique: bool
@@ -19,18 +19,22 @@ class Settings(NamedTuple):
 
 
 class Restriction(NamedTuple):
-    """A condition on the e-mail address, and perhaps the identity provider, of new members."""
+    """A condition on the e-mail address and, if given, the identity provider of new members."""
 
     email_domain: str
     required_idp: str | None
 
 
 class TagFacts(NamedTuple):
+    """A tag of one of the clinics."""
+
     id: str
     name: str
 
 
 class SiteFacts(NamedTuple):
+    """A site of one of the clinics."""
+
     id: str
     name: str
 
@@ -38,7 +42,7 @@ class SiteFacts(NamedTuple):
 class MemberFacts(NamedTuple):
     """A member, a service account, or a pending invitation, which has no `user_id`.
 
-    `invited_user_id` is whom a pending invitation is addressed to, where that is known.
+    `invited_user_id` is the user to whom a pending invitation is addressed, if that is known.
     """
 
     id: str
@@ -56,14 +60,14 @@ class MemberFacts(NamedTuple):
 
     @property
     def is_admin(self) -> bool:
-        """Whether this is one of the clinic's administrators: a person, no invitation and no service account."""
+        """Whether this is an admin of the clinic: a person with the role, and no invitation or service account."""
         return Role.ADMIN in self.roles and not self.is_pending and not self.is_service_account
 
 
 class PatientFacts(NamedTuple):
     """A patient of one of the clinics.
 
-    `mrn_key` is the form in which medical record numbers are compared, `name_key` the place in the order of names.
+    `mrn_key` is the form in which medical record numbers are compared; names are sorted by `name_key`.
     """
 
     id: str
@@ -79,14 +83,14 @@ class PatientFacts(NamedTuple):
 
     @property
     def compared_name(self) -> str | None:
-        """The form in which names are compared; None for a blank one."""
+        """The form in which names are compared; None for a blank name."""
         return folded(self.full_name or "").strip() or None
 
     @property
     def sought_name_keys(self) -> set[bytes]:
-        """The `name_key` of those who have the same name, without space around it.
+        """The values of `name_key` that patients with the same name can have, when no space surrounds the name.
 
-        Some small letters have a place of their own in the order of names, apart from their capitals.
+        There can be several, because some small letters are not sorted like their capitals.
         """
         name = self.compared_name
         if name is None:
@@ -98,7 +102,7 @@ class PatientFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClinicFacts:
-    """A clinic with everything that a merge looks at, but its patients. Tags, sites and members are oldest first."""
+    """The data of a clinic that a merge needs, without its patients. Tags, sites and members are oldest first."""
 
     id: str
     name: str | None

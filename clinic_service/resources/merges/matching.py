@@ -1,4 +1,4 @@
-"""Which records of patients may be of the same person."""
+"""Finds records of patients that may be of the same person."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from clinic_service.resources.merges.facts import PatientFacts
 
-# So many matches of one patient are told at most, the strongest first: a placeholder for a name may be that of everybody.
+# The maximum number of matches of one patient, the strongest first. A placeholder name can match every patient.
 MOST_CONFLICTS = 100
 
 
@@ -24,14 +24,15 @@ class Category(StrEnum):
 
 
 class Conflict(NamedTuple):
-    """A record that agrees with another one that much."""
+    """A record that may be of the same person as another one, and how much the two agree."""
 
     category: Category
     patient: PatientFacts
 
 
 _USER, _MRN = ("user_id",), ("mrn_key",)
-# What two records must share for each category. The first rule that fits counts; the birth date alone is none.
+# The values that two records must share for each category. The first rule that fits counts. An equal birth date alone
+# is no match.
 _RULES: tuple[tuple[Category, tuple[str, ...]], ...] = (
     (Category.DUPLICATE_ACCOUNTS, _USER),
     (Category.LIKELY_DUPLICATE_ACCOUNTS, ("compared_name", "birth_date")),
@@ -43,7 +44,7 @@ _RULES: tuple[tuple[Category, tuple[str, ...]], ...] = (
 
 
 class Lookup:
-    """Records of one clinic, found by what they share with another record. Blank values are never shared."""
+    """Records of one clinic, which are found by values that they share with another record. Blank values never match."""
 
     def __init__(self, patients: Iterable[PatientFacts]) -> None:
         self._found: defaultdict[tuple[object, ...], list[PatientFacts]] = defaultdict(list)
@@ -54,7 +55,7 @@ class Lookup:
                     self._found[key].append(patient)
 
     def conflicts(self, patient: PatientFacts) -> tuple[Conflict, ...]:
-        """The records that may be of the same person as `patient`, the strongest first, 100 at most."""
+        """The records that may be of the same person as `patient`: at most 100, the strongest match first."""
         return tuple(islice(self._conflicts(patient), MOST_CONFLICTS))
 
     def same_user(self, patient: PatientFacts) -> PatientFacts | None:

@@ -1,4 +1,4 @@
-"""The measures of a merge: how many of each kind there are afterwards, and what rules it out."""
+"""The measures of a merge: the numbers of each kind afterwards, and the reasons that rule the merge out."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NAMES = {
 
 
 def resulting_members(plan: MergePlan) -> list[MemberPlan]:
-    """Whoever is a member of the target afterwards, service accounts included."""
+    """The members of the target after the merge, including service accounts."""
     dropped = (Action.MERGE, Action.CANCEL)
     return [one for one in plan.members if one.action not in dropped and not one.member.is_pending]
 
 
 class Measures:
-    """Counts as the patients of both clinics go by."""
+    """Counts the patients of both clinics, batch by batch."""
 
     def __init__(self, plan: MergePlan) -> None:
         self._plan = plan

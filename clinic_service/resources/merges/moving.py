@@ -1,8 +1,8 @@
 """Moves rows from one clinic to another: copied into the target, then deleted from the source.
 
-The key of every row leads with its clinic, and a database that spreads clinics over machines cannot change it in place. No
-statement joins rows of two clinics, for the same reason. What belongs to a patient is found by the foreign keys, so that a
-table that is added later is moved as well.
+The key of every row begins with the id of its clinic, and a database that distributes clinics over several machines cannot
+change such a key in place. For the same reason no statement joins rows of two clinics. The tables whose rows belong to a
+patient are found by their foreign keys, so the rows of a table that is added later are moved as well.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from clinic_service.models import (
 )
 from clinic_service.models.patient import ADD_TO_COUNT
 
-# So many patients are moved at a time, so that no statement takes long.
+# The number of patients that are moved at a time, so that no statement takes long.
 BATCH = 100
 
 
@@ -40,7 +40,10 @@ def table_of(model: type[Base]) -> Table:
 
 
 def copying(table: Table, *conditions: Any, **changed: Any) -> Insert:
-    """Copies those rows of the clinic `source_id` that fulfil the conditions to `target_id`, with the columns `changed`."""
+    """The statement that copies the rows of `source_id` that fulfil the conditions to `target_id`.
+
+    The columns `changed` get other values.
+    """
     values = {"clinic_id": bindparam("target_id", type_=table.c.clinic_id.type), **changed}
     rows = select(*(values.get(column.name, column) for column in table.columns))
     return insert(table).from_select(
@@ -49,7 +52,10 @@ def copying(table: Table, *conditions: Any, **changed: Any) -> Insert:
 
 
 def _belonging_to_patients() -> Iterator[Table]:
-    """The tables whose rows belong to a patient, each after those that it refers to, but tags: each clinic has its own."""
+    """The tables whose rows belong to a patient, each after the tables that it refers to.
+
+    The table of tags is left out, because each clinic has its own tags.
+    """
     found = {table_of(Patient)}
     for table in Base.metadata.sorted_tables:
         if table not in found and any(key.column.table in found for key in table.foreign_keys):
@@ -69,7 +75,7 @@ _NEXT_PATIENTS = (
 _OF_USERS = select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial")).where(
     Patient.clinic_id == bindparam("clinic_id"), among(Patient.user_id, "user_ids")
 )
-# In the order in which everybody locks several, so that nobody waits for each other.
+# All transactions lock several patients in this order, to avoid deadlocks.
 _LOCK_PATIENTS = (
     select(Patient.id)
     .where(Patient.clinic_id == bindparam("clinic_id"), among(Patient.id, "ids"))
@@ -90,7 +96,7 @@ _COPY_PATIENTS = copying(
     updated_time=moved_on(Patient.updated_time),
 )
 _COPY_CHILDREN = tuple(copying(table, among(table.c.patient_id, "ids")) for table in _belonging_to_patients())
-# What health record systems ordered for the patients belongs to the clinic, which is about to be deleted.
+# The rows of orders belong to the clinic, and would be deleted with the source.
 _COPY_ORDERS = (
     copying(
         table_of(XealthOrder),
@@ -138,7 +144,7 @@ _MOVE_ON = (
     .where(Patient.clinic_id == bindparam("of_clinic"), _IN_BATCH)
     .values(updated_time=moved_on(Patient.updated_time))
 )
-# Nobody is compared with the demo patient, whose number may therefore be that of somebody who moves.
+# The plan does not compare the demo patient, so a patient who moves may have the same number.
 _RELEASE_MRN = (
     update(Patient)
     .where(and_(Patient.clinic_id == bindparam("of_clinic"), Patient.user_id == bindparam("demo_user_id")))
@@ -156,7 +162,7 @@ class MovedPatient(NamedTuple):
 
 
 class PatientMover(Repository):
-    """Moves the patients of one clinic to another; the rows of both clinics are locked."""
+    """Moves the patients of one clinic to another. The caller has locked the rows of both clinics."""
 
     def __init__(self, uow: Unit, source_id: str, target_id: str) -> None:
         super().__init__(uow)
@@ -168,20 +174,21 @@ class PatientMover(Repository):
         self._uow.insert(_ADD_TAGS, *(self._named(one, name, Tag.key_of(name)) for one, name in tags))
 
     def add_sites(self, sites: Sequence[tuple[str, str]]) -> None:
-        """As `add_tags`, for sites. Those of the source stay where they are as well, until their patients have left."""
+        """As `add_tags`, for sites. The sites also stay in the source until their patients have moved."""
         self._uow.insert(_ADD_SITES, *(self._named(one, name, Site.key_of(name)) for one, name in sites))
 
     def _named(self, one: str, name: str, key: str) -> dict[str, str]:
         return {"clinic_id": self._target_id, "id": one, "name": name, "name_key": key}
 
     def release_mrn(self, demo_user_id: str) -> None:
-        """Hold the number of the target's demo patient against nobody."""
+        """Exempt the medical record number of the target's demo patient from the unique constraint."""
         self._uow.change(_RELEASE_MRN, {"of_clinic": self._target_id, "demo_user_id": demo_user_id})
 
     def batches(self, demo_user_id: str) -> Iterator[list[MovedPatient]]:
-        """The patients that are left in the source but the demo patient, 100 at a time, none of whom may stay there.
+        """The patients who are still in the source, except the demo patient, in batches of 100.
 
-        Nobody else can change them, nor their records in the target, until this unit ends.
+        The caller must move or remove every patient of a batch before it asks for the next one. The patients and their
+        records in the target are locked until this unit ends.
         """
         next_ones = {"clinic_id": self._source_id, "demo_user_id": demo_user_id, "limit": BATCH}
         while rows := self._uow.rows(_NEXT_PATIENTS, next_ones):
@@ -191,14 +198,21 @@ class PatientMover(Repository):
             yield [MovedPatient(row.id, row.user_id, row.is_custodial, twins.get(row.user_id)) for row in rows]
 
     def _lock(self, ids: Mapping[str, Sequence[str]]) -> None:
-        """Lock records by clinic. Who changes summaries locks these alone, and would write to a record that is gone."""
+        """Lock records and their summaries, by clinic.
+
+        Updates of summaries lock only the records of a user, and not the clinic. Without these locks, an update could write
+        to a record that was moved.
+        """
         for clinic_id in sorted(ids):
             these = {"clinic_id": clinic_id, "ids": list(ids[clinic_id])}
             self._uow.rows(_LOCK_PATIENTS, these)
             self._uow.rows(_LOCK_SUMMARIES, these)
 
     def move(self, ids: Sequence[str], tags: Mapping[str, str], *, mrn_unique: bool) -> None:
-        """Move patients who are not in the target, with all that they have. `tags` are the target's, by the source's."""
+        """Move patients who are not in the target, with all their rows.
+
+        `tags` are the ids of the target's tags by the ids of the source's tags.
+        """
         if not ids:
             return
         these = {**self._ids, "ids": list(ids)}
@@ -217,9 +231,10 @@ class PatientMover(Repository):
         self._uow.change(_END_SUBSCRIPTIONS, {"of_clinic": self._target_id, "ids": list(ids), "now": self._uow.now})
 
     def unite(self, twins: Mapping[str, str], tags: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
-        """Give patients of the target, by the ids of their records in the source, the tags and sites of both records.
+        """Give patients of the target the tags and sites of both records.
 
-        Gives the ids of those records of the target that are changed by that, each with the names of what changed.
+        `twins` are the ids of the records in the target by the ids of the records in the source. Returns the ids of the
+        target's records that change, each with the names of the changed fields.
         """
         tagged, placed = self._unite_tags(twins, tags), self._unite_sites(twins)
         changed = {one: [*["tags"] * (one in tagged), *["sites"] * (one in placed)] for one in sorted(tagged | placed)}
@@ -238,7 +253,7 @@ class PatientMover(Repository):
         return {patient for patient, _ in new}
 
     def _unite_sites(self, twins: Mapping[str, str]) -> set[str]:
-        """The sites of the source come after those of the target."""
+        """Add the sites of the source after those of the target. Returns the ids of the records that change."""
         last = {row.patient_id: row.position for row in self._of(_LAST_POSITIONS, self._target_id, twins.values())}
         new = []
         for row in self._of(_SITES_OF, self._source_id, twins):

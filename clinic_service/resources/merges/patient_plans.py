@@ -1,4 +1,4 @@
-"""What a merge does to each patient: a pure function of the patient, of those who share something, and of the plan."""
+"""What a merge does to each patient: a pure function of the patient, of similar patients, and of the plan."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ MESSAGES = {
 class PatientPlan:
     """What happens to a patient of the clinic `workspace`.
 
-    `conflicts` are records of the other clinic, told of patients of the source alone. `tags` and `sites` are the names of
-    those that the person has after the merge, sorted. `error` rules the merge out.
+    `conflicts` are records of the other clinic; only patients of the source have them. `tags` and `sites` are the sorted
+    names of the tags and sites that the person has after the merge. `error` rules the merge out.
     """
 
     patient: PatientFacts
@@ -46,7 +46,9 @@ class PatientPlan:
 def plan_source_patient(
     plan: MergePlan, patient: PatientFacts, target: Lookup, repeated_mrns: Container[str | None]
 ) -> PatientPlan:
-    """`target` has at least those patients of the target who share user, name or medical record number with `patient`.
+    """Plan what happens to a patient of the source.
+
+    `target` has at least the patients of the target who share the user, name or medical record number with `patient`.
 
     `repeated_mrns` are the keys of numbers that several patients of the source have.
     """
@@ -62,7 +64,10 @@ def plan_source_patient(
 
 
 def plan_target_patient(plan: MergePlan, patient: PatientFacts, source: Lookup) -> PatientPlan:
-    """`source` has at least the record that the source has of the same user, if it has one."""
+    """Plan what happens to a patient of the target.
+
+    `source` has at least the source's record of the same user, if there is one.
+    """
     twin = source.same_user(patient)
     action = Action.MERGE_INTO if twin else Action.RETAIN
     return PatientPlan(patient, Workspace.TARGET, action, (), *_tags_and_sites(plan, patient, twin))
@@ -84,7 +89,7 @@ def _error(
 def _tags_and_sites(
     plan: MergePlan, patient: PatientFacts, twin: PatientFacts | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of what the records have together; each once."""
+    """The names of the tags and the sites of all the records, each once."""
     both = (patient, twin) if twin else (patient,)
     tags = {plan.tag_names[one] for record in both for one in record.tag_ids}
     sites = {plan.site_names[one] for record in both for one in record.site_ids}

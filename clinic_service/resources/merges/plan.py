@@ -1,6 +1,6 @@
-"""Plan: what merging one clinic into another would do, apart from their patients (see `patient_plans`).
+"""Plan: what merging one clinic into another would do, except for their patients (see `patient_plans`).
 
-A pure function of the facts of both clinics. Rules out what must not happen, and names each action.
+The plan is a pure function of the facts of both clinics. It names each action, and the reasons that rule the merge out.
 """
 
 from __future__ import annotations
@@ -49,19 +49,23 @@ class Block(NamedTuple):
 
 
 class TagAction(StrEnum):
+    """What happens to a tag: `SKIP` means that the target has a tag of this name, so it is not created."""
+
     CREATE = "CREATE"
     SKIP = "SKIP"
     RETAIN = "RETAIN"
 
 
 class SiteAction(StrEnum):
+    """What happens to a site."""
+
     MOVE = "MOVE"
     RENAME = "RENAME"
     RETAIN = "RETAIN"
 
 
 class Action(StrEnum):
-    """What happens to a member or a patient. `CANCEL`: an invitation of the target that its addressee does not need."""
+    """What happens to a member or a patient. `CANCEL`: an invitation of the target is canceled as not needed."""
 
     MOVE = "MOVE"
     MERGE = "MERGE"
@@ -71,7 +75,7 @@ class Action(StrEnum):
 
 
 class SettingPlan(NamedTuple):
-    """A setting of both clinics, compared."""
+    """The values of a setting in both clinics."""
 
     name: str
     source_value: str | None
@@ -83,7 +87,7 @@ class SettingPlan(NamedTuple):
 
 
 class TagPlan(NamedTuple):
-    """What happens to a tag of the clinic `workspace`; `merge`: both clinics have one of that name."""
+    """What happens to a tag of the clinic `workspace`. `merge`: both clinics have a tag with this name."""
 
     tag: TagFacts
     workspace: Workspace
@@ -92,7 +96,7 @@ class TagPlan(NamedTuple):
 
 
 class SitePlan(NamedTuple):
-    """What happens to a site of the clinic `workspace`, and its name afterwards."""
+    """What happens to a site of the clinic `workspace`, and its name after the merge."""
 
     site: SiteFacts
     workspace: Workspace
@@ -103,8 +107,8 @@ class SitePlan(NamedTuple):
 class MemberPlan(NamedTuple):
     """What happens to a member of the clinic `workspace`.
 
-    `resulting_roles` are those that the person has in the target afterwards. `loses_address`: another member of the
-    target has the address already.
+    `resulting_roles` are the roles that the person has in the target after the merge. `loses_address`: another member of
+    the target already has the address.
     """
 
     member: MemberFacts
@@ -118,7 +122,7 @@ class MemberPlan(NamedTuple):
 
 @dataclass(frozen=True)
 class MergePlan:
-    """What merging `source` into `target` would do. Within a list those of the source come first."""
+    """What merging `source` into `target` would do. Lists begin with the items of the source."""
 
     source: ClinicFacts
     target: ClinicFacts
@@ -142,7 +146,7 @@ class MergePlan:
 
 
 def plan_merge(source: ClinicFacts, target: ClinicFacts) -> MergePlan:
-    """What merging `source` into `target`, which are different clinics, would do."""
+    """Plan merging `source` into `target`, which must be different clinics."""
     settings = tuple(_compare(source.settings, target.settings))
     restrictions_match = {*map(_compared, source.restrictions)} <= {*map(_compared, target.restrictions)}
     tags = (*_source_tags(source, target), *_target_tags(source, target))
@@ -222,7 +226,7 @@ def _target_tags(source: ClinicFacts, target: ClinicFacts) -> Iterator[TagPlan]:
 
 def _source_sites(source: ClinicFacts, target: ClinicFacts) -> Iterator[SitePlan]:
     there = {Site.key_of(site.name) for site in target.sites}
-    # Those that keep their names come first, so that no new name is one of theirs.
+    # Sites that keep their names are planned first, so that no new name is equal to one of them.
     taken = there | {Site.key_of(site.name) for site in source.sites}
     for site in source.sites:
         if Site.key_of(site.name) not in there:

@@ -1,4 +1,4 @@
-"""Plans the merge of two clinics that are stored: reads the facts, and plans patients as many at a time as are read."""
+"""Plans the merge of two stored clinics: reads the facts, and plans the patients batch by batch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 class Planning:
-    """The plan of merging `source_id` into `target_id` as the database is now. Nobody else may change the clinics.
+    """The plan of merging `source_id` into `target_id`, from the present rows.
 
+    The caller must ensure that no other transaction changes the clinics, by a lock or a snapshot.
     Raises SourceNotFound, then TargetNotFound.
     """
 
@@ -34,7 +35,7 @@ class Planning:
         """What happens to the patients of the source, in order of their names."""
         source, target = self.plan.source, self.plan.target
         for patients in self._merges.pages(source.id, self._demo_user_id):
-            # The first of several records that are the same one counts, and only these have tags and sites.
+            # A record can be in both lists. The first copy counts, because only the records in `same` have tags and sites.
             same = self._merges.same_users(target.id, patients)
             others = Lookup([*same, *self._sharing(target.id, patients)])
             repeated = self._merges.repeated_mrns(source.id, patients, self._demo_user_id)
@@ -47,11 +48,11 @@ class Planning:
             yield [plan_target_patient(self.plan, patient, same) for patient in patients]
 
     def within(self, clinic_id: str, patients: Sequence[PatientFacts]) -> Lookup:
-        """The patients of that one of the clinics who share name or medical record number with one of `patients`."""
+        """The patients of the clinic `clinic_id` who share a name or a medical record number with one of `patients`."""
         return Lookup(self._sharing(clinic_id, patients))
 
     def last_uploads(self, clinic_id: str, patients: Sequence[PatientFacts]) -> Mapping[str, datetime]:
-        """When the latest data of patients of that one of the clinics came, by their ids, where that is known."""
+        """The times of the latest uploads of patients of the clinic `clinic_id`, by patient id, where they are known."""
         return self._merges.last_uploads(clinic_id, patients)
 
     def _sharing(self, clinic_id: str, patients: Sequence[PatientFacts]) -> list[PatientFacts]:

@@ -17,7 +17,7 @@ from clinic_service.resources.merges.planning import Planning
 
 
 def merge_report(planning: Planning, created_time: datetime) -> dict[str, Any]:
-    """What merging the clinics would do. Lists are in order of names, then of ids."""
+    """The report on the planned merge. Lists are sorted by name, then by id."""
     plan, measures = planning.plan, Measures(planning.plan)
     patients: list[PatientPlan] = []
     for pages in (planning.source_patients(), planning.target_patients()):

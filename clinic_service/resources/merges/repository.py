@@ -1,4 +1,4 @@
-"""What a merge asks about the two clinics: the facts, and where merged clinics went."""
+"""The queries of a merge: the facts of both clinics, and the successors of merged clinics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from clinic_service.resources.merges.facts import (
     TagFacts,
 )
 
-# So many patients are read at a time.
+# The number of patients that are read at a time.
 PAGE = 500
 
 _CLINIC = select(Clinic.name, Clinic.mrn_required, Clinic.mrn_unique, Clinic.preferred_bg_units, Clinic.timezone).where(
@@ -78,7 +78,7 @@ _PATIENT_COLUMNS = (
     Patient.name_key,
     Patient.permission_custodian,
 )
-# The demo patient takes no part. The bound value is empty where there is none, which is nobody's id.
+# The demo patient is excluded. Without a demo patient the bound value is the empty text, which is no user's id.
 _COMPARED = and_(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id != bindparam("demo_user_id"))
 _PAGE = (
     select(*_PATIENT_COLUMNS)
@@ -93,7 +93,7 @@ _PAGE = (
 _SAME_USERS = select(*_PATIENT_COLUMNS).where(
     Patient.clinic_id == bindparam("clinic_id"), among(Patient.user_id, "user_ids")
 )
-# Names with the same place in the order of names need not be the same, so what is found is compared again.
+# Different names can have the same `name_key`, so the caller compares the names of the found patients.
 _SHARING = select(*_PATIENT_COLUMNS).where(
     _COMPARED,
     or_(
@@ -101,7 +101,7 @@ _SHARING = select(*_PATIENT_COLUMNS).where(
         Patient.name_key.in_(bindparam("name_keys", expanding=True)),
     ),
 )
-# Space around a name does not count when names are compared, but has a place in their order.
+# Names are compared without the space around them, but `name_key` includes it.
 _WHITE_SPACE = [character for character in map(chr, range(0x3001)) if character.isspace()]
 _SPACED = select(*_PATIENT_COLUMNS).where(
     _COMPARED,
@@ -136,10 +136,10 @@ _SUCCESSOR = select(MergePlanElement.clinic_id).where(
 
 
 class MergeRepository(Repository):
-    """The facts of clinics that are to be merged; of their patients so many at a time."""
+    """The facts of two clinics that are to be merged. Patients are read in batches."""
 
     def find_facts(self, clinic_id: str) -> ClinicFacts | None:
-        """Everything that a merge looks at, but the patients; None for an unknown clinic."""
+        """The facts of the clinic without its patients; None for an unknown clinic."""
         this = {"clinic_id": clinic_id}
         clinic = self._uow.first(_CLINIC, this)
         if clinic is None:
@@ -155,9 +155,9 @@ class MergeRepository(Repository):
         )
 
     def pages(self, clinic_id: str, demo_user_id: str) -> Iterator[list[PatientFacts]]:
-        """All patients of the clinic but the demo patient, in order of their names, 500 at a time.
+        """All patients of the clinic except the demo patient, sorted by name, in batches of 500.
 
-        Nobody may come or go meanwhile.
+        No other transaction may add or remove patients meanwhile.
         """
         parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id, "limit": PAGE}
         last = {"name_key": b"", "id": ""}
@@ -171,9 +171,9 @@ class MergeRepository(Repository):
         return self.with_links(clinic_id, _facts(self._uow.rows(_SAME_USERS, users)))
 
     def sharing(self, clinic_id: str, patients: Sequence[PatientFacts], demo_user_id: str) -> list[PatientFacts]:
-        """The clinic's patients who share name or number with one of `patients`, and some others; without their links.
+        """The clinic's patients who share a name or a number with one of `patients`, and some others.
 
-        Those with space around their names are left out (see `spaced`).
+        They come without tags and sites. Patients with white space around their names are left out (see `spaced`).
         """
         parameters = {
             "clinic_id": clinic_id,
@@ -184,14 +184,14 @@ class MergeRepository(Repository):
         return _facts(self._uow.execute(_SHARING, parameters).all())
 
     def spaced(self, clinic_id: str, demo_user_id: str) -> list[PatientFacts]:
-        """The clinic's patients with white space before or after the name; without their links."""
+        """The clinic's patients with white space before or after the name; without tags and sites."""
         these = {"clinic_id": clinic_id, "demo_user_id": demo_user_id}
         return _facts(self._uow.execute(_SPACED, these).all())
 
     def repeated_mrns(
         self, clinic_id: str, patients: Sequence[PatientFacts], demo_user_id: str
     ) -> frozenset[str | None]:
-        """The keys of those medical record numbers of `patients` that several patients of the clinic have."""
+        """The keys of the medical record numbers of `patients` that several patients of the clinic have."""
         parameters = {"clinic_id": clinic_id, "demo_user_id": demo_user_id, "mrn_keys": _mrn_keys(patients)}
         return frozenset(row.mrn_key for row in self._uow.rows(_REPEATED_MRNS, parameters))
 
@@ -203,23 +203,23 @@ class MergeRepository(Repository):
         kind: MergeElementType,
         elements: Iterable[Mapping[str, Any]],
     ) -> None:
-        """Keep parts of the plan of a merge that is being carried out."""
+        """Store parts of the plan of a merge that is being carried out."""
         key = {"clinic_id": target_id, "plan_id": plan_id, "source_id": source_id, "type": kind}
         rows = ({**key, "id": self._uow.new_id(), "element": dict(element)} for element in elements)
         self._uow.insert(_ADD_ELEMENTS, *rows)
 
     def last_uploads(self, clinic_id: str, patients: Sequence[PatientFacts]) -> Mapping[str, datetime]:
-        """When the latest data of the clinic's patients came, by the ids of those of whom that is known."""
+        """The times of the latest uploads of the clinic's patients, by patient id, where they are known."""
         these = {"clinic_id": clinic_id, "ids": [patient.id for patient in patients]}
         return {row.patient_id: row.last_upload for row in self._uow.rows(_LAST_UPLOADS, these)}
 
     def find_successor(self, clinic_id: str) -> str | None:
-        """The clinic that took over the one with that id, which is gone. It may be gone as well."""
+        """The id of the clinic into which this deleted clinic was merged. That clinic may be deleted as well."""
         row = self._uow.first(_SUCCESSOR, {"clinic_id": clinic_id})
         return row.clinic_id if row else None
 
     def with_links(self, clinic_id: str, patients: Sequence[PatientFacts]) -> list[PatientFacts]:
-        """Patients of the clinic, with their tags and sites."""
+        """The patients with their tags and sites."""
         if not patients:
             return []
         these = {"clinic_id": clinic_id, "ids": [patient.id for patient in patients]}

@@ -1,6 +1,6 @@
 """The plan of a merge as a workbook in Office Open XML form.
 
-It is written row by row as the patients are read, so that it needs no more memory for large clinics than for small ones.
+It is written row by row while the patients are read, so the memory does not grow with the clinics.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from clinic_service.resources.merges.planning import Planning
 from clinic_service.resources.merges.summary import Cell, spelled_time, summary_rows
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# What no cell can hold, and no XML document.
+# The maximum length of a text in a cell, and the characters that XML cannot contain.
 _LONGEST_TEXT = 32_767
 # The number of the last row of a sheet, counted from 0.
 _LAST_ROW = 1_048_575
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-# Text that begins like this is a formula as soon as somebody edits the cell, unless it is marked as text.
+# Text that begins with one of these becomes a formula when somebody edits the cell, unless it is marked as text.
 _LIKE_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _PATIENT = ("Name", "Claimed", "User ID", "Birth Date", "MRN")
@@ -38,11 +38,11 @@ _MERGED_HEADER = ("Record", "Match", *_PATIENT, "Tags", "Sites")
 
 def merge_workbook(planning: Planning, created_time: datetime) -> bytes:
     """The workbook's bytes."""
-    # Only those who ask for it wait until the library is loaded.
+    # Imported here, because the library is slow to load and only this report needs it.
     import xlsxwriter
 
     result = BytesIO()
-    # Rows wait here, in files of this process alone, until their sheet is complete.
+    # The library keeps rows in temporary files in this private folder until their sheet is complete.
     with TemporaryDirectory(prefix="clinic-service-report-") as folder:
         options = {"constant_memory": True, "tmpdir": folder}
         with xlsxwriter.Workbook(result, options) as book:
@@ -51,7 +51,7 @@ def merge_workbook(planning: Planning, created_time: datetime) -> bytes:
 
 
 class _Sheet:
-    """One sheet, written from the top. Whatever is text stays text."""
+    """One sheet, written from the top. Text is never turned into formulas or numbers."""
 
     def __init__(self, book: Any, name: str, *widths: int) -> None:
         self._sheet = book.add_worksheet(name)
@@ -61,7 +61,7 @@ class _Sheet:
             self._sheet.set_column(column, column, width)
 
     def header(self, cells: Iterable[Cell]) -> None:
-        """Write a row in bold, and leave one empty."""
+        """Write a row in bold, then an empty row."""
         self.row(cells, self._bold)
         self.row(())
         self._sheet.freeze_panes(2, 0)
@@ -82,7 +82,7 @@ class _Sheet:
 
 
 class _Report:
-    """The sheets in their order; those of patients are written as the patients are read, the others afterwards."""
+    """The sheets in their order. The sheets of patients are written while the patients are read, the others afterwards."""
 
     def __init__(self, book: Any, planning: Planning) -> None:
         self._planning, self._plan = planning, planning.plan
@@ -136,7 +136,7 @@ class _Report:
         duplicates.add(patients, self._planning.within(clinic.id, patients))
 
     def _write_conflicts(self, plan: PatientPlan) -> None:
-        """The patient of the source, then the record that stays or those to look at."""
+        """Write a row for the patient of the source, then rows for the records of the target that match it."""
         if not plan.conflicts:
             return
         self._merged.row(("Source", None, *_patient(plan.patient), *_Names(self._plan.source).of(plan.patient)))
@@ -150,7 +150,7 @@ class _Report:
 
 
 class _Names:
-    """The present names of a clinic's tags and sites."""
+    """The current names of a clinic's tags and sites."""
 
     def __init__(self, clinic: ClinicFacts) -> None:
         self._tags: Mapping[str, str] = {tag.id: tag.name for tag in clinic.tags}
@@ -168,7 +168,7 @@ def _patient(patient: PatientFacts) -> tuple[str | None, ...]:
 
 
 def _write_duplicates(sheet: _Sheet, duplicates: Duplicates) -> None:
-    """A row for each patient, groups apart by an empty one."""
+    """Write a row for each patient, with an empty row between groups."""
     sheet.header(_DUPLICATES_HEADER)
     for group in duplicates.groups():
         for one in group:

@@ -44,7 +44,7 @@ def spelled_time(time: datetime) -> str:
 
 
 def summary_rows(plan: MergePlan, measures: Measures, created_time: datetime) -> Iterator[Row]:
-    """The rows, blocks apart by an empty one. `measures` has counted the patients of both clinics."""
+    """The rows, with an empty row between blocks. `measures` has counted the patients of both clinics."""
     for block in (
         _heading(plan, created_time),
         _verdict(measures),

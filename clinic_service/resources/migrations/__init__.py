@@ -1,5 +1,5 @@
-"""The moves of legacy clinic accounts, with their patients, into clinics.
+"""Migrations: moves of a legacy clinician's patients into a clinic.
 
-A legacy account gets an empty clinic, its owner completes the profile and asks for the migration. Creating the row of a
-migration is what asks for it: a worker learns of it from the outbox, copies the patients and reports how far it is.
+A legacy account gets an empty clinic. Its owner completes the profile and requests the migration, which adds a row and an
+event in the outbox. A worker receives the event, copies the patients and reports its progress.
 """

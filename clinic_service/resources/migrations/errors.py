@@ -1,4 +1,4 @@
-"""The ways in which what is asked of a migration can fail."""
+"""The errors of requests about migrations."""
 
 from __future__ import annotations
 

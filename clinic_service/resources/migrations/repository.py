@@ -1,4 +1,4 @@
-"""What is asked about migrations."""
+"""The queries about migrations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _THIS = and_(_OF_CLINIC, Migration.user_id == bindparam("user_id"))
 
 
 class MigrationRow(NamedTuple):
-    """A migration as it is shown."""
+    """A migration as the API shows it."""
 
     user_id: str
     status: MigrationStatus
@@ -61,28 +61,28 @@ _CLINIC_TO_MIGRATE = (
 
 
 class MigrationRepository(Repository):
-    """Migrations, and the accounts and clinics that are waiting for one."""
+    """Migrations, and the accounts and clinics that are to be migrated."""
 
     def get_row(self, clinic_id: str, user_id: str) -> MigrationRow:
-        """The migration as it is shown. Raises MigrationNotFound."""
+        """The migration as the API shows it. Raises MigrationNotFound."""
         row = self._uow.first(_GET, {"clinic_id": clinic_id, "user_id": user_id})
         if row is None:
             raise MigrationNotFound
         return row
 
     def list_rows(self, clinic_id: str) -> Sequence[MigrationRow]:
-        """The migrations into the clinic as they are shown, oldest first; none for an unknown clinic."""
+        """The migrations into the clinic as the API shows them, oldest first; none for an unknown clinic."""
         return self._uow.rows(_LIST, {"clinic_id": clinic_id})
 
     def lock(self, clinic_id: str, user_id: str) -> Migration:
-        """The migration, to be changed; nobody else can until this unit ends. Raises MigrationNotFound."""
+        """Lock and return the migration, for changes. Raises MigrationNotFound."""
         migration = self._uow.session.scalars(_LOCK, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
         if migration is None:
             raise MigrationNotFound
         return migration
 
     def add(self, clinic_id: str, user_id: str, attestation_time: datetime | None = None) -> Migration:
-        """A new migration, which waits to be carried out. Raises DuplicateMigration, whatever the other's clinic."""
+        """Add a pending migration. Raises DuplicateMigration when the user has one, in any clinic."""
         if self._uow.first(_OF_USER, {"user_id": user_id}):
             raise DuplicateMigration
         migration = Migration(
@@ -103,23 +103,23 @@ class MigrationRepository(Repository):
         return migration
 
     def remove_all_of_clinic(self, clinic_id: str) -> None:
-        """Delete the migrations into the clinic; their users may migrate into another one."""
+        """Delete the migrations into the clinic, so that their users can migrate into another one."""
         self._uow.change(_REMOVE_OF_CLINIC, {"of_clinic": clinic_id})
 
     def admin_ids(self, clinic_id: str) -> Sequence[str]:
-        """The users who administer the clinic; exact only while its row is locked."""
+        """The user ids of the clinic's admins; exact only while the clinic's row is locked."""
         return [user_id for (user_id,) in self._uow.rows(_ADMINS, {"clinic_id": clinic_id}) if user_id]
 
     def find_clinic_to_migrate(self, user_id: str) -> str | None:
-        """The id of the oldest clinic that the user administers and that is not migrated yet."""
+        """The id of the oldest clinic that is not migrated yet and has the user as an admin; None when there is none."""
         row = self._uow.first(_CLINIC_TO_MIGRATE, {"user_id": user_id})
         return row[0] if row else None
 
     def hold(self, user_id: str) -> None:
-        """Make every other unit that holds this user wait until this one ends.
+        """Lock the user: another unit of work that calls this for the same user waits until this one ends.
 
-        A row that only this unit ever sees takes the user's place among the migrations: whoever else tries to take it
-        waits for the outcome. A user whose place is taken for good has a row that can be locked instead.
+        The lock is a row with the user's unique key, which is inserted and deleted in this transaction: any other insert
+        of the key waits for the end of the transaction. A user who already has a migration has a row to lock instead.
         """
         now = self._uow.now
         place = {"user_id": user_id, "clinic_id": "", "status": MigrationStatus.PENDING}

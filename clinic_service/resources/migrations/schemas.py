@@ -1,4 +1,4 @@
-"""How migrations are spelled on the wire."""
+"""The schemas of migrations in requests and responses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clinic_service.serialization import WireEnum, WireSchema, WireTime
 
 
 class MigrationSchema(WireSchema):
-    """`migration.v1`. Of a body only the user counts."""
+    """`migration.v1`. From a body it reads only the user id."""
 
     user_id = fields.String()
     status = WireEnum(dump_only=True)

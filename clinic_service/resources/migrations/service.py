@@ -1,4 +1,4 @@
-"""How legacy clinic accounts move into clinics."""
+"""The rules of migrations: how the patients of legacy accounts are moved into clinics."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LEGACY_ROLE = "clinic"
 
 
 def require_legacy(account: Account | None, *, named_by: str = "/path/userId") -> Account:
-    """The account, if there is one and it is a legacy clinic's. Raises AccountNotFound, then NotLegacyAccount.
+    """The account, which must exist and be a legacy clinic account. Raises AccountNotFound, then NotLegacyAccount.
 
-    `named_by` points to what names the account in the request.
+    `named_by` points to the part of the request that names the account.
     """
     if account is None:
         raise AccountNotFound
@@ -34,8 +34,8 @@ def require_legacy(account: Account | None, *, named_by: str = "/path/userId") -
 
 
 def enable_clinic(uow: UnitOfWork, account: Account, name: str | None) -> str:
-    """The id of the clinic that the account's owner is to complete, a new and empty one if there is none yet."""
-    # Two calls for one account must end with one clinic, so the second waits for the first and then finds its clinic.
+    """The id of the account's clinic that is not migrated yet. Creates an empty clinic when there is none."""
+    # Two calls for one account must create only one clinic: the second waits for the first, then finds its clinic.
     uow.migrations.hold(account.user_id)
     found = uow.migrations.find_clinic_to_migrate(account.user_id)
     if found is not None:
@@ -63,13 +63,13 @@ def require_ready(uow: UnitOfWork, clinic_id: str) -> str:
 
 
 def start_initial_migration(uow: UnitOfWork, clinic_id: str, legacy_user_id: str, *, attested: bool) -> Migration:
-    """Mark the clinic as migrated and ask for the patients of `legacy_user_id`, who is known to be a legacy account.
+    """Mark the clinic as migrated and request the migration of `legacy_user_id`, which is known to be a legacy account.
 
     Raises what `require_ready` does, and DuplicateMigration.
     """
     clinic = uow.clinics.lock(clinic_id)
     if require_ready(uow, clinic_id) != legacy_user_id:
-        # Somebody else took over after the account was looked up.
+        # Another user became the only admin after the account was looked up.
         raise NotOneAdmin
     migration = _request(uow, clinic_id, legacy_user_id, uow.now if attested else None)
     clinic.is_migrated = True
@@ -78,7 +78,7 @@ def start_initial_migration(uow: UnitOfWork, clinic_id: str, legacy_user_id: str
 
 
 def migrate_patients(uow: UnitOfWork, clinic_id: str, user_id: str) -> Migration:
-    """Ask for the patients of a further legacy account, a member of a clinic that is migrated already.
+    """Request the migration of another legacy account, a member of a clinic that is already migrated.
 
     Raises ClinicNotFound, NotMember, ClinicNotMigrated and DuplicateMigration.
     """
@@ -93,7 +93,7 @@ def migrate_patients(uow: UnitOfWork, clinic_id: str, user_id: str) -> Migration
 
 
 def record_progress(uow: UnitOfWork, clinic_id: str, user_id: str, status: str) -> Migration:
-    """Set the status. Any may follow any, since the worker repeats its calls. Raises MigrationNotFound."""
+    """Set the status. Every change of status is valid, because the worker repeats its calls. Raises MigrationNotFound."""
     migration = uow.migrations.lock(clinic_id, user_id)
     migration.status = MigrationStatus(status)
     migration.updated_time = max(migration.updated_time, uow.now)

@@ -1,1 +1,1 @@
-"""The patients of clinics: each clinic keeps a record of its own of the same user."""
+"""The patients of clinics. Each clinic has its own record of a user."""

@@ -1,4 +1,4 @@
-"""Connections: mails in which a clinic asks a patient to connect a provider of data, and what it asked before."""
+"""Connections: mails in which a clinic asks a patient to connect a data provider, and the list of such requests."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from clinic_service.resources.patients.descriptions import PatientDescription, P
 from clinic_service.resources.patients.errors import DataSourceNotFound
 from clinic_service.unit_of_work import UnitOfWork
 
-# How long a patient may take to answer a request to connect, and how many requests are remembered for each provider.
+# The time after which a request to connect expires, and the number of requests that are stored for each provider.
 _OPEN_FOR = timedelta(days=30)
 _MOST_REQUESTS = 100
 
 
 def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_id: str, sender: MailSender) -> None:
-    """Ask the patient to connect the provider, of which there must be a source. Every call sends one more mail.
+    """Ask the patient to connect the provider. The patient must have a source of it. Every call sends one more mail.
 
-    The state of the source is judged and changed while nobody else can. Raises ClinicNotFound, PatientNotFound,
+    The patient is locked while the state of the source is read and changed. Raises ClinicNotFound, PatientNotFound,
     DataSourceNotFound and MailLimitReached.
     """
     clinic = uow.clinics.lock(clinic_id)
@@ -49,7 +49,7 @@ def request_connection(uow: UnitOfWork, clinic_id: str, user_id: str, provider_i
 def request_first_connections(uow: UnitOfWork, patient: Patient, provider_ids: Sequence[str]) -> None:
     """Ask a new patient, who has no data source yet, to connect the providers.
 
-    No limit counts these mails, because a patient is new only once.
+    These mails do not count towards a limit, because a patient is new only once.
     """
     if not provider_ids:
         return
@@ -80,7 +80,7 @@ def _first_source(uow: UnitOfWork, patient: Patient, provider_id: str) -> DataSo
 
 
 def _reopen(source: DataSource, uow: UnitOfWork) -> None:
-    """A source that never was connected waits for its first time, any other one for being connected again."""
+    """Make the source pending: for its first connection if it was never connected, else for reconnection."""
     source.expiration_time = uow.now + _OPEN_FOR
     if source.modified_time is None:
         source.state = DataSourceState.PENDING
@@ -99,7 +99,7 @@ def _remember_request(patient: Patient, provider_id: str, time: str) -> None:
 def _request(
     patient: Patient | PatientRow, provider_id: str, state: DataSourceState | None, clinic_name: str | None
 ) -> ConnectionRequested:
-    """The request for a provider whose first source of the patient is in that state, None when there is no source."""
+    """The event of a request. `state` is that of the patient's first source of the provider; None without a source."""
     return ConnectionRequested(
         patient.clinic_id,
         patient.user_id,
@@ -115,7 +115,7 @@ _NAMES = select(Clinic.id, Clinic.name).where(Clinic.id.in_(bindparam("ids", exp
 
 
 def repeat_requests(uow: UnitOfWork, patients: Sequence[Patient]) -> None:
-    """Mail what the patients were asked to connect once more, because they have another address now."""
+    """Send the requests to connect again, because the addresses of the patients have changed."""
     asked = [patient for patient in patients if patient.email and patient.connection_requests]
     if not asked:
         return
@@ -125,7 +125,7 @@ def repeat_requests(uow: UnitOfWork, patients: Sequence[Patient]) -> None:
 
 
 def repeat_requests_within_limit(uow: UnitOfWork, patient: Patient, sender: MailSender) -> None:
-    """As `repeat_requests`, unless the sender has reached the limit of mails; the change of address is kept anyhow."""
+    """As `repeat_requests`, but sends nothing when the sender has reached the limit of mails. Raises nothing then."""
     if not patient.email or not patient.connection_requests:
         return
     with suppress(MailLimitReached):

@@ -1,4 +1,4 @@
-"""Numbers of patients. What counts towards a clinic's plan is said here and nowhere else."""
+"""Numbers of patients. This is the only place that defines which patients count towards a clinic's plan."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from clinic_service.models import DataSource, Patient
 _FREE_PROVIDER = "twiist"
 
 _OF_CLINIC = Patient.clinic_id == bindparam("clinic_id")
-# The bound value is empty where there is no demo patient, which is nobody's id.
+# Without a demo patient the bound value is the empty text, which is no user's id.
 _IS_DEMO: ColumnElement[bool] = Patient.user_id == bindparam("demo_user_id")
-# The plan includes neither the demo patient nor patients with a source of the free provider, whatever its state.
+# The plan includes neither the demo patient nor patients with a source of the free provider in any state.
 _IN_PLAN: ColumnElement[bool] = and_(
     not_(_IS_DEMO),
     not_(
@@ -42,7 +42,7 @@ _IN_PLAN: ColumnElement[bool] = and_(
 
 
 class PatientCounts(NamedTuple):
-    """How many patients a clinic has, how many of them are the demo patient, and how many its plan includes."""
+    """The numbers of a clinic's patients: all, demo patients (0 or 1), and those that the plan includes."""
 
     total: int
     demo: int
@@ -63,7 +63,7 @@ COUNT = Query(
 
 
 class ProviderCount(NamedTuple):
-    """How many patients of a clinic have a source of the provider in that state; with any of its sources for None."""
+    """The number of a clinic's patients with a source of the provider in this state; in any state for None."""
 
     provider_name: str
     state: str | None
@@ -79,7 +79,8 @@ def _with_source(state: ColumnElement[Any], *keys: ColumnElement[Any]) -> Select
     )
 
 
-# Patients, not sources: somebody with two sources of one provider counts once. The total of a provider has no state.
+# Counts patients and not sources: a patient with two sources of one provider counts once. The total of a provider has
+# no state.
 COUNT_BY_PROVIDER = Query(
     ProviderCount,
     union_all(

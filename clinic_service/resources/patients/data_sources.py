@@ -1,4 +1,4 @@
-"""The list of a patient's data sources, which each clinic's record has for itself and which is replaced as a whole."""
+"""The data sources of a patient. Each clinic's record has its own list, which is always replaced as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clinic_service.db.prepared import insert_into
 from clinic_service.models import DataSource, Patient
 from clinic_service.unit_of_work import UnitOfWork
 
-# A source on the wire; its place in the list is its order.
+# The members of a source in the API. Sources are ordered by their position in the list.
 _MEMBERS = (
     "provider_name",
     "state",
@@ -22,7 +22,7 @@ _MEMBERS = (
     "expiration_time",
     "latest_data_time",
 )
-# A patient's id alone is unique; the clinic is named because the key leads with it.
+# The patient's id alone is unique; the clinic's id is included because the key begins with it.
 _OF_PATIENTS = and_(
     DataSource.clinic_id.in_(bindparam("clinic_ids", expanding=True)),
     DataSource.patient_id.in_(bindparam("patient_ids", expanding=True)),
@@ -39,14 +39,14 @@ _ADD = insert_into(DataSource, "clinic_id", "patient_id", "position", *_MEMBERS)
 def replace_data_sources(
     uow: UnitOfWork, patients: Sequence[Patient], sources: Sequence[Mapping[str, Any]]
 ) -> list[Patient]:
-    """Store the list for all of the patients, whose rows are locked (`uow.patients.lock`); gives those it changed.
+    """Store the list for all the patients, and return those whose lists changed.
 
-    `sources` are what `load_data_sources` gives, in their order. Times of change are the caller's to set. At most
-    three statements however many patients there are, and a single one when every list stands as it is.
+    The rows of the patients must be locked (`uow.patients.lock`). `sources` come from `load_data_sources`. The caller sets
+    the times of change. Sends at most three statements for any number of patients, and only one when no list changes.
     """
     wanted = [tuple(source.get(member) for member in _MEMBERS) for source in sources]
     stored = _lists(uow, patients)
-    # An empty list is not the same as none that was ever given.
+    # An empty list differs from a list that was never given.
     changed = [patient for patient in patients if stored[patient.id] != wanted or not patient.data_sources_set]
     outdated = [patient for patient in changed if stored[patient.id]]
     if outdated:
@@ -54,19 +54,19 @@ def replace_data_sources(
     uow.insert(_ADD, *(row for patient in changed for row in _rows(patient, wanted)))
     for patient in changed:
         patient.data_sources_set = True
-        # Rows whose updates name the same columns are written together, so this is named whether or not it is new.
+        # Updates of the same columns are written in one statement, so this column is marked in every changed row.
         flag_modified(patient, "data_sources_set")
     return changed
 
 
 def update_everywhere(uow: UnitOfWork, user_id: str, sources: Sequence[Mapping[str, Any]]) -> None:
-    """Store the list in the records that all clinics have of the user; those that hold it already stay untouched."""
+    """Store the list in the user's records in all clinics. Records that already have it are not touched."""
     for patient in replace_data_sources(uow, uow.patients.all_of_user(user_id), sources):
         uow.patients.touch(patient)
 
 
 def _lists(uow: UnitOfWork, patients: Sequence[Patient]) -> Mapping[str, list[tuple[Any, ...]]]:
-    """What is stored, by the id of the patient."""
+    """The stored lists, by patient id."""
     found: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     if patients:
         for row in uow.execute(_LISTS, _keys(patients)):

@@ -1,4 +1,4 @@
-"""The records that are kept of patients who left a clinic: all that was known of them, as JSON documents."""
+"""Records of patients who left a clinic: all the clinic's data about them, as JSON documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clinic_service.models import EhrSubscription, MatchedMessage, Patient, Pati
 from clinic_service.resources.patients.descriptions import PatientRow, describe
 
 _ADD = insert_into(PatientDeletion, "clinic_id", "id", "user_id", "deleted_time", "deleted_by_user_id", "record")
-# One row for each matched message, and one for a subscription without any.
+# One row for each matched message, and one for a subscription without a message.
 _SUBSCRIPTIONS = (
     select(
         EhrSubscription.patient_id,
@@ -45,7 +45,7 @@ _OF_MESSAGE = ("document_id", "data_model", "event_type")
 
 
 def record_deletions(unit: Unit, patients: Sequence[Patient], deleted_by: str | None) -> None:
-    """Keep a record of each of the patients, who are about to be removed, in at most four statements.
+    """Keep a record of each of the patients before they are removed, in at most four statements.
 
     `deleted_by` is None unless a person acts.
     """

@@ -1,4 +1,4 @@
-"""Everything that is shown of a patient, read in a fixed number of statements however many patients are shown."""
+"""What the API shows of patients, read in a fixed number of statements whatever the number of patients."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ COLUMNS = (
 
 
 class PatientRow(NamedTuple):
-    """The columns of a patient that are shown."""
+    """The columns of a patient that the API shows."""
 
     clinic_id: str
     id: str
@@ -88,7 +88,7 @@ class PatientRow(NamedTuple):
 
     @classmethod
     def of(cls, patient: Patient) -> PatientRow:
-        """The row that the model stands for."""
+        """The row of a model."""
         return cls._make(_columns_of(patient))
 
 
@@ -105,12 +105,12 @@ def _of_one(link: Link) -> ColumnElement[bool]:
 
 
 def _of_many(link: Link) -> ColumnElement[bool]:
-    # A patient's id alone is unique; the clinic is named because the keys lead with it.
+    # The patient's id alone is unique; the clinic's id is included because the keys begin with it.
     return and_(among(link.clinic_id, "clinic_ids"), among(link.patient_id, "patient_ids"))
 
 
 class _Link(NamedTuple):
-    """A tag, a site or a summary of a patient; `text` is the name of a site, or the document of a summary."""
+    """A tag, a site or a summary of a patient. `text` is the name of a site or the document of a summary."""
 
     kind: str
     patient_id: str
@@ -120,7 +120,7 @@ class _Link(NamedTuple):
 
 
 def _links_of(chosen: Condition, *, with_summaries: bool = True) -> Query[_Link]:
-    """What every patient can have, in one statement."""
+    """The query for tags, sites and summaries, in one statement."""
     tags: Select[*tuple[Any, ...]] = select(
         literal_column(f"'{_TAG}'").label("kind"),
         PatientTag.patient_id.label("patient_id"),
@@ -179,7 +179,7 @@ def _data_sources_of(chosen: Condition) -> Query[DataSourceRow]:
 
 
 class _Variants(NamedTuple, Generic[R]):
-    """The same query for one patient, which is the cheaper, and for many."""
+    """Two variants of a query: for one patient, which is cheaper, and for many."""
 
     of_one: Query[R]
     of_many: Query[R]
@@ -192,16 +192,17 @@ _DATA_SOURCES = _Variants(_data_sources_of(_of_one), _data_sources_of(_of_many))
 
 @dataclass(frozen=True, slots=True)
 class SiteOfPatient:
-    """A site that a patient belongs to, with its present name."""
+    """A site that a patient belongs to, with its current name."""
 
     id: str
     name: str
 
 
 class PatientDescription(PatientRow):
-    """A patient's row and what belongs to it; no `data_sources` at all when none were ever given.
+    """A patient's row with tags, sites, data sources and summaries.
 
-    Tags are in order of their creation, sites as they were given; `summaries` are JSON texts by type.
+    `data_sources` is None when no list was ever given. Tags are in order of their creation, sites in the given order;
+    `summaries` are JSON texts by type.
     """
 
     tags: list[str]
@@ -210,7 +211,7 @@ class PatientDescription(PatientRow):
     data_sources: list[DataSourceRow] | None
 
     def children(self) -> dict[str, Any]:
-        """What belongs to the patient as a JSON document, for the record of a deletion."""
+        """The tags, sites, data sources and summaries as a JSON document, for the record of a deletion."""
         sources = self.data_sources
         return {
             "tags": self.tags,
@@ -226,10 +227,10 @@ def _source_document(source: DataSourceRow) -> dict[str, Any]:
 
 
 def describe(unit: Unit, patients: Sequence[PatientRow], *, with_summaries: bool = True) -> list[PatientDescription]:
-    """The patients with what belongs to them, in at most two statements."""
+    """The patients with their tags, sites, data sources and summaries, in at most two statements."""
     if not patients:
         return []
-    # Most patients of most clinics have no source, and then there is nothing to look for.
+    # Most patients of most clinics have no source, so the query is sent only when one of them has.
     has_sources = any(p.data_sources_set for p in patients)
     sources = _by_patient(_rows(unit, _DATA_SOURCES, patients) if has_sources else [])
     described = {patient.id: _description(patient, sources) for patient in patients}
@@ -245,7 +246,7 @@ def _description(patient: PatientRow, sources: Mapping[str, list[DataSourceRow]]
 
 
 def _link(described: Mapping[str, PatientDescription], links: Iterable[_Link]) -> None:
-    # In the order in which they are shown: tags as they were created, sites as they were given.
+    # In the order of the response: tags by creation, sites as they were given.
     for kind, patient_id, link_id, text, _ in sorted(links, key=attrgetter("position", "id")):
         if kind == _TAG:
             described[patient_id].tags.append(link_id)

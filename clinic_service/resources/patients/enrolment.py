@@ -1,4 +1,4 @@
-"""How users become patients of a clinic: the record that is made of them, and the limit of the clinic's plan."""
+"""Enrolment: makes users patients of a clinic, within the limit of the clinic's plan."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from clinic_service.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A user who becomes a patient: the account, its profile, and what the caller says, which wins over the profile.
+    """A user who becomes a patient: the account, its profile, and the caller's values, which override the profile.
 
-    `permissions` are None when none were ever given, which is shown differently from an empty set.
+    `permissions` is None when none were ever given. The API shows this differently from an empty set.
     """
 
     account: Account
@@ -37,13 +37,13 @@ class Enrolment:
 
     @property
     def is_custodial(self) -> bool:
-        """Whether the clinic is to manage the account."""
+        """Whether the clinic manages the account."""
         return Permission.CUSTODIAN in (self.permissions or ())
 
     def to_patient(self, uow: UnitOfWork, clinic: Clinic) -> Patient:
-        """The new record. Name, birth date and MRN come from the profile where the caller gave none.
+        """The new record. Name, birth date and MRN come from the profile when the caller did not give them.
 
-        Devices are always the profile's, and the address is always the one the user signs in with.
+        Devices always come from the profile, and the address is always the one that the user signs in with.
         """
         devices = self.profile.target_devices
         patient = Patient(
@@ -58,7 +58,7 @@ class Enrolment:
             is_migrated=self.is_migrated,
             legacy_clinician_ids=[self.legacy_clinician_id] if self.legacy_clinician_id else None,
             glycemic_ranges=self.glycemic_ranges,
-            # The empty text stands for none.
+            # The empty text means none.
             diagnosis_type=DiagnosisType(self.diagnosis_type) if self.diagnosis_type else None,
             created_time=uow.creation_time,
             updated_time=uow.now,
@@ -69,9 +69,9 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentRequest:
-    """Who is to become a patient: the members of an `Enrolment` that are given, and what the directory knows.
+    """The caller's members of an `Enrolment`, and the user record.
 
-    The directory is not asked about a user who was found to be a patient already.
+    `user` is None for a user who is already a patient, because the directory is not asked then.
     """
 
     given: Mapping[str, Any]
@@ -79,14 +79,14 @@ class EnrolmentRequest:
 
     @property
     def legacy_clinician_id(self) -> str | None:
-        """The legacy clinician through whom the user comes, if any."""
+        """The legacy clinician from whom the patient is migrated, if any."""
         return self.given.get("legacy_clinician_id")
 
 
 def look_up_user(
     uow: UnitOfWork, accounts: Accounts, clinic_id: str, user_id: str, given: Mapping[str, Any]
 ) -> EnrolmentRequest:
-    """The user, asking nobody else about one who is a patient already, so that repeats are cheap.
+    """Look up the user in the directory, unless the user is already a patient, so that repeated requests are cheap.
 
     Raises ClinicNotFound and AccountNotFound.
     """
@@ -99,7 +99,7 @@ def look_up_user(
 def create_from_user(
     uow: UnitOfWork, clinic_id: str, user_id: str, request: EnrolmentRequest, demo_user_id: str | None
 ) -> None:
-    """Make an existing user a patient. With a legacy clinician's id, one who is a patient already only gets that id.
+    """Make an existing user a patient. A user who is already a patient only gets the legacy clinician's id, if given.
 
     Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and PreparationOutdated.
     """
@@ -108,11 +108,11 @@ def create_from_user(
     if patient is not None:
         _add_legacy_clinician(uow, patient, request.legacy_clinician_id)
     elif request.user is None:
-        # The record has gone since the look-up found it.
+        # The look-up found a record, which has been deleted since.
         raise PreparationOutdated
     else:
         enrolment = Enrolment(request.user.account, request.user.profile, **request.given)
-        # Patients who manage their accounts themselves are never refused, so nobody is counted for them.
+        # The limit does not apply to patients who manage their accounts themselves, so they need no count.
         is_limited = enrolment.is_custodial and user_id != demo_user_id
         enrol(uow, clinic, enrolment, limit_reached=is_limited and is_plan_full(uow, clinic, demo_user_id))
 
@@ -120,11 +120,11 @@ def create_from_user(
 def enrol(
     uow: UnitOfWork, clinic: Clinic, enrolment: Enrolment, *, limit_reached: bool = False, require_sites: bool = False
 ) -> Patient:
-    """Make an existing user a patient of the clinic, whose row is locked.
+    """Make an existing user a patient of the clinic. The clinic's row must be locked.
 
     `limit_reached`: the plan does not allow this patient. `require_sites`: sites that the clinic does not have are
-    refused instead of dropped. Raises MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and UnknownSite,
-    in this order.
+    an error instead of being ignored. Raises MrnRequired, DuplicateMrn, PatientLimitReached, DuplicatePatient and
+    UnknownSite, in this order.
     """
     patient = enrolment.to_patient(uow, clinic)
     settle_mrn(uow, clinic, patient)
@@ -136,7 +136,7 @@ def enrol(
 
 
 def announce(uow: UnitOfWork, patient: Patient) -> None:
-    """Tell the outbox of a new patient."""
+    """Add the event about a new patient to the outbox."""
     event = PatientAdded(
         patient.clinic_id, patient.user_id, patient.is_custodial, patient.is_migrated, patient.invited_by
     )
@@ -144,9 +144,9 @@ def announce(uow: UnitOfWork, patient: Patient) -> None:
 
 
 def is_plan_full(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) -> bool:
-    """Whether the plan of the clinic, whose row is locked, has no place left for a custodial patient.
+    """Whether the clinic's plan has no place left for a custodial patient. The clinic's row must be locked.
 
-    Places that are reserved for accounts that are being made count as taken.
+    Places that are reserved for accounts that are being created count as taken.
     """
     limit = uow.clinics.patient_limit(clinic)
     if limit is None:

@@ -1,4 +1,4 @@
-"""The ways in which what is asked of a patient can fail."""
+"""The errors of requests about patients."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DuplicatePatient(Conflict):
 
 
 class NameMissing(BadRequest):
-    """Where a name is known or a record is new, the empty text of a nameless patient says nothing."""
+    """The name is empty. An empty name is only valid in updates of a patient whose name is not known."""
 
     def __init__(self) -> None:
         super().__init__(violations=[Violation("/body/fullName", "minLength")])
@@ -62,7 +62,7 @@ class PatientLimitReached(PaymentRequired):
 
 
 class AccountIsChanging(Unavailable):
-    """Of two changes of one account at a time, the earlier one could be the one that stays."""
+    """Another change of the account is not finished. Concurrent changes could end with the older value."""
 
     message = "The patient's account is being changed just now."
 

@@ -1,4 +1,4 @@
-"""A patient's glycemic ranges as they are kept: only what the type names, with every default filled in."""
+"""A patient's glycemic ranges as they are stored: only the part that the type names, with all defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEFAULT_PRESET = "adaStandard"
 def kept_ranges(given: Any) -> dict[str, Any]:
     """`given`, a valid `glycemicRanges.v1`, without the branch that its type does not name.
 
-    Raises BadRequest when it is no object, which the published schema forgets to say, and CustomRangesMissing.
+    Raises BadRequest when it is not an object, which the published schema does not require, and CustomRangesMissing.
     """
     if not isinstance(given, Mapping):
         raise BadRequest(violations=[Violation("/body/glycemicRanges", "type", "object")])

@@ -62,7 +62,7 @@ def tide_report(
     categories: list[str] | None,
     exclude_no_data: bool | None,
 ) -> JsonObject:
-    """Which patients of a clinic need attention."""
+    """The patients of a clinic who need attention, by category."""
     if last_data_cutoff.year == 1:
         raise BadRequest(violations=[Violation("/query/lastDataCutoff", "minimum", "0002-01-01T00:00:00Z")])
     query = TideQuery(period, tags, last_data_cutoff, categories or DEFAULT_CATEGORIES, not exclude_no_data)
@@ -75,7 +75,7 @@ def tide_report(
 
 
 def list_clinics_for_patient(ctx: Context, user_id: str, limit: int, offset: int | None) -> list[JsonObject]:
-    """The records that all clinics have of one user, each with its clinic."""
+    """The records of one user in all clinics, each with its clinic."""
     return _with_clinics(ctx, ctx.uow.patients.list_for_user(user_id, limit, offset or 0))
 
 
@@ -88,7 +88,7 @@ def find_patients(
     offset: int | None,
     limit: int,
 ) -> list[JsonObject]:
-    """Patients of all clinics of the caller, each with its clinic."""
+    """Search the patients of all the caller's clinics. Each patient is shown with its clinic."""
     if workspace_id is not None and workspace_id_type is None:
         raise WorkspaceTypeMissing(violations=[Violation("/query/workspaceIdType", "required")])
     search = Search(mrn, birth_date, workspace_id, workspace_id_type)
@@ -116,13 +116,13 @@ def delete_patient(ctx: Context, clinic_id: str, patient_id: str) -> None:
 
 
 def update_patient_permissions(ctx: Context, clinic_id: str, patient_id: str, body: dict[str, Any]) -> Answer:
-    """Replace what the patient lets the clinic do; who lets it do nothing is no longer its patient."""
+    """Replace the permissions of the clinic. Without any permission, the patient leaves the clinic."""
     patient = permissions.replace_permissions(ctx.uow, clinic_id, patient_id, body)
     return Answer(200, permissions_on_wire(patient)) if patient else Answer(204)
 
 
 def _look_for_permission(ctx: Preparation, clinic_id: str, patient_id: str, permission: str) -> bool:
-    """Whether the permission is granted as the request arrives."""
+    """Whether the permission is granted when the request arrives."""
     return permissions.is_granted(ctx.uow, clinic_id, patient_id, permission)
 
 
@@ -130,25 +130,25 @@ def _look_for_permission(ctx: Preparation, clinic_id: str, patient_id: str, perm
 def delete_patient_permission(
     ctx: Context, was_granted: bool, clinic_id: str, patient_id: str, permission: str
 ) -> None:
-    """Withdraw one permission; with the last one the patient leaves the clinic."""
+    """Withdraw one permission. Without any permission left, the patient leaves the clinic."""
     permissions.withdraw_permission(ctx.uow, clinic_id, patient_id, permission, was_granted=was_granted)
 
 
 def _make_account(ctx: Preparation, clinic_id: str, body: Any) -> create.CustodialAccount:
-    """Make an account that the clinic manages."""
+    """Create an account that the clinic manages."""
     if not body["fullName"]:
         raise NameMissing
     return create.make_account(ctx, clinic_id, patient_record_schema.load(body))
 
 
 def _remove_account(ctx: Context, account: create.CustodialAccount) -> None:
-    """Have the account removed."""
+    """Compensate the creation of the account."""
     ctx.uow.patients.account_changes.compensate(account.change)
 
 
 @with_preparation(_make_account, compensation=_remove_account)
 def create_patient_account(ctx: Context, account: create.CustodialAccount, clinic_id: str) -> JsonObject:
-    """Make a patient with a new account."""
+    """Create a patient with a new account."""
     create.enrol(ctx.uow, clinic_id, account, ctx.caller.person_id, ctx.config.demo_patient_user_id)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, account.user_id))
 
@@ -159,24 +159,24 @@ def _change_address(ctx: Preparation, clinic_id: str, patient_id: str, body: Any
 
 
 def _change_address_back(ctx: Context, changed: update.Update) -> None:
-    """Have the address of the account changed back."""
+    """Compensate the change of the account's address."""
     update.compensate(ctx.uow, changed)
 
 
 @with_preparation(_change_address, compensation=_change_address_back)
 def update_patient(ctx: Context, changed: update.Update, clinic_id: str, patient_id: str) -> JsonObject:
-    """Replace what the clinic has recorded of a patient."""
+    """Replace the clinic's record of a patient."""
     update.replace(ctx.uow, clinic_id, patient_id, changed, ctx.mail_sender)
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
 def update_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> list[dict[str, str]]:
-    """Note that the caller has looked at the patient's data now."""
+    """Record that the caller has reviewed the patient's data now."""
     return reviews_on_wire(reviews.record(ctx.uow, clinic_id, patient_id, ctx.caller.id))
 
 
 def delete_patient_reviews(ctx: Context, clinic_id: str, patient_id: str) -> list[dict[str, str]]:
-    """Take back the latest review, which is the caller's own."""
+    """Remove the latest review, which must be the caller's own."""
     return reviews_on_wire(reviews.take_back(ctx.uow, clinic_id, patient_id, ctx.caller.id))
 
 
@@ -187,7 +187,7 @@ def send_upload_reminder(ctx: Context, clinic_id: str, patient_id: str) -> JsonO
 
 
 def connect_provider(ctx: Context, clinic_id: str, patient_id: str, provider_id: str) -> None:
-    """Ask a patient by mail to connect a provider of data."""
+    """Ask a patient by mail to connect a data provider."""
     connections.request_connection(ctx.uow, clinic_id, patient_id, provider_id, ctx.mail_sender)
 
 
@@ -197,7 +197,7 @@ def update_patient_data_sources(ctx: Context, user_id: str, body: list[Any]) -> 
 
 
 def _with_clinics(ctx: Context, patients: Sequence[PatientDescription]) -> list[JsonObject]:
-    """The records, each with its clinic. One whose clinic has been deleted meanwhile is not shown any more."""
+    """The records, each with its clinic. A record whose clinic was deleted meanwhile is left out."""
     clinics = ctx.uow.clinics.describe(list({patient.clinic_id for patient in patients}))
     return [
         {"patient": patient_schema.dump(patient), "clinic": clinic_schema.dump(clinics[patient.clinic_id])}

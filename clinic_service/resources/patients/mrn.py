@@ -1,7 +1,6 @@
-"""What a clinic demands of medical record numbers (MRNs): that there is one, and that no two patients have the same.
+"""A clinic's rules for medical record numbers (MRNs): that every patient has one, and that they are unique.
 
-The callers hold the lock of the clinic's row. Two patients of a clinic that demands unique numbers cannot be stored with
-the same number either: see `ix_patients_unique_mrn`.
+The callers hold the lock of the clinic's row. The unique index `ix_patients_unique_mrn` also enforces the second rule.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def check_mrn(uow: UnitOfWork, clinic: Clinic, mrn: str | None, patient_id: str = "") -> None:
-    """Compare a number with the settings of the clinic and with the other patients; `patient_id` is the record's own id.
+    """Check a number against the clinic's settings and the other patients. `patient_id` is the id of the patient's record.
 
     Raises MrnRequired, and DuplicateMrn when another patient has the number.
     """
@@ -25,12 +24,12 @@ def check_mrn(uow: UnitOfWork, clinic: Clinic, mrn: str | None, patient_id: str 
 
 
 def hold_mrn(clinic: Clinic, patient: Patient) -> None:
-    """Compare later numbers with this patient's, which was checked before."""
+    """Set the columns of the unique index from the patient's number, which must have been checked, and the settings."""
     patient.mrn_key = mrn_key(patient.mrn)
     patient.require_unique_mrn = bool(clinic.mrn_unique)
 
 
 def settle_mrn(uow: UnitOfWork, clinic: Clinic, patient: Patient) -> None:
-    """Check the number of a new record and hold it. Raises MrnRequired and DuplicateMrn."""
+    """Check the number of a new record, then apply `hold_mrn`. Raises MrnRequired and DuplicateMrn."""
     check_mrn(uow, clinic, patient.mrn, patient.id)
     hold_mrn(clinic, patient)

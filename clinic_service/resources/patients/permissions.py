@@ -1,9 +1,9 @@
-"""What patients let clinics do, and how they leave.
+"""The permissions that patients grant to clinics, and the removal of patients.
 
-A patient who lets a clinic do nothing is none of its patients. Custody is given when the record is made and never again.
+A patient who grants no permission leaves the clinic. Custody can only be granted when the record is created.
 
-Whoever changes permissions holds the clinic's lock, because the change may end in a removal, which changes what the
-clinic counts and what others are about to attach to the record.
+Every change of permissions locks the clinic's row, because it may remove the patient. A removal changes the clinic's
+numbers of patients, and other transactions may be about to add rows to the record.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def remove_patient(uow: UnitOfWork, clinic_id: str, user_id: str, deleted_by: st
 
 
 def replace_permissions(uow: UnitOfWork, clinic_id: str, user_id: str, given: Collection[str]) -> Patient | None:
-    """Let the names in `given` be all that is granted; custody and unknown names are dropped.
+    """Replace the permissions by those named in `given`; custody and unknown names are ignored.
 
-    Gives the patient, None when nothing was left to grant, so that the patient has left the clinic. Raises ClinicNotFound
-    and PatientNotFound.
+    Returns the patient; None when no permission is left and the patient has left the clinic. Raises ClinicNotFound and
+    PatientNotFound.
     """
     patient = _lock(uow, clinic_id, user_id)
     return _grant(uow, patient, {name for name in Permission if name in given and name is not Permission.CUSTODIAN})
@@ -48,10 +48,10 @@ def is_granted(uow: UnitOfWork, clinic_id: str, user_id: str, permission: str) -
 
 
 def withdraw_permission(uow: UnitOfWork, clinic_id: str, user_id: str, permission: str, *, was_granted: bool) -> None:
-    """Take one permission away; with the last one the patient leaves the clinic.
+    """Withdraw one permission. Without any permission left, the patient leaves the clinic.
 
-    `was_granted` is what `is_granted` told before: if it was and the record is gone by now, somebody else was faster and
-    did all that was asked for. Otherwise raises ClinicNotFound, PatientNotFound and PermissionNotGranted.
+    `was_granted` is the earlier result of `is_granted`. When it is true and the record is gone now, a concurrent request
+    has already done this. Otherwise raises ClinicNotFound, PatientNotFound and PermissionNotGranted.
     """
     try:
         patient = _lock(uow, clinic_id, user_id)
@@ -75,10 +75,10 @@ def _granted(patient: Patient) -> set[Permission]:
 
 
 def _grant(uow: UnitOfWork, patient: Patient, names: set[Permission]) -> Patient | None:
-    """Let `names` be all that is granted, and tell it if that is a change."""
+    """Replace the permissions by `names`, and add an event when they change. Without names, remove the patient."""
     if not names:
-        # The patient left by not granting anything, also when a service took the last permission. It took custody, then,
-        # because the account has been claimed; and who grants or withdraws has an account of their own.
+        # The removal counts as the patient's own, even when a service withdrew the last permission: that permission is
+        # then custody, which ends when the account is claimed. In all cases the patient has an account of their own.
         uow.patients.remove([patient], deleted_by=patient.user_id, ends_custody=True)
         return None
     if names != _granted(patient):

@@ -1,4 +1,4 @@
-"""What is asked about patients."""
+"""The queries about patients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from clinic_service.resources.patients.deletions import record_deletions
 from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, PatientRow, describe
 from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, PatientNotFound, UnknownSite
 
-# So many rows at a time keep a statement's parameters below the least limit of the engines.
+# The number of rows in one statement, which keeps its parameters below the smallest limit of the databases.
 _BATCH = 1000
 _MILLISECOND = timedelta(milliseconds=1)
 _VIOLATIONS = {"uq_patients_clinic_id_user_id": DuplicatePatient, "ix_patients_unique_mrn": DuplicateMrn}
@@ -35,15 +35,15 @@ _FIND = select(Patient).where(_OF_USER)
 
 
 class PatientRepository(Repository):
-    """The records that clinics keep of their patients."""
+    """The clinics' records of their patients."""
 
     @property
     def account_changes(self) -> AccountChanges:
-        """Changes of patients' accounts that are under way."""
+        """The unfinished changes of patients' accounts."""
         return AccountChanges(self._uow)
 
     def find(self, clinic_id: str, user_id: str) -> Patient | None:
-        """The clinic's record of the user, to be changed."""
+        """The clinic's record of the user, for changes."""
         return self._uow.session.scalars(_FIND, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
 
     def get(self, clinic_id: str, user_id: str) -> Patient:
@@ -56,7 +56,7 @@ class PatientRepository(Repository):
     _LOCK = _FIND.with_for_update().execution_options(populate_existing=True)
 
     def lock(self, clinic_id: str, user_id: str) -> Patient:
-        """As `get`, for a record that nobody else can change until this unit ends. Raises PatientNotFound."""
+        """As `get`, but locks the record until this unit ends. Raises PatientNotFound."""
         found = self._uow.session.scalars(self._LOCK, {"clinic_id": clinic_id, "user_id": user_id})
         patient = found.one_or_none()
         if patient is None:
@@ -72,7 +72,7 @@ class PatientRepository(Repository):
     _ONE = Query(PatientRow, select(*COLUMNS).where(_OF_USER))
 
     def describe_one(self, clinic_id: str, user_id: str) -> PatientDescription:
-        """What is shown of the patient, in at most three statements. Raises PatientNotFound."""
+        """The description of the patient, read in at most three statements. Raises PatientNotFound."""
         row = self._uow.first(self._ONE, {"clinic_id": clinic_id, "user_id": user_id})
         if row is None:
             raise PatientNotFound
@@ -85,7 +85,7 @@ class PatientRepository(Repository):
     def describe_all(
         self, clinic_id: str, ids: Collection[str], *, with_summaries: bool = True
     ) -> list[PatientDescription]:
-        """What is shown of the clinic's patients with these ids, in the order of `ids`, in at most three statements."""
+        """The descriptions of the clinic's patients with these ids, in the order of `ids`, in at most three statements."""
         if not ids:
             return []
         rows = {row.id: row for row in self._uow.rows(self._BY_IDS, {"clinic_id": clinic_id, "ids": list(ids)})}
@@ -101,7 +101,7 @@ class PatientRepository(Repository):
     )
 
     def list_for_user(self, user_id: str, limit: int, offset: int) -> list[PatientDescription]:
-        """A page of what clinics show of the user, by the name they know, then the oldest record first."""
+        """A page of the user's records in all clinics, sorted by the name in the record, then oldest first."""
         parameters = {"user_id": user_id, "limit": limit, "offset": offset}
         return describe(self._uow, self._uow.rows(self._PAGE_OF_USER, parameters))
 
@@ -114,7 +114,7 @@ class PatientRepository(Repository):
     )
 
     def all_of_user(self, user_id: str) -> Sequence[Patient]:
-        """The records of the user in all clinics, which nobody else can change until this unit ends, by clinic id."""
+        """Lock and return the records of the user in all clinics, sorted by clinic id."""
         this = {"user_id": user_id}
         return until_unchanged(lambda: self._uow.session.scalars(self._ALL_OF_USER, this).all())
 
@@ -123,11 +123,11 @@ class PatientRepository(Repository):
         return self._uow.rows(counts.COUNT, {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""})[0]
 
     def count_plan(self, clinic_id: str, demo_user_id: str | None) -> int:
-        """How many patients the clinic's plan includes; exact only while the clinic's row is locked."""
+        """The number of patients that the clinic's plan includes; exact only while the clinic's row is locked."""
         return self._uow.rows(counts.COUNT_PLAN, {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""})[0][0]
 
     def count_by_provider(self, clinic_id: str, demo_user_id: str | None) -> Sequence[counts.ProviderCount]:
-        """How many patients have a source of each provider, and in which state, without the demo patient."""
+        """The numbers of patients by provider and state of their sources, without the demo patient."""
         return self._uow.rows(counts.COUNT_BY_PROVIDER, {"clinic_id": clinic_id, "demo_user_id": demo_user_id or ""})
 
     _OTHER_WITH_MRN = select(Patient.id).where(
@@ -137,7 +137,7 @@ class PatientRepository(Repository):
     )
 
     def is_mrn_taken(self, clinic_id: str, key: str, patient_id: str) -> bool:
-        """Whether a patient of the clinic other than `patient_id` has the number with that key (see `mrn_key`)."""
+        """Whether a patient of the clinic other than `patient_id` has the number with this key (see `mrn_key`)."""
         parameters = {"clinic_id": clinic_id, "mrn_key": key, "id": patient_id}
         return self._uow.first(self._OTHER_WITH_MRN, parameters) is not None
 
@@ -149,9 +149,9 @@ class PatientRepository(Repository):
         *,
         require_sites: bool = False,
     ) -> None:
-        """Store a new patient with those of the tags and sites that the clinic has; the others are dropped.
+        """Store a new patient with tags and sites. Tags and sites that the clinic does not have are ignored.
 
-        With `require_sites`, other sites are refused. The outbox is not told. Raises DuplicatePatient, DuplicateMrn and
+        With `require_sites`, such sites are an error. Adds no events. Raises DuplicatePatient, DuplicateMrn and
         UnknownSite; the transaction cannot be used afterwards.
         """
         patient.mrn_key = mrn_key(patient.mrn)
@@ -175,7 +175,7 @@ class PatientRepository(Repository):
         return self._known(self._KNOWN_TAGS, clinic_id, ids)
 
     def known_sites(self, clinic_id: str, ids: Collection[str], *, require_all: bool) -> list[str]:
-        """As `known_tags`, for sites. With `require_all`, raises UnknownSite when there is another one among `ids`."""
+        """As `known_tags`, for sites. With `require_all`, raises UnknownSite when the clinic does not have one of them."""
         known = self._known(self._KNOWN_SITES, clinic_id, ids)
         if require_all and len(known) < len(set(ids)):
             raise UnknownSite
@@ -190,7 +190,7 @@ class PatientRepository(Repository):
         return [one for one in wanted if one in known]
 
     def flush(self) -> None:
-        """Write what was changed. Raises DuplicatePatient and DuplicateMrn when that made two records alike."""
+        """Write the changes. Raises DuplicatePatient and DuplicateMrn when two records have the same user or number."""
         try:
             self._uow.session.flush()
         except IntegrityError as error:
@@ -200,14 +200,14 @@ class PatientRepository(Repository):
             raise violation from error
 
     def touch(self, patient: Patient) -> None:
-        """Record that the patient changed now. The time always moves on, even when the clock does not."""
+        """Set the patient's time of change to now. The time always increases, even when the clock does not."""
         patient.updated_time = max(self._uow.now, patient.updated_time + _MILLISECOND)
 
     def remove(self, patients: Iterable[Patient], deleted_by: str | None, *, ends_custody: bool = False) -> None:
-        """Delete the patients and all that belongs to them, and keep a record of each.
+        """Delete the patients and all their rows, keep a record of each, and add PatientRemoved events.
 
-        `deleted_by` is the person who acts, None when a service does. `ends_custody`: the accounts are the patients'
-        own from now on, whoever managed them, so that nobody who is told of the removals may touch them.
+        `deleted_by` is the person who acts, None for a service. `ends_custody`: the events do not mark the patients as
+        custodial, so that consumers do not change their accounts.
         """
         gone = list(patients)
         for start in range(0, len(gone), _BATCH):

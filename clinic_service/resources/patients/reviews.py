@@ -1,8 +1,7 @@
-"""Who has looked at a patient's data: the two latest reviews, kept in the patient's own row.
+"""Reviews of a patient's data by clinicians: the two latest ones are stored in the patient's row.
 
-Both changes are one statement each, which the database applies to the row as the last one left it. Nobody reads first
-and writes afterwards, so reviews that are made at the same moment all count. They are no change of the record: its time
-of change stays.
+Each change is a single UPDATE that computes the new values from the present row. Nothing is read before, so concurrent
+reviews all count. A review does not update the record's time of change.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from clinic_service.models import Patient
 from clinic_service.resources.patients.errors import NoReview, NotTheReviewer, PatientNotFound
 
 _NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
-# An update has the names of the columns for itself.
+# The parameters have other names than the columns, because an update uses the names of columns itself.
 _THIS = and_(Patient.clinic_id == bindparam("of_clinic"), Patient.user_id == bindparam("of_user"))
 _COLUMNS = (
     Patient.review_1_clinician_id,
@@ -30,7 +29,7 @@ _COLUMNS = (
 
 
 class KeptReviews(NamedTuple):
-    """The two latest reviews of a patient, the later one first; None where there is none."""
+    """The two latest reviews of a patient, the newest first; None for a missing review."""
 
     review_1_clinician_id: str | None
     review_1_time: str | None
@@ -43,7 +42,7 @@ _RECORD = (
     .where(_THIS)
     .values(
         review_1_clinician_id=bindparam("reviewer"),
-        # The newest stands first and has the latest time, also when the clocks of two servers differ.
+        # The newest review is the first and has the latest time, even when the clocks of two servers differ.
         review_1_time=case((Patient.review_1_time > _NOW, Patient.review_1_time), else_=_NOW),
         review_2_clinician_id=Patient.review_1_clinician_id,
         review_2_time=Patient.review_1_time,
@@ -53,7 +52,7 @@ _RECORD = (
 
 
 def record(uow: Unit, clinic_id: str, user_id: str, reviewer: str) -> KeptReviews:
-    """Put a review of this moment in front; the two that are kept. Raises PatientNotFound."""
+    """Add a review with the present time, and return the two latest reviews. Raises PatientNotFound."""
     parameters = {"of_clinic": clinic_id, "of_user": user_id, "reviewer": reviewer, "now": uow.now}
     kept = uow.execute(_RECORD, parameters).first()
     if kept is None:
@@ -75,9 +74,9 @@ _TAKE_BACK = (
 
 
 def take_back(uow: Unit, clinic_id: str, user_id: str, reviewer: str) -> KeptReviews:
-    """Drop the newest review if `reviewer` made it; what is left.
+    """Remove the newest review, which must be by `reviewer`, and return what remains.
 
-    Raises PatientNotFound, NoReview, and NotTheReviewer when somebody else made the newest.
+    Raises PatientNotFound, NoReview, and NotTheReviewer when the newest review is by another clinician.
     """
     this = {"of_clinic": clinic_id, "of_user": user_id}
     kept = uow.execute(_TAKE_BACK, this | {"reviewer": reviewer}).first()

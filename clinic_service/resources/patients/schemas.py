@@ -1,4 +1,4 @@
-"""How patients are spelled on the wire."""
+"""The schemas of patients in requests and responses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from clinic_service.serialization import (
     to_wire,
 )
 
-# Clients know it as a birth date that nobody knows.
+# Clients use this date for an unknown birth date.
 UNKNOWN_BIRTH_DATE = "0001-01-01"
 _PERMISSIONS = tuple(permission.value for permission in Permission)
 _PROVIDERS = ("abbott", "dexcom", "twiist")
 
 
 class BirthDate(fields.Raw):
-    """A date as text. The unknown one is None in here."""
+    """A date as text. An unknown date is loaded as None."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
         return None if value == UNKNOWN_BIRTH_DATE else str(value)
@@ -41,26 +41,26 @@ class GlycemicRanges(fields.Raw):
     """Ranges with every default filled in."""
 
     def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
-        # The published schema admits null, which marshmallow would judge by itself.
+        # The published schema admits null, which marshmallow would otherwise handle itself.
         return super().deserialize(value, attr, data, **kwargs) if value is missing else kept_ranges(value)
 
 
 class PermissionNames(fields.Raw):
-    """The names of the granted permissions; the objects they stand beside mean nothing."""
+    """The names of the granted permissions. The values of the members are ignored."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Permission]:  # noqa: ARG002
         return [permission for permission in Permission if permission.value in value]
 
 
 class SiteIds(fields.Raw):
-    """The ids of sites; their names in a body mean nothing."""
+    """The ids of sites. The names in a body are ignored."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:  # noqa: ARG002
         return tuple(site["id"] for site in value)
 
 
 class TagIds(fields.Raw):
-    """The ids of tags; null stands for none given."""
+    """The ids of tags. Null means that none were given."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:  # noqa: ARG002
         return tuple(value)
@@ -83,7 +83,7 @@ def reviews_on_wire(row: PatientRow | KeptReviews) -> list[dict[str, str]]:
 def _connection_requests(row: PatientRow) -> dict[str, list[JsonObject]]:
     requests = row.connection_requests or {}
     shown = {provider: requests.get(provider, []) for provider in _PROVIDERS}
-    # Older records know only when Dexcom was last asked for.
+    # Older records only have the time of the last request to connect Dexcom.
     last = row.last_requested_dexcom_connect_time
     if last and not shown["dexcom"]:
         shown["dexcom"] = [{"providerName": "dexcom", "createdTime": to_wire(last)}]
@@ -96,14 +96,14 @@ def _summary(patient: PatientDescription) -> dict[str, StoredJson] | None:
 
 
 class EmailAddress(fields.Raw):
-    """An address in lower case; the empty one is none."""
+    """An address in lower case. The empty text is loaded as None."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
         return value.lower() or None
 
 
 class FullName(fields.Raw):
-    """A name; the empty one is none."""
+    """A name. The empty text is loaded as None."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
         return str(value) or None
@@ -121,9 +121,9 @@ class DataSourceSchema(WireSchema):
 
 
 def load_data_sources(given: Iterable[Any], place: str = "/body") -> list[dict[str, Any]]:
-    """The members of each source in the list that stands at `place` of a body.
+    """Load the sources of a list. `place` is the JSON pointer of the list in the request.
 
-    Raises BadRequest, which says where, for a time that the spec admits and no calendar has.
+    Raises BadRequest, with a pointer, for a time that the spec admits but that does not exist in the calendar.
     """
     return [_load_data_source(source, f"{place}/{position}") for position, source in enumerate(given)]
 
@@ -140,7 +140,7 @@ _data_source_schema = DataSourceSchema()
 
 
 class DataSources(fields.Raw):
-    """A list of sources in a body; null stands for none given."""
+    """A list of sources in a body. Null means that none were given."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[dict[str, Any]]:  # noqa: ARG002
         return load_data_sources(value, f"/body/{attr}")
@@ -194,10 +194,10 @@ class CreatePatientSchema(WireSchema):
 
 
 class PatientRecordSchema(WireSchema):
-    """`patient.v1` as clinics send it: only what they may say, and each member only if it is there.
+    """`patient.v1` as clinics send it: loads only the members that clinics may set, and only those that are present.
 
-    None stands for a member that is null where null is the same as absent (`tag_ids`, `data_sources`), and otherwise for
-    a value that says nothing.
+    For `tag_ids` and `data_sources`, None means null, which is the same as absent. For other members it means a value that
+    stands for unknown, such as the empty text.
     """
 
     full_name = FullName()

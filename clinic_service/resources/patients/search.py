@@ -20,7 +20,7 @@ from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, PatientRow, describe
 from clinic_service.resources.patients.schemas import UNKNOWN_BIRTH_DATE
 
-# The maximum number of clinics that one statement merges. Databases accept 500, but compiling those takes half a second.
+# The maximum number of clinics that one statement merges. Databases accept 500, but compiling that takes half a second.
 _MOST_MERGED = 64
 
 # A clinician who is only a prescriber may not see patients.

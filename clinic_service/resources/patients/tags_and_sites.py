@@ -1,4 +1,4 @@
-"""The tags that a patient carries and the sites that a patient belongs to, each replaced as a whole."""
+"""The tags and sites of a patient. Each list is always replaced as a whole."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _REMOVE_SITES = delete(PatientSite).where(_of_patient(PatientSite))
 
 
 def replace_tags(uow: UnitOfWork, patient: Patient, tag_ids: Collection[str]) -> bool:
-    """Let the patient carry those of the tags that the clinic, whose row is locked, has. Tells if that is a change."""
+    """Replace the patient's tags by those of `tag_ids` that the clinic has. Returns whether they changed.
+
+    The clinic's row must be locked.
+    """
     wanted = uow.patients.known_tags(patient.clinic_id, tag_ids)
     key = _key(patient)
     if {tag_id for (tag_id,) in uow.rows(_TAGS, key)} == set(wanted):
@@ -33,7 +36,7 @@ def replace_tags(uow: UnitOfWork, patient: Patient, tag_ids: Collection[str]) ->
 
 
 def replace_sites(uow: UnitOfWork, patient: Patient, site_ids: Sequence[str]) -> bool:
-    """Let the patient belong to these sites of the clinic, in this order. Tells if that is a change."""
+    """Replace the patient's sites by these sites of the clinic, in this order. Returns whether they changed."""
     wanted = list(dict.fromkeys(site_ids))
     key = _key(patient)
     if [site_id for (site_id,) in uow.rows(_SITES, key)] == wanted:

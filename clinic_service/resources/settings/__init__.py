@@ -1,5 +1,5 @@
-"""What a clinic is configured with, and how many patients it has.
+"""The settings of a clinic, and its numbers of patients.
 
-Counts are always taken anew. A stored count would have to be kept in step by every write of patients and of their
-data sources, and one that is not exact lets a clinic exceed its limit.
+Patients are counted for each request. Every write of patients and of their data sources would have to update a stored
+count, and a count that is not exact would let a clinic exceed its limit.
 """

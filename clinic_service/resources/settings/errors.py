@@ -1,4 +1,4 @@
-"""The ways in which what is asked of settings can fail."""
+"""The errors of requests about settings."""
 
 from __future__ import annotations
 

@@ -18,25 +18,25 @@ from clinic_service.serialization import JsonObject
 
 
 def list_membership_restrictions(ctx: Context, clinic_id: str) -> JsonObject:
-    """Who may join the clinic."""
+    """The membership restrictions of the clinic."""
     ctx.uow.clinics.require(clinic_id)
     return _restrictions(ctx, clinic_id)
 
 
 def update_membership_restrictions(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
-    """Replace the rules on who may join the clinic."""
+    """Replace the membership restrictions of the clinic."""
     service.replace_restrictions(ctx.uow, clinic_id, body.get("restrictions", ()))
     return _restrictions(ctx, clinic_id)
 
 
 def get_mrn_settings(ctx: Context, clinic_id: str) -> JsonObject:
-    """How the clinic treats medical record numbers."""
+    """The clinic's settings for medical record numbers."""
     ctx.uow.clinics.require(clinic_id)
     return mrn_settings_schema.dump(ctx.uow.settings.get_mrn(clinic_id))
 
 
 def update_mrn_settings(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
-    """Decide how the clinic treats medical record numbers."""
+    """Change the clinic's settings for medical record numbers."""
     service.set_mrn_settings(ctx.uow, clinic_id, required=body["required"], unique=body["unique"])
     return mrn_settings_schema.dump(ctx.uow.settings.get_mrn(clinic_id))
 
@@ -53,7 +53,7 @@ def update_patient_count_settings(ctx: Context, clinic_id: str, body: Any) -> Js
 
 
 def get_patient_count(ctx: Context, clinic_id: str) -> JsonObject:
-    """How many patients the clinic has at this moment."""
+    """The current number of the clinic's patients."""
     ctx.uow.clinics.require(clinic_id)
     demo_user_id = ctx.config.demo_patient_user_id
     counts = ctx.uow.patients.count(clinic_id, demo_user_id)
@@ -62,18 +62,18 @@ def get_patient_count(ctx: Context, clinic_id: str) -> JsonObject:
 
 
 def refresh_patient_count(ctx: Context, clinic_id: str) -> None:
-    """Nothing, for a clinic that exists: counts are always taken anew."""
+    """Check that the clinic exists. There is nothing to refresh, because patients are counted for each request."""
     ctx.uow.clinics.require(clinic_id)
 
 
 def get_ehr_settings(ctx: Context, clinic_id: str) -> JsonObject:
-    """How the clinic is connected to its health record system."""
+    """The settings for the clinic's connection to its health record system."""
     ctx.uow.clinics.require(clinic_id)
     return _ehr_settings(ctx, clinic_id)
 
 
 def update_ehr_settings(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
-    """Replace how the clinic is connected to its health record system."""
+    """Replace the settings for the clinic's connection to its health record system."""
     service.set_ehr_settings(ctx.uow, clinic_id, ehr_settings_schema.load(body))
     return _ehr_settings(ctx, clinic_id)
 
@@ -84,5 +84,5 @@ def _restrictions(ctx: Context, clinic_id: str) -> JsonObject:
 
 
 def _ehr_settings(ctx: Context, clinic_id: str) -> JsonObject:
-    # Read through the schema as a body would be, because it knows what stands in for what was stored empty.
+    # Loaded with the schema like a body, because the schema fills in defaults where the stored value is empty.
     return ehr_settings_schema.dump(ehr_settings_schema.load(ctx.uow.settings.get_ehr(clinic_id)))

@@ -1,4 +1,4 @@
-"""What is asked about settings."""
+"""The queries about settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _THIS = Clinic.id == bindparam("clinic_id")
 
 
 class MrnSettings(NamedTuple):
-    """How a clinic treats medical record numbers; None where that was never stored."""
+    """A clinic's settings for medical record numbers; None where they were never stored."""
 
     mrn_required: bool | None
     mrn_unique: bool | None
@@ -65,14 +65,14 @@ _RELEASE_MRNS = (
 
 
 class SettingsRepository(Repository):
-    """Settings of clinics that stand beside their profile. What writes needs the lock of the clinic's row."""
+    """Settings of clinics that are not part of the profile. Methods that write need the lock of the clinic's row."""
 
     def list_restrictions(self, clinic_id: str) -> Sequence[Restriction]:
         """The membership restrictions of the clinic in their order; none for an unknown clinic."""
         return self._uow.rows(_RESTRICTIONS, {"clinic_id": clinic_id})
 
     def replace_restrictions(self, clinic_id: str, restrictions: Sequence[tuple[str, str | None]]) -> None:
-        """Store pairs of an e-mail domain and the identity provider that it asks for, if any."""
+        """Store pairs of an e-mail domain and the identity provider that it requires, if any."""
         self._uow.change(_REMOVE_RESTRICTIONS, {"of_clinic": clinic_id})
         rows = (
             {"clinic_id": clinic_id, "position": position, "email_domain": domain, "required_idp": idp}
@@ -81,22 +81,22 @@ class SettingsRepository(Repository):
         self._uow.insert(_ADD_RESTRICTIONS, *rows)
 
     def get_mrn(self, clinic_id: str) -> MrnSettings:
-        """How the clinic treats medical record numbers. Raises SettingsNotFound where that was never stored."""
+        """The clinic's settings for medical record numbers. Raises SettingsNotFound when they were never stored."""
         row = self._uow.first(_MRN, {"clinic_id": clinic_id})
         if row is None or row.mrn_unique is None:
             raise SettingsNotFound
         return row
 
     def bind_mrns(self, clinic_id: str) -> None:
-        """Let the constraint guard every medical record number that no other patient of the clinic has."""
+        """Apply the unique constraint to every medical record number that no other patient of the clinic has."""
         self._uow.change(_BIND_MRNS, {"of_clinic": clinic_id})
 
     def release_mrns(self, clinic_id: str) -> None:
-        """Let patients of the clinic share medical record numbers."""
+        """Exempt all patients of the clinic from the unique constraint on medical record numbers."""
         self._uow.change(_RELEASE_MRNS, {"of_clinic": clinic_id})
 
     def get_ehr(self, clinic_id: str) -> Mapping[str, Any]:
-        """The stored settings. Raises SettingsNotFound where they were never stored."""
+        """The stored EHR settings. Raises SettingsNotFound when they were never stored."""
         row = self._uow.first(_EHR, {"clinic_id": clinic_id})
         settings: Mapping[str, Any] | None = row[0] if row else None
         if settings is None:
@@ -104,7 +104,7 @@ class SettingsRepository(Repository):
         return settings
 
     def find_clinic_of_source(self, provider: str, source_id: str, *, other_than: str) -> str | None:
-        """The id of another clinic that is enabled for messages of this source."""
+        """The id of a clinic other than `other_than` that is enabled for messages of this source; None without one."""
         parameters = {"provider": provider, "source_id": source_id, "clinic_id": other_than}
         row = self._uow.first(_SAME_SOURCE, parameters)
         return row[0] if row else None

@@ -1,4 +1,4 @@
-"""How settings and counts are spelled on the wire."""
+"""The schemas of settings and counts in requests and responses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from clinic_service.serialization import Computed, WireEnum, WireNested, WireSch
 
 
 class _Document:
-    """Makes a schema read an object that has every member as an attribute, None for one that is absent.
+    """Makes a schema load an object with an attribute for every member; None for an absent member.
 
-    That is what schemas write from, so a body becomes the document that is stored, and a stored one the answer.
+    Schemas dump from such objects, so the same schema turns a body into the stored document, and that into the response.
     """
 
     fields: dict[str, fields.Field[Any]]
@@ -27,7 +27,7 @@ class _Document:
 
 
 class _TextOr(fields.String):
-    """Text for which something else stands where it was stored empty."""
+    """Text with a default that replaces an empty stored value."""
 
     def __init__(self, stand_in: str) -> None:
         super().__init__(load_default=stand_in)
@@ -38,7 +38,7 @@ class _TextOr(fields.String):
 
 @dataclass(frozen=True, slots=True)
 class PatientCount:
-    """Numbers of patients: all, the demonstration patient, those in the plan, and those with a source by provider."""
+    """Numbers of patients: all, demo patients, those that the plan includes, and by provider of data sources."""
 
     total: int
     demo: int
@@ -47,7 +47,7 @@ class PatientCount:
 
 
 def _providers(count: PatientCount) -> dict[str, Any] | None:
-    """None when nobody has a data source."""
+    """The numbers by provider; None when no patient has a data source."""
     providers: dict[str, Any] = {}
     for row in count.by_provider:
         provider = providers.setdefault(row.provider_name, {"total": 0, "states": {}})
@@ -114,7 +114,7 @@ class EhrProceduresSchema(_Document, WireSchema):
 
 
 class ScheduledReportsSchema(_Document, WireSchema):
-    """`scheduledReports.v1`. The kind of note means something only while a report follows each upload."""
+    """`scheduledReports.v1`. The kind of note applies only while a report is sent after each upload."""
 
     on_upload_enabled = fields.Boolean()
     on_upload_note_event_type = WireEnum()
@@ -141,7 +141,7 @@ class EhrNotesSchema(_Document, WireSchema):
 
 
 class EhrSettingsSchema(_Document, WireSchema):
-    """`ehrSettings.v1`: reads bodies and stored settings, with what stands in for what is not there."""
+    """`ehrSettings.v1`: loads bodies and stored settings, and fills in defaults for missing members."""
 
     enabled = fields.Boolean()
     source_id = fields.String()

@@ -1,4 +1,4 @@
-"""What settings a clinic can be given."""
+"""Changing the settings of clinics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEW_NOTE = "New"
 
 
 def replace_restrictions(uow: UnitOfWork, clinic_id: str, given: Iterable[Mapping[str, Any]]) -> None:
-    """Store who may join from now on; whoever has joined stays. Equal entries are stored once, where they first stand.
+    """Store the membership restrictions, which apply to new members only. Of equal entries only the first is stored.
 
     Raises ClinicNotFound.
     """
@@ -28,10 +28,10 @@ def replace_restrictions(uow: UnitOfWork, clinic_id: str, given: Iterable[Mappin
 
 
 def set_mrn_settings(uow: UnitOfWork, clinic_id: str, *, required: bool, unique: bool) -> None:
-    """Decide how medical record numbers are treated from now on. Raises ClinicNotFound.
+    """Store the settings for medical record numbers. Raises ClinicNotFound.
 
-    Patients who share a number when it is to be unique keep it until one of them is changed; the constraint guards all
-    others at once.
+    When numbers become unique, patients who share a number keep it until one of them is changed. The unique constraint
+    applies to all others immediately.
     """
     clinic = uow.clinics.lock(clinic_id)
     clinic.mrn_required, clinic.mrn_unique = required, unique
@@ -43,9 +43,9 @@ def set_mrn_settings(uow: UnitOfWork, clinic_id: str, *, required: bool, unique:
 
 
 def set_patient_limits(uow: UnitOfWork, clinic_id: str, limits: SimpleNamespace) -> None:
-    """Store both limits, whether or not they apply to the clinic as it is. Raises ClinicNotFound.
+    """Store both limits, even when they do not apply to the clinic at present.
 
-    Before that, LimitEndsBeforeStart.
+    Raises LimitEndsBeforeStart and ClinicNotFound, in this order.
     """
     for limit in (limits.hard_limit, limits.soft_limit):
         if limit and limit.start_date and limit.end_date and limit.start_date > limit.end_date:
@@ -56,10 +56,10 @@ def set_patient_limits(uow: UnitOfWork, clinic_id: str, limits: SimpleNamespace)
 
 
 def set_ehr_settings(uow: UnitOfWork, clinic_id: str, settings: SimpleNamespace) -> None:
-    """Store how the clinic is connected to its health record system. Raises ClinicNotFound."""
+    """Store the settings for the clinic's connection to its health record system. Raises ClinicNotFound."""
     clinic = uow.clinics.lock(clinic_id)
     reports = settings.scheduled_reports
-    # The kind of note means something only while a report follows each upload.
+    # The kind of note applies only while a report is sent after each upload.
     reports.on_upload_note_event_type = (
         reports.on_upload_note_event_type or _NEW_NOTE if reports.on_upload_enabled else None
     )
@@ -74,7 +74,7 @@ def set_ehr_settings(uow: UnitOfWork, clinic_id: str, settings: SimpleNamespace)
 
 
 def _warn_of_shared_source(uow: UnitOfWork, clinic_id: str, settings: SimpleNamespace) -> None:
-    # Allowed, but messages of that source will be refused, and only the operator can tell which clinic is meant.
+    # Allowed, but messages of this source will be refused until the operator decides which clinic keeps it.
     other = uow.settings.find_clinic_of_source(settings.provider, settings.source_id, other_than=clinic_id)
     if other is not None:
         _log.warning("ehr_source_shared", extra={"clinic": clinic_id, "other": other})

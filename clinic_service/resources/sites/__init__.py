@@ -1,4 +1,4 @@
-"""A clinic's sites, and which patients belong to them. The rules that tags have as well are in `labels/`.
+"""A clinic's sites, and which patients belong to them. Rules that sites share with tags are in `labels/`.
 
-Patients show the present names of their sites, so a change of a site also changes its patients.
+Patients show the current names of their sites, so a change of a site also changes its patients.
 """

@@ -1,4 +1,4 @@
-"""How a request about a site can fail."""
+"""The errors of requests about sites."""
 
 from __future__ import annotations
 

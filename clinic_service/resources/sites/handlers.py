@@ -12,7 +12,7 @@ from clinic_service.serialization import JsonObject
 
 
 def create_site(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
-    """A new site of the clinic."""
+    """Create a site of the clinic."""
     site_id = service.create_site(ctx.uow, clinic_id, body["name"])
     return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
 
@@ -24,7 +24,7 @@ def update_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> JsonOb
 
 
 def delete_site(ctx: Context, clinic_id: str, site_id: str) -> None:
-    """Delete a site, which its patients leave."""
+    """Delete a site, and remove it from all patients."""
     service.delete_site(ctx.uow, clinic_id, site_id)
 
 

@@ -1,4 +1,4 @@
-"""The queries that only sites have; those that tags have as well are in `labels/`."""
+"""The queries about sites only. Queries that sites share with tags are in `labels/`."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ class SiteRepository(LabelRepository[Site]):
     duplicate_name = DuplicateSiteName
 
     def rename(self, label: Site, name: str) -> None:
-        """Give the site a new name. Its patients show the name, so they change as well. Raises DuplicateSiteName."""
+        """Rename the site and update its patients, because they show the name. Raises DuplicateSiteName."""
         super().rename(label, name)
         self._change(_STATEMENTS.touch_patients, label.clinic_id, label.id)
 
     def merge(self, source: Site, target: Site) -> None:
-        """Move the patients of `source` to `target`, where each patient is once, and delete `source`."""
+        """Move the patients of `source` to `target` and delete `source`. A patient of both is in `target` only once."""
         self._change(_STATEMENTS.touch_patients, source.clinic_id, source.id)
         self._change(_MOVE_LINKS, source.clinic_id, source.id, target=target.id)
         self._change(_STATEMENTS.remove, source.clinic_id, source.id)
 
     def admit_carriers(self, site: Site, tag_id: str) -> None:
-        """Add the new `site` to the patients who carry the tag, as the last of their sites.
+        """Add the new `site` to the patients who have the tag, as the last of their sites.
 
-        The patients are not touched: that is done when the tag is removed.
+        Their times of change are not updated here; the removal of the tag does that.
         """
         self._change(_ADMIT_CARRIERS, site.clinic_id, site.id, of_tag=tag_id)

@@ -1,4 +1,4 @@
-"""What can be done with a clinic's sites. They are renamed as all labels are (`labels/service.py`)."""
+"""Creating, deleting and merging sites. `labels/service.py` renames them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def create_site(uow: UnitOfWork, clinic_id: str, name: str) -> str:
-    """The id of a new site. Raises ClinicNotFound, DuplicateSiteName and SiteLimitReached, in this order."""
+    """Create a site and return its id. Raises ClinicNotFound, DuplicateSiteName and SiteLimitReached, in this order."""
     clinic = uow.clinics.lock(clinic_id)
     taken = uow.sites.ids_by_key(clinic_id)
     if Site.key_of(name) in taken:
@@ -21,7 +21,7 @@ def create_site(uow: UnitOfWork, clinic_id: str, name: str) -> str:
 
 
 def delete_site(uow: UnitOfWork, clinic_id: str, site_id: str) -> None:
-    """Delete a site; its patients stay patients of the clinic. Raises ClinicNotFound and SiteNotFound."""
+    """Delete a site. Its patients stay in the clinic. Raises ClinicNotFound and SiteNotFound."""
     clinic = uow.clinics.lock(clinic_id)
     if not uow.sites.remove(clinic_id, site_id):
         raise SiteNotFound

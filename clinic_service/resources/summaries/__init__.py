@@ -1,5 +1,5 @@
-"""Summaries of patients' glucose data, which the data service computes and every clinic of a patient keeps.
+"""Summaries of patients' glucose data. The data service computes them, and every clinic of a patient stores a copy.
 
-A summary is stored as the text that will be sent. What lists filter and sort by is copied out of it into columns, which
-can be made again from the text at any time.
+A summary is stored as the JSON text that responses contain. The values that lists filter and sort by are also stored in
+columns, a projection that can be computed again from the text at any time.
 """

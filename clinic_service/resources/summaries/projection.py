@@ -1,6 +1,6 @@
-"""What is stored of a summary: the text that will be sent, and what lists need to know of it, copied into columns.
+"""The projection of a summary: the stored text, and the columns that lists need.
 
-One rule for all: those who write summaries and those who make the copies again from the stored texts use it.
+Both the update of summaries and `reconcile.py`, which repairs the columns from the stored texts, use these functions.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from clinic_service.models.statistics import DELTA, FIELDS, PERIODS, TYPES, colu
 _FLAGS = ("hasFirstData", "hasLastData", "hasLastUploadDate", "hasOutdatedSince")
 _KEPT_TIMES = ("lastUpdatedDate", "firstData", "lastData", "lastUploadDate", "outdatedSince")
 _TIMES = (*_KEPT_TIMES, "outdatedSinceLimit")
-# Senders that know no time send this year's first moment.
+# Senders without a known time send the first moment of this year.
 _NO_YEAR = 1
 # A row of statistics without figures; its key is not part of it.
 _NO_FIGURES: dict[str, Any] = {column.name: None for column in STATISTICS.columns if not column.primary_key}
-# The figures and flags of each type, by column. A type may have members of the other's names, which mean nothing.
+# The figures and flags of each type, by column. Members that belong to the other type are ignored.
 _FIGURES = {
     kind: [(column_name(n), n) for f in FIELDS if kind in f.types for n in (f.name, f.name + DELTA)] for kind in TYPES
 }
 _FIGURE_FLAGS = {kind: [(column_name(f.flag), f.flag) for f in FIELDS if kind in f.flagged] for kind in TYPES}
 SCOPES = {kind: tuple(scope(kind, period) for period in PERIODS) for kind in TYPES}
 _NOTHING_HOT: dict[str, Any] = {column: None for hot in HOT for column in hot.columns}
-# The hot columns of each type, and the columns of its summary or statistics that they repeat.
+# The hot columns of each type, and the columns of its summary or statistics that they copy.
 _HOT = {
     kind: [(hot_column(kind, n), column_name(n)) for hot in HOT if hot.kind == kind for n in hot.names]
     for kind in TYPES
@@ -42,9 +42,9 @@ _HOT = {
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """What is stored of one summary, apart from the keys.
+    """The projection of one summary, without the keys.
 
-    `summary` are the columns of its row in `summaries`, `statistics` those of its rows in `statistics` by their scope.
+    `summary` has the columns of the row in `summaries`, `statistics` those of the rows in `statistics`, by scope.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Copies:
 
 
 def hot_row(summaries: Iterable[Copies], period: str) -> dict[str, Any]:
-    """The columns of the row of `hot_statistics` that somebody with these summaries has for the period, but its key."""
+    """The columns, without the key, of the row in `hot_statistics` for a patient with these summaries and the period."""
     row = dict(_NOTHING_HOT)
     for copies in summaries:
         known = {**copies.summary, **copies.statistics.get(scope(copies.kind, period), _NO_FIGURES)}
@@ -63,9 +63,9 @@ def hot_row(summaries: Iterable[Copies], period: str) -> dict[str, Any]:
 
 
 def given_summaries(body: Mapping[str, Any] | None) -> dict[str, Copies | None]:
-    """The summaries of a `patientSummary.v1` by type, in one order always; without a body, None for each type.
+    """The projections of a `patientSummary.v1` by type, always in the same order; without a body, None for each type.
 
-    Raises BadRequest for a time that is in no calendar.
+    Raises BadRequest for a time that does not exist in the calendar.
     """
     if body is None:
         return dict.fromkeys(sorted(TYPES))
@@ -77,7 +77,7 @@ def _written(kind: str, stats: Mapping[str, Any]) -> Copies:
 
 
 def copies_of(kind: str, stats: Mapping[str, Any], text: str) -> Copies:
-    """All that is stored of the summary `stats`, which fits the spec and is spelled `text`."""
+    """The projection of the summary `stats`, which is valid and has the JSON text `text`."""
     return Copies(kind, text, _summary(kind, stats, text), _statistics(kind, stats.get("periods", {})))
 
 
@@ -85,11 +85,11 @@ def _summary(kind: str, stats: Mapping[str, Any], text: str) -> dict[str, Any]:
     dates = stats.get("dates", {})
     times = {name: _time(kind, name, dates[name]) for name in _TIMES if name in dates}
     return {
-        # An empty id names nothing.
+        # An empty id counts as missing.
         "summary_id": stats.get("id") or None,
         "digest": sha256(text.encode()).digest(),
         **{column_name(name): times.get(name) for name in _KEPT_TIMES},
-        # As sent, even where a flag contradicts its time.
+        # Stored as sent, even when a flag contradicts its time.
         **{column_name(flag): dates.get(flag) for flag in _FLAGS},
     }
 
@@ -110,7 +110,7 @@ def _row(kind: str, figures: Mapping[str, Any]) -> dict[str, Any]:
     row = dict(_NO_FIGURES)
     for column, name in _FIGURES[kind]:
         value = figures.get(name)
-        # Always of one type, because the driver tells statements apart by the types of their parameters.
+        # Always the same type, because the driver prepares one statement for each combination of parameter types.
         row[column] = None if value is None else float(value)
     for column, name in _FIGURE_FLAGS[kind]:
         row[column] = figures.get(name)

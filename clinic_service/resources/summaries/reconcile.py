@@ -1,8 +1,8 @@
-"""What is stored twice so that lists are fast, compared with what it was copied from, and copied again.
+"""Reconcile: compares projections with their source, and repairs them.
 
-These are the keys of patients, the rows of summaries and their statistics, hot or not, and the numbers of patients.
-Patients are gone through in batches, each looked at without a lock first; only one with differences is looked at again,
-and repaired, in a transaction of its own that holds the locks of those who write summaries.
+The projections are the keys of patients, the rows of summaries, statistics and hot statistics, and the numbers of patients.
+Patients are compared in batches, first without a lock. A batch with differences is compared again, and repaired, in a
+transaction of its own that holds the same locks as updates of summaries.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from clinic_service.resources.summaries.projection import Copies, copies_of, hot
 from clinic_service.resources.summaries.repository import REMOVE_STATISTICS, Change, SummaryRepository
 from clinic_service.unit_of_work import UnitOfWork, run
 
-# Their documents take some two megabytes.
+# Limits the memory: the documents of this many patients have about two megabytes.
 _BATCH = 100
-# Comes before every key.
+# Sorts before every key.
 _START = ("", "")
 
 _KEYS = ("name_key", "search_text", "has_standard_ranges", "mrn_match_key", "name_match_key")
 
 
 class _PatientRow(NamedTuple):
-    """The columns that are kept in step with others, and those that they follow from."""
+    """The derived columns of a patient, and the columns that they are derived from."""
 
     clinic_id: str
     id: str
@@ -53,9 +53,9 @@ class _PatientRow(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What is not as it should be: a column of `patients`, or a row of `summaries`, `statistics` or `hot_statistics`.
+    """A wrong column of `patients`, or a wrong row of `summaries`, `statistics` or `hot_statistics`.
 
-    Without a patient it is the row of `patient_counts`.
+    Without a patient it is a wrong row of `patient_counts`.
     """
 
     clinic_id: str
@@ -65,7 +65,7 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """One patient: the row, and by type, scope or period what is stored and, in `copies`, what should be."""
+    """One patient: the row, the stored rows by type, scope or period, and in `copies` the expected projections."""
 
     row: _PatientRow
     summaries: Mapping[str, Mapping[str, Any]]
@@ -158,11 +158,11 @@ class _Rebuilding(Repository):
     """One batch of patients at a time."""
 
     def look(self, after: tuple[str, str]) -> _Batch:
-        """The differences of the next patients after that key."""
+        """The differences of the batch of patients after this key, read without a lock."""
         return _batch(self._subjects(_PATIENTS, after))
 
     def lock(self, after: tuple[str, str], *, repair: bool) -> _Batch:
-        """As `look`, while nobody else can change the patients; afterwards they are as they should be if `repair`."""
+        """As `look`, with the patients locked. With `repair`, the differences are repaired."""
         subjects = self._subjects(_LOCK_PATIENTS, after)
         if repair:
             self._repair(subjects)
@@ -194,7 +194,7 @@ class _Rebuilding(Repository):
     def _repair(self, subjects: Iterable[_Subject]) -> None:
         wrong = [subject for subject in subjects if any(subject.differences())]
         self._uow.change(self._SET_KEYS, *({**s.where, **keys_of(s.row)} for s in wrong if s.wrong_keys))
-        # Some may belong to no type and no period that there is.
+        # Some rows may have a type or a period that does not exist.
         strays = ({**s.where, "of_scope": scope} for s in wrong for scope in s.wrong_scopes)
         self._uow.change(REMOVE_STATISTICS, *strays)
         self._uow.change(
@@ -205,7 +205,7 @@ class _Rebuilding(Repository):
 
 def _changes(subject: _Subject) -> Iterator[Change]:
     wrong = {*subject.wrong_types, *(kind for kind in TYPES if _has(subject.wrong_scopes, kind))}
-    # A row of hot statistics is made of all types that there are.
+    # A row of hot statistics is computed from all types.
     for kind in sorted(wrong | subject.copies.keys() if subject.wrong_periods else wrong):
         yield Change(subject.row.clinic_id, subject.row.id, kind, subject.copies.get(kind))
 
@@ -215,7 +215,7 @@ def _has(scopes: Iterable[str], kind: str) -> bool:
 
 
 def _by_patient(rows: Iterable[Any], name: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """The rows without their keys, by patient and by the rest of the key, which is the column `name`."""
+    """The rows without their keys, by patient id and by the column `name`, which is the rest of the key."""
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in rows:
         columns = row._asdict()
@@ -242,9 +242,9 @@ _COUNTS = (
 
 
 def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]:
-    """All differences, in order of clinics and patients; each has been repaired when it is told, if `repair`.
+    """All differences, ordered by clinic and patient; the numbers of patients come last.
 
-    The numbers of patients come last.
+    With `repair`, each difference is repaired before it is yielded.
     """
     after: tuple[str, str] | None = _START
     while after:
@@ -262,7 +262,7 @@ _COUNT = select(func.count()).select_from(Patient).where(Patient.clinic_id == bi
 
 
 def _recount(uow: UnitOfWork, clinic_id: str, *, repair: bool) -> bool:
-    """Whether the clinic's number of patients is wrong, while nobody can come or go."""
+    """Whether the clinic's stored number of patients is wrong, checked while no patient can be added or removed."""
     row = uow.first(_LOCK_COUNT, {"clinic_id": clinic_id})
     told = row[0] if row else 0
     number = uow.rows(_COUNT, {"clinic_id": clinic_id})[0][0]
@@ -279,5 +279,5 @@ def _compare_batch(database: Database, after: tuple[str, str], repair: bool) -> 
         return _Rebuilding(uow).lock(after, repair=repair)
 
     batch = run(database, look, writes=False)
-    # What was read by several statements may have changed between them.
+    # The data may have changed between the statements that read it.
     return run(database, lock, writes=True) if batch.differences else batch

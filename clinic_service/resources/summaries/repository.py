@@ -1,4 +1,4 @@
-"""What is asked about the summaries of patients, and how they are stored."""
+"""The queries about the summaries of patients, and how summaries are stored."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from clinic_service.models.list_index import HOT
 from clinic_service.models.statistics import BGM, CGM, PERIODS, TYPES
 from clinic_service.resources.summaries.projection import SCOPES, Copies, hot_row
 
-# So many changes at a time keep the rows of a user who is a patient of very many clinics from filling the memory.
+# Changes are stored in batches of this size, to limit the memory for a user who is a patient of very many clinics.
 _BATCH = 200
 
 _PATIENTS_OF_USER = Patient.user_id == bindparam("user_id")
 _OF_PATIENT = and_(Summary.clinic_id == Patient.clinic_id, Summary.patient_id == Patient.id)
 _HOT_COLUMNS = {kind: [column for hot in HOT if hot.kind == kind for column in hot.columns] for kind in TYPES}
-# In one statement for both types where both change, because each writes to all indexes.
+# One statement for both types when both change, because each statement writes to all indexes.
 _PUT_HOT: dict[tuple[str, ...], Insert] = {
     kinds: insert_or_update(HOT_STATISTICS, *(column for kind in kinds for column in _HOT_COLUMNS[kind]))
     for kinds in ((BGM,), (CGM,), (BGM, CGM))
@@ -37,7 +37,7 @@ REMOVE_STATISTICS = delete(STATISTICS).where(
 
 
 class PatientOfUser(NamedTuple):
-    """The record that a clinic has of a user."""
+    """A clinic's record of a user."""
 
     clinic_id: str
     id: str
@@ -46,7 +46,7 @@ class PatientOfUser(NamedTuple):
 
 
 class StoredSummary(NamedTuple):
-    """A patient and one of the stored summaries; the other columns are None when there is none."""
+    """A patient and one stored summary; the columns of the summary are None when the patient has none."""
 
     clinic_id: str
     patient_id: str
@@ -57,7 +57,7 @@ class StoredSummary(NamedTuple):
 
 
 class SummaryOfPatient(NamedTuple):
-    """The key of a summary, and whose it is."""
+    """The key of a summary, and its user."""
 
     clinic_id: str
     patient_id: str
@@ -67,7 +67,7 @@ class SummaryOfPatient(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a patient's summary of one type is to be; None: there is to be none."""
+    """The new summary of a patient for one type; None removes it."""
 
     clinic_id: str
     patient_id: str
@@ -84,9 +84,9 @@ class Change(NamedTuple):
 
 
 class SummaryRepository(Repository):
-    """Summaries: their rows, their documents and their statistics, which are never changed but together."""
+    """Summaries: their rows, documents and statistics, which are only changed together."""
 
-    # In order of the clinics, as everybody locks the records of one user, so that nobody waits for each other.
+    # All transactions lock the records of a user in the order of the clinics, to avoid deadlocks.
     _LOCK_PATIENTS = Query(
         PatientOfUser,
         select(Patient.clinic_id, Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
@@ -110,15 +110,15 @@ class SummaryRepository(Repository):
     )
 
     def lock_of_user(self, user_id: str) -> tuple[Sequence[PatientOfUser], Mapping[tuple[str, str], StoredSummary]]:
-        """The user's records in all clinics, which nobody else can change until this unit ends, and their summaries.
+        """Lock and return the user's records in all clinics, and their summaries.
 
-        The records come by clinic id, the summaries by the id of the patient and the type.
+        The records are sorted by clinic id; the summaries are found by patient id and type.
         """
         this = {"user_id": user_id}
         while True:
             patients = self._uow.rows(self._LOCK_PATIENTS, this)
             found = self._uow.rows(self._OF_USER, this)
-            # Otherwise a record was moved to another clinic while its lock was waited for.
+            # Otherwise a record was moved to another clinic while this transaction waited for its lock.
             if {(row.clinic_id, row.patient_id) for row in found} == {(one.clinic_id, one.id) for one in patients}:
                 return patients, {(row.patient_id, row.type): row for row in found if row.type}
 
@@ -138,13 +138,13 @@ class SummaryRepository(Repository):
     )
 
     def lock_by_id(self, summary_id: str) -> Sequence[SummaryOfPatient]:
-        """The summaries with that id, which nobody else can change until this unit ends, in order of their keys."""
+        """Lock and return the summaries with this id, sorted by key."""
         return until_unchanged(lambda: self._uow.rows(self._LOCK_BY_ID, {"summary_id": summary_id}))
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Store or remove summaries, in at most nine statements for each 200 of them.
 
-        They come in order of their keys, as everybody changes several, so that nobody waits for each other.
+        `changes` must be sorted by key. All transactions change summaries in this order, to avoid deadlocks.
         """
         for start in range(0, len(changes), _BATCH):
             self._apply(changes[start : start + _BATCH])
@@ -152,13 +152,13 @@ class SummaryRepository(Repository):
     _PUT_SUMMARY = insert_or_update(Summary)
     _PUT_DOCUMENT = insert_or_update(SummaryDocument)
     _PUT_STATISTICS = insert_or_update(STATISTICS)
-    # The document goes with it.
+    # The document is deleted with it.
     _REMOVE_SUMMARY = delete(Summary).where(
         Summary.clinic_id == bindparam("of_clinic"),
         Summary.patient_id == bindparam("of_patient"),
         Summary.type == bindparam("of_type"),
     )
-    # Where there is no summary any more.
+    # For patients who have no summary any more.
     _REMOVE_HOT = delete(HOT_STATISTICS).where(
         HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
         HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
@@ -191,7 +191,7 @@ class SummaryRepository(Repository):
     )
 
     def move_on(self, patients: Iterable[PatientOfUser]) -> None:
-        """Record that the patients changed now. The time always moves on, even when the clock does not."""
+        """Set the patients' times of change to now. The time always increases, even when the clock does not."""
         now = self._uow.now
         self._uow.change(self._MOVE_ON, *({"of_clinic": p.clinic_id, "of_patient": p.id, "now": now} for p in patients))
 
@@ -201,7 +201,7 @@ def _statistics(change: Change, copies: Copies) -> Iterable[dict[str, Any]]:
 
 
 def _hot_rows(changes: Iterable[Change]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
-    """The rows of hot statistics that change, by the types that they change for."""
+    """The rows of hot statistics that change, by the types for which they change."""
     rows: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for _, of_patient in groupby(changes, key=lambda change: (change.clinic_id, change.patient_id)):
         same = sorted(of_patient, key=lambda change: change.kind)
@@ -212,6 +212,6 @@ def _hot_rows(changes: Iterable[Change]) -> dict[tuple[str, ...], list[dict[str,
 
 
 def _vanished(change: Change) -> Iterable[dict[str, str]]:
-    """The statistics that there are none of any more, for all that is known."""
+    """The keys of statistics to delete: all scopes that the new summary does not have."""
     kept = change.copies.statistics if change.copies else {}
     return ({**change.where, "of_scope": scope} for scope in SCOPES[change.kind] if scope not in kept)

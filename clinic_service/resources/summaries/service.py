@@ -1,4 +1,4 @@
-"""What changes summaries, and the rules it keeps."""
+"""The rules for updating and removing summaries."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Copies | None]) -> bool:
-    """Store or remove (None) the user's summaries of the types `given`, in all clinics. False for nobody's patient.
+    """Store the user's summaries of the types in `given` in all clinics; None removes one.
 
-    Summaries that stand as given already are not written, and neither are the records that hold them touched. An update
-    that names no type at all touches every record.
+    Returns False when no clinic has the user as a patient. Summaries that are already stored as given are not written, and
+    the time of change of their patients stays. An update that names no type updates this time in every record.
     """
     patients, stored = uow.summaries.lock_of_user(user_id)
     if not patients:
@@ -38,9 +38,9 @@ def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Copies |
 
 
 def remove_summary(uow: UnitOfWork, summary_id: str) -> bool:
-    """Remove the summaries with that id, of either type, from all clinics. False when there are none.
+    """Remove the summaries with this id, of either type, from all clinics. False when there are none.
 
-    The times of the records stay as they are.
+    The times of change of the patients stay as they are.
     """
     found = uow.summaries.lock_by_id(summary_id)
     uow.summaries.apply([Change(row.clinic_id, row.patient_id, row.type, None) for row in found])
@@ -55,7 +55,7 @@ def _is_change(stored: StoredSummary | None, copies: Copies | None) -> bool:
 
 
 def _is_late(stored: StoredSummary, given: Mapping[str, Any]) -> bool:
-    """Whether `given` is an earlier state of the stored summary: messages arrive twice, and in any order."""
+    """Whether `given` is older than the stored summary: messages can arrive twice, and in any order."""
     if stored.summary_id is None or stored.summary_id != given["summary_id"]:
         return False
     before, after = stored.last_updated_date, given["last_updated_date"]

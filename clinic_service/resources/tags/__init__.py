@@ -1,1 +1,1 @@
-"""A clinic's tags, and which patients carry them. The rules that sites have as well are in `labels/`."""
+"""A clinic's tags, and which patients have them. Rules that tags share with sites are in `labels/`."""

@@ -1,4 +1,4 @@
-"""How a request about a tag can fail."""
+"""The errors of requests about tags."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from clinic_service.serialization import JsonObject
 
 
 def create_patient_tag(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
-    """A new tag of the clinic."""
+    """Create a tag of the clinic."""
     tag_id = service.create_tag(ctx.uow, clinic_id, body["name"])
     return label_schema.dump(ctx.uow.tags.describe_one(clinic_id, tag_id))
 
@@ -24,12 +24,12 @@ def update_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str, body: 
 
 
 def delete_patient_tag(ctx: Context, clinic_id: str, patient_tag_id: str) -> None:
-    """Delete a tag, and take it from all patients."""
+    """Delete a tag, and remove it from all patients."""
     service.delete_tag(ctx.uow, clinic_id, patient_tag_id)
 
 
 def convert_patient_tag_to_site(ctx: Context, clinic_id: str, patient_tag_id: str) -> JsonObject:
-    """Make a site of a tag and of the patients who carry it."""
+    """Replace a tag by a site with the same patients."""
     site_id = service.convert_to_site(ctx.uow, clinic_id, patient_tag_id)
     return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))
 
@@ -40,5 +40,5 @@ def assign_patient_tag_to_clinic_patients(ctx: Context, clinic_id: str, patient_
 
 
 def delete_patient_tag_from_clinic_patients(ctx: Context, clinic_id: str, patient_tag_id: str, body: Any) -> None:
-    """Take a tag from the patients with the listed user ids, or from all."""
+    """Remove a tag from the patients with the listed user ids, or from all."""
     service.take_tag(ctx.uow, clinic_id, patient_tag_id, body)

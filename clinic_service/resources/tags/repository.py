@@ -1,4 +1,4 @@
-"""The queries that only tags have; those that sites have as well are in `labels/`."""
+"""The queries about tags only. Queries that tags share with sites are in `labels/`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HAS_TAG = _STATEMENTS.has_label
 
 
 def _give(*conditions: ColumnElement[bool]) -> Any:
-    # The tag is read as well, so that a tag of another clinic is given to nobody.
+    # The statement also reads the tag, so that a tag of another clinic is given to no patient.
     given = (
         select(Patient.clinic_id, Patient.id, Tag.id)
         .join(Tag, and_(Tag.clinic_id == Patient.clinic_id, Tag.id == bindparam("of_label")))
@@ -29,7 +29,7 @@ def _give(*conditions: ColumnElement[bool]) -> Any:
     return insert_or_skip(PatientTag).from_select(["clinic_id", "patient_id", "tag_id"], given)
 
 
-# The patients who will change are touched first: afterwards nobody could tell who they were.
+# The times of the patients are updated first: after the change, the patients could no longer be found.
 _GIVE_TO_ALL = (touch_patients(not_(_HAS_TAG)), _give())
 _GIVE_TO_LISTED = (touch_patients(not_(_HAS_TAG), _LISTED), _give(_LISTED))
 _TAKE_FROM_ALL = (_STATEMENTS.touch_patients, delete(PatientTag).where(_STATEMENTS.links))
@@ -42,7 +42,7 @@ _TAKE_FROM_LISTED = (
 
 
 class TagRepository(LabelRepository[Tag]):
-    """Tags and the patients who carry them. Methods that write need the lock of the clinic's row."""
+    """Tags and the patients who have them. Methods that write need the lock of the clinic's row."""
 
     model = Tag
     statements = _STATEMENTS
@@ -54,7 +54,7 @@ class TagRepository(LabelRepository[Tag]):
         self._change_patients(_GIVE_TO_ALL if user_ids is None else _GIVE_TO_LISTED, clinic_id, tag_id, user_ids)
 
     def take(self, clinic_id: str, tag_id: str, user_ids: Sequence[str] | None) -> None:
-        """Take the tag from the clinic's patients with these user ids, or from all for None."""
+        """Remove the tag from the clinic's patients with these user ids, or from all for None."""
         self._change_patients(_TAKE_FROM_ALL if user_ids is None else _TAKE_FROM_LISTED, clinic_id, tag_id, user_ids)
 
     def _change_patients(

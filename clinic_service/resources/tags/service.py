@@ -1,4 +1,4 @@
-"""What can be done with a clinic's tags. They are renamed as all labels are (`labels/service.py`)."""
+"""Creating, deleting, converting and assigning tags. `labels/service.py` renames them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def create_tag(uow: UnitOfWork, clinic_id: str, name: str) -> str:
-    """The id of a new tag. Raises ClinicNotFound, TagLimitReached and DuplicateTagName, in this order."""
+    """Create a tag and return its id. Raises ClinicNotFound, TagLimitReached and DuplicateTagName, in this order."""
     clinic = uow.clinics.lock(clinic_id)
     taken = uow.tags.ids_by_key(clinic_id)
     if len(taken) >= Tag.most_per_clinic:
@@ -25,7 +25,7 @@ def create_tag(uow: UnitOfWork, clinic_id: str, name: str) -> str:
 def ensure_tags(uow: UnitOfWork, clinic_id: str, names: Iterable[str]) -> list[str]:
     """The ids of the clinic's tags with these names, each once. A tag that is missing is created.
 
-    Left out are names that no tag can have, and those for which the clinic has no room. Raises ClinicNotFound.
+    Names that no tag can have are left out, and so are new names beyond the clinic's limit. Raises ClinicNotFound.
     """
     clinic = uow.clinics.lock(clinic_id)
     taken = uow.tags.ids_by_key(clinic_id)
@@ -43,7 +43,7 @@ def ensure_tags(uow: UnitOfWork, clinic_id: str, names: Iterable[str]) -> list[s
 
 
 def delete_tag(uow: UnitOfWork, clinic_id: str, tag_id: str) -> None:
-    """Take the tag from all patients and delete it. A tag that the clinic does not have is no error.
+    """Remove the tag from all patients and delete it. A tag that the clinic does not have is no error.
 
     Raises ClinicNotFound.
     """
@@ -53,10 +53,10 @@ def delete_tag(uow: UnitOfWork, clinic_id: str, tag_id: str) -> None:
 
 
 def convert_to_site(uow: UnitOfWork, clinic_id: str, tag_id: str) -> str:
-    """Replace the tag by a new site, to which the patients belong who carried the tag. Returns the id of the site.
+    """Replace the tag by a new site with the same patients. Returns the id of the site.
 
-    The site has the name of the tag, with a number when another site has that name. Raises ClinicNotFound, TagNotFound
-    and NoRoomForSite, in this order.
+    The site has the name of the tag, with a number appended when another site has that name. Raises ClinicNotFound,
+    TagNotFound and NoRoomForSite, in this order.
     """
     clinic = uow.clinics.lock(clinic_id)
     tag = uow.tags.get(clinic_id, tag_id)
@@ -78,9 +78,9 @@ def give_tag(uow: UnitOfWork, clinic_id: str, tag_id: str, user_ids: Sequence[st
 
 
 def take_tag(uow: UnitOfWork, clinic_id: str, tag_id: str, user_ids: Sequence[str] | None) -> None:
-    """Take the tag from the patients with these user ids, or from all for None.
+    """Remove the tag from the patients with these user ids, or from all for None.
 
-    An unknown tag or clinic is no error: nobody carries the tag then.
+    An unknown tag or clinic is no error: no patient has the tag then.
     """
     # The check comes before the lock, because locking an unknown clinic raises ClinicNotFound.
     if uow.tags.exists(clinic_id, tag_id):

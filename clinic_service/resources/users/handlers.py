@@ -10,7 +10,7 @@ from clinic_service.resources.users import service
 
 
 def _look_up_emails(ctx: Preparation, user_id: str) -> tuple[str, ...]:
-    """The addresses by which invitations may be meant for the user; none when the account is gone already."""
+    """The user's addresses, to which invitations may have been sent; none when the account is already deleted."""
     account = ctx.accounts.find_account(user_id)
     return account.emails if account else ()
 
@@ -22,6 +22,6 @@ def delete_user_from_clinics(ctx: Context, emails: tuple[str, ...], user_id: str
 
 
 def update_clinic_user_details(ctx: Context, user_id: str, body: dict[str, Any]) -> None:
-    """Follow a change of an account; what the body does not have stays as it is."""
+    """Apply a change of an account. Values that the body does not contain stay as they are."""
     if "email" in body:
         service.change_email(ctx.uow, user_id, body["email"])

@@ -1,4 +1,4 @@
-"""What is asked about a user across clinics, apart from the user's own rows as clinician and as patient."""
+"""The queries about a user in all clinics, except those about the user's rows as clinician and as patient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _USER: BindParameter[str] = bindparam("user_id")
 _EMAILS: BindParameter[str] = bindparam("emails", expanding=True)
 
 _CREATOR = select(Invite.creator_id).where(Invite.key == bindparam("key"))
-# An invitation that was sent before there was an account is addressed to a user by nothing but the address.
+# An invitation that was sent before the account existed is connected to the user only by the address.
 _ADDRESSED = or_(Invite.user_id == _USER, and_(Invite.user_id.is_(None), Invite.email.in_(_EMAILS)))
 _OFFERED = and_(Invite.type == InviteType.PATIENT, Invite.creator_id == _USER)
 
@@ -23,7 +23,7 @@ _CLINICS_OF_USER = union(
     select(Patient.clinic_id).where(Patient.user_id == _USER),
     select(Invite.clinic_id).where(or_(_ADDRESSED, _OFFERED)),
 )
-# In order of their ids, as everybody locks several clinics, so that nobody waits for each other.
+# All transactions lock several clinics in the order of their ids, to avoid deadlocks.
 _LOCK_CLINICS = select(Clinic.id).where(Clinic.id.in_(_CLINICS_OF_USER)).order_by(Clinic.id).with_for_update()
 _OWN_ACCOUNTS = (
     select(Patient)
@@ -49,7 +49,7 @@ _SET_EMAIL = (
 
 _IS_DELETED = select(AccountDeletion.user_id).where(AccountDeletion.user_id == _USER)
 _ONE_ROW = select(literal_column("1").label("one")).subquery()
-# One statement, because nearly every request of a person asks both.
+# One statement, because nearly every request of a person needs both.
 _STANDING = select(
     AccountDeletion.user_id.is_not(None).label("is_deleted"), Clinician.is_admin, Clinician.is_member
 ).select_from(
@@ -60,7 +60,7 @@ _STANDING = select(
 
 
 class Standing(NamedTuple):
-    """Whether the account of a user was removed, and what the user is in a clinic."""
+    """Whether the account of a user was deleted, and whether the user is a member or an admin of a clinic."""
 
     is_deleted: bool
     is_admin: bool = False
@@ -68,36 +68,36 @@ class Standing(NamedTuple):
 
 
 class UserRepository(Repository):
-    """A user's trace in all clinics."""
+    """The rows that refer to a user, in all clinics."""
 
     def standing(self, user_id: str, clinic_id: str | None) -> Standing:
-        """The standing of the user, in that clinic if one is given. An administrator is a member as well."""
+        """The standing of the user, in the clinic if one is given. An admin is a member as well."""
         if clinic_id is None:
             return Standing(self._uow.first(_IS_DELETED, {"user_id": user_id}) is not None)
         is_deleted, is_admin, is_member = self._uow.rows(_STANDING, {"user_id": user_id, "clinic_id": clinic_id})[0]
-        # Who has no row in the clinic is neither: both columns are null then.
+        # Without a row in the clinic both columns are null, and the user is neither.
         return Standing(is_deleted, bool(is_admin), bool(is_admin or is_member))
 
     def created_invite(self, invite_key: str, user_id: str) -> bool:
-        """Whether the user made the invitation with that key."""
+        """Whether the user created the invitation with this key."""
         row = self._uow.first(_CREATOR, {"key": invite_key})
         return row is not None and row[0] == user_id
 
     def lock_clinics(self, user_id: str, emails: Sequence[str] = ()) -> Sequence[str]:
-        """The ids of the clinics that know the user, or have an invitation to one of `emails`.
+        """Lock the clinics that have rows about the user, or an invitation to one of `emails`, and return their ids.
 
-        Nobody else can change them, their members or their patients until this unit ends. A clinic that comes to know
-        the user afterwards is not among them.
+        No other transaction changes these clinics, their members or their patients until this unit ends. Clinics that get
+        a row about the user afterwards are not included.
         """
         these = {"user_id": user_id, "emails": list(emails)}
         return until_unchanged(lambda: self._uow.execute(_LOCK_CLINICS, these).scalars().all())
 
     def patients_with_own_accounts(self, clinic_ids: Sequence[str]) -> Sequence[Patient]:
-        """The patients of those clinics who manage their accounts themselves; the demo patient is one."""
+        """The patients of these clinics who manage their accounts themselves. They include the demo patient."""
         return self._uow.session.scalars(_OWN_ACCOUNTS, {"clinic_ids": list(clinic_ids)}).all()
 
     def remove_invites(self, user_id: str, emails: Sequence[str]) -> None:
-        """Delete the invitations to the user, the pending clinicians that stand for them, and the user's own offers.
+        """Delete the invitations to the user, their pending clinicians, and the user's own offers.
 
         `emails` are the user's addresses in lower case.
         """
@@ -106,9 +106,9 @@ class UserRepository(Repository):
         self._uow.execute(_REMOVE_INVITES, addressed)
 
     def set_invited_email(self, user_id: str, email: str) -> None:
-        """The address, in lower case, on every invitation to the user that has another one.
+        """Store the address, in lower case, in every invitation to the user that has another one.
 
-        An invitation with a pending clinician gets the address that `ClinicianRepository.set_email` left there.
+        An invitation with a pending clinician gets the address that `ClinicianRepository.set_email` stored there.
         """
         values = {"of_user": user_id, "email": email.lower(), "modified": self._uow.now}
         self._uow.change(_SET_EMAIL, values)

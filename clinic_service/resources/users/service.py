@@ -1,4 +1,4 @@
-"""What happens in all clinics at once when an account changes or ends."""
+"""Changes in all clinics when an account changes or is deleted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def remove_from_clinics(uow: UnitOfWork, user_id: str, emails: Sequence[str]) -> None:
-    """Remove every trace of a user; one that nobody knows is no error. `emails` are the addresses of the account.
+    """Remove every row about a user; an unknown user is no error. `emails` are the addresses of the account.
 
-    A clinic may lose its last administrator here. Then the patients who manage their own accounts leave it too, since
-    nobody is left whom they gave access to; those whose accounts the clinic made stay.
+    A clinic may lose its last admin here. Then the patients who manage their own accounts leave the clinic too, because
+    no admin is left to use the access that they gave. Patients whose accounts the clinic created stay.
     """
     clinic_ids = frozenset(uow.users.lock_clinics(user_id, emails))
     orphaned = [clinic_id for clinic_id in uow.clinicians.only_admin_of(user_id) if clinic_id in clinic_ids]
@@ -26,9 +26,9 @@ def remove_from_clinics(uow: UnitOfWork, user_id: str, emails: Sequence[str]) ->
 
 
 def change_email(uow: UnitOfWork, user_id: str, email: str) -> None:
-    """The account's new address, in lower case, on all rows of the user and on the invitations to them.
+    """Store the account's new address, in lower case, in all rows of the user and in the invitations to the user.
 
-    An invitation and the pending clinician that stands for it always have the same address.
+    An invitation and its pending clinician always have the same address.
 
     Raises EmailTaken when another clinician or invitation of one of the clinics has the address.
     """

@@ -1,10 +1,10 @@
-"""Redox: messages of health record systems that arrive through Redox, and what this server answers them.
+"""Redox: messages of health record systems that arrive through Redox, and the messages that this server sends back.
 
-`messages.py` reads and stores a message, `match_order.py` finds whom an order is about, and `scheduling.py` schedules
-reports. `report_schedule.py` schedules them at the cadence of each clinic.
+`messages.py` reads and stores a message, `match_order.py` finds the clinic and the patients of an order, and
+`scheduling.py` schedules reports. `report_schedule.py` schedules them at the cadence of each clinic.
 
-What follows from a message, from the event to the answer: `relay.py` receives the events, `deliveries.py` says what is done
-about each, `orders.py` carries an order out (by `accounts.py` or `matches.py`, with `dispatch.py` for the action that it
-asks for), `outcomes.py` stores the outcome, and `reports.py` sends `results.py`, a `flowsheet.py` and a `notes.py` message,
-which all begin as `outgoing.py` says. `scheduled.py` is for reports that were scheduled.
+The processing of a stored message, from the event to the answer: `relay.py` receives the events, and `deliveries.py`
+handles each of them. `orders.py` carries out an order: `dispatch.py` finds the requested action, which `accounts.py` or
+`matches.py` performs, and `outcomes.py` stores the outcome. `reports.py` sends messages made by `results.py`,
+`flowsheet.py` and `notes.py`, in an envelope of `outgoing.py`. `scheduled.py` handles scheduled reports.
 """

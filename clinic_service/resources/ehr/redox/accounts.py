@@ -25,9 +25,9 @@ class PatientExists(Conflict):
 
 
 def create_account(ctx: Preparation, task: OrderTask, data: PatientData) -> Outcome:
-    """Make an account and a record, and switch the reports on if that is asked for.
+    """Create an account and a record, and switch the reports on if the order requests it.
 
-    Raises PatientExists, UnusableOrder, what refuses a new patient, and what the accounts directory raises.
+    Raises PatientExists, UnusableOrder, the errors of creating a patient, and what the accounts directory raises.
     """
     if task.find_similar_patients(ctx.uow, data):
         raise PatientExists
@@ -42,7 +42,7 @@ def _enrol(
 ) -> Outcome:
     task.lock_clinic(uow)
     if task.find_similar_patients(uow, data):
-        # Somebody else was faster.
+        # A concurrent request created the patient first.
         raise PreparationOutdated
     tag_ids = ensure_tags(uow, task.clinic.id, tag_names(task.clinic.settings, task.order.content) or ())
     account = replace(account, given={**account.given, "tag_ids": tag_ids})

@@ -1,4 +1,4 @@
-"""The address that an order gives the account of a patient who has none."""
+"""Takes the address in an order over into the account of a patient who has no address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def usable_email(order: Mapping[str, Any], birth_date: str) -> str | None:
-    """The address in the order for a patient with that date of birth; None where there is none that can be used."""
+    """The address in the order for a patient with this date of birth; None when there is no valid one."""
     if not clock.is_date(birth_date):
         return None
     with suppress(UnusableOrder):
@@ -27,9 +27,9 @@ def usable_email(order: Mapping[str, Any], birth_date: str) -> str | None:
 
 
 def change_address(ctx: Preparation, clinic_id: str, user_id: str, email: str | None) -> update.Update:
-    """Give the account the address, if the clinic manages the account, it has none, and nobody else has the address.
+    """Give the account the address, if the clinic manages the account, it has no address, and the address is free.
 
-    The record is still to be changed, by `replace_record`. Raises PatientNotFound, and what the accounts directory raises.
+    The caller must then call `replace_record`. Raises PatientNotFound, and what the accounts directory raises.
     """
     patient = ctx.uow.patients.describe_one(clinic_id, user_id)
     if email is None or patient.email is not None or not patient.permission_custodian:
@@ -47,7 +47,7 @@ def replace_record(
     *,
     tag_ids: list[str] | None = None,
 ) -> None:
-    """Let the record of the patient have the changed address, and the tags if any are given.
+    """Store the changed address, and the tags if any are given, in the record of the patient.
 
     Raises what `update.replace` raises.
     """
@@ -59,6 +59,6 @@ def replace_record(
 
 
 def _record(patient: Any, email: str | None) -> dict[str, Any]:
-    """The record as it is, but for the address, as members of a `PatientRecordSchema`."""
+    """The present record with the new address, as members of a `PatientRecordSchema`."""
     kept = {name: getattr(patient, name) for name in ("full_name", "birth_date", "mrn", "target_devices")}
     return {**kept, "email": email}

@@ -1,6 +1,6 @@
-"""What follows from the events of Redox: an order is carried out and answered, and a scheduled report is sent.
+"""Deliveries: handle the events of Redox. An order is carried out and answered; a scheduled report is sent.
 
-Each delivery may be tried again after any failure. Nothing outside is called while a transaction is open.
+Each delivery can be repeated after any failure. No other system is called while a transaction is open.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _REDOX = Caller("redox", CallerKind.PARTNER)
 
 
 class Delivery(Protocol):
-    """What follows from events of one kind."""
+    """Handles events of one kind."""
 
     def deliver(self, payload: Mapping[str, Any]) -> str | None:
-        """Do it; tells why there was nothing to do, if so. May be done again after any failure."""
+        """Handle the event. Returns the reason when there was nothing to do. Can be repeated after any failure."""
 
     def give_up(self, payload: Mapping[str, Any], failure: str) -> None:
-        """Note that it could not be done."""
+        """Record that the event could not be handled because of `failure`."""
 
 
 class OrderDelivery:
-    """Carries out the orders among the messages that were received, and answers them."""
+    """Carries out and answers the orders among the received messages."""
 
     def __init__(self, database: Database, services: Services, reports: RedoxReports) -> None:
         self._database, self._services, self._reports = database, services, reports
@@ -60,7 +60,7 @@ class OrderDelivery:
         if outcome is None:
             outcome = self._prepared(lambda ctx: redox_orders.give_up(ctx, order, failure))
             if outcome.state is OrderState.PENDING:
-                # The clinic should know, and this is the last chance to tell.
+                # This was the last attempt, so the clinic is told of the failure now.
                 with suppress(Exception):
                     self._send_results(order, outcome)
         self._end(order.id, failure)
@@ -74,7 +74,7 @@ class OrderDelivery:
         self._end(order.id)
 
     def _send_results(self, order: StoredOrder, outcome: Outcome) -> bool:
-        """False when the clinic is not connected any more."""
+        """Send the results of the order. False when the clinic is not connected any more."""
         clinic = self._read(lambda uow: find_clinic(uow, EhrProvider.REDOX, order.source_id))
         if clinic is None or clinic.id != outcome.clinic_id:
             return False
@@ -105,7 +105,7 @@ class OrderDelivery:
 
 
 class ScheduledReportDelivery:
-    """Sends scheduled reports that are still wanted."""
+    """Sends scheduled reports that are still needed."""
 
     def __init__(self, database: Database, reports: RedoxReports) -> None:
         self._database, self._reports = database, reports

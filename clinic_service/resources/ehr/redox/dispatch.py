@@ -1,4 +1,4 @@
-"""What a Redox order asks for, and what it says about a patient.
+"""Reads the requested action and the patient's data from a Redox order.
 
 `settings` are EHR settings as `ehr_settings_schema` reads them.
 """
@@ -22,7 +22,7 @@ _DEMOGRAPHICS = ("Patient", "Demographics")
 
 
 class Action(StrEnum):
-    """What an order asks for; also the names of the codes in the settings, in the order in which they are looked at."""
+    """The action that an order requests. The values are the names of the codes in the settings, in order of precedence."""
 
     ENABLE_REPORTS = "enable_summary_reports"
     DISABLE_REPORTS = "disable_summary_reports"
@@ -31,11 +31,11 @@ class Action(StrEnum):
 
 
 class UnusableOrder(BadRequest):
-    """The order says nothing, or nothing usable, about what is needed for an account."""
+    """The order lacks data that an account needs, or has invalid data."""
 
 
 def requested_action(settings: SimpleNamespace, order: Mapping[str, Any]) -> Action | None:
-    """The action that the clinic has chosen the order's procedure code for; None when there is none."""
+    """The action for the order's procedure code in the clinic's settings; None when there is none."""
     code = text(order, "Order", "Procedure", "Code")
     if code is None:
         return None
@@ -43,7 +43,7 @@ def requested_action(settings: SimpleNamespace, order: Mapping[str, Any]) -> Act
 
 
 def new_patient(order: Mapping[str, Any], data: PatientData, now: datetime) -> dict[str, Any]:
-    """What is recorded of the patient who gets an account, as members of a `PatientRecordSchema`, without tags.
+    """The record of a new patient, as members of a `PatientRecordSchema`, without tags.
 
     Raises UnusableOrder.
     """
@@ -64,9 +64,9 @@ def new_patient(order: Mapping[str, Any], data: PatientData, now: datetime) -> d
 
 
 def email_of_order(order: Mapping[str, Any], birth_date: date, now: datetime) -> str | None:
-    """The address for the patient's account: that of the guarantor for a child, else the patient's own, if any.
+    """The address for the patient's account: for a child that of the guarantor, else the patient's own; None without one.
 
-    Raises UnusableOrder when what stands there is no address.
+    Raises UnusableOrder when it is not a valid address.
     """
     if is_child(birth_date, now.date()):
         found = member(order, "Visit", "Guarantor", "EmailAddresses", 0)
@@ -81,7 +81,7 @@ def email_of_order(order: Mapping[str, Any], birth_date: date, now: datetime) ->
 
 
 def tag_names(settings: SimpleNamespace, order: Mapping[str, Any]) -> list[str] | None:
-    """The names of tags in the order, each once; None when the clinic takes no tags from orders."""
+    """The names of tags in the order, each once; None when the clinic's settings do not take tags from orders."""
     codes = settings.tags.codes
     if not codes:
         return None
@@ -92,5 +92,5 @@ def tag_names(settings: SimpleNamespace, order: Mapping[str, Any]) -> list[str] 
 
 
 def _can_be_shown(value: str) -> bool:
-    """Whether the spec admits the text as a name or as a medical record number."""
+    """Whether the spec admits the text as a name or as a medical record number in responses."""
     return bool(value.strip()) and len(value) <= MAX_TEXT_LENGTH and is_storable(value)

@@ -1,4 +1,4 @@
-"""Gives accounts that a clinic manages, and that have no address, the one of the last order for the patient."""
+"""Backfill: gives custodial accounts without an address the address in the last order for the patient."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LAST_POSITION = (
     )
     .scalar_subquery()
 )
-# Along the ids, so that none is passed over when others leave the list meanwhile.
+# Pages by id and not by offset, so that no patient is skipped when others leave the list meanwhile.
 _BATCH = (
     select(Patient.id, Patient.user_id, RedoxMessage.payload)
     .join(
@@ -66,7 +66,7 @@ _BATCH = (
 
 
 class Backfill(StrEnum):
-    """What became of a patient's address."""
+    """The result for one patient."""
 
     GIVEN = "given"
     # In a dry run.
@@ -77,7 +77,7 @@ class Backfill(StrEnum):
 
 
 class BackfilledPatient(NamedTuple):
-    """A patient whose account had no address. `outcome` is the member of `Backfill`, or the message of a failure."""
+    """A patient whose account had no address. `outcome` is a member of `Backfill`, or the message of an error."""
 
     user_id: str
     outcome: str
@@ -86,7 +86,7 @@ class BackfilledPatient(NamedTuple):
 def backfill(
     database: Database, services: Services, clinic_id: str, *, batch_size: int, dry_run: bool
 ) -> Iterator[BackfilledPatient]:
-    """Give addresses, patient by patient; a failure does not end the others. A dry run changes nothing."""
+    """Give addresses, patient by patient. After an error it continues with the next patient. A dry run changes nothing."""
     after = ""
     while rows := run(database, partial(_list, clinic_id=clinic_id, after=after, limit=batch_size), writes=False):
         for row in rows:

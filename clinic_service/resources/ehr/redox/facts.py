@@ -1,4 +1,4 @@
-"""What a report of a patient is made from, as it is when the report is made."""
+"""Facts: the data from which the report of a patient is made, read when the report is made."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ _SUMMARIES = (
 class ReportFacts:
     """A patient of a clinic that is connected through Redox.
 
-    `settings` are the EHR settings as `ehr_settings_schema` reads them, and `summaries` a `patientSummary.v1`. `last_data`
-    and `last_upload` are the later ones of both summaries. `is_subscribed`: whether reports are switched on.
+    `settings` are the EHR settings as `ehr_settings_schema` reads them, and `summaries` is a `patientSummary.v1`.
+    `last_data` and `last_upload` are the latest times of both summaries. `is_subscribed`: whether reports are switched on.
     """
 
     user_id: str
@@ -88,7 +88,7 @@ class ReportFacts:
 
 
 def find_facts(uow: Unit, clinic_id: str, user_id: str) -> ReportFacts | None:
-    """In two statements. None when clinic or patient are gone, or the clinic is not connected any more."""
+    """The facts, read in two statements; None when the clinic or the patient is gone, or the clinic is not connected."""
     row = uow.first(_FACTS, {"clinic_id": clinic_id, "user_id": user_id})
     if row is None:
         return None

@@ -31,12 +31,12 @@ class _Kind(Enum):
 
 
 _FRACTIONS = (_Kind.RANGE, _Kind.WEAR_TIME, _Kind.VARIATION)
-# Decimals in the manner of ambulatory glucose profiles.
+# The number of decimals in ambulatory glucose profiles.
 _PROFILE_DECIMALS = {_Kind.GLUCOSE: 1, _Kind.DEVIATION: 1, _Kind.WEAR_TIME: 2, _Kind.VARIATION: 1, _Kind.GMI: 1}
 
 
 class _Figure(NamedTuple):
-    """A figure of a period, and the observation that tells it."""
+    """A figure of a period, and the observation that reports it."""
 
     code: str
     member: str
@@ -46,7 +46,7 @@ class _Figure(NamedTuple):
 
 
 class Style(NamedTuple):
-    """How a clinic reads figures: in which unit of glucose, and whether rounded as in ambulatory glucose profiles."""
+    """The format of figures for a clinic: the unit of glucose, and whether to round as ambulatory glucose profiles do."""
 
     units: BgUnits
     rounded: bool = False
@@ -99,18 +99,18 @@ _BGM = (
     _Figure("TOTAL_READING_COUNT_SMBG", "totalRecords", _Kind.COUNT, "SMBG: number of readings"),
     _Figure("CHECK_RATE_READINGS_DAY_SMBG", "averageDailyRecords", _Kind.RATE, "SMBG: mean number of readings a day"),
 )
-# Always there in a summary, so without readings they are no measurements.
+# A summary always has these figures, so without readings they are not sent.
 _OF_READINGS = ("min", "max", "standardDeviation", "coefficientOfVariation")
 
 
 def flowsheet(envelope: Envelope, summaries: Mapping[str, Any], style: Style) -> dict[str, Any] | None:
-    """The message with all that `summaries`, a `patientSummary.v1`, tells; None when it tells nothing."""
+    """The message with all observations from `summaries`, a `patientSummary.v1`; None when there are none."""
     observed = observations(summaries, style)
     return envelope.message("Flowsheet", "New", Observations=observed) if observed else None
 
 
 def observations(summaries: Mapping[str, Any], style: Style) -> list[dict[str, Any]]:
-    """What the summaries tell of the period: first its dates, then its figures, those of continuous monitors first."""
+    """The observations of the period: first its dates, then its figures, with those of continuous monitors first."""
     return [
         *_of_method(summaries.get("cgmStats"), "_CGM", _CGM, style),
         *_of_method(summaries.get("bgmStats"), "_SMBG", _BGM, style),
@@ -159,7 +159,7 @@ def _numeric(figure: _Figure, value: float, style: Style) -> dict[str, Any]:
 
 
 def _written(value: float, kind: _Kind, style: Style) -> str:
-    """The figure in the unit and with the decimals that it is read with."""
+    """The figure as text, in the unit and with the decimals of its kind."""
     if kind in (_Kind.GLUCOSE, _Kind.DEVIATION) and style.units is BgUnits.MG_DL:
         value = round(value * _MG_DL_IN_MMOL_L, 5)
     elif kind in _FRACTIONS:

@@ -1,4 +1,4 @@
-"""Whom a stored Redox order is about, and what it does to that patient's subscription to reports."""
+"""Finds the clinic and the patients of a stored Redox order, and changes the subscription of the patient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 class PatientQuery(NamedTuple):
-    """How to look for the patients of an order, and whether a single one is to be subscribed; None leaves it as it is."""
+    """How to find the patients of an order, and whether to subscribe a single match; None changes no subscription."""
 
     criteria: Sequence[Criterion]
     subscribe: bool | None
@@ -30,17 +30,17 @@ class Match(NamedTuple):
 
 
 def match_order(uow: UnitOfWork, order: MatchedDocument, query: PatientQuery | None) -> Match:
-    """Find the clinic of a stored order and, with a query, its patients; the one patient who matches may be subscribed.
+    """Find the clinic of a stored order and, with a query, its patients. If exactly one matches, it can be subscribed.
 
-    An order without a medical record number matches nobody. Raises MessageNotFound, SourceMissing, EhrClinicNotFound and
-    SourceShared; and with a query BirthDateMissing and NameMissing.
+    An order without a medical record number matches no patient. Raises MessageNotFound, SourceMissing, EhrClinicNotFound
+    and SourceShared; and with a query BirthDateMissing and NameMissing.
     """
     message = uow.ehr.find_message(order.id, order.data_model, order.event_type)
     if message is None:
         raise MessageNotFound
     if not message.source_id:
         raise SourceMissing
-    # A patient who is to be subscribed must still match when that is stored.
+    # The lock ensures that the patient still matches when the subscription is stored.
     changes = query is not None and query.subscribe is not None
     clinic = get_clinic(uow, EhrProvider.REDOX, message.source_id, lock=changes)
     if query is None:

@@ -41,7 +41,7 @@ def disable_reports(ctx: Preparation, task: OrderTask, data: PatientData) -> Out
 
 
 def enable_reports(ctx: Preparation, task: OrderTask, data: PatientData) -> Outcome:
-    """Switch the reports on, and take over the tags and the address of the order; one that is taken is left out.
+    """Switch the reports on, and take over the tags and the address of the order. An address in use is ignored.
 
     Raises NoPatientMatches, SeveralPatientsMatch, Superseded, and what the accounts directory raises.
     """

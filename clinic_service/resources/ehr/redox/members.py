@@ -1,4 +1,4 @@
-"""Members of a Redox message. One that is missing, or of another type than Redox describes, counts as absent."""
+"""Reads members of a Redox message. A member of another type than Redox describes counts as absent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def member(document: Any, *path: str | int) -> Any:
-    """What stands at `path`, names of members and positions in lists; None where there is nothing."""
+    """The value at `path`, which has names of members and positions in lists; None when it is absent."""
     for step in path:
         if isinstance(step, str) and isinstance(document, Mapping):
             document = document.get(step)
@@ -19,12 +19,12 @@ def member(document: Any, *path: str | int) -> Any:
 
 
 def text(document: Any, *path: str | int) -> str | None:
-    """As `member`, for a text that is not empty."""
+    """As `member`, for a text; None also for an empty text."""
     found = member(document, *path)
     return found if isinstance(found, str) and found else None
 
 
 def items(document: Any, *path: str | int) -> list[Any]:
-    """As `member`, for a list; empty where there is none."""
+    """As `member`, for a list; empty when it is absent."""
     found = member(document, *path)
     return found if isinstance(found, list) else []

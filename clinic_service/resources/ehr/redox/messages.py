@@ -1,7 +1,7 @@
-"""What is needed of a Redox message: what is stored beside it, and what an order says of its patient.
+"""Reads Redox messages: the columns that are stored with a message, and the patient's data in an order.
 
-A message is a JSON document that somebody else made, so anything in it may be missing or of another type; where the spec
-does not rule that out, such a value counts as none.
+A message is a JSON document of another system, so any value in it can be missing or have another type. Where the spec does
+not rule that out, such a value counts as missing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def receive(uow: UnitOfWork, message: Mapping[str, Any], text: str) -> str:
-    """Store a message, whose JSON text is `text`, to be acted on later. Tells the id under which it is stored."""
+    """Store a message, whose JSON text is `text`, and add the event that processes it. Returns the id of the row."""
     message_id = uow.ehr.add_message({**_columns(message), "payload": text})
     uow.outbox.add(EhrMessageReceived(message_id))
     return message_id
 
 
 def patient_data(order: Mapping[str, Any], mrn_id_type: str) -> PatientData | None:
-    """What a Redox order says of its patient; None when it has no medical record number of the type.
+    """The patient's data in a Redox order; None when it has no medical record number of the type.
 
     Raises BirthDateMissing and NameMissing.
     """
@@ -48,7 +48,7 @@ def patient_data(order: Mapping[str, Any], mrn_id_type: str) -> PatientData | No
 
 
 def payload_hash(message: Mapping[str, Any]) -> bytes:
-    """Equal for all deliveries of one message, which differ in the ids of the attempts to deliver it."""
+    """A hash that is equal for all deliveries of one message, which differ only in the ids of the deliveries."""
     meta = message["Meta"]
     logs = [{name: value for name, value in log.items() if name != "AttemptID"} for log in meta.get("Logs") or ()]
     canonical = {**message, "Meta": {**meta, "Logs": logs}}
@@ -75,7 +75,7 @@ def _columns(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The object `name`, an empty one when there is none."""
+    """The object `name`; an empty object when it is missing."""
     value = parent.get(name)
     return value if isinstance(value, dict) else {}
 
@@ -87,13 +87,13 @@ def _objects(parent: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _text(parent: Mapping[str, Any], name: str) -> str | None:
-    """The text `name`; None when there is none, or it is empty."""
+    """The text `name`; None when it is missing or empty."""
     value = parent.get(name)
     return value if isinstance(value, str) and value else None
 
 
 def _time(parent: Mapping[str, Any], name: str) -> datetime | None:
-    """The point in time `name`; None when there is none, or it has no zone."""
+    """The point in time `name`; None when it is missing or has no time zone."""
     text = _text(parent, name)
     try:
         has_zone = text and datetime.fromisoformat(text.upper()).tzinfo

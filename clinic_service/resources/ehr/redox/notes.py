@@ -18,7 +18,7 @@ _REPLACEABLE_FOR = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class NoteContent:
-    """The report, or the address that it was uploaded to."""
+    """The content of a note: the report itself, or the address to which it was uploaded."""
 
     contents: str
     content_type: str
@@ -44,7 +44,7 @@ def note(
 ) -> dict[str, Any]:
     """The message with the report.
 
-    `replaces` is the document whose place it takes. `management_indicator`, in percent, is added as a component.
+    `replaces` is the id of the document that it replaces. `management_indicator`, in percent, is added as a component.
     """
     members: dict[str, Any] = {
         "DocumentType": DOCUMENT_TYPE,
@@ -65,7 +65,7 @@ def note(
 
 
 def may_replace(preceding: datetime, present: datetime) -> bool:
-    """Whether a report of the time `present` may take the place of the one of the time `preceding`."""
+    """Whether a report of the time `present` may replace the report of the time `preceding`."""
     return present - preceding <= _REPLACEABLE_FOR
 
 

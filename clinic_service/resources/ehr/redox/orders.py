@@ -1,7 +1,8 @@
-"""How an order is carried out: whom it is about, what it asks for, and what came of it.
+"""Carries out orders: finds the clinic and the action, performs it, and stores the outcome.
 
-The outcome is stored in the transaction that carries the order out, so however often an order is tried, it is carried out
-once. A refusal is an outcome as well: the clinic is told why. Only failures of this server and of other systems are none.
+The outcome is stored in the transaction that carries out the order, so an order is carried out only once even when it is
+tried several times. A refusal is an outcome too, and the clinic is told the reason. Only failures of this server and of
+other systems are not outcomes: the order is tried again.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ TECHNICAL_PROBLEM = "The order could not be carried out because of a technical p
 
 
 def carry_out(ctx: Preparation, order: StoredOrder) -> Outcome:
-    """Do what the order asks for, and note what came of it.
+    """Carry out the order, and store and return the outcome.
 
-    Raises BadGateway and Unavailable when it could not be tried, among them PreparationOutdated and DuplicateTooEarly.
+    Raises BadGateway and Unavailable, including PreparationOutdated and DuplicateTooEarly, when the order must be tried
+    again.
     """
     if OrderOutcomes(ctx.uow).is_done_already(order):
         return _note(ctx, order, Outcome(OrderState.IGNORED))
@@ -40,7 +42,7 @@ def carry_out(ctx: Preparation, order: StoredOrder) -> Outcome:
 
 
 def give_up(ctx: Preparation, order: StoredOrder, failure: str) -> Outcome:
-    """Note that the order, which has no outcome, could not be carried out because of `failure`; the clinic is told so."""
+    """Store the outcome that the order could not be carried out because of `failure`. The order must have no outcome."""
     try:
         task = _task(ctx.uow, order)
     except SourceShared:
@@ -50,7 +52,7 @@ def give_up(ctx: Preparation, order: StoredOrder, failure: str) -> Outcome:
 
 
 def _task(uow: UnitOfWork, order: StoredOrder) -> OrderTask | None:
-    """None for an order of an unknown clinic, and for one that asks for nothing that the clinic has chosen."""
+    """The task of the order; None when the clinic is unknown, or its settings have no action for the order."""
     clinic = find_clinic(uow, EhrProvider.REDOX, order.source_id)
     action = requested_action(clinic.settings, order.content) if clinic else None
     return OrderTask(order, clinic, action) if clinic and action else None
@@ -81,7 +83,7 @@ def _is_of_new_patient(uow: UnitOfWork, task: OrderTask, data: PatientData) -> b
 
 
 def _kind(action: Action) -> ResultKind:
-    """What the result is about that tells the clinic of a refusal before it is known whether the patient is new."""
+    """The kind of the result for a refusal that happens before it is known whether the patient is new."""
     return ResultKind.ACCOUNT_CREATION if action is Action.CREATE_ACCOUNT else ResultKind.MATCHING
 
 

@@ -1,4 +1,4 @@
-"""What is known of orders: what they say, what they led to, and which answers were sent."""
+"""The queries about orders: their content, their outcomes, and the answers that were sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clinic_service.errors import Unavailable
 from clinic_service.models import OrderOutcome, OrderState, RedoxMessage, SentMessage
 
 _ORDER = ("Order", "New")
-# Redox gives up long before.
+# The maximum number of deliveries of one message that are compared. Redox stops repeating a delivery long before.
 _MOST_DELIVERIES = 100
 
 _THIS_MESSAGE = RedoxMessage.id == bindparam("message_id")
@@ -80,12 +80,12 @@ _ADD_SENT = insert_or_skip(SentMessage)
 
 
 class DuplicateTooEarly(Unavailable):
-    """An earlier delivery of the same message is still being worked on."""
+    """An earlier delivery of the same message is still being processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredOrder:
-    """A new order as it was received; `content` is what it says. The other members are as in `models.RedoxMessage`."""
+    """A new order as it was received. `content` is the JSON document; other members are as in `models.RedoxMessage`."""
 
     id: str
     content: Mapping[str, Any]
@@ -96,7 +96,7 @@ class StoredOrder:
     received_time: datetime
 
     def is_earlier_than(self, event_time: datetime | None, received_time: datetime) -> bool:
-        """Whether the order was made before another one, as far as both tell when; else whether it came before it."""
+        """Whether the order was made before another one; if one of the times is unknown, whether it was received before."""
         if self.event_time is not None and event_time is not None and self.event_time != event_time:
             return self.event_time < event_time
         return self.received_time < received_time
@@ -104,7 +104,7 @@ class StoredOrder:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an order led to; see `models.OrderOutcome`."""
+    """The outcome of an order; see `models.OrderOutcome`."""
 
     state: OrderState
     clinic_id: str | None = None
@@ -119,7 +119,7 @@ class OrderOutcomes(Repository):
     """Orders, their outcomes, and the messages that were sent about them."""
 
     def find_order(self, message_id: str) -> StoredOrder | None:
-        """The stored message, if it is there and is a new order."""
+        """The stored message; None when it is missing or is not a new order."""
         row = self._uow.first(_FIND_MESSAGE, {"message_id": message_id})
         if row is None or (row.data_model, row.event_type) != _ORDER:
             return None
@@ -129,10 +129,9 @@ class OrderOutcomes(Repository):
         )
 
     def is_done_already(self, order: StoredOrder) -> bool:
-        """Whether the order was delivered before, nothing else has come under its log id since, and it was answered or
-        asked for nothing.
+        """Whether an earlier delivery of the order was answered or asked for nothing, and no other message has its log id.
 
-        Raises DuplicateTooEarly while the earlier delivery is being worked on.
+        Raises DuplicateTooEarly while the earlier delivery is being processed.
         """
         if order.source_id is None or order.log_id is None:
             return False
@@ -148,30 +147,30 @@ class OrderOutcomes(Repository):
         return False
 
     def is_superseded(self, order: StoredOrder, by_message_id: str) -> bool:
-        """Whether the other message was made after the order. False when it is not stored any more."""
+        """Whether the other message was made after the order. False when that message is not stored any more."""
         row = self._uow.first(_FIND_MESSAGE, {"message_id": by_message_id})
         return row is not None and order.is_earlier_than(row.event_time, row.received_time)
 
     def find(self, message_id: str) -> Outcome | None:
-        """The outcome of an order, None for one that is still to be done."""
+        """The outcome of an order; None when the order is not carried out yet."""
         row = self._uow.first(_FIND, {"message_id": message_id})
         return None if row is None else Outcome(**row._asdict())
 
     def add(self, message_id: str, outcome: Outcome) -> Outcome:
-        """Note the outcome of an order that has none yet, and return it."""
+        """Store and return the outcome of an order that has none yet."""
         self._uow.insert(_ADD, {"message_id": message_id, "decided_time": self._uow.now, **asdict(outcome)})
         return outcome
 
     def end(self, message_id: str, failure: str | None = None) -> None:
-        """Note that a decided order was answered, or that it could not be because of `failure`."""
+        """Record that an order with an outcome was answered, or that this failed because of `failure`."""
         state = OrderState.FAILED if failure else OrderState.ANSWERED
         self._uow.execute(_END, {"of_message": message_id, "to_state": state, "because": failure})
 
     def is_sent(self, document_id: str, data_model: str) -> bool:
-        """Whether Redox has taken a message of this data model for the document."""
+        """Whether Redox has accepted a message of this data model for the document."""
         return self._uow.first(_SENT, {"document_id": document_id, "data_model": data_model}) is not None
 
     def add_sent(self, document_id: str, data_model: str) -> None:
-        """Note that Redox has taken it."""
+        """Record that Redox has accepted a message of this data model for the document."""
         row = {"document_id": document_id, "data_model": data_model, "sent_time": self._uow.now}
         self._uow.execute(_ADD_SENT, row)

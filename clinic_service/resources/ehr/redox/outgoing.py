@@ -1,4 +1,4 @@
-"""What all messages to Redox have in common: who sends them where, and whom and what they are about."""
+"""The common part of all messages to Redox: sender, destinations, patient, visit and order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clinic_service.resources.ehr.redox.members import member
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """This server, as Redox knows it. `test_mode` marks every message as one that is about nobody."""
+    """This server as a source of Redox. `test_mode` marks every message as a test without a real patient."""
 
     id: str
     name: str
@@ -21,17 +21,17 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What stands around each message that follows from an order: the order, who sends it, and to which destination."""
+    """The envelope of each message about an order: the order, the sender and the destination."""
 
     order: Mapping[str, Any]
     sender: Sender
     destination_id: str
 
     def message(self, data_model: str, event_type: str, **content: Any) -> dict[str, Any]:
-        """The message with `content`, its members that are none of these.
+        """The message in this envelope, with `content` as its other members.
 
-        What the order says about patient and visit is repeated, so that the health record system files the message
-        where the order came from. A test order is answered by a test message.
+        Patient and visit are copied from the order, so that the health record system files the message where the order
+        came from. A test order gets test messages.
         """
         return {
             "Meta": {
@@ -54,6 +54,6 @@ def _taken_over(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _some(order: Mapping[str, Any], part: str, names: tuple[str, ...]) -> dict[str, Any]:
-    """Those members of a part of the order that it has."""
+    """The members with these `names` that the part of the order has."""
     found = {name: member(order, part, name) for name in names}
     return {name: value for name, value in found.items() if value is not None}

@@ -1,6 +1,6 @@
-"""The relay of Redox: delivers what follows from its events, three times at most, beside the relay of everything else.
+"""The relay of Redox: delivers its events, with at most three attempts, separately from all other events.
 
-A report takes long to make, so mails do not wait behind it.
+A report takes a long time to make, so mails must not wait for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 KINDS = frozenset({EhrMessageReceived.kind, EhrReportScheduled.kind})
 MAX_ATTEMPTS = 3
 PAUSE = timedelta(seconds=15)
-# The time for one attempt; shorter than a relay claims an event for.
+# The time limit of one attempt; shorter than the time for which a relay claims an event.
 SECONDS = 180.0
 
 
@@ -36,7 +36,7 @@ _REPORTS_AT_A_TIME = 5
 
 
 class RedoxRelay(RelayLoop):
-    """Delivers the events of Redox, each by itself: none waits for another."""
+    """Delivers the events of Redox independently: no event waits for another one."""
 
     name = "redox-relay"
 
@@ -68,7 +68,7 @@ class RedoxRelay(RelayLoop):
             return self._deliveries[entry.kind].deliver(entry.payload)
 
     def fail(self, entry: Entry, error: Exception) -> None:
-        """Try again after a pause, unless this was the last attempt or another one would end alike.
+        """Retry later, unless this was the last attempt or another attempt would have the same result.
 
         A duplicate waits for its original however long that takes, which is not a failure.
         """
@@ -84,23 +84,26 @@ class RedoxRelay(RelayLoop):
         try:
             self._deliveries[entry.kind].give_up(entry.payload, reason)
         except Unavailable:
-            # The event stays claimed for a while, and then this is done again.
+            # The event stays claimed for a while; then this step is repeated.
             raise
         except Exception as error:
             _log.error("giving_up_failed", extra={"event": entry.id, "failure": type(error).__name__})
 
 
 def chosen_redox_relay(config: Config, database: Database, accounts: Accounts) -> RedoxRelay | None:
-    """The relay that `config` describes; None where Redox is switched off. Raises ConfigError."""
+    """The relay for `config`; None when Redox is switched off. Raises ConfigError."""
     redox = chosen_redox(config)
     return RedoxRelay(database, config, accounts, redox, chosen_reports(config)) if redox else None
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether something here rules the delivery out."""
+    """Whether the error is a refusal by this server, which another attempt would repeat."""
     return isinstance(error, ServiceError) and error.status < 500
 
 
 def _reason(error: Exception) -> str:
-    """Why it failed, without anything that may hold a name or an address: errors of this program never do."""
+    """The reason of a failure: the message of a ServiceError, else only the type of the error.
+
+    Messages of other errors can contain names or addresses.
+    """
     return error.message if isinstance(error, ServiceError) else type(error).__name__

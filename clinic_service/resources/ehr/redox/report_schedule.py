@@ -1,7 +1,7 @@
-"""Cadence: schedules the reports of every clinic that is connected through Redox again and again.
+"""Cadence: schedules the reports of every clinic that is connected through Redox, at the clinic's interval.
 
-When a clinic's turn comes next stands in the database, so any number of processes may do this, and each turn is taken
-once. The first one comes at once; after a failure the next one comes an hour later.
+The database stores when each clinic is due next, so several processes can do this, and each turn is taken only once. The
+first turn is due immediately; after a failure the next turn is due an hour later.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _END = delete(ReportSchedule).where(ReportSchedule.clinic_id.in_(bindparam("clin
 
 
 class Round(NamedTuple):
-    """The clinics whose reports were scheduled in a round, and those where that failed."""
+    """The clinics whose reports were scheduled in a round, and those for which this failed."""
 
     scheduled: list[str]
     failed: list[str]
 
 
 class _Turn(NamedTuple):
-    """When the turn of a clinic comes. `is_stored`: the database knows it already."""
+    """When a clinic is due. `is_stored`: whether the database already has a row for it."""
 
     clinic_id: str
     cadence: str
@@ -59,7 +59,7 @@ class _Turn(NamedTuple):
 
 
 def run_round(database: Database) -> Round:
-    """Schedule the reports of all clinics whose turn it is. Raises what the database raises."""
+    """Schedule the reports of all clinics that are due. Raises what the database raises."""
     turns = run(database, lambda uow: list(_turns(uow)), writes=False)
     _end_others(database, turns)
     now, done = clock.now(), Round([], [])
@@ -89,7 +89,7 @@ def _turns(uow: UnitOfWork) -> Iterator[_Turn]:
 
 
 def _turn(row: Any, now: datetime) -> _Turn | None:
-    """None for a clinic that wants no rounds. Another cadence counts from the last turn."""
+    """The next turn of a clinic; None without a cadence. A changed cadence counts from the last turn."""
     cadence = ehr_settings_schema.load(row.ehr_settings).scheduled_reports.cadence
     if cadence not in _CADENCES:
         return None
@@ -100,8 +100,8 @@ def _turn(row: Any, now: datetime) -> _Turn | None:
 
 
 def _take(uow: UnitOfWork, clinic_id: str) -> bool:
-    """Schedule the reports of the clinic, unless another process has taken the turn meanwhile."""
-    # Raises ClinicNotFound, and nobody else takes the turn now.
+    """Schedule the reports of the clinic. False when another process has taken the turn meanwhile."""
+    # Raises ClinicNotFound. The lock prevents other processes from taking the turn.
     uow.clinics.lock(clinic_id)
     row = uow.first(_CLINIC, {"clinic_id": clinic_id})
     turn = _turn(row, uow.now) if row else None
@@ -121,7 +121,7 @@ def _set(uow: UnitOfWork, turn: _Turn) -> None:
 
 
 def _end_others(database: Database, turns: list[_Turn]) -> None:
-    """Forget the turns of clinics that want none any more. If they do again, they begin at once."""
+    """Delete the turns of clinics without a cadence. If they get a cadence again, they are due immediately."""
     stored = run(database, lambda uow: {row.clinic_id for row in uow.rows(_STORED, {})}, writes=False)
     ended = stored - {turn.clinic_id for turn in turns}
     if ended:

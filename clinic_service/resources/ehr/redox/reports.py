@@ -1,7 +1,7 @@
-"""Sends what Redox is to pass on: the results of orders, and the reports of patients as flowsheets and notes.
+"""Sends messages to Redox: the results of orders, and the reports of patients as flowsheets and notes.
 
-A message that Redox has taken is not sent again, however often the order or the scheduled report is tried. Only when the
-process ends before that is noted, it is sent twice; its document id tells.
+A message that Redox has accepted is not sent again when the order or the scheduled report is tried again. It is sent twice
+only when the process ends before the acceptance is stored; the receiver recognises this by the document id.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class RecordIncomplete(ConstraintViolation):
 
 
 class ReportDocument(NamedTuple):
-    """What a report is filed as: its id, the order that it answers, and the earlier document that it replaces, if any."""
+    """The document of a report: its id, the order that it answers, and the earlier document that it replaces, if any."""
 
     id: str
     order: Mapping[str, Any]
@@ -42,7 +42,7 @@ class ReportDocument(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedoxReports:
-    """The messages of this server, sent through `redox`, with the reports that `reports` makes."""
+    """Sends the messages of this server through `redox`, with the reports that `reports` makes."""
 
     database: Database
     config: Config
@@ -50,13 +50,13 @@ class RedoxReports:
     reports: Reports
 
     def send_results(self, order: StoredOrder, outcome: Outcome, settings: Any) -> None:
-        """Tell the clinic what came of an order. Raises DestinationsMissing, and what Redox raises."""
+        """Send the outcome of an order. Raises DestinationsMissing, and what Redox raises."""
         envelope = self._envelope(order.content, settings, "results")
         kind, explanation = ResultKind(outcome.result or ""), outcome.explanation or ""
         self._send_once(order.id, results(envelope, kind, succeeded=bool(outcome.succeeded), explanation=explanation))
 
     def send_report(self, document: ReportDocument, facts: ReportFacts) -> None:
-        """Send the statistics of a patient, if there are any, and the report.
+        """Send the flowsheet of a patient, if there are statistics, and the report as a note.
 
         Both are made before the first one is sent. Raises DestinationsMissing and RecordIncomplete, and what Redox and the
         export service raise.
@@ -99,7 +99,7 @@ class RedoxReports:
 
 
 def _request(facts: ReportFacts) -> ReportRequest:
-    """The report of the last 14 days with data, or of whatever there is when no data is known."""
+    """The request for a report of the last 14 days with data; without limits when the time of the data is not known."""
     if not (facts.full_name and facts.birth_date):
         raise RecordIncomplete
     return ReportRequest(

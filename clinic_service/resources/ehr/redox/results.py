@@ -10,7 +10,7 @@ from clinic_service.resources.ehr.redox.outgoing import Envelope
 
 
 class ResultKind(StrEnum):
-    """What a result is about; also the code of the result."""
+    """The kind of a result; the value is the code of the result."""
 
     MATCHING = "MATCHING_RESULT"
     ACCOUNT_CREATION = "ACCOUNT_CREATION_RESULT"

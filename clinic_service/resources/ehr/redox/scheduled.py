@@ -1,4 +1,4 @@
-"""Scheduled reports: whether one is still wanted, what it replaces, and what became of it."""
+"""Scheduled reports: whether one is still needed, the document that it replaces, and its final state."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledReport:
-    """A report that is to be sent, the order that it answers, and the last one before it that was delivered."""
+    """A pending report, the order that it answers, and the last report before it that was delivered."""
 
     id: str
     clinic_id: str
@@ -84,7 +84,7 @@ class ScheduledReport:
     last: Delivered | None
 
     def document(self, facts: ReportFacts) -> ReportDocument | None:
-        """What the report is filed as; None when the order is not stored any more."""
+        """The document of the report; None when the order is not stored any more."""
         if self.order is None:
             return None
         wants_replacement = facts.settings.scheduled_reports.on_upload_note_event_type == _REPLACE
@@ -93,9 +93,9 @@ class ScheduledReport:
         return ReportDocument(self.id, self.order)
 
     def obstacle(self, facts: ReportFacts | None) -> str | None:
-        """Why the report is not wanted any more; None when it is.
+        """The reason why the report is not needed any more; None when it is needed.
 
-        It is wanted when data was uploaded since the last report that was delivered, or else since the order.
+        It is needed when data was uploaded after the last delivered report, or without one after the order.
         """
         if facts is None:
             return NOT_CONNECTED
@@ -111,7 +111,7 @@ class ScheduledReports(Repository):
     """Scheduled reports, from pending to the end."""
 
     def find_pending(self, clinic_id: str, report_id: str) -> ScheduledReport | None:
-        """The report, in two statements; None when it is gone or at its end."""
+        """The pending report, read in two statements; None when it is gone or not pending any more."""
         row = self._uow.first(_FIND, {"clinic_id": clinic_id, "id": report_id})
         if row is None or row.state != ReportOrderState.PENDING:
             return None
@@ -128,7 +128,7 @@ class ScheduledReports(Repository):
         )
 
     def end(self, clinic_id: str, report_id: str, state: ReportOrderState, reason: str | None = None) -> None:
-        """Note that a pending report is delivered, skipped or failed."""
+        """Record that a pending report was delivered, was skipped or failed."""
         time = self._uow.now if state is ReportOrderState.DELIVERED else None
         key = {"of_clinic": clinic_id, "of_id": report_id}
         self._uow.execute(_END, {**key, "to_state": state, "because": reason, "time": time})

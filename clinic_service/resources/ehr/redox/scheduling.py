@@ -1,6 +1,6 @@
-"""When reports of subscribed patients are sent: whenever somebody says that they are due. A worker makes them later.
+"""Schedules the reports of subscribed patients of a clinic or of one user. The relay makes and sends them later.
 
-However many patients a clinic has, their reports are scheduled by one statement.
+One statement schedules the reports of a clinic, whatever the number of its patients.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ _USER = (
     .scalar_subquery()
     .label("user_id")
 )
-# What belongs to a subscription is looked up by keys, one subscription at a time. Tables that are joined may be gone
-# through once for each of them, as long as the database does not know how much there is in them.
+# Subqueries look up the rows of each subscription by their keys. With joins, a database without statistics of the tables
+# may scan a whole table for each subscription.
 _SUBSCRIBED_IN_CLINIC = select(EhrSubscription.clinic_id, _USER, _LAST_MESSAGE).where(
     EhrSubscription.clinic_id == bindparam("of_clinic"), _ACTIVE
 )
@@ -79,11 +79,11 @@ _SUBSCRIPTIONS_OF_USER = (
 
 
 def _scheduling(subscriptions: Select[*tuple[Any, ...]]) -> Any:
-    """Stores a row for each of the subscriptions, which have a clinic, a user and a message, if the message is there."""
+    """The statement that stores a report for each of the subscriptions whose message is stored."""
     subscribed = subscriptions.cte("subscribed").prefix_with("MATERIALIZED")
 
     def preceding(column: Any) -> ScalarSelect[Any]:
-        """The column of the latest row so far of the same patient and message."""
+        """The column of the latest earlier report of the same patient and message."""
         return (
             select(column)
             .where(
@@ -122,9 +122,9 @@ _SCHEDULE_FOR_USER = _scheduling(_SUBSCRIPTIONS_OF_USER)
 
 
 def sync_clinic(uow: UnitOfWork, clinic_id: str) -> None:
-    """Schedule a report for each patient of the clinic with an active subscription that rests on a stored message.
+    """Schedule a report for each patient of the clinic with an active subscription whose message is stored.
 
-    A repeat schedules again. Raises ClinicNotFound, and RedoxNotEnabled unless the clinic is connected through Redox.
+    Every call schedules new reports. Raises ClinicNotFound, and RedoxNotEnabled unless the clinic is connected by Redox.
     """
     clinic = uow.clinics.lock(clinic_id)
     if clinic.ehr_provider is not EhrProvider.REDOX or not clinic.ehr_enabled:
@@ -134,10 +134,10 @@ def sync_clinic(uow: UnitOfWork, clinic_id: str) -> None:
 
 
 def sync_patient(uow: UnitOfWork, user_id: str) -> None:
-    """Schedule a report of the user in each clinic that is connected through Redox and wants one on every upload.
+    """Schedule a report of the user in each clinic that is connected by Redox and has reports after uploads enabled.
 
-    Nothing is scheduled when the user is subscribed in other clinics alone. Raises SubscriptionNotFound when the user has
-    no active subscription in any clinic that is connected through Redox.
+    Nothing is scheduled when the user is subscribed only in other clinics. Raises SubscriptionNotFound when the user has
+    no active subscription in any clinic that is connected by Redox.
     """
     # A merge may move the patient to another clinic while the lock is waited for.
     clinics = until_unchanged(lambda: uow.rows(_LOCK_CLINICS_OF_SUBSCRIBED, {"user_id": user_id}))
@@ -148,7 +148,7 @@ def sync_patient(uow: UnitOfWork, user_id: str) -> None:
 
 
 def _schedule(uow: UnitOfWork, statement: Any, chosen: Mapping[str, str], most: int) -> None:
-    """Store by `statement` at most so many rows, and tell the outbox of each."""
+    """Run `statement`, which stores at most `most` reports, and add an event for each of them."""
     if not most:
         return
     ids = uow.new_ids(most)

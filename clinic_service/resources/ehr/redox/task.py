@@ -1,4 +1,4 @@
-"""An order that asks a clinic for an action."""
+"""An order that requests an action of a clinic."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Superseded(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class OrderTask:
-    """What is asked of whom, and the steps that all actions have in common."""
+    """The requested action and its clinic, and the steps that all actions share."""
 
     order: StoredOrder
     clinic: EhrClinic
@@ -42,16 +42,16 @@ class OrderTask:
         return find_patients(uow, self.clinic.id, data, (Criterion.MRN_DOB,))
 
     def find_similar_patients(self, uow: UnitOfWork, data: PatientData) -> list[MatchedPatient]:
-        """Those with the medical record number, or with the name and date of birth, of the order."""
+        """The patients of the clinic with the medical record number, or with the name and date of birth, of the order."""
         return find_patients(uow, self.clinic.id, data, (Criterion.MRN, Criterion.DOB_FULLNAME))
 
     def lock_clinic(self, uow: UnitOfWork) -> None:
-        """Let nobody else change the clinic and its patients. Raises PreparationOutdated when its settings changed."""
+        """Lock the clinic's row. Raises PreparationOutdated when the clinic's settings have changed."""
         if find_clinic(uow, EhrProvider.REDOX, self.order.source_id, lock=True) != self.clinic:
             raise PreparationOutdated
 
     def set_reports(self, uow: UnitOfWork, patient: Patient, *, active: bool) -> None:
-        """Switch the reports of a patient, whose row is locked, on or off. Raises Superseded."""
+        """Switch the reports of a patient on or off. The patient's row must be locked. Raises Superseded."""
         subscription = find_subscription(uow, self.clinic.id, patient.id, REDOX_REPORTS)
         last = subscription.document if subscription else None
         if last and OrderOutcomes(uow).is_superseded(self.order, last.id):
@@ -62,7 +62,7 @@ class OrderTask:
     def outcome(
         self, kind: ResultKind, explanation: str, *, succeeded: bool = True, reports_of: str | None = None
     ) -> Outcome:
-        """The outcome that the clinic is told; with `reports_of`, the reports of that user follow."""
+        """The outcome that is sent to the clinic; with `reports_of`, the report of this user is sent too."""
         return Outcome(OrderState.PENDING, self.clinic.id, reports_of, kind, succeeded, explanation)
 
     def note(self, uow: UnitOfWork, outcome: Outcome) -> Outcome:
@@ -72,7 +72,7 @@ class OrderTask:
 
 @contextmanager
 def compensated(ctx: Preparation, compensation: Callable[[UnitOfWork], None]) -> Iterator[None]:
-    """Undo what was changed at the accounts directory when the block, which holds the transaction, fails."""
+    """Run `compensation` when the block, which contains the transaction, fails."""
     try:
         yield
     except Exception:

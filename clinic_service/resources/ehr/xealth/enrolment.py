@@ -1,4 +1,4 @@
-"""Enrols patients of a clinic in the program of Xealth, by placing an order for each."""
+"""Enrols patients of a clinic in the Xealth program by placing an order for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ProgramMissing(ConstraintViolation):
 
 
 class Enrolled(NamedTuple):
-    """A patient for whom an order was placed; with `failure`, why that did not succeed."""
+    """A patient for whom an order was placed; `failure` is the reason when that failed."""
 
     patient: ListedPatient
     failure: str | None
@@ -36,9 +36,9 @@ def program_of(clinic: EhrClinic) -> str:
 
 
 def enrol(xealth: XealthApi, clinic: EhrClinic, patients: list[ListedPatient], origin: str) -> Iterator[Enrolled]:
-    """Place an order for each patient, who must have a medical record number. One that fails does not end the others.
+    """Place an order for each patient. Each must have a medical record number. A failed order does not stop the others.
 
-    A repeat places another order as long as Xealth has not told of the first one. Raises ProgramMissing.
+    A repeated call places another order until the event of the first one has arrived. Raises ProgramMissing.
     """
     program = program_of(clinic)
     for patient in patients:

@@ -1,4 +1,4 @@
-"""The forms that Xealth shows before an order. Their texts stand in `forms.yaml`."""
+"""The forms that Xealth shows before an order. Their texts are in `forms.yaml`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 import yaml
 
 _FILE = "forms.yaml"
-# What the member of the person is called in the file.
+# The name in `forms.yaml` for the member with the person's data.
 _PERSON = "person"
 
 
 class Form(StrEnum):
-    """Whom the form asks about: the patient, or the guardian of a child."""
+    """The person that the form asks about: the patient, or the guardian of a child."""
 
     PATIENT = "patient"
     GUARDIAN = "guardian"
 
 
 class FormError(StrEnum):
-    """Why an order cannot be placed: an input that is no use, an address or a number that is somebody else's."""
+    """The reason why an order cannot be placed: an invalid input, or an address or a number that is already in use."""
 
     GENERAL = "general"
     DUPLICATE_ADDRESS = "duplicate_address"
@@ -35,8 +35,8 @@ def enrolment_form(
 ) -> dict[str, Any]:
     """The form for a new patient, as `xealthPreorderForm.v1`.
 
-    `email` stands in it from the beginning; the guardian's is never known. `tags` are the ids and names of the clinic's
-    tags, in the order of their names.
+    `email` is the initial value of the address; a guardian's address is never known. `tags` are the ids and names of the
+    clinic's tags, sorted by name.
     """
     parts = _merged(_texts()["enrolment"], _texts()[form])
     schema, ui = _renamed(parts["formSchema"], form), _renamed(parts["uiSchema"], form)
@@ -51,7 +51,7 @@ def enrolment_form(
 def error_form(
     error: FormError, tracking_id: str, entered: Mapping[str, Any], tags: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
-    """The form that says why the order cannot be placed; `entered` is the input, which it repeats."""
+    """The form that shows why the order cannot be placed. It repeats the input, `entered`."""
     texts = _texts()["error"]
     paragraphs = {f"error_{number}": text for number, text in enumerate(texts["paragraphs"][error])}
     schema = {
@@ -72,7 +72,7 @@ def _answer(
 
 
 def _definition(tags: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
-    """What may be chosen; nothing where there is nothing to choose, because an empty list of values is none."""
+    """The values that can be chosen; without tags an empty object, because an empty list of values is not valid."""
     return {"enum": [tag_id for tag_id, _ in tags], "enumNames": [name for _, name in tags]} if tags else {}
 
 
@@ -82,7 +82,7 @@ def _texts() -> Any:
 
 
 def _merged(first: Any, second: Any) -> Any:
-    """Both objects in one, in depth; nothing of either is changed."""
+    """A deep merge of both objects. The arguments are not changed."""
     if not isinstance(first, dict) or not isinstance(second, dict):
         return second
     added = {name: _merged(first[name], value) if name in first else value for name, value in second.items()}
@@ -90,7 +90,7 @@ def _merged(first: Any, second: Any) -> Any:
 
 
 def _renamed(part: Any, form: Form) -> Any:
-    """A copy of `part` in which the person is called as in the form."""
+    """A copy of `part` in which the person's member has the name that the form uses."""
     if isinstance(part, dict):
         return {_name(name, form): _renamed(value, form) for name, value in part.items()}
     if isinstance(part, list):

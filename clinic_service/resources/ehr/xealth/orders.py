@@ -1,7 +1,7 @@
-"""What follows from an event of an order: a patient is made, and the subscription to reports is active or not.
+"""Applies the events of orders: creates the patient, and makes the subscription to reports active or inactive.
 
-Xealth repeats its events, and they may arrive in another order than they happened in. An event that had its effect already
-has none again; one that is older than the last one that had an effect is only kept.
+Xealth repeats its events, and they can arrive in any order. An event that was already applied is not applied again; an
+event that is older than the last applied one is only stored.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ORDER, _NEW, _CANCEL = "order", "new", "cancel"
 _NEEDED = ("deployment", "orderId", "eventTimeStamp")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CANCELED = ("canceled", "cancelled")
-# Where a request names the order; what is wrong with the order is wrong there.
+# The pointer to the order's id in a request. Errors of the order are reported there.
 _PLACE = "/body/orderId"
 
 
@@ -54,7 +54,7 @@ class OrderEvent(NamedTuple):
 
 
 class PreorderInput(NamedTuple):
-    """What was entered into the form of the order, as far as a patient is made of it."""
+    """The input of the order's form from which a patient is created."""
 
     tracking_id: str
     email: str | None
@@ -71,7 +71,7 @@ class PreorderInput(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """An account for the patient of an order, and the input that it was made of."""
+    """An account for the patient of an order, and the input from which it was created."""
 
     account: create.CustodialAccount
     preorder: PreorderInput
@@ -79,7 +79,7 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """An event that may have an effect, the clinic and the order that it is about, and an account if it makes a patient."""
+    """An event to apply, its clinic and order, and the new account if the event creates a patient."""
 
     event: OrderEvent
     clinic: EhrClinic
@@ -88,7 +88,7 @@ class Notification:
 
 
 class _Effect(NamedTuple):
-    """What an event does: whether anything, to whom, and who is to become a patient."""
+    """The effect of an event: whether it has any, the patient, and the input for a new patient."""
 
     applies: bool
     known: MatchedPatient | None = None
@@ -96,23 +96,23 @@ class _Effect(NamedTuple):
 
 
 def read_event(body: Mapping[str, Any], text: str) -> OrderEvent | None:
-    """The event, if it is one of those that something follows from. Raises BadRequest when it lacks what is needed."""
+    """The event; None when its kind has no effect here. Raises BadRequest when a needed member is missing."""
     if body["eventType"] != _ORDER or body["eventContext"] not in (_NEW, _CANCEL):
         return None
     missing = [Violation(f"/body/{name}", "required") for name in _NEEDED if not body.get(name)]
     if missing:
         raise BadRequest(violations=missing)
-    # No path can hold these as a part.
+    # These cannot be a segment of a URL path.
     if body["orderId"] in (".", ".."):
         raise BadRequest(violations=[Violation(_PLACE, "format", "id")])
     return OrderEvent(body, text, _time(body["eventTimeStamp"]))
 
 
 def prepare(ctx: Preparation, body: Mapping[str, Any], text: str) -> Notification | None:
-    """Read the order, and make an account when it makes a patient; None for an event that has no effect.
+    """Read the order, and create an account when it enrols a new patient; None for an event that has no effect.
 
-    Raises SourceShared; BadGateway when Xealth or the directory of accounts fails; what `read_patient` raises;
-    SeveralPatients; and where a patient is to be made, TrackingIdMissing, PreorderNotFound and what `make_account` raises.
+    Raises SourceShared; BadGateway when Xealth or the accounts directory fails; what `read_patient` raises;
+    SeveralPatients; and for a new patient TrackingIdMissing, PreorderNotFound and what `make_account` raises.
     """
     event = read_event(body, text)
     clinic = find_clinic(ctx.uow, body) if event else None
@@ -129,9 +129,9 @@ def prepare(ctx: Preparation, body: Mapping[str, Any], text: str) -> Notificatio
 
 
 def apply(uow: UnitOfWork, notification: Notification, demo_user_id: str | None) -> None:
-    """Store the event and let it have its effect.
+    """Store the event and apply it.
 
-    Raises what `prepare` raises about what has changed since; and PreparationOutdated when it would do something else now.
+    Raises what `prepare` raises, when the data has changed since; and PreparationOutdated when the effect has changed.
     """
     event, order = notification.event, notification.order
     clinic = find_clinic(uow, event.body, lock=True)
@@ -153,7 +153,7 @@ def apply(uow: UnitOfWork, notification: Notification, demo_user_id: str | None)
 
 
 def compensate(uow: UnitOfWork, notification: Notification | None) -> None:
-    """Have the account removed that was made for the patient, if one was."""
+    """Compensate the creation of the patient's account, if there was one."""
     if notification and notification.enrolment:
         uow.patients.account_changes.compensate(notification.enrolment.account.change)
 
@@ -168,26 +168,26 @@ def _time(text: str) -> datetime:
 
 
 def _is_for(clinic: EhrClinic, program_id: str | None) -> bool:
-    """Whether the clinic takes orders of the program."""
+    """Whether the clinic accepts orders of the program."""
     codes = clinic.settings.procedure_codes
     expected = codes and codes.create_account_and_enable_reports
     return bool(expected) and program_id == expected
 
 
 def _last_applied(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent) -> Any | None:
-    """The last event of the order that had an effect."""
+    """The last applied event of the order."""
     return uow.xealth_orders.find_last_applied(clinic.id, event.body["deployment"], event.body["orderId"])
 
 
 def _is_repeated(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, last: Any | None) -> bool:
-    """Whether it is the last event that had an effect, and the effect is still there."""
+    """Whether this is the last applied event, and its effect still exists."""
     if last is None or (last.event_id, last.event_context) != (event.body.get("eventId"), event.body["eventContext"]):
         return False
     return event.is_new in uow.xealth_orders.states_resting_on(clinic.id, last.id)
 
 
 def _require_same(order: XealthOrder, body: Mapping[str, Any]) -> None:
-    """Raise OrderMismatch unless it is the order that the event is about."""
+    """Raise OrderMismatch unless this is the order of the event."""
     info = _object(order, "orderInfo")
     if (info.get("deployment"), info.get("orderId")) != (body["deployment"], body["orderId"]):
         raise OrderMismatch
@@ -206,7 +206,7 @@ def _prepare_enrolment(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, 
     try:
         return _make_account(ctx, clinic, order, patient)
     except (BadRequest, Conflict, PaymentRequired):
-        # The number, the address or the last place may have been taken by the same event, which has come twice.
+        # A second delivery of the same event may have used the number, the address or the last place of the plan.
         if find_patient(ctx.uow, clinic, patient.data, Criterion.MRN_DOB, place=_PLACE):
             raise PreparationOutdated from None
         raise
@@ -226,12 +226,12 @@ def _make_account(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patie
 
 
 def _get_preorder(uow: UnitOfWork, clinic: EhrClinic, order: XealthOrder, patient: XealthPatient) -> PreorderInput:
-    """The input of the form that the order belongs to. Raises TrackingIdMissing and PreorderNotFound."""
+    """The stored input of the order's form. Raises TrackingIdMissing and PreorderNotFound."""
     tracking_id = _object(order, "preorder").get("dataTrackingId")
     if not isinstance(tracking_id, str) or not tracking_id:
         raise TrackingIdMissing
     row = uow.xealth_orders.find_preorder(clinic.id, tracking_id) if is_storable(tracking_id) else None
-    # The form was shown for one patient of one deployment, so its input is no other patient's.
+    # The form was shown for one patient of one deployment, so its input must not be used for another patient.
     is_of_deployment = row is not None and row.deployment == clinic.settings.source_id
     if row is None or not is_of_deployment or match_key(row.mrn) != match_key(patient.data.mrn):
         raise PreorderNotFound
@@ -266,7 +266,7 @@ def _store(
 
 
 def _enrol(uow: UnitOfWork, clinic: EhrClinic, enrolment: Enrolment, demo_user_id: str | None) -> str:
-    """Make the patient; gives the user's id. Raises PreparationOutdated when something else was entered meanwhile."""
+    """Create the patient and return the user id. Raises PreparationOutdated when the input has changed meanwhile."""
     preorder, account = enrolment.preorder, enrolment.account
     row = uow.xealth_orders.find_preorder(clinic.id, preorder.tracking_id)
     if row is None or _input(row) != preorder:
@@ -280,7 +280,7 @@ def _enrol(uow: UnitOfWork, clinic: EhrClinic, enrolment: Enrolment, demo_user_i
 
 @contextmanager
 def _about_the_order() -> Iterator[None]:
-    """What is wrong with the number or the address is wrong with the order, which is all that the request names."""
+    """Report errors about the number or the address at the order's id, because the request contains only that."""
     try:
         yield
     except (EmailTaken, MrnRequired, DuplicateMrn) as error:

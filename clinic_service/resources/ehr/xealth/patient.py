@@ -1,6 +1,6 @@
-"""What a request or an order of Xealth says of its patient.
+"""Reads the patient's data in a request or an order of Xealth.
 
-Requests fit the spec. Orders are answers of another system: what is not of the type that it should be is not there.
+Requests are valid against the spec. Orders come from another system: a value of an unexpected type counts as missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _IDS, _DEMOGRAPHICS = "/patientIdentity/ids", "/datasets/demographicsV1"
 
 
 class XealthPatient(NamedTuple):
-    """The patient, and the first e-mail address among the ways to reach them, which may be no good one."""
+    """The patient's data, and the first e-mail address among the contact data, which may be invalid."""
 
     data: PatientData
     email: str | None
@@ -28,8 +28,8 @@ class XealthPatient(NamedTuple):
 def read_patient(document: Mapping[str, Any], mrn_id_type: str, *, place: str | None = None) -> XealthPatient:
     """The patient of `document`, which has the members `patientIdentity` and `datasets`.
 
-    Raises DemographicsMissing, MrnMissing, BirthDateMissing and NameMissing, in this order. They are about the member
-    that is missing in the body of the request; or about `place`, which is where the request names the document.
+    Raises DemographicsMissing, MrnMissing, BirthDateMissing and NameMissing, in this order. Their violations point to the
+    missing member of the request's body; or to `place`, the part of the request that names the document.
     """
     demographics = _object(_object(document.get("datasets")).get("demographicsV1"))
     if not demographics:
@@ -51,7 +51,7 @@ def _missing(member: str, place: str | None) -> list[Violation]:
 
 
 def _mrn(document: Mapping[str, Any], mrn_id_type: str) -> str | None:
-    """A number that cannot be stored as it is, or that is blank, is none."""
+    """The medical record number; None when it is blank or cannot be stored unchanged."""
     ids = map(_object, _list(_object(document.get("patientIdentity")).get("ids")))
     mrn = find_mrn(((one.get("type"), one.get("id")) for one in ids), mrn_id_type)
     fits = mrn is not None and mrn.strip() and len(mrn) <= MAX_TEXT_LENGTH and is_storable(mrn)
@@ -59,7 +59,7 @@ def _mrn(document: Mapping[str, Any], mrn_id_type: str) -> str | None:
 
 
 def _full_name(demographics: Mapping[str, Any]) -> str:
-    """All given names and all family names, cut to what a record can hold."""
+    """All given names and all family names, truncated to the maximum length in a record."""
     name = _object(demographics.get("name"))
     parts = [
         " ".join(part for part in _list(name.get(which)) if isinstance(part, str)) for which in ("given", "family")

@@ -1,4 +1,4 @@
-"""What Xealth is answered before an order is placed: a form for a new patient, nothing, or why there can be no order."""
+"""Answers preorders: a form for a new patient, no form, or the reason why the order cannot be placed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clinic_service.texts import MAX_EMAIL_LENGTH, is_email
 from clinic_service.unit_of_work import UnitOfWork
 
 _SUBSEQUENT = "subsequent"
-# The parts of the forms, and what can be entered into each.
+# The parts of the forms, and the inputs of each.
 _MEMBERS = {
     "patient": ("email", "connectAbbott", "connectDexcom"),
     "guardian": ("firstName", "lastName", "email", "connectAbbott", "connectDexcom"),
@@ -33,7 +33,7 @@ class FormDataMissing(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """What was entered into an enrolment form. The address is the patient's or the guardian's; blank texts are None."""
+    """The input of an enrolment form. The address is the patient's or the guardian's; blank texts are None."""
 
     form: Form
     email: str | None
@@ -44,7 +44,7 @@ class FormInput:
     tag_ids: list[str]
 
     def has_fault(self) -> bool:
-        """Whether the name of the guardian is missing, or the address is none."""
+        """Whether the name of the guardian is missing, or the address is invalid."""
         is_nameless = not (self.guardian_first_name and self.guardian_last_name)
         if self.form is Form.GUARDIAN and is_nameless:
             return True
@@ -53,9 +53,9 @@ class FormInput:
 
 @dataclass(frozen=True, slots=True)
 class Preorder:
-    """A request, the clinic that it is for, and the patient with the number of the request, if the clinic has one.
+    """A request, its clinic, and the clinic's patient with the number in the request, if there is one.
 
-    `tracking_id` ties form, input and order together; it is another one for each form that is asked for.
+    `tracking_id` connects form, input and order. Each requested form gets a new one.
     """
 
     body: Mapping[str, Any]
@@ -75,17 +75,17 @@ class Preorder:
 
     @property
     def entered(self) -> Mapping[str, Any]:
-        """What was entered into all parts of the form; nothing before there was one."""
+        """The input of all parts of the form; empty when no form was shown yet."""
         return {} if self.asks_for_form else self.body["formData"].get("userInput") or {}
 
     def read_input(self) -> FormInput:
-        """What was entered into the part of the form that applies."""
+        """The input of the part of the form that applies."""
         person = self.entered.get(self.form) or {}
         email = _text(person, "email")
         return FormInput(
             form=self.form,
             email=email.lower() if email else None,
-            # Nobody can be asked without an address.
+            # Without an address the patient cannot be asked to connect.
             connect_abbott=bool(email and person.get("connectAbbott")),
             connect_dexcom=bool(email and person.get("connectDexcom")),
             guardian_first_name=_text(person, "firstName") if self.form is Form.GUARDIAN else None,
@@ -95,7 +95,7 @@ class Preorder:
 
 
 def require_form_data(body: Mapping[str, Any]) -> None:
-    """Raise FormDataMissing when the input of a form is to be taken in and there is none."""
+    """Raise FormDataMissing when the request must contain the input of a form and does not."""
     if body["eventContext"] != _SUBSEQUENT:
         return
     if body.get("formData") is None:
@@ -105,7 +105,7 @@ def require_form_data(body: Mapping[str, Any]) -> None:
 
 
 def find_address(uow: UnitOfWork, body: Mapping[str, Any]) -> str | None:
-    """The address that the directory of accounts has to be asked about before `answer`; None when nobody has to be.
+    """The address that the caller must look up in the accounts directory before `answer`; None when there is none.
 
     Raises what `answer` raises.
     """
@@ -116,15 +116,15 @@ def find_address(uow: UnitOfWork, body: Mapping[str, Any]) -> str | None:
 
 
 def is_taken(accounts: Accounts, email: str | None) -> bool | None:
-    """Whether somebody has the address; None when there is nothing to ask. Raises what `accounts` raises."""
+    """Whether an account has the address; None without an address. Raises what `accounts` raises."""
     return None if email is None else accounts.find_by_email(email) is not None
 
 
 def answer(uow: UnitOfWork, body: Mapping[str, Any], *, is_address_taken: bool | None) -> dict[str, Any]:
-    """The answer to a preorder, `xealthPreorderForm.v1`; an input that can be used is stored.
+    """The answer to a preorder, `xealthPreorderForm.v1`. A valid input is stored.
 
-    Raises FormDataMissing, EhrClinicNotFound, SourceShared, what `read_patient` raises, and SeveralPatients, in this order;
-    and PreparationOutdated when the directory has not been asked about the address, because a patient has gone since.
+    Raises FormDataMissing, EhrClinicNotFound, SourceShared, what `read_patient` raises, and SeveralPatients, in this
+    order; and PreparationOutdated when the address was not looked up, because a patient was removed meanwhile.
     """
     preorder = _read(uow, body, lock=body["eventContext"] == _SUBSEQUENT)
     if preorder.is_canceled:
@@ -148,7 +148,7 @@ def answer(uow: UnitOfWork, body: Mapping[str, Any], *, is_address_taken: bool |
 def _read(uow: UnitOfWork, body: Mapping[str, Any], *, lock: bool = False) -> Preorder:
     clinic = get_clinic(uow, body, lock=lock)
     patient = read_patient(body, clinic.settings.mrn_id_type)
-    # Not by the date of birth, so that another date can be told of.
+    # Not matched by the date of birth, so that a different date can be reported.
     known = find_patient(uow, clinic, patient.data, Criterion.MRN)
     birth_date = date.fromisoformat(patient.data.birth_date)
     form = Form.GUARDIAN if is_child(birth_date, uow.now.date()) else Form.PATIENT
@@ -176,7 +176,7 @@ def _error(uow: UnitOfWork, preorder: Preorder, error: FormError) -> dict[str, A
 
 
 def _filled_in(entered: Mapping[str, Any]) -> dict[str, Any]:
-    """What was entered, without members that are unknown, empty or false."""
+    """The input, without members that are unknown, empty or false."""
     parts = {part: _chosen(entered.get(part) or {}, members) for part, members in _MEMBERS.items()}
     return {part: values for part, values in parts.items() if values}
 
@@ -186,7 +186,7 @@ def _chosen(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]
 
 
 def _store(uow: UnitOfWork, preorder: Preorder, given: FormInput) -> None:
-    """Keep the input; a later one takes the place of an earlier one until an order has used it."""
+    """Store the input. A later input replaces an earlier one until an order has used it."""
     stored = uow.xealth_orders.find_preorder(preorder.clinic.id, preorder.tracking_id)
     if stored is not None and stored.used_time is not None:
         return
@@ -205,5 +205,5 @@ def _store(uow: UnitOfWork, preorder: Preorder, given: FormInput) -> None:
 
 
 def _text(values: Mapping[str, Any], name: str) -> str | None:
-    """The text without the space around it; None for a blank one."""
+    """The text without surrounding white space; None for a blank text."""
     return (values.get(name) or "").strip() or None

@@ -1,4 +1,4 @@
-"""What a health record system shows of a patient's program, and the link to the report."""
+"""The state of a patient's program that a health record system shows, and the link to the report."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _STATES = {"pendingReconnect": "pending reconnect"}
 
 
 class _Dates(NamedTuple):
-    """When data were last uploaded, and when they were last summarised; of either kind of data, None for never."""
+    """The latest upload of data, and the latest update of a summary, of both types of data; None for never."""
 
     uploaded: datetime | None
     updated: datetime | None
 
 
 def describe_programs(uow: UnitOfWork, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The program of the patient, `xealthPrograms.v1`; that there is none without an active subscription.
+    """The program of the patient, `xealthPrograms.v1`. Without an active subscription there is no program.
 
     Raises SourceShared, what `read_patient` raises, SeveralPatients and OrderNotFound, in this order.
     """
@@ -63,7 +63,7 @@ def _describe(
     dates = _read_dates(uow, clinic, patient)
     viewed = _last_view(uow, clinic, patient, order.program_id, body)
     parts = {
-        # When a report has new figures, and not when the data came, is what tells that there is something to look at.
+        # A report is new when its figures have changed, which can be later than the upload of the data.
         "Last Upload": _day(dates.updated),
         "Last Viewed by You": _day(viewed),
         "Claimed Account?": "Yes" if _is_claimed(uow, clinic, patient) else "No",
@@ -85,7 +85,7 @@ def _read_dates(uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient) -> 
 
 
 def latest(times: Iterable[datetime | None]) -> datetime | None:
-    """The latest of the times that there are."""
+    """The latest of the times that are not None; None without any."""
     return max((time for time in times if time is not None), default=None)
 
 
@@ -110,13 +110,13 @@ def _ehr_user(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_claimed(uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient) -> bool:
-    """Whether the patient grants something, and custody is no part of it."""
+    """Whether the patient grants a permission to the clinic, but not custody."""
     flags = uow.xealth_orders.permissions(clinic.id, patient.id)
     return flags is not None and any(flags) and not flags.permission_custodian
 
 
 def _connections(sources: Iterable[Any]) -> str:
-    """The state of each provider, which is that of the source that changed last."""
+    """The state of each provider, which is the state of its latest changed source."""
     latest_of: dict[str, Any] = {}
     for source in sources:
         known = latest_of.get(source.provider_name)
@@ -142,10 +142,10 @@ def _day(time: datetime | None) -> str:
 
 
 def make_link(ctx: Preparation, body: Mapping[str, Any]) -> str:
-    """The address of the patient's report, with a token that is made for it; the view is noted.
+    """The URL of the patient's report, with a new token. The view is recorded.
 
     Raises EhrClinicNotFound, SourceShared, what `read_patient` raises, PatientNotFound, SeveralPatients and
-    SubscriptionNotFound, in this order; and BadGateway when there is no token to be had.
+    SubscriptionNotFound, in this order; and BadGateway when no token can be created.
     """
     clinic = get_clinic(ctx.uow, body)
     patient = _find_patient(ctx.uow, clinic, body)
@@ -165,7 +165,7 @@ def _make_token(tokens: RestrictedTokens, user_id: str, paths: tuple[str, ...]) 
 
 
 def _note_view(ctx: Preparation, clinic: EhrClinic, patient: MatchedPatient, body: Mapping[str, Any]) -> None:
-    """The report is worth more than the note, so a failure is not the caller's."""
+    """Record the view. A failure is only logged, because showing the report is more important."""
     user = _ehr_user(body)
     if not user.get("userId"):
         return

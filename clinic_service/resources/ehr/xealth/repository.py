@@ -1,4 +1,4 @@
-"""What is asked about preorders and orders of Xealth, and about the reports that follow from them."""
+"""The queries about preorders and orders of Xealth, and about their reports."""
 
 from __future__ import annotations
 
@@ -124,46 +124,46 @@ class XealthRepository(Repository):
     """Preorders and orders of Xealth, and reports."""
 
     def list_tags(self, clinic_id: str) -> list[tuple[str, str]]:
-        """The ids and names of the clinic's tags in the order of their names, character by character."""
+        """The ids and names of the clinic's tags, sorted by the code points of the names."""
         rows = self._uow.rows(_TAGS, {"clinic_id": clinic_id})
         return sorted(((row.id, row.name) for row in rows), key=lambda tag: (tag[1], tag[0]))
 
     def find_preorder(self, clinic_id: str, tracking_id: str) -> Any | None:
-        """The input of the form with that tracking id: a row with all columns of XealthPreorder."""
+        """The input of the form with this tracking id: a row with all columns of XealthPreorder."""
         return self._uow.first(_PREORDER, {"clinic_id": clinic_id, "tracking_id": tracking_id})
 
     def store_preorder(self, clinic_id: str, tracking_id: str, **columns: Any) -> None:
-        """Keep the input of the form, in place of an earlier one."""
+        """Store the input of the form. It replaces an earlier input."""
         key = {"clinic_id": clinic_id, "data_tracking_id": tracking_id}
         times = {"created_time": self._uow.creation_time, "updated_time": self._uow.now}
         self._uow.execute(_STORE_PREORDER, {**key, **times, **columns})
 
     def use_preorder(self, clinic_id: str, tracking_id: str) -> None:
-        """Note that an order has made a patient of the input."""
+        """Record that an order has created a patient from the input."""
         self._uow.change(_USE_PREORDER, {"of_clinic": clinic_id, "tracking_id": tracking_id, "now": self._uow.now})
 
     def add_order(self, **columns: Any) -> str:
-        """Store an event of an order; gives the id of the row, which must be named with all its other columns."""
+        """Store an event of an order and return the id of its row. `columns` must have all its other columns."""
         order_id = self._uow.new_id()
         self._uow.insert(_ADD_ORDER, {"id": order_id, "created_time": self._uow.creation_time, **columns})
         return order_id
 
     def find_last_applied(self, clinic_id: str, deployment: str, order_id: str) -> Any | None:
-        """`id`, `event_id`, `event_context` and `event_time` of the last event of the order that had an effect."""
+        """`id`, `event_id`, `event_context` and `event_time` of the last applied event of the order."""
         key = {"clinic_id": clinic_id, "deployment": deployment, "order_id": order_id}
         return self._uow.first(_LAST_APPLIED, key)
 
     def states_resting_on(self, clinic_id: str, document_id: str) -> list[bool]:
-        """Of the subscriptions that this event was the last one to change: whether each is active."""
+        """Whether each of the subscriptions that this event changed last is active."""
         rows = self._uow.rows(_RESTING_ON, {"clinic_id": clinic_id, "document_id": document_id})
         return [bool(row.active) for row in rows]
 
     def find_order(self, clinic_id: str, order: str) -> Any | None:
-        """`program_id` and `event_time` of the event of an order with the id `order`."""
+        """`program_id` and `event_time` of the stored event with the row id `order`."""
         return self._uow.first(_ORDER, {"clinic_id": clinic_id, "order": order})
 
     def add_view(self, **columns: Any) -> None:
-        """Note that somebody looks at a report."""
+        """Record a view of a report."""
         self._uow.insert(_ADD_VIEW, {"id": self._uow.new_id(), "created_time": self._uow.creation_time, **columns})
 
     def find_last_view(self, **columns: Any) -> Any | None:
@@ -180,7 +180,7 @@ class XealthRepository(Repository):
         return self._uow.rows(_SOURCES, {"clinic_id": clinic_id, "patient_id": patient_id})
 
     def permissions(self, clinic_id: str, patient_id: str) -> Any | None:
-        """What the patient grants the clinic: a row of flags, of which `permission_custodian` is the first."""
+        """The permissions of the clinic: a row of flags, of which `permission_custodian` is the first."""
         return self._uow.first(_PERMISSIONS, {"clinic_id": clinic_id, "patient_id": patient_id})
 
     def find_reported_clinic(self, clinic_id: str) -> Any | None:

@@ -1,4 +1,4 @@
-"""What all requests of Xealth have in common: the deployment of a clinic, and a patient."""
+"""The common parts of all requests of Xealth: the deployment of a clinic, and a patient."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def get_clinic(uow: UnitOfWork, body: Mapping[str, Any], *, lock: bool = False) 
 def find_patient(
     uow: UnitOfWork, clinic: EhrClinic, data: PatientData, criterion: Criterion, *, place: str = "/body/patientIdentity"
 ) -> MatchedPatient | None:
-    """The one patient of the clinic who matches.
+    """The matching patient of the clinic; None without a match.
 
-    Raises SeveralPatients, about what stands at `place` in the request.
+    Raises SeveralPatients, whose violation points to `place` in the request.
     """
     found: Sequence[MatchedPatient] = matching.find_patients(uow, clinic.id, data, [criterion])
     if len(found) > 1:

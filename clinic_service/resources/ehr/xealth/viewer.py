@@ -28,14 +28,14 @@ _STYLE = (
     "html,body{height:100%;margin:0}iframe{border:0;display:block;height:calc(100% - 3em);width:100%}p{margin:.8em}"
 )
 _STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode("ascii")
-# Where the files of a viewer are served, if there is one, and which of them shows the document that `file` names.
+# The path of the viewer's files, if there is a viewer, and its page, which shows the document of the parameter `file`.
 VIEWER_FILES, VIEWER_PAGE = "/v1/xealth/report/viewer", "web/viewer.html"
 
 
 def check_token(tokens: RestrictedTokens, token_id: str, user_id: str) -> None:
     """Raise ReportTokenRefused unless the token gives access to the data of the user; and BadGateway.
 
-    What cannot be a token is not asked about.
+    A text without the form of a token is refused without looking it up.
     """
     token = tokens.find(token_id) if is_token_id(token_id) else None
     if token is None or token.user_id != user_id:
@@ -43,7 +43,7 @@ def check_token(tokens: RestrictedTokens, token_id: str, user_id: str) -> None:
 
 
 def report_link(uow: UnitOfWork, clinic_id: str, user_id: str, token_id: str, application_url: str) -> str:
-    """The address of the report as a PDF, over the last 14 days of data.
+    """The URL of the report as a PDF, over the last 14 days of data.
 
     Raises ClinicNotFound, PatientNotFound, ReportTokenRefused without an active subscription in an enabled clinic, and
     PatientDataIncomplete, in this order.
@@ -83,7 +83,7 @@ def _second(time: datetime) -> str:
 
 
 def render_page(link: str, config: Config) -> str:
-    """The page, in which the report stands in a frame: shown by the viewer of this server, else by the browser."""
+    """The page, which has the report in a frame. This server's viewer shows it if there is one, else the browser."""
     frame = link
     if config.xealth_viewer_directory:
         frame = f"{config.path_prefix or ''}{VIEWER_FILES}/{VIEWER_PAGE}?{urlencode({'file': link})}"
@@ -91,9 +91,9 @@ def render_page(link: str, config: Config) -> str:
 
 
 def page_headers(config: Config) -> list[tuple[str, str]]:
-    """What keeps the token, which stands in the address of the page and of the report, where it is.
+    """The headers that protect the token in the URLs of the page and of the report from leaving the page.
 
-    Whoever shows the page may do so in a frame, as health record systems do.
+    Any site may show the page in a frame, as health record systems do.
     """
     parts = urlsplit(config.application_url or "")
     policy = (

@@ -1,1 +1,1 @@
-"""Changes at the accounts directory that belong to a change here: a saga of two steps, and what undoes the first one."""
+"""Account changes: a saga of a step at the accounts directory, a step in this database, and a compensation."""

@@ -1,9 +1,9 @@
-"""Account changes: steps at the accounts directory that belong to a change here, although no transaction spans both.
+"""Account changes: steps at the accounts directory that belong to a change in this database.
 
-A change is started before the account changes, by a short transaction under the clinic's lock. It holds a reservation for
-a minute, and schedules its compensation: an event that undoes the step and is due when that minute is over. The transaction
-that changes the record here releases the reservation and cancels the event. So whatever goes wrong, a refusal, a lost
-connection or the end of the process, the relay puts the account right.
+No transaction includes both. Before the account changes, a short transaction under the clinic's lock starts the account
+change: it stores a reservation that is valid for one minute, and schedules the compensation, an event that undoes the step
+and is due after this minute. The transaction that changes the record releases the reservation and cancels the event. If it
+does not happen, because of a refusal, a lost connection or the end of the process, the relay delivers the compensation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clinic_service.models import Reservation
 from clinic_service.outbox.outbox import Event, Outbox, ScheduledEvent
 from clinic_service.resources.patients.errors import AccountIsChanging
 
-# Longer than the directory can take. Who comes later finds the reservation gone and the account being put right.
+# Longer than a call of the directory can take. After this time the reservation has expired and the compensation is due.
 LIFETIME = timedelta(minutes=1)
 
 _LIVE = (Reservation.clinic_id == bindparam("of_clinic"), Reservation.expires_time > bindparam("now"))
@@ -43,12 +43,12 @@ class AccountChange:
 
 
 class AccountChanges(Repository):
-    """The account changes of clinics. Everything but `compensate` is for units that hold the clinic's lock."""
+    """The account changes of clinics. All methods except `compensate` need the lock of the clinic's row."""
 
     def start(self, clinic_id: str, undoing: Event | None = None, *, user_id: str | None = None) -> AccountChange:
-        """Reserve a place for a new patient; or, with `user_id`, the account of a patient who is there.
+        """Reserve a place for a new patient or, with `user_id`, the account of an existing patient.
 
-        Raises AccountIsChanging.
+        `undoing` is scheduled as the compensation. Raises AccountIsChanging when the account is already reserved.
         """
         now = self._uow.now
         self._uow.change(_REMOVE_EXPIRED, {"of_clinic": clinic_id, "now": now})
@@ -66,9 +66,9 @@ class AccountChanges(Repository):
             raise AccountIsChanging
 
     def identify(self, change: AccountChange, undoing: Event) -> AccountChange:
-        """The change with `undoing` as its compensation, now that the directory has told which account it is about.
+        """Replace the compensation by `undoing`, after the directory has returned the id of the account.
 
-        Raises Unavailable when it is being compensated already.
+        Raises Unavailable when the change is already being compensated.
         """
         self._unschedule(change)
         return self._schedule(change, undoing)
@@ -77,27 +77,27 @@ class AccountChanges(Repository):
         return replace(change, undoing=Outbox(self._uow).schedule(undoing, self._uow.now + LIFETIME))
 
     def complete(self, change: AccountChange) -> bool:
-        """The change here is made by this transaction; tells whether the reservation held until now.
+        """Release the reservation and cancel the compensation, in the transaction that changes the record.
 
-        Raises Unavailable when it is too late, because the change is being compensated.
+        Returns whether the reservation was still valid. Raises Unavailable when the change is already being compensated.
         """
         self._unschedule(change)
         return self._release(change)
 
     def cancel(self, change: AccountChange) -> None:
-        """Nothing was changed at the directory, so there is nothing to undo."""
+        """Release the reservation and cancel the compensation, because nothing was changed at the directory."""
         self._release(change)
         if change.undoing:
             Outbox(self._uow).cancel(change.undoing)
 
     def compensate(self, change: AccountChange) -> None:
-        """Nothing is changed here, so undo now what may have changed at the directory. Does nothing if it is completed."""
+        """Deliver the compensation now, because the record will not change. Does nothing for a completed change."""
         self._release(change)
         if change.undoing:
             Outbox(self._uow).deliver_now(change.undoing)
 
     def count_places(self, clinic_id: str) -> int:
-        """How many places of the clinic's plan are reserved."""
+        """The number of reserved places of the clinic's plan."""
         return self._uow.rows(_COUNT_PLACES, {"of_clinic": clinic_id, "now": self._uow.now})[0][0]
 
     def _unschedule(self, change: AccountChange) -> None:

@@ -1,4 +1,4 @@
-"""Compensation: puts accounts right that were changed for a change here that did not come about."""
+"""Compensation: corrects accounts that were changed although the record in this database was not."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from clinic_service.resources.patients.errors import AccountIsChanging
 from clinic_service.unit_of_work import UnitOfWork, run
 
 NOTHING_TO_COMPENSATE = "NothingToCompensate"
-# How far the directory's clock may be behind ours, fractions of a second that it leaves out included.
+# How far the directory's clock may be behind this server's, including fractions of a second, which it may cut off.
 _CLOCKS_DIFFER_BY = timedelta(seconds=2)
 
 
 class _Address(NamedTuple):
-    """The address that an account is to have, or none, and the reservation under which it gets it."""
+    """The address that an account must get, None to clear it, and the reservation of the account."""
 
     email: str | None
     change: AccountChange
 
 
 class _Removal(NamedTuple):
-    """The reservation under which an account is removed; None when the clinic is gone, so that nobody can take it."""
+    """The reservation of an account that is removed; None when the clinic is deleted and cannot use the account."""
 
     change: AccountChange | None
 
 
 class Compensation:
-    """Carries out the events of `deliveries.ACCOUNT_CHANGES` for the relay. Doing so twice does no harm."""
+    """Carries out the events of `deliveries.ACCOUNT_CHANGES` for the relay. Every event can be repeated."""
 
     def __init__(self, database: Database, accounts: Accounts) -> None:
         self._database, self._accounts = database, accounts
 
     def compensate(self, kind: str, payload: Mapping[str, Any]) -> str | None:
-        """Put one account right; tells why there was nothing to do, if so. Raises what the directory raises."""
+        """Correct one account. Returns the reason when there was nothing to do. Raises what the directory raises."""
         if kind == AccountLeftOver.kind:
             return self._remove(payload["custodianId"], payload["userId"])
         if kind == AccountUnconfirmed.kind:
@@ -51,7 +51,7 @@ class Compensation:
         return self._compensate_address(payload["custodianId"], payload["userId"])
 
     def _remove(self, clinic_id: str, user_id: str) -> str | None:
-        """Remove the account, unless it has become a patient's. Raises AccountIsChanging: then it may become one."""
+        """Remove the account, unless it belongs to a patient. Raises AccountIsChanging while it may become a patient's."""
         removal = run(self._database, lambda unit: _reserve_removal(unit, clinic_id, user_id), writes=True)
         if removal is None:
             return NOTHING_TO_COMPENSATE
@@ -64,14 +64,14 @@ class Compensation:
         return None
 
     def _compensate_creation(self, clinic_id: str, email: str, since: datetime) -> str | None:
-        """Have the account removed that the clinic asked for at that time, if there is one. Raises AccountIsChanging.
+        """Add an event that removes the account that the clinic requested at this time, if there is one.
 
-        It is removed by its id and by another event, so that no repetition can remove an account that gets the address
-        later.
+        The second event names the account by its id, so that a repetition cannot remove an account that gets the address
+        later. Raises AccountIsChanging.
         """
         account = self._accounts.find_by_email(email)
         if account is None and clock.now() < since + LIFETIME:
-            # The directory may still be at it.
+            # The directory may still be creating the account.
             raise AccountIsChanging
         if account is None or not _was_asked_for(account, clinic_id, email, since):
             return NOTHING_TO_COMPENSATE
@@ -79,7 +79,7 @@ class Compensation:
         return run(self._database, lambda unit: _schedule_removal(unit, clinic_id, user_id), writes=True)
 
     def _compensate_address(self, clinic_id: str, user_id: str) -> str | None:
-        """Give the account the address that the record has. Raises AccountIsChanging: then somebody else is at it."""
+        """Give the account the address of the record. Raises AccountIsChanging during another change of the account."""
         address = run(self._database, lambda unit: _reserve(unit, clinic_id, user_id), writes=True)
         if address is None:
             return NOTHING_TO_COMPENSATE
@@ -93,7 +93,7 @@ class Compensation:
 
 
 def _was_asked_for(account: Account, clinic_id: str, email: str, since: datetime) -> bool:
-    """Whether the directory shows that it is the account; one that had the address before is older."""
+    """Whether this is the requested account, and not an older one with the same address."""
     created = account.created_time
     if created is None or account.custodian_id != clinic_id or email.lower() not in (account.username, *account.emails):
         return False
@@ -101,7 +101,10 @@ def _was_asked_for(account: Account, clinic_id: str, email: str, since: datetime
 
 
 def _schedule_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> str | None:
-    """Raises AccountIsChanging while the clinic is making accounts, of which it may be one."""
+    """Add an event that removes the account, unless it belongs to a patient.
+
+    Raises AccountIsChanging while the clinic is creating accounts, because this may be one of them.
+    """
     with suppress(NotFound):
         unit.clinics.lock(clinic_id)
     if not _is_left_over(unit, clinic_id, user_id):
@@ -111,7 +114,7 @@ def _schedule_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> str | N
 
 
 def _reserve_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Removal | None:
-    """As `_schedule_removal`; None when the account is a patient's."""
+    """Reserve the account for its removal; None when it belongs to a patient. Raises as `_schedule_removal`."""
     try:
         unit.clinics.lock(clinic_id)
     except NotFound:
@@ -122,14 +125,17 @@ def _reserve_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Removal
 
 
 def _is_left_over(unit: UnitOfWork, clinic_id: str, user_id: str) -> bool:
-    """Whether the account is nobody's. Raises AccountIsChanging while the clinic is making accounts for patients."""
+    """Whether the account belongs to no patient. Raises AccountIsChanging while the clinic is creating accounts."""
     if unit.patients.account_changes.count_places(clinic_id):
         raise AccountIsChanging
     return not unit.patients.all_of_user(user_id)
 
 
 def _reserve(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Address | None:
-    """None when neither the clinic, nor one that took it over since, manages the account any more."""
+    """Reserve the account and return its address.
+
+    None when neither the clinic nor the clinic it was merged into manages the account any more.
+    """
     locked = _lock(unit, clinic_id)
     patient = unit.patients.find(locked, user_id) if locked else None
     if patient is None or not patient.is_custodial:
@@ -138,7 +144,7 @@ def _reserve(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Address | None:
 
 
 def _lock(unit: UnitOfWork, clinic_id: str | None) -> str | None:
-    """The id of the clinic, or of the one that has its patients now, which is locked; None when there is none."""
+    """Lock the clinic, or the clinic it was merged into, and return its id; None when there is neither."""
     while clinic_id is not None:
         try:
             return unit.clinics.lock(clinic_id).id

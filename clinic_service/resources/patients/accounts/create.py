@@ -1,11 +1,12 @@
-"""How a clinic makes a patient, account and all.
+"""Creates a patient together with a custodial account.
 
-First everything is checked here and a place of the clinic's plan reserved; then the account is made, while no transaction
-is open; then the record is stored. An account without a record would block its address for good, so its removal is
-scheduled (see `changes.py`) before the directory is asked. Where the id of the account can be chosen, as in the embedded
-directory, the scheduled event names the id. Otherwise it names the address, the clinic and the time, until the directory
-has told the id: whenever the process ends, the relay finds the account by these, and never takes an older one for it. An
-account without an address blocks none; its removal is scheduled as soon as its id is known.
+There are three steps: a transaction checks the request and reserves a place of the clinic's plan; the directory creates the
+account while no transaction is open; another transaction stores the record. An account without a record would block its
+address permanently, so the removal of the account is scheduled (see `changes.py`) before the directory is called. If the
+caller can choose the id of the account, as in the embedded directory, the scheduled event names the id. Otherwise it names
+the address, the clinic and the time until the directory returns the id. If the process ends before that, the relay finds
+the account by these values, and cannot confuse it with an older account. An account without an address blocks no address;
+its removal is scheduled as soon as its id is known.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class CustodialAccount:
-    """An account that was made for a patient of a clinic, and what the clinic says of the patient.
+    """An account that was created for a patient of a clinic, and what the clinic says about the patient.
 
     `given` are the members of a `PatientRecordSchema`.
     """
@@ -44,7 +45,7 @@ class CustodialAccount:
 
 
 def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> CustodialAccount:
-    """Check all that can be checked here, and make the account.
+    """Check everything that this database can check, and create the account.
 
     Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and UnknownSite, then EmailTaken, BadGateway
     and Unavailable, in this order.
@@ -67,10 +68,10 @@ def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> 
 def enrol(
     uow: UnitOfWork, clinic_id: str, custodial: CustodialAccount, invited_by: str | None, demo_user_id: str | None
 ) -> Patient:
-    """Store the record of the patient, and give it. `invited_by` is None unless a person acts.
+    """Store and return the record of the patient. `invited_by` is None unless a person acts.
 
-    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached, UnknownSite and DuplicatePatient where
-    something has changed since the account was made; and Unavailable when the account is being removed already.
+    Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached, UnknownSite and DuplicatePatient when the data
+    changed after the account was created; and Unavailable when the account is already being removed.
     """
     clinic = uow.clinics.lock(clinic_id)
     has_place = uow.patients.account_changes.complete(custodial.change)
@@ -88,7 +89,7 @@ def enrol(
 
 
 def check(ctx: Preparation, uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any]) -> None:
-    """Lock the clinic, and check all that can be checked of its new patient before there is an account.
+    """Lock the clinic, and check everything about its new patient that can be checked before the account exists.
 
     Raises ClinicNotFound, MrnRequired, DuplicateMrn, PatientLimitReached and UnknownSite, in this order.
     """
@@ -100,9 +101,10 @@ def check(ctx: Preparation, uow: UnitOfWork, clinic_id: str, given: Mapping[str,
 
 @contextmanager
 def ended_unless_made(ctx: Preparation, change: AccountChange) -> Iterator[None]:
-    """Ends the change when the change of the account, made in this block, fails.
+    """Ends the account change when the call of the directory in this block fails.
 
-    A refusal says that nothing has changed at the directory. After any other failure nobody knows.
+    After a refusal nothing has changed at the directory, so the change is canceled. After any other failure the result is
+    not known, so the change is compensated.
     """
     try:
         yield
@@ -117,7 +119,7 @@ def ended_unless_made(ctx: Preparation, change: AccountChange) -> Iterator[None]
 
 
 def _removal(clinic_id: str, user_id: str | None, email: str | None, now: datetime) -> Event | None:
-    """What removes an account that is going to be made; None for one that could not be found again."""
+    """The event that removes an account that is about to be created; None when the account could not be found again."""
     if user_id:
         return AccountLeftOver(clinic_id, user_id)
     return AccountUnconfirmed(clinic_id, email, clock.to_wire(now)) if email else None
@@ -130,12 +132,12 @@ def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) ->
 
 def _schedule_removal(ctx: Preparation, clinic_id: str, change: AccountChange, user_id: str) -> AccountChange:
     undoing = AccountLeftOver(clinic_id, user_id)
-    # The account is there, so there is no time limit for keeping track of it.
+    # The account exists, so its removal must be scheduled even when the time of the request is over.
     with deadline.unlimited():
         try:
             return ctx.in_transaction(lambda uow: uow.patients.account_changes.identify(change, undoing))
         except Exception:
-            # Without an address there will be no second chance to remove it.
+            # An account without an address cannot be found later, so it is removed now.
             with suppress(ServiceError):
                 ctx.accounts.remove(user_id)
             raise
@@ -154,7 +156,7 @@ def _record(uow: UnitOfWork, clinic: Clinic, custodial: CustodialAccount) -> Pat
         mrn=given.get("mrn"),
         target_devices=given.get("target_devices"),
         glycemic_ranges=given.get("glycemic_ranges"),
-        # The empty text stands for none.
+        # The empty text means none.
         diagnosis_type=DiagnosisType(diagnosis_type) if diagnosis_type else None,
         created_time=uow.creation_time,
         updated_time=uow.now,

@@ -1,8 +1,8 @@
-"""Accounts that are left over: a clinic had them made for a patient who was not recorded after all.
+"""Left over accounts: accounts that were created for a patient of a clinic whose record was not stored.
 
-They are removed (see `outbox.compensation`), but whoever repeats what failed may be faster, and would find the address
-taken. So who repeats until it succeeds, as a partner does, takes such an account instead of a new one. It is not removed
-meanwhile: a removal waits while the clinic has a place reserved, and is itself known by a reservation of the account.
+The relay removes them (see `compensation.py`). When a caller repeats the failed request before that, the address is still
+taken. So callers that repeat until they succeed, as a partner does, use such an account instead of a new one. It is not
+removed meanwhile: a removal waits while the clinic has a reserved place, and a removal itself reserves the account.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from clinic_service.unit_of_work import UnitOfWork
 
 
 def make_or_take_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> CustodialAccount:
-    """As `make_account`; an account that is left over and has the address is taken instead.
+    """As `make_account`, but uses a left over account with the address if there is one.
 
-    Raises AccountIsChanging as well, while such an account is being removed.
+    Also raises AccountIsChanging, while such an account is being removed.
     """
     taken = _take(ctx, clinic_id, given)
     if taken:
@@ -33,7 +33,7 @@ def make_or_take_account(ctx: Preparation, clinic_id: str, given: Mapping[str, A
     try:
         return make_account(ctx, clinic_id, given)
     except EmailTaken:
-        # Another attempt may have made it just now, and fail afterwards.
+        # Another attempt may have created the account in the meantime, and may fail afterwards.
         taken = _take(ctx, clinic_id, given)
         if taken is None:
             raise
@@ -41,7 +41,7 @@ def make_or_take_account(ctx: Preparation, clinic_id: str, given: Mapping[str, A
 
 
 def _take(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> CustodialAccount | None:
-    """The account that is left over; None when nobody has the address. Raises EmailTaken when it is another account."""
+    """The left over account; None when no account has the address. Raises EmailTaken for an account in use."""
     account = ctx.accounts.find_by_email(given["email"]) if given.get("email") else None
     if account is None:
         return None
@@ -56,7 +56,7 @@ def _take(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> Custodi
 
     change = ctx.in_transaction(reserve)
     with ended_unless_made(ctx, change):
-        # It may have been removed before its place was reserved.
+        # The account may have been removed before the place was reserved.
         is_there = ctx.accounts.find_account(user_id) is not None
     if is_there:
         return CustodialAccount(user_id, given, change)
@@ -65,9 +65,9 @@ def _take(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> Custodi
 
 
 def _is_left_over(ctx: Preparation, clinic_id: str, account: Account) -> bool:
-    """Whether the clinic had the account made, nobody has claimed it, and it is no patient's of the clinic.
+    """Whether the account was created for the clinic, is not claimed, and belongs to no patient of the clinic.
 
-    A clinic that took over another one counts as the maker of the accounts that the other one had made.
+    An account that was created for a clinic that was merged into this one counts as created for this one.
     """
     is_custodial = _is_custodian(ctx, account.custodian_id, clinic_id) and not account.is_verified
     return is_custodial and not ctx.uow.patients.is_patient(clinic_id, account.user_id)

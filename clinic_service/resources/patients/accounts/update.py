@@ -1,8 +1,8 @@
-"""How a clinic replaces what it has recorded of a patient.
+"""Replaces a clinic's record of a patient.
 
-The address of an account that the clinic manages follows the record. No transaction spans both, so this is an account
-change (see `changes.py`): the account changes before the record, after everything has been checked here. If the record
-does not follow, the account gets the address back that the record has. The address of a claimed account is the patient's.
+An account that the clinic manages has the address of the record. No transaction includes both, so this is an account change
+(see `changes.py`): everything is checked first, then the account changes, then the record. If the change of the record
+fails, the account gets the address of the record again. The clinic does not change the address of a claimed account.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class AddressChange:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What the clinic says of the patient (members of a `PatientRecordSchema`), and what it changed of the account."""
+    """The clinic's data about the patient (members of a `PatientRecordSchema`), and the change of the address, if any."""
 
     given: Mapping[str, Any]
     address: AddressChange | None = None
@@ -63,10 +63,10 @@ _ADDRESS = Query(
 
 
 def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any]) -> Update:
-    """Change the address of the account, if the clinic manages it and the address is another one.
+    """Change the address of the account, if the clinic manages the account and the address is different.
 
-    Raises then ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn, UnknownSite and
-    AccountIsChanging before anything has changed; and EmailTaken, AccountNotFound, BadGateway and Unavailable.
+    In this case raises ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn, UnknownSite and
+    AccountIsChanging before anything changes; then EmailTaken, AccountNotFound, BadGateway and Unavailable.
     """
     present = ctx.uow.first(_ADDRESS, {"clinic_id": clinic_id, "user_id": user_id})
     if present is None or not _is_new(present, given):
@@ -75,7 +75,7 @@ def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, 
 
 
 def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sender: MailSender) -> None:
-    """Store the record; what is not named is cleared, or kept, member by member. What stands already changes nothing.
+    """Store the record. Some absent members are cleared and others are kept (see `_columns`). Equal values change nothing.
 
     Raises ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn and UnknownSite; and
     PreparationOutdated or Unavailable when the address has changed since `prepare` compared it.
@@ -83,7 +83,7 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
     clinic = uow.clinics.lock(clinic_id)
     patient = uow.patients.lock(clinic_id, user_id)
     _check(uow, clinic, patient, update.given)
-    # What belongs to the patient comes first, so that the row itself is written once.
+    # Tags, sites and data sources are written first, so that the patient's row is written only once.
     changed = (
         *_replace_children(uow, patient, update.given),
         *_replace_address(uow, patient, update, sender.person_id),
@@ -91,7 +91,7 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
     )
     hold_mrn(clinic, patient)
     if "mrn" in changed:
-        # The number is how a health record names the patient, so under another number the orders were not for this one.
+        # Orders name the patient by the number, so orders with the old number are not valid for the new one.
         uow.ehr.deactivate(clinic_id, patient.id)
     if changed:
         uow.patients.touch(patient)
@@ -104,13 +104,13 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
 
 
 def compensate(uow: UnitOfWork, update: Update) -> None:
-    """Let the account have the address of the record again."""
+    """Give the account the address of the record again."""
     if update.address:
         uow.patients.account_changes.compensate(update.address.change)
 
 
 def _is_new(present: _Address | Patient, given: Mapping[str, Any]) -> bool:
-    """Whether an account that the clinic manages is to have another address than the present one."""
+    """Whether the clinic manages the account and gives another address than the present one."""
     return present.permission_custodian and present.email != given.get("email")
 
 
@@ -139,7 +139,7 @@ def _check(uow: UnitOfWork, clinic: Clinic, patient: Patient, given: Mapping[str
 
 
 def _replace_children(uow: UnitOfWork, patient: Patient, given: Mapping[str, Any]) -> Iterator[str]:
-    """Absent or null keeps them, an empty list removes them."""
+    """Replace tags, sites and data sources. Absent or null keeps them; an empty list removes them."""
     if given.get("tag_ids") is not None and replace_tags(uow, patient, given["tag_ids"]):
         yield "tags"
     if given.get("site_ids") is not None and replace_sites(uow, patient, given["site_ids"]):
@@ -157,7 +157,7 @@ def _replace_address(uow: UnitOfWork, patient: Patient, update: Update, person_i
     if not uow.patients.account_changes.complete(change.change) or patient.email != change.old:
         raise Unavailable
     patient.email = change.new
-    # Whoever gave the address invites its owner to claim the account.
+    # The person who gives an address invites its owner to claim the account.
     if change.new is None:
         patient.invited_by = None
     elif person_id is not None:
@@ -173,11 +173,11 @@ def _replace_columns(patient: Patient, given: Mapping[str, Any]) -> Iterator[str
 
 
 def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The row's new values. Number and devices are cleared when they are absent, the others then stay as they are."""
+    """The row's new values. When absent, the number and the devices are cleared; ranges and diagnosis are kept."""
     columns = {name: given.get(name) for name in ("full_name", "birth_date", "mrn", "target_devices")}
     if "glycemic_ranges" in given:
         columns["glycemic_ranges"] = given["glycemic_ranges"]
     if "diagnosis_type" in given:
-        # The empty text stands for none.
+        # The empty text means none.
         columns["diagnosis_type"] = DiagnosisType(given["diagnosis_type"]) if given["diagnosis_type"] else None
     return columns

@@ -149,7 +149,7 @@ class _PageSearch:
         return sizes[0], sizes[-1]
 
     def _scan_limit(self, count: int, total: int) -> int | None:
-        """The number of entries after which an index scan is stopped; None when it looks nobody up."""
+        """The number of entries after which an index scan is stopped; None when it looks up no patient."""
         if not self._order.is_hot or not self._probed:
             return None
         return int(_SCAN_TOLERANCE * self._scan_length(count, total)) + self._limit

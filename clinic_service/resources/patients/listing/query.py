@@ -38,7 +38,7 @@ class ListQuery(NamedTuple):
 
 
 class _Figure(NamedTuple):
-    """A figure, or its change (`Delta`), with the name that parameters and sorts have for it."""
+    """A figure, or its change (`Delta`), with its name in parameters and sorts."""
 
     field: Field
     name: str

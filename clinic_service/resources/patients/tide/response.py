@@ -17,7 +17,7 @@ from clinic_service.resources.patients.schemas import tide_patient_schema
 from clinic_service.resources.patients.tide.report import TideQuery
 from clinic_service.serialization import JsonObject, to_wire
 
-# The figures that are shown of each patient.
+# The figures of each patient in the response.
 _NAMES = (
     "averageGlucoseMmol",
     "glucoseManagementIndicator",
@@ -74,7 +74,7 @@ _FIGURES = (
 
 
 def figures_of(unit: Unit, clinic_id: str, period: str, ids: Collection[str]) -> dict[str, JsonObject]:
-    """The figures and `lastData` that are shown, by patient id. Patients without a summary are left out."""
+    """The figures and `lastData` of the response, by patient id. Patients without a summary are left out."""
     if not ids:
         return {}
     parameters = {"clinic_id": clinic_id, "scope": scope(CGM, period), "ids": list(ids)}
@@ -93,7 +93,7 @@ def report(
     patients: Iterable[PatientDescription],
     figures: Mapping[str, JsonObject],
 ) -> JsonObject:
-    """The response `tideResponse.v1`: the parameters, and what is shown of the patients `found` in each category."""
+    """The response `tideResponse.v1`: the parameters, and the patients `found` in each category with their figures."""
     entries = {
         patient.id: {"patient": tide_patient_schema.dump(patient), **figures.get(patient.id, {})}
         for patient in patients
