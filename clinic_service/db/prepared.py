@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 
-from sqlalchemy import ColumnElement, Dialect, Engine, Insert, PoolProxiedConnection, Select, bindparam, insert
+from sqlalchemy import ColumnElement, Dialect, Engine, Float, Insert, PoolProxiedConnection, Select, bindparam, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import CompoundSelect
+from sqlalchemy.sql.type_api import TypeEngine
 
 from clinic_service.db.base import Base
 
@@ -77,7 +78,7 @@ class Prepared:
         self._converts = [
             (index, convert)
             for index, column in enumerate(columns)
-            if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
+            if (convert := _converter(column.type, dialect)) is not None
         ]
 
     def rows(self, engine: Engine, raw: PoolProxiedConnection, parameters: Parameters) -> list[Any]:
@@ -137,6 +138,12 @@ class Prepared:
             connection_invalidated=is_gone,
             dialect=self._dialect,
         )
+
+
+def _converter(type_: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    """How values of a column are converted; None when they are used as the driver returns them."""
+    # The drivers return floats, and SQLAlchemy's own converter would need the driver's description of the column.
+    return None if isinstance(type_, Float) else type_.dialect_impl(dialect).result_processor(dialect, None)
 
 
 _prepared: dict[tuple[str, Constant], Prepared] = {}

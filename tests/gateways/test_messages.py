@@ -125,7 +125,15 @@ def test_body_arrives_as_it_was_written(text: str) -> None:
 @pytest.mark.parametrize("kind", sorted(MAILS))
 def test_names_in_events_stay_in_their_places(kind: str, text: str) -> None:
     """Every mail of the service, with the text wherever somebody types something."""
-    names = ("ClinicName", "ClinicianName", "CreatorName", "CareteamName", "PatientName", "ProviderName")
+    names: tuple[str, ...] = (
+        "ClinicName",
+        "ClinicianName",
+        "CreatorName",
+        "CareteamName",
+        "PatientName",
+        "ProviderName",
+    )
+    names += ("SourceClinicName", "TargetClinicName")
     payload = dict.fromkeys(names, text) | {"Email": "alice@harbour.example"}
     composed = compose(kind, payload, to="alice@harbour.example", key="0" * 24, application_url=None)
     found = read(serialize(composed, SENDER))

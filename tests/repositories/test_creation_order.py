@@ -39,7 +39,7 @@ def clinic_id(database: Database) -> str:
 def _processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids are made by three processes by turns."""
     sources = cycle([IdSource(), IdSource(), IdSource()])
-    monkeypatch.setattr("clinic_service.unit_of_work.new_id", lambda time: next(sources).new_id(time))
+    monkeypatch.setattr("clinic_service.db.repository.new_id", lambda time: next(sources).new_id(time))
 
 
 def user_id(number: int) -> str:

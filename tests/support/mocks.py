@@ -22,6 +22,9 @@ CONFIG = Config(
     redox_verification_token="the secret of redox",
     xealth_enabled=True,
     xealth_bearer_token="the secret of xealth",
+    xealth_client_id="the name at xealth",
+    xealth_client_secret="the secret at xealth",
+    application_url="https://app.example",
 )
 
 

@@ -178,7 +178,7 @@ class EhrRepository(Repository):
         """Make the subscription active or inactive, and store the document that changed it."""
         key = _key(patient, kind)
         times = {"created_time": self._uow.now, "updated_time": self._uow.now}
-        self._uow.execute(_SET_SUBSCRIPTION, {**key, "provider": kind.provider, "active": active, **times})
+        self._uow.insert(_SET_SUBSCRIPTION, {**key, "provider": kind.provider, "active": active, **times})
         match = {"document_id": document.id, "data_model": document.data_model, "event_type": document.event_type}
         self._uow.insert(_ADD_MATCH, {**key, "position": position, **match})
 

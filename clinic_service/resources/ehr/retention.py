@@ -171,4 +171,4 @@ def _old_messages(uow: UnitOfWork, before: datetime, after: tuple[datetime, str]
 
 def _remove_messages(uow: UnitOfWork, ids: list[str]) -> int:
     """Delete the messages with these ids that are not needed any more. Returns their number."""
-    return uow.execute(_REMOVE_MESSAGES, {"ids": ids}).rowcount
+    return uow.change(_REMOVE_MESSAGES, {"ids": ids})

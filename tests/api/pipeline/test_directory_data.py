@@ -39,7 +39,9 @@ from tests.support.rows import (
 
 PEOPLE = (ALICE, BOB, CAROL, DAVE, ERIN, PETE, MALLORY)
 # These prepare something, and ask no directory of accounts.
-OTHER_PREPARATIONS = {"AddServiceAccount", "DeletePatientPermission"}
+OTHER_PREPARATIONS = {"AddServiceAccount", "DeletePatientPermission", "ViewPDFReport", "XealthGetProgramUrl"}
+# These ask one, and need a clinic that is connected to Xealth: see `tests/api/ehr`.
+OTHER_PREPARATIONS |= {"XealthPreorder", "XealthNotification"}
 
 # What has been seen in the field, and made an answer break the spec or a statement fail.
 HOSTILE: tuple[Any, ...] = (

@@ -14,10 +14,10 @@ from clinic_service.packaged import edited_spec_folder, spec_folder
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout whose spec has one operation by another name."""
+    """A checkout whose spec has one operation by another name, which has no handler."""
     shutil.copytree(spec_folder(), tmp_path / "spec")
-    file = tmp_path / "spec" / "clinic" / "paths" / "ehr.yaml"
-    file.write_text(file.read_text().replace("operationId: XealthPreorder", "operationId: XealthOrder"))
+    file = tmp_path / "spec" / "clinic" / "paths" / "merges.yaml"
+    file.write_text(file.read_text().replace("operationId: MergeClinic", "operationId: UniteClinics"))
     return tmp_path
 
 
@@ -29,7 +29,7 @@ def test_the_spec_of_the_checkout_one_stands_in_comes_first(
     monkeypatch.chdir(checkout / inside)
     assert edited_spec_folder() == checkout / "spec"
     result = CliRunner().invoke(main, ["spec", "coverage"])
-    assert "XealthOrder" in result.stdout
+    assert "UniteClinics" in result.stdout
 
 
 def test_elsewhere_it_is_the_one_that_came_with_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +42,25 @@ def test_check_says_which_spec_it_looks_at(checkout: Path, monkeypatch: pytest.M
     monkeypatch.chdir(checkout)
     result = CliRunner().invoke(main, ["spec", "check"])
     assert result.stderr.startswith(f"Checking {checkout / 'spec'}\n")
-    # Another name is no fault as long as the operation has no handler.
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.exit_code == 1
+    assert "the handler merge_clinic of merges handles no operation of the spec" in result.stdout
+
+
+def test_the_list_of_operations_says_which_one_has_no_handler(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    text = CliRunner().invoke(main, ["spec", "coverage"]).stdout
+    [line] = [line for line in text.splitlines() if "UniteClinics" in line]
+    assert "no (501)" in line
+    assert "91 of 92 operations are implemented." in text
+
+
+def test_the_skeletons_of_an_operation_are_printed(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    text = CliRunner().invoke(main, ["spec", "stub", "UniteClinics"]).stdout
+    assert "from clinic_service.context import Context" in text
+    assert "def unite_clinics(ctx: Context, clinic_id: str, body: Any) -> None:" in text
+    assert "tests/api/merges/test_unite_clinics.py" in text
+    assert "class MergeClinicSchema(WireSchema):" in text
 
 
 @pytest.mark.parametrize(
@@ -64,7 +81,7 @@ def test_a_spec_that_check_finds_fault_with_is_looked_at_all_the_same(
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new, 1))
     monkeypatch.chdir(checkout)
-    arguments = ["XealthOrder"] if subcommand == "stub" else []
+    arguments = ["UniteClinics"] if subcommand == "stub" else []
     result = CliRunner().invoke(main, ["spec", subcommand, *arguments])
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "XealthOrder" in result.stdout or "xealth_order" in result.stdout
+    assert "UniteClinics" in result.stdout or "unite_clinics" in result.stdout

@@ -164,7 +164,7 @@ class OrderOutcomes(Repository):
     def end(self, message_id: str, failure: str | None = None) -> None:
         """Record that an order with an outcome was answered, or that this failed because of `failure`."""
         state = OrderState.FAILED if failure else OrderState.ANSWERED
-        self._uow.execute(_END, {"of_message": message_id, "to_state": state, "because": failure})
+        self._uow.change(_END, {"of_message": message_id, "to_state": state, "because": failure})
 
     def is_sent(self, document_id: str, data_model: str) -> bool:
         """Whether Redox has accepted a message of this data model for the document."""
@@ -173,4 +173,4 @@ class OrderOutcomes(Repository):
     def add_sent(self, document_id: str, data_model: str) -> None:
         """Record that Redox has accepted a message of this data model for the document."""
         row = {"document_id": document_id, "data_model": data_model, "sent_time": self._uow.now}
-        self._uow.execute(_ADD_SENT, row)
+        self._uow.insert(_ADD_SENT, row)

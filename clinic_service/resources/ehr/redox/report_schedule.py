@@ -117,7 +117,7 @@ def _set(uow: UnitOfWork, turn: _Turn) -> None:
     # The clinic may have been deleted meanwhile.
     with suppress(ClinicNotFound):
         uow.clinics.lock(turn.clinic_id)
-        uow.execute(_SET, row)
+        uow.insert(_SET, row)
 
 
 def _end_others(database: Database, turns: list[_Turn]) -> None:

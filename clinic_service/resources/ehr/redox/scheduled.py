@@ -131,4 +131,4 @@ class ScheduledReports(Repository):
         """Record that a pending report was delivered, was skipped or failed."""
         time = self._uow.now if state is ReportOrderState.DELIVERED else None
         key = {"of_clinic": clinic_id, "of_id": report_id}
-        self._uow.execute(_END, {**key, "to_state": state, "because": reason, "time": time})
+        self._uow.change(_END, {**key, "to_state": state, "because": reason, "time": time})
