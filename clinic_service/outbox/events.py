@@ -94,7 +94,7 @@ class SourceClinicianMerged(_MergeNotification):
 
 @dataclass(frozen=True)
 class TargetAdminMerged(_MergeNotification):
-    """Another clinic became part of the clinic of an administrator. Mail to the administrator."""
+    """Another clinic became part of the clinic of an admin. Mail to the admin."""
 
     kind: ClassVar[str] = "clinic_merged_target_admin_notification"
 
@@ -270,7 +270,7 @@ class AccountLeftOver(_Payload):
 class AccountUnconfirmed(_Payload):
     """The directory was asked to create an account for a patient of the clinic, and it is not known whether it did.
 
-    An account with the address `email`, created for the clinic at about the time `since`, is to be removed.
+    An account with the address `email` that was created for the clinic at about the time `since` must be removed.
     """
 
     kind: ClassVar[str] = "account_unconfirmed"
@@ -283,9 +283,9 @@ class AccountUnconfirmed(_Payload):
 
 @dataclass(frozen=True)
 class AddressUnsettled(_Payload):
-    """The account of a patient may have another address than the record of the clinic that manages the account.
+    """A custodial account of a patient may have another address than the record of the clinic that manages it.
 
-    The account is to get the address of the record.
+    The account must get the address of the record.
     """
 
     kind: ClassVar[str] = "address_unsettled"

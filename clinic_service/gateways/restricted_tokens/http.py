@@ -68,7 +68,7 @@ class HttpRestrictedTokens:
         if body is None:
             return self._service.exchange_twice(method, path, headers=headers)
         headers["content-type"] = "application/json"
-        # Creating a token can be repeated: a surplus token does no harm, because its id is given to nobody.
+        # Creating a token can be repeated: a surplus token does no harm, because its id is not sent to any client.
         return self._service.exchange_twice(method, path, headers=headers, body=orjson.dumps(body))
 
 
