@@ -48,7 +48,9 @@ class Responses:
             if (content := self._content(media_type, described, place / "content" / media_type))
         ]
         if response.get("content") and not contents:
-            self._report(place / "content", "no answer can be made in these media types: there is no example as text")
+            self._report(
+                place / "content", "nothing can be answered in these media types: an example as text is missing"
+            )
         return Declared(self._headers(response, place / "headers"), contents)
 
     def _content(self, declared: str, described: Node, place: Place) -> Content | None:

@@ -22,7 +22,7 @@ def is_json(media_type: str) -> bool:
 
 
 def is_text(media_type: str) -> bool:
-    """Whether bodies of `media_type` are text for readers."""
+    """Whether bodies of `media_type` are text, such as XML, YAML or scripts."""
     return media_type.startswith("text/") or media_type.endswith(("/xml", "+xml", "/yaml", "/javascript"))
 
 
