@@ -42,12 +42,12 @@ ehr.add_command(patients)
 
 @ehr.group
 def clinics() -> None:
-    """The clinics that are connected."""
+    """Connected clinics."""
 
 
 @clinics.command(name="list")
 def list_clinics() -> None:
-    """List the clinics that are enabled for messages, the oldest first, and their number."""
+    """List the clinics that are enabled for messages, oldest first, and print their number."""
 
     def rows(unit: UnitOfWork) -> Sequence[Any]:
         return EhrOverview(unit).list_clinics()
@@ -60,14 +60,18 @@ def list_clinics() -> None:
 
 @ehr.group
 def messages() -> None:
-    """The messages that have come through Redox."""
+    """Messages received from Redox."""
 
 
 @messages.command(name="list")
-@click.option("--limit", "-l", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
-@click.option("--offset", "-o", type=click.IntRange(0), default=0, show_default=True, help="How many to pass over.")
+@click.option(
+    "--limit", "-l", type=click.IntRange(1), default=20, show_default=True, help="The maximum number of rows."
+)
+@click.option(
+    "--offset", "-o", type=click.IntRange(0), default=0, show_default=True, help="The number of rows to skip."
+)
 def list_messages(limit: int, offset: int) -> None:
-    """List what is stored, the latest first, without what the messages say."""
+    """List the stored messages, latest first, without their content."""
 
     def rows(unit: UnitOfWork) -> Sequence[Any]:
         return EhrOverview(unit).list_messages(limit=limit, offset=offset)
@@ -86,15 +90,15 @@ def _message(row: Any) -> tuple[str, ...]:
 
 @ehr.group
 def schedule() -> None:
-    """The reports that come round again and again."""
+    """Reports that are scheduled at regular intervals."""
 
 
 @schedule.command(name="run")
-@click.option("--once", is_flag=True, help="Schedule what is due now, and stop.")
+@click.option("--once", is_flag=True, help="Schedule the reports that are due now, then exit.")
 def run_schedule(once: bool) -> None:
     """Schedule the reports of clinics that are connected through Redox, each at its cadence, until stopped.
 
-    Only what is started by this command does so. Several of them get along.
+    No other process does this. Several instances of this command can run at the same time.
     """
     with opened_database(load_config()) as database:
         if once:
@@ -110,7 +114,7 @@ def _run_round(database: Database) -> None:
     try:
         run_round(database)
     except Exception as error:
-        # The database comes back some time.
+        # The database will be reachable again; the next round tries again.
         logging.getLogger(__name__).warning("round_failed", extra={"failure": type(error).__name__})
 
 
@@ -122,7 +126,7 @@ def _tell(done: Round) -> None:
 
 @ehr.command
 def purge() -> None:
-    """Remove messages, orders and scheduled reports that are older than 90 days and that nobody needs any more."""
+    """Delete messages, orders and scheduled reports that are older than 90 days and not needed any more."""
     with opened_database(load_config()) as database:
         removed = purge_old(database)
     click.echo(

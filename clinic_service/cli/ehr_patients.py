@@ -19,26 +19,30 @@ from clinic_service.resources.ehr.redox.email_backfill import Backfill, backfill
 from clinic_service.resources.ehr.xealth.enrolment import ORIGINS, enrol, program_of
 from clinic_service.unit_of_work import UnitOfWork, run
 
-_limit = click.option("--limit", "-l", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
-_user_id = click.option("--user-id", help="This patient alone.")
+_limit = click.option(
+    "--limit", "-l", type=click.IntRange(1), default=20, show_default=True, help="The maximum number of patients."
+)
+_user_id = click.option("--user-id", help="Only this patient.")
 
 
 @click.group
 def patients() -> None:
-    """The patients of a clinic."""
+    """Patients of a clinic."""
 
 
 @patients.command(name="list")
 @click.argument("clinic_id", metavar="CLINIC")
 @_limit
-@click.option("--offset", "-o", type=click.IntRange(0), default=0, show_default=True, help="How many to pass over.")
+@click.option(
+    "--offset", "-o", type=click.IntRange(0), default=0, show_default=True, help="The number of patients to skip."
+)
 @_user_id
 @click.option("--with-subscription/--without-subscription", "has_subscription", default=None, help="Active or not.")
 @click.option("--with-mrn/--without-mrn", "has_mrn", default=None, help="Medical record number.")
 def list_patients(
     clinic_id: str, limit: int, offset: int, user_id: str | None, has_subscription: bool | None, has_mrn: bool | None
 ) -> None:
-    """List patients by medical record number, with their subscriptions, and how many there are in all."""
+    """List patients by medical record number, with their subscriptions, and print the total number of patients."""
     chosen = Chosen(user_id, has_subscription, has_mrn)
 
     def look(unit: UnitOfWork) -> tuple[list[ListedPatient], int]:
@@ -63,11 +67,15 @@ def _cells(patient: ListedPatient) -> tuple[str, ...]:
 @_limit
 @_user_id
 @click.option(
-    "--mrn-origin", type=click.Choice(ORIGINS), default="cerner", show_default=True, help="Where numbers come from."
+    "--mrn-origin",
+    type=click.Choice(ORIGINS),
+    default="cerner",
+    show_default=True,
+    help="The origin of medical record numbers.",
 )
-@click.option("--dry-run", is_flag=True, help="Tell whose orders would be placed, and place none.")
+@click.option("--dry-run", is_flag=True, help="Print the patients whose orders would be placed; place no orders.")
 def enrol_patients(clinic_id: str, limit: int, user_id: str | None, mrn_origin: str, dry_run: bool) -> None:
-    """Place an order of Xealth for patients with a medical record number and without any subscription."""
+    """Place a Xealth order for each patient with a medical record number and without a subscription."""
     config = load_config()
     chosen = Chosen(user_id, has_subscription=False, has_mrn=True)
 
@@ -93,10 +101,16 @@ def enrol_patients(clinic_id: str, limit: int, user_id: str | None, mrn_origin: 
 
 @patients.command(name="backfill-emails")
 @click.argument("clinic_id", metavar="CLINIC")
-@click.option("--batch-size", type=click.IntRange(1, 1000), default=100, show_default=True, help="Read at a time.")
-@click.option("--dry-run", is_flag=True, help="Tell who would get an address, and change nothing.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="The number of patients to read at a time.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the patients who would get an address; change nothing.")
 def backfill_emails(clinic_id: str, batch_size: int, dry_run: bool) -> None:
-    """Give accounts that the clinic manages the address of the patient's last order through Redox, if they have none."""
+    """Give custodial accounts without an address the address in the patient's last order through Redox."""
     config = load_config()
     outcomes: Counter[str] = Counter()
     with opened_database(config) as database:

@@ -1,4 +1,4 @@
-"""The OAuth2 client credentials grant (RFC 6749, section 4.4): how this server gets a token for a partner's API."""
+"""The OAuth2 client credentials grant (RFC 6749, section 4.4), which gets a token for a partner's API."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from clinic_service.gateways.own_tokens import IssuedToken, OwnToken
 
 _FORM = b"grant_type=client_credentials"
 _HEADERS = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
-# Longer than any token is kept; beyond it the calendar ends.
+# The longest accepted lifetime. Larger values would exceed the range of dates.
 _MOST_SECONDS = 366 * 24 * 3600
 
 
 def client_token(endpoint: http.Neighbour, client_id: str, client_secret: str) -> OwnToken:
-    """The access token that `endpoint` gives the client."""
+    """The access token that `endpoint` issues to the client."""
     headers = _HEADERS | {"authorization": _basic(client_id, client_secret)}
     return OwnToken(lambda: _issued(lambda: endpoint.exchange_twice("POST", "", headers=headers, body=_FORM)))
 
 
 def assertion_token(endpoint: http.Neighbour, form: Callable[[], bytes], *, early: timedelta) -> OwnToken:
-    """The access token that `endpoint` gives for an assertion in place of a secret (RFC 7523, section 2.2).
+    """The access token that `endpoint` issues for an assertion instead of a secret (RFC 7523, section 2.2).
 
-    `form` makes a request with an assertion that may be used once. `early`: how long before it expires the token is no
-    longer used.
+    `form` makes the body of a request, with a new assertion each time. `early`: the time before its expiry at which the
+    token is no longer used.
     """
     return OwnToken(lambda: _issued(lambda: endpoint.exchange("POST", "", headers=_HEADERS, body=form())), early=early)
 
@@ -42,14 +42,14 @@ def _issued(ask: Callable[[], http.Reply]) -> IssuedToken:
 
 
 def _basic(client_id: str, client_secret: str) -> str:
-    """Both are form-encoded first (RFC 6749, section 2.3.1), so that a colon in one of them cannot be mistaken."""
+    """The header of basic authentication. Both are form-encoded first, so they cannot contain a colon (RFC 6749, 2.3.1)."""
     credentials = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return "Basic " + base64.b64encode(credentials.encode("ascii")).decode("ascii")
 
 
 def _access_token(granted: dict[str, Any]) -> str:
     token = granted.get("access_token")
-    # It becomes part of a header.
+    # The token becomes part of a header, so only printable ASCII is accepted.
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
         raise BadGateway
     if str(granted.get("token_type", "Bearer")).lower() != "bearer":
@@ -58,7 +58,7 @@ def _access_token(granted: dict[str, Any]) -> str:
 
 
 def _lifetime(value: object) -> float | None:
-    """Seconds; None when the endpoint does not tell."""
+    """The lifetime in seconds; None when the endpoint does not give one. Raises BadGateway for an invalid value."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_SECONDS:

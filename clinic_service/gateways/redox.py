@@ -1,4 +1,4 @@
-"""Redox, which takes messages to health record systems in the name of this server."""
+"""Redox, which delivers the messages of this server to health record systems."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from clinic_service.gateways import http
 from clinic_service.gateways.client_credentials import assertion_token
 
 SECONDS = 10.0
-# An upload sends a whole report.
+# The time limit of an upload in seconds. An upload sends a whole report.
 UPLOAD_SECONDS = 60.0
 _ALGORITHM = "RS384"
 _ASSERTION_LIFETIME = timedelta(minutes=5)
-# How long before a token expires a new one is fetched.
+# The time before the expiry of a token at which a new one is fetched.
 _EARLY = timedelta(minutes=1)
 _TAKEN = (200, 201, 202, 204)
 
 
 class RedoxRefused(BadGateway):
-    """Redox did not take a message, or gave no token to send it with."""
+    """Redox refused a message, or refused to issue a token."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"Redox answered with status {status}.")
 
 
 class RedoxApi(Protocol):
-    """Takes messages and files. Raises RedoxRefused, BadGateway for other nonsense, and Unavailable without an answer."""
+    """Sends messages and files. Raises RedoxRefused, BadGateway for an invalid answer, and Unavailable without one."""
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send the message. It must bear being sent twice: after a failure nobody knows whether it was taken."""
+        """Send the message. It must be idempotent: after an error it is not known whether Redox accepted it."""
 
     def upload(self, name: str, content: bytes) -> str:
-        """Store a PDF under a file name, and give the address by which a message can refer to it."""
+        """Store a PDF under a file name. Returns the URI by which a message can refer to it."""
 
 
 class HttpRedox:
     """Redox over HTTP. Safe to share between threads."""
 
     def __init__(self, config: Config, *, seconds: float = SECONDS) -> None:
-        """`seconds`: the time for one call but for uploads. Raises ConfigError for bad addresses and keys."""
+        """`seconds`: the time limit of a call, except of uploads. Raises ConfigError for invalid addresses and keys."""
         self._endpoint = http.Neighbour(_url(config.redox_endpoint_url, "ENDPOINT_URL"), seconds=seconds)
         self._blob = http.Neighbour(_url(config.redox_blob_url, "BLOB_URL"), seconds=max(seconds, UPLOAD_SECONDS))
         token_url = _url(config.redox_token_url, "TOKEN_URL")
@@ -68,7 +68,7 @@ class HttpRedox:
         return uri
 
     def _call(self, service: http.Neighbour, body: bytes, content_type: str) -> http.Reply:
-        """One call in this server's name."""
+        """Send one request with this server's token."""
         headers = {"accept": "application/json", "content-type": content_type}
 
         def send(token: str) -> http.Reply:
@@ -81,7 +81,7 @@ class HttpRedox:
 
 
 class _Assertion:
-    """Proves who this server is: a token that it signs itself, which Redox exchanges for one of its own (RFC 7523)."""
+    """Makes assertions: tokens that this server signs itself, which Redox exchanges for access tokens (RFC 7523)."""
 
     def __init__(self, config: Config, audience: str) -> None:
         self._client_id = config.redox_client_id or ""
@@ -90,7 +90,7 @@ class _Assertion:
         self._audience = audience
 
     def form(self) -> bytes:
-        """The body of a request for a token, with an assertion that is used once."""
+        """The body of a request for an access token, with a new assertion."""
         return urlencode(
             {
                 "grant_type": "client_credentials",
@@ -113,7 +113,7 @@ class _Assertion:
 
 
 def chosen_redox(config: Config) -> RedoxApi | None:
-    """The Redox of `config`; None where it is switched off. Raises ConfigError."""
+    """The implementation for `config`; None when Redox is switched off. Raises ConfigError."""
     return HttpRedox(config) if config.redox_enabled else None
 
 

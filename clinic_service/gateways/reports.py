@@ -16,7 +16,7 @@ from clinic_service.gateways import http
 from clinic_service.gateways.own_tokens import OwnToken
 from clinic_service.gateways.server_token import SESSION_HEADER, chosen_server_token
 
-# All the patient's data is read and drawn.
+# The time limit of one report in seconds. The service reads and draws all the patient's data.
 SECONDS = 120.0
 MAX_REPORT_BYTES = 32 * 1024 * 1024
 _PDF = b"%PDF-"
@@ -24,7 +24,7 @@ _PDF = b"%PDF-"
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """Whose report it is, and how it looks; None for what is not known or has no limit.
+    """The patient and the format of a report; None for unknown values and for missing limits.
 
     `birth_date` is YYYY-MM-DD, `bg_units` mg/dL or mmol/L. The report covers the time from `start` to `end`.
     """
@@ -40,17 +40,17 @@ class ReportRequest:
 
 
 class Reports(Protocol):
-    """Makes reports. Raises BadGateway for a refusal or nonsense, and Unavailable without an answer in time."""
+    """Makes reports. Raises BadGateway for a refusal or an invalid answer, and Unavailable without an answer in time."""
 
     def generate(self, wanted: ReportRequest) -> bytes:
         """All reports on the patient in one PDF file."""
 
 
 class HttpReports:
-    """The export service over HTTP, called in the name of this server. Safe to share between threads."""
+    """The export service over HTTP, called with this server's token. Safe to share between threads."""
 
     def __init__(self, config: Config, server_token: OwnToken, *, seconds: float = SECONDS) -> None:
-        """`seconds`: the time for one report. Raises ConfigError for an address that cannot be called."""
+        """`seconds`: the time limit of one report. Raises ConfigError for an invalid address."""
         url = config.export_client_address
         if not http.is_http_url(url):
             raise ConfigError("CLINIC_EXPORT_CLIENT_ADDRESS must be an http(s) URL.")
@@ -65,14 +65,14 @@ class HttpReports:
             return self._service.exchange("POST", path, headers=headers, body=body)
 
         report = self._server_token.call(ask).require(200).body
-        # Whatever else it is, it has no place in a health record.
+        # Anything but a PDF must not get into a health record.
         if not report.startswith(_PDF):
             raise BadGateway
         return report
 
 
 def chosen_reports(config: Config) -> Reports:
-    """The export service of `config`. Raises ConfigError."""
+    """The export service for `config`. Raises ConfigError."""
     return HttpReports(config, chosen_server_token(config))
 
 
@@ -93,5 +93,5 @@ def _known(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(time: datetime | None) -> str | None:
-    """RFC 3339 with whole seconds, as the service reads it."""
+    """The time in RFC 3339 with whole seconds, as the service reads it."""
     return None if time is None else clock.to_wire(time.replace(microsecond=0)).replace(".000Z", "Z")

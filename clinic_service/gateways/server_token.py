@@ -1,4 +1,4 @@
-"""The session token of this server itself, with which it calls the other services of its platform."""
+"""The session token with which this server calls the other services of its platform."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from clinic_service.gateways.own_tokens import IssuedToken, OwnToken
 from clinic_service.gateways.tokens import mint, session_secret
 
 SESSION_HEADER = "x-tidepool-session-token"
-# What tokens call this server that has no name to log in with.
+# The name of this server in tokens when it has no name for a log-in.
 _NAME = "clinic-service"
 _LIFETIME = timedelta(hours=1)
 
 
 def chosen_server_token(config: Config) -> OwnToken:
-    """The token that a log-in gives where one is configured, else one that is signed here. Raises ConfigError."""
+    """The token of a log-in if that is configured, else a token that this server signs itself. Raises ConfigError."""
     address = config.auth_client_external_address or config.accounts_url
     if address is None:
         return signed_token(config)
@@ -28,7 +28,7 @@ def chosen_server_token(config: Config) -> OwnToken:
 
 
 def server_login(config: Config, service: http.Neighbour) -> OwnToken:
-    """The token that `service` answers the name and the secret of this server with."""
+    """The token that `service` returns for the name and the secret of this server."""
     headers = {
         "x-tidepool-server-name": config.accounts_server_name or "",
         "x-tidepool-server-secret": config.accounts_server_secret or "",
@@ -45,7 +45,7 @@ def server_login(config: Config, service: http.Neighbour) -> OwnToken:
 
 
 def signed_token(config: Config) -> OwnToken:
-    """A token that is signed with the secret of session tokens. Raises ConfigError when there is none."""
+    """A token that is signed with the secret of session tokens. Raises ConfigError when no secret is configured."""
     secret = session_secret(config)
 
     def sign() -> IssuedToken:

@@ -1,4 +1,4 @@
-"""The API of Xealth, where orders are read and placed in the name of this server."""
+"""The API of Xealth, where this server reads and places orders."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from clinic_service.errors import BadGateway, Unavailable
 from clinic_service.gateways import http
 from clinic_service.gateways.client_credentials import client_token
 
-# Xealth is far away, and reads the order from the health record system when it is asked.
+# The time limit of one call in seconds. Xealth reads the order from the health record system during the call.
 SECONDS = 10.0
 
 
 class XealthNotConfigured(BadGateway):
-    """There is nobody to ask."""
+    """The configuration has no access to Xealth."""
 
     message = "This server has no access to the API of Xealth."
 
 
 class XealthUnreachable(BadGateway):
-    """No answer, or none in time, of the API or of the endpoint that gives the token for it."""
+    """The API, or the endpoint of its tokens, gives no answer, or none in time."""
 
     message = "Xealth cannot be reached just now."
 
 
 @dataclass(frozen=True, slots=True)
 class XealthOrder:
-    """An order as Xealth tells it: the text of the answer, and the object in it, in which nothing is checked yet."""
+    """An order in an answer of Xealth: the text of the answer, and the object in it, which is not validated yet."""
 
     text: str = field(repr=False)
     content: Mapping[str, Any] = field(repr=False)
 
 
 class XealthApi(Protocol):
-    """The orders of health record systems, each of which is a `deployment`. All failures are BadGateway."""
+    """The orders of health record systems. A `deployment` is one health record system. All failures are BadGateway."""
 
     def read_order(self, deployment: str, order_id: str) -> XealthOrder:
         """The order with this id."""
 
     def create_order(self, deployment: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Place an order; gives what Xealth says of it."""
+        """Place an order and return the answer of Xealth."""
 
 
 class UnconfiguredXealth:
-    """Stands in where Xealth is switched off."""
+    """The implementation when Xealth is switched off."""
 
     def read_order(self, deployment: str, order_id: str) -> XealthOrder:  # noqa: ARG002
         raise XealthNotConfigured
@@ -62,7 +62,7 @@ class HttpXealth:
     """The API over HTTP. Safe to share between threads."""
 
     def __init__(self, config: Config, *, seconds: float = SECONDS) -> None:
-        """`seconds`: the time for one call. Raises ConfigError for an address that cannot be called."""
+        """`seconds`: the time limit of one call. Raises ConfigError for an invalid address."""
         base = _url(config.xealth_server_base_url, "SERVER_BASE_URL").rstrip("/")
         self._api = http.Neighbour(base, seconds=seconds)
         endpoint = http.Neighbour(_url(config.xealth_token_url, "TOKEN_URL"), seconds=seconds)
@@ -78,7 +78,7 @@ class HttpXealth:
         return self._call("POST", path, orjson.dumps(order)).require(200, 201).json_object()
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> http.Reply:
-        """One call in this server's name; one that changes nothing is made again, once, when there is no answer."""
+        """Send one request with this server's token. A request that only reads is repeated once when there is no answer."""
         try:
             return self._token.call(lambda token: self._send(method, path, token, body))
         except Unavailable:
@@ -92,12 +92,12 @@ class HttpXealth:
 
 
 def chosen_xealth(config: Config) -> XealthApi:
-    """The API that `config` describes. Raises ConfigError."""
+    """The implementation for `config`. Raises ConfigError."""
     return HttpXealth(config) if config.xealth_enabled else UnconfiguredXealth()
 
 
 def _part(text: str) -> str:
-    """`text` as one part of a path. Raises BadGateway for one that no path can hold as such: dots mean something else."""
+    """`text` as one segment of a path. Raises BadGateway for texts that cannot be a segment, such as `..`."""
     if text in ("", ".", ".."):
         raise BadGateway
     return quote(text, safe="")

@@ -1,6 +1,7 @@
-"""Who may call an operation of the mock: anybody with credentials of its kind, or, with `--auth`, whom its rules admit.
+"""Access to the operations of the mock.
 
-Rules that rest on relations in the database (`member`, `admin`, `custodian` …) cannot be decided here. They admit.
+By default every caller with the right kind of credentials is admitted. With `--auth` the access rules decide, but rules
+about relations in the database (`member`, `admin`, `custodian` …) cannot be checked, and admit every caller.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.auth.rules import Access, AccessCheck
 from clinic_service.errors import Unauthenticated
 
-# Who calls when nobody asks.
+# The caller when tokens are not checked.
 ANYBODY = Caller("anybody", CallerKind.SERVICE)
 
 Environ = Mapping[str, Any]
-# Whether a request carries credentials of one kind, good or bad.
+# Whether a request has credentials of one kind, valid or not.
 Credential = Callable[[Environ], bool]
 
 
 class OpenAccess(Access):
-    """Admits whoever sends credentials of the kind that the operation asks for, whatever they are.
+    """Admits every caller who sends the kind of credentials that the operation requires, valid or not.
 
-    `alternatives`: of each list all credentials are needed, and one of the lists is enough. Without a list none is.
+    `alternatives`: a request needs all credentials of at least one of the lists. Without lists no credentials are needed.
     """
 
     def __init__(self, alternatives: list[list[Credential]]) -> None:
@@ -43,7 +44,7 @@ def _anybody(_check: AccessCheck, _parameter: str) -> bool:
 
 
 class Undecided(Exception):
-    """A rule asked for relations, which are in the database."""
+    """A rule needs relations that only the database has."""
 
 
 class _NoDatabase:
@@ -51,12 +52,12 @@ class _NoDatabase:
         raise Undecided
 
 
-# Stands for the unit of work in the check of a rule.
+# Takes the place of the unit of work when a rule is checked.
 NO_DATABASE: Any = _NoDatabase()
 
 
 def credential(scheme: Mapping[str, Any]) -> Credential:
-    """How the credentials of a security scheme are found in a request."""
+    """The function that finds the credentials of a security scheme in a request."""
     if scheme["type"] == "apiKey":
         return _key(scheme["in"], scheme["name"])
     # OAuth and OpenID Connect send bearer tokens.

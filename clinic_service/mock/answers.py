@@ -1,4 +1,4 @@
-"""The answers that an operation declares, and the choice among them."""
+"""The answers that an operation declares, and how one of them is chosen."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Content:
-    """What is answered in one media type: the schema of it, and at least one example.
+    """The content of an answer in one media type: its schema, and at least one example.
 
-    Examples are found by their names. One that has no name, or was made from the schema, has the name "".
+    Examples are found by name. An example without a name, or one that was generated from the schema, has the name "".
     """
 
     media_type: str
@@ -33,7 +33,7 @@ class Content:
     examples: Mapping[str, Any]
 
     def body(self, value: Any) -> Any:
-        """`value` as `Answer` takes it: text or bytes unless the media type is that of JSON."""
+        """`value` as `Answer` expects it: text or bytes, except for JSON."""
         if self.media_type == JSON:
             return value
         if is_json(self.media_type):
@@ -43,7 +43,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Declared:
-    """One answer of an operation: headers with their values, and its contents in the order of the document."""
+    """One declared answer of an operation: headers with values, and contents in the order of the document."""
 
     headers: Headers
     contents: Sequence[Content]
@@ -51,7 +51,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a request says about the answer that it wants. `address` tells requests apart."""
+    """What a request says about the answer that it prefers. `address` has the method, the path and the query."""
 
     wanted: Wanted
     address: str
@@ -59,37 +59,37 @@ class Asked:
 
     @classmethod
     def by(cls, environ: dict[str, Any]) -> Asked:
-        """What the request asks. Raises BadRequest for preferences that make no sense."""
+        """Reads the request. Raises BadRequest for invalid preferences."""
         address = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}?{environ.get('QUERY_STRING', '')}"
         return cls(read_preferences(environ), address, environ)
 
 
 class Made(NamedTuple):
-    """An answer, and the header that says which preferences it honours."""
+    """An answer, and the header that names the preferences that were applied."""
 
     answer: Answer
     applied: Headers
 
 
 class Answers:
-    """The answers of one operation, by status: `200`, `4XX` for all that begin with a 4."""
+    """The answers of one operation by status: `200`, or `4XX` for all statuses that begin with 4."""
 
     def __init__(self, declared: Mapping[str, Declared], values: Values, seed: str) -> None:
         self._declared, self._values, self._seed = declared, values, seed
 
     @cached_property
     def default_status(self) -> int:
-        """The status of an answer when the client has no preference: the lowest that is no failure."""
+        """The status of an answer when the client has no preference: the lowest status that is not an error."""
         return min(_first(status) for status in self._declared if _first(status) < 400)
 
     @cached_property
     def statuses(self) -> Mapping[int, Declared]:
-        """Every status that can be asked for."""
+        """Every status that a client can ask for."""
         ranges = {code: one for s, one in self._declared.items() if "X" in s for code in _codes(s)}
         return {**ranges, **{int(s): one for s, one in self._declared.items() if "X" not in s}}
 
     def __call__(self, asked: Asked) -> Made:
-        """The answer that the client prefers. Raises BadRequest for a status or an example that there is not."""
+        """The answer that the client prefers. Raises BadRequest for a status or an example that does not exist."""
         wanted = asked.wanted
         status = self._status(wanted.code)
         declared = self.statuses[status]
@@ -114,7 +114,7 @@ class Answers:
 
     @staticmethod
     def _content(declared: Declared, asked: Asked) -> Content:
-        """The content in the media type that the client accepts; with the preferred example if there is one."""
+        """The content in a media type that the client accepts, if possible with the preferred example."""
         contents, example = declared.contents, asked.wanted.example
         if example is not None:
             contents = [content for content in contents if example in content.examples]
@@ -124,11 +124,11 @@ class Answers:
         return by_type[wanted_media_type(asked.environ, list(by_type))]
 
     def _value(self, content: Content, asked: Asked, status: int) -> tuple[Any, bool]:
-        """What is answered, and whether it was made up for this request."""
+        """The value of the answer, and whether it was generated for this request."""
         if asked.wanted.example is not None:
             return content.examples[asked.wanted.example], False
         if asked.wanted.dynamic and content.schema is not None:
-            # Where the seed leads to no value, the example is answered.
+            # When no value is found for the seed, the answer is the example.
             with suppress(NoValue):
                 return self._values.random(content.schema, f"{self._seed} {status} {asked.address}"), True
         return next(iter(content.examples.values())), False

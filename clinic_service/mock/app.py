@@ -1,4 +1,4 @@
-"""create_mock: the application that answers from documents, put together as `create_app` does it for the service."""
+"""create_mock: creates the application that answers from documents, as `create_app` does for the service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from clinic_service.specification.source import SpecError
 
 @dataclass(frozen=True)
 class Choices:
-    """What the operator chooses: the seed of values that are made, and whether tokens and access rules count."""
+    """The operator's options: the seed of generated values, and whether tokens and access rules are checked."""
 
     seed: int = 0
     auth: bool = False
@@ -38,10 +38,10 @@ def create_mock(
 ) -> LeanFlask:
     """The WSGI application that answers the operations of `apis`.
 
-    `tell` gets a line for each thing that is served in part. Raises SpecError when a document cannot be served, and
-    ConfigError when tokens are to be checked and there are no keys.
+    `tell` is called with a line for each part of a document that is only partly served. Raises SpecError when a document
+    cannot be served, and ConfigError when tokens must be checked and no keys are configured.
     """
-    # Otherwise no token is looked into, so there is no key.
+    # Otherwise no token is checked, so no key is needed.
     tokens = TokenVerifier.from_config(config) if choices.auth else TokenVerifier(KeyRing(None))
     dispatcher = MockDispatcher(config, tokens)
     app = LeanFlask(log or RequestLog(), Metrics(), config)

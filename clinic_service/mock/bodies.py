@@ -1,4 +1,4 @@
-"""Request bodies of any media type. JSON is read as in the service; of others only the media type is looked at."""
+"""Request bodies of any media type. JSON is read as in the service; for others only the media type is checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clinic_service.mock.media import JSON, covers, is_json
 
 @dataclass(frozen=True)
 class AnyBody(BodyPlan):
-    """A body of one of several media types: `others` has those that are not JSON, `json` the plan of those that are."""
+    """A body of one of several media types. `json` is the plan for JSON; `others` are the other media types."""
 
     declared: tuple[str, ...]
     json: Mapping[str, BodyPlan]
@@ -36,7 +36,7 @@ class AnyBody(BodyPlan):
 
 
 def compile_body(described: Mapping[str, Any], definition: Mapping[str, Any], validators: Validators) -> BodyPlan:
-    """How the mock reads the body `described` of the operation `definition`. Raises ValueError."""
+    """The plan for the body `described` of the operation `definition`. Raises ValueError."""
     required = bool(described.get("required"))
     most = definition.get("x-max-body-bytes", DEFAULT_LIMIT)
     contents = described["content"]
@@ -46,7 +46,7 @@ def compile_body(described: Mapping[str, Any], definition: Mapping[str, Any], va
             required=required,
             limit=most,
             passes_text=False,
-            # Of other types than that of JSON, `AnyBody` looks at the header.
+            # `AnyBody` checks the header for media types other than JSON.
             any_content_type=words != JSON or definition.get("x-any-content-type") is True,
         )
         for words, content in contents.items()

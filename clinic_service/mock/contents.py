@@ -1,4 +1,4 @@
-"""From the responses of a document to the answers of the mock: examples are judged, and made where there are none."""
+"""Makes the answers of the mock from the responses of a document: validates examples, and generates missing ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clinic_service.serialization import to_json
 from clinic_service.specification.apis import Api
 from clinic_service.specification.source import Place
 
-# Takes what cannot be answered, and where it stands.
+# Reports what cannot be answered, and its place in the document.
 Report = Callable[[Place, str], None]
 Node = dict[str, Any]
 # The server sets these itself.
@@ -29,9 +29,9 @@ class Responses:
         self._seed, self._report = seed, report
 
     def declared(self, responses: Mapping[str, Node], place: Place) -> dict[str, Declared]:
-        """The answers by status, of the `responses` at `place`.
+        """The answers by status, from the `responses` at `place`.
 
-        `default` stands for failures that are not named, as 500; in an operation without a success it is the success.
+        The answer `default` gets the status 500, or 200 in an operation without a success.
         """
         found = {status.upper(): (place / status, node) for status, node in responses.items() if status[0] != "1"}
         default = found.pop("DEFAULT", None)
@@ -64,7 +64,7 @@ class Responses:
             return Content(media_type, schema, values or self._sample(schema or {}, place))
         texts = {name: example for name, (_, example) in examples.items() if isinstance(example, str)}
         if not texts and schema is not None and type_of(flattened(self._api, schema)) not in (None, "string"):
-            # Of XML and the like only the document knows how it is written.
+            # XML and similar types need an example as text, because the mock cannot serialize values to them.
             return None
         text = schema if schema is not None and type_of(flattened(self._api, schema)) else {"type": "string"}
         return Content(media_type, text, texts or self._sample(text, place))
@@ -74,7 +74,7 @@ class Responses:
             yield "", (place / "example", described["example"])
         for name, node in described.get("examples", {}).items():
             example, here = self._followed("examples", node, place / "examples" / name)
-            # Others are kept at an address elsewhere.
+            # Other examples are external (`externalValue`).
             if "value" in example:
                 yield name, (here / "value", example["value"])
 
@@ -108,7 +108,7 @@ class Responses:
         return value if isinstance(value, str) else to_json(value).decode()
 
     def _followed(self, kind: str, node: Node, place: Place) -> tuple[Node, Place]:
-        """What `node` refers to, and where that stands; both unchanged when it is no reference."""
+        """The target of the reference `node`, and its place; both arguments unchanged when it is not a reference."""
         if "$ref" not in node:
             return node, place
         name = node["$ref"].rsplit("/", 1)[-1]

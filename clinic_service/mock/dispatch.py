@@ -16,7 +16,7 @@ from clinic_service.mock.answers import Asked
 
 
 class MockDispatcher(BaseDispatcher):
-    """Reads and refuses requests as the service does, and lets an operation's `Answers` work in no transaction."""
+    """Reads and refuses requests as the service does, and calls an operation's `Answers` without a transaction."""
 
     def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
         if isinstance(plan.access, OpenAccess):
@@ -25,12 +25,12 @@ class MockDispatcher(BaseDispatcher):
         return super()._caller(plan, environ)
 
     def _authorize_alone(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
-        # A rule that only the database could decide admits.
+        # A rule that only the database could decide admits the caller.
         with suppress(Undecided):
             plan.access.authorize(AccessCheck(caller, path, NO_DATABASE, keeps_accounts=False))
 
     def _arguments(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> dict[str, Any]:
-        # What a handler would be called with is read for its refusals alone.
+        # The arguments of a handler are only read to refuse invalid requests.
         super()._arguments(plan, exchange, path)
         return {"asked": Asked.by(exchange.environ)}
 

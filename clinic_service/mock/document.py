@@ -1,4 +1,4 @@
-"""Which documents the mock serves: one file of OpenAPI 3.0, or the two APIs in a folder like `spec/`."""
+"""Loads the documents that the mock serves: one file of OpenAPI 3.0, or the two APIs in a folder like `spec/`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_documents(spec: Path) -> list[Api]:
 
 
 def require_version(source: Source, file: Path) -> None:
-    """Raise SpecError unless `file` says that it is OpenAPI 3.0."""
+    """Raise SpecError unless `file` declares OpenAPI 3.0."""
     document = source.document(file)
     root: dict[str, Any] = document if isinstance(document, dict) else {}
     version = root.get("openapi", root.get("swagger"))
@@ -34,7 +34,7 @@ def require_version(source: Source, file: Path) -> None:
 
 
 def line_of(place: Place) -> int:
-    """The line of `place`, found by reading its file again: it is asked for seldom."""
+    """The line of `place`. The file is read again to find it, because this is rarely needed."""
     return Source(place.file.parent).line(place)
 
 
@@ -44,5 +44,5 @@ def folders_of(apis: list[Api]) -> frozenset[Path]:
 
 
 def files_in(folders: Iterable[Path]) -> list[Path]:
-    """The files of `folders` that may be part of a document. A folder that is gone has none."""
+    """The files in `folders` that may be part of a document; none for a folder that does not exist any more."""
     return [file for folder in folders for ending in _ENDINGS for file in folder.glob(f"*{ending}")]

@@ -1,4 +1,4 @@
-"""Parameters of any document: those that the service reads are read by it, and beside them lists in every common form."""
+"""Parameters of any document: those that the service can read, and lists in every common form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIMPLE = {"path": "simple", "query": "form"}
 
 @dataclass(frozen=True)
 class ListParameter(Parameter):
-    """A list: its items are joined by `separator`, or each is sent by itself when there is none."""
+    """A list. Its items are joined by `separator`; without a separator the parameter is repeated for each item."""
 
     separator: str | None
     item: Parameter
@@ -39,7 +39,7 @@ class ListParameter(Parameter):
 
 @dataclass(frozen=True)
 class UncheckedParameter(Parameter):
-    """A parameter whose form the mock does not read: whatever is sent is taken."""
+    """A parameter whose form the mock does not read. Every value is accepted."""
 
     def read(self, texts: Sequence[str]) -> Any:
         return list(texts)
@@ -48,9 +48,9 @@ class UncheckedParameter(Parameter):
 def read_parameters(api: Api, operation: Operation, validators: Validators) -> tuple[Parameters, list[Place]]:
     """The parameters in path and query, and the places of those that are not checked. Raises ValueError.
 
-    Parameters in headers and cookies are not looked at, as the service has none.
+    Parameters in headers and cookies are ignored, because the service has none.
     """
-    # What an operation says of a parameter replaces what its URL says of it.
+    # A parameter of an operation replaces the parameter with the same name of its URL.
     declared = {(node["in"], node["name"]): (place, node) for place, node in api.parameters(operation)}
     read, unchecked = [], []
     for (location, _), (place, node) in declared.items():
@@ -69,7 +69,7 @@ def _compile(api: Api, node: dict[str, Any], validators: Validators) -> Paramete
     if type_of(schema) == "array":
         return _list(api, node, schema, validators)
     if "type" not in api.resolved(node["schema"]):
-        # The type may stand in a part of `allOf`, where the service does not look for it.
+        # The type can be in a part of `allOf`, where the service does not look for it.
         known = {key: schema[key] for key in ("format", "default") if key in schema}
         node = {**node, "schema": {**known, "type": type_of(schema), "allOf": [node["schema"]]}}
     try:
@@ -93,7 +93,7 @@ def _list(api: Api, node: dict[str, Any], schema: Mapping[str, Any], validators:
 
 
 def _unchecked(node: dict[str, Any], validators: Validators) -> Parameter:
-    # An object is often sent under the names of its members, so a missing parameter means nothing.
+    # An object is often sent as one parameter for each member, so a missing parameter is not an error.
     return UncheckedParameter(
         location=node["in"],
         name=node["name"],

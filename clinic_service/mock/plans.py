@@ -1,4 +1,4 @@
-"""The plans of a document for the mock, and everything in the document for which there is none."""
+"""The plans of a document for the mock, and the parts of the document that the mock cannot serve."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Messages = list[tuple[Place, str]]
 
 @dataclass(frozen=True)
 class MockPlans:
-    """The plans by operationId; what keeps the document from being served; and what is served in part."""
+    """The plans by operationId, the errors that prevent serving the document, and the parts that are partly served."""
 
     plans: dict[str, Plan] = field(default_factory=dict)
     faults: Messages = field(default_factory=list)
@@ -35,7 +35,7 @@ class MockPlans:
 
 
 def compile_mock(api: Api, *, seed: str = "", auth: bool = False) -> MockPlans:
-    """The plans of `api`. With `auth` its access rules hold, as far as they need no database."""
+    """The plans of `api`. With `auth`, access rules that need no database are checked."""
     return _Compiler(api, seed, auth=auth).run()
 
 
@@ -60,7 +60,7 @@ class _Compiler:
             try:
                 self._made.plans[operation.operation_id] = self._plan(operation)
             except (ValueError, KeyError, RecursionError) as error:
-                # A schema or a pattern that the validator cannot compile is a ValueError. Its first line says it all.
+                # A schema or a pattern that cannot be compiled raises ValueError. The first line of its text is enough.
                 reason, _, _ = str(error).partition("\n")
                 self._refuse(operation.place, f"{operation.operation_id}: {reason}")
         return self._made
@@ -136,7 +136,7 @@ class _Compiler:
 
 
 def outline(api: Api) -> dict[str, Any]:
-    """The operations of a document without what they say: all that has to be walked to find the plans."""
+    """The operations of a document without their content, which is all that Connexion needs to find the plans."""
     return {
         **{key: api.document[key] for key in ("openapi", "info")},
         "paths": {

@@ -1,4 +1,4 @@
-"""What a request asks of the mock: the preferences `code`, `example` and `dynamic` of the header `Prefer` (RFC 7240)."""
+"""Preferences of a request: `code`, `example` and `dynamic` in the header `Prefer` (RFC 7240)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The answer that the client prefers: its status, the name of an example, and whether it is to be made up."""
+    """The answer that the client prefers: its status, the name of an example, and whether to generate its values."""
 
     code: str | None
     example: str | None
@@ -23,7 +23,7 @@ class Wanted:
 
 
 def read_preferences(environ: dict[str, Any]) -> Wanted:
-    """The preferences of a request. Of two values of the same preference the first one counts.
+    """The preferences of a request. The first value of a repeated preference counts.
 
     Raises BadRequest when `dynamic` is neither `true` nor `false`.
     """
@@ -37,7 +37,7 @@ def read_preferences(environ: dict[str, Any]) -> Wanted:
 
 
 def applied_header(code: str | None, example: str | None, dynamic: bool) -> list[tuple[str, str]]:
-    """The header that tells which of the preferences the answer honours; none when it honours none."""
+    """The header that names the applied preferences; empty when none was applied."""
     words = {"code": code, "example": example and _quoted(example), "dynamic": "true" if dynamic else None}
     applied = ", ".join(f"{name}={word}" for name, word in words.items() if word)
     return [("Preference-Applied", applied)] if applied else []

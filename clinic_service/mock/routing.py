@@ -1,4 +1,4 @@
-"""How Connexion finds the answers of the mock: a second resolver, beside the one that finds handlers."""
+"""The resolver with which Connexion finds the answers of the mock instead of handlers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _URL_PARAMETER = re.compile(r"\{([^{}]*)\}")
 
 
 class MockResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
-    """Resolves each operation of a document to the answers that it declares, also one without an operationId."""
+    """Resolves each operation of a document to its declared answers, even without an operationId."""
 
     def __init__(self, api: Api, made: MockPlans) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class MockResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
 
 
 class MockApi(PlanApi):
-    """Binds the operations of any document, whatever its path parameters are called."""
+    """Binds the operations of any document, with path parameters of any name."""
 
     def __init__(self, api: Api, made: MockPlans, dispatcher: MockDispatcher, app: LeanFlask) -> None:
         self._made = made
@@ -55,11 +55,11 @@ class MockApi(PlanApi):
     @staticmethod
     def _framework_path_and_name(operation: AbstractOperation, path: str) -> tuple[str, str]:
         parts = _URL_PARAMETER.split(path)
-        # Literal parts and names take turns.
+        # Literal parts and names of parameters alternate.
         parts[1::2] = [f"<{_variable(number)}>" for number in range(len(parts) // 2)]
         return "".join(parts), operation.operation_id
 
 
 def _variable(number: int) -> str:
-    # A name of the router is a word, and a parameter may be called `pet-id`.
+    # The router only accepts identifiers, and a parameter can have a name like `pet-id`.
     return f"parameter{number}"

@@ -1,4 +1,4 @@
-"""What a schema says in one object: references are followed, and the parts of `allOf` are put together."""
+"""Flattens schemas: follows references, and combines the parts of `allOf` into one object."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from clinic_service.specification.apis import Api
 
 Schema = dict[str, Any]
-# Of two bounds the tighter one holds.
+# The stricter of two bounds applies.
 _GREATER = ("minimum", "minLength", "minItems", "minProperties")
 _LESSER = ("maximum", "maxLength", "maxItems", "maxProperties")
 _TYPE_OF_KEYWORD = {
@@ -25,7 +25,7 @@ _TYPE_OF_KEYWORD = {
 
 
 def flattened(api: Api, schema: Schema) -> Schema:
-    """`schema` without a reference and without `allOf`; alternatives are left as they are."""
+    """`schema` without a reference and without `allOf`. Alternatives (`oneOf`, `anyOf`) are kept."""
     while "$ref" in schema:
         schema = api.component(schema["$ref"])
     if "allOf" not in schema:
@@ -37,7 +37,7 @@ def flattened(api: Api, schema: Schema) -> Schema:
 
 
 def combined(first: Schema, second: Schema) -> Schema:
-    """The schema of values that both admit, as far as it can be said without `allOf` at the top."""
+    """The schema of values that both schemas admit, as far as possible without `allOf` at the top level."""
     made = {**second, **first}
     for key in first.keys() & second.keys():
         made[key] = _combined(key, first[key], second[key])
@@ -64,7 +64,7 @@ def _combined(key: str, first: Any, second: Any) -> Any:
 
 
 def type_of(schema: Schema) -> str | None:
-    """The type of a flattened schema, guessed from its keywords when it does not say it; None for any value."""
+    """The type of a flattened schema, or the type that its keywords suggest; None for any value."""
     if isinstance(schema.get("type"), str):
         return str(schema["type"])
     return next((kind for keyword, kind in _TYPE_OF_KEYWORD.items() if keyword in schema), None)

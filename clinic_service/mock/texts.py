@@ -1,7 +1,7 @@
-"""Texts that a schema of the type `string` admits: by format, by pattern, or of any words of a length.
+"""Texts that a schema of the type `string` admits: by format, by pattern, or words with a given length.
 
-No library does this as the mock needs it: rstr chooses from a set, whose order differs from process to process, and fails
-on `[^\\x00-\\x7F]`; exrex draws from a generator that all threads share.
+No library is suitable for the mock: rstr chooses from a set, whose order differs between processes, and fails on
+`[^\\x00-\\x7F]`; exrex uses a random generator that all threads share.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from clinic_service import clock
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "juniper", "kelp", "lagoon")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MINUTES_IN_A_YEAR = 525_600
-# How often at most something is repeated that may be repeated without end.
+# The maximum number of repetitions where a pattern has no upper limit.
 _REPEATS = 8
 _LETTERS = string.ascii_letters + string.digits
 _PRINTABLE = string.digits + string.ascii_letters + " !#$%&()*+,-./:;<=>?@[]^_{|}~"
 _CATEGORIES = {"DIGIT": string.digits, "WORD": _LETTERS + "_", "SPACE": " "}
-# A class of Unicode, which Python's engine does not read; letters and digits are in all that specs use.
+# Unicode classes, which Python does not support. Letters and digits belong to all classes that specs use.
 _UNICODE_CLASS = re.compile(r"\\p\{[^}]*\}")
 _BEYOND_ASCII = "éüñøλж"
 
@@ -53,7 +53,7 @@ FORMATS: dict[str, Callable[[Random], str]] = {
 
 
 def text_of_length(random: Random, shortest: int, longest: int) -> str:
-    """Words that have from `shortest` to `longest` characters together."""
+    """Words with a total length from `shortest` to `longest` characters."""
     text = random.choice(_WORDS)
     while len(text) < shortest:
         text += f" {random.choice(_WORDS)}"
@@ -62,7 +62,7 @@ def text_of_length(random: Random, shortest: int, longest: int) -> str:
 
 
 def text_of_pattern(random: Random, pattern: str) -> str:
-    """A text that `pattern` matches as a whole; often, for look-around and references back are not heeded.
+    """A text that `pattern` usually matches as a whole. Look-around and back-references are ignored.
 
     Raises ValueError for a pattern that Python cannot read.
     """
@@ -96,16 +96,16 @@ def _node(random: Random, code: str, argument: Any) -> str:
             return "".join(_text(random, repeated) for _ in range(count))
         case "ATOMIC_GROUP":
             return _text(random, argument)
-    # Anchors and what looks around have no characters of their own.
+    # Anchors and look-around match no characters.
     return ""
 
 
 def _characters(members: Any) -> str:
-    """The characters of a class; of an inverted one those that can be typed, else some beyond ASCII."""
+    """The characters of a class. For an inverted class these are printable ASCII characters, else some beyond ASCII."""
     is_inverted = str(members[0][0]) == "NEGATE"
     listed = "".join(_listed(str(code), argument) for code, argument in members)
     if not is_inverted:
-        # Most classes hold letters or digits, which are easier to read than what else they hold.
+        # Letters and digits are preferred, because they are easier to read.
         return "".join(c for c in listed if c in _LETTERS) or listed
     return "".join(c for c in _PRINTABLE if c not in listed) or "".join(c for c in _BEYOND_ASCII if c not in listed)
 
@@ -130,7 +130,7 @@ def _category(name: str) -> str:
 
 
 def candidates(random: Random, schema: dict[str, Any]) -> Iterator[str]:
-    """Texts that `schema` may admit, the likeliest first; an endless list, for somebody who judges them."""
+    """An infinite sequence of texts that `schema` probably admits. The caller must validate them."""
     patterns = [schema[word] for word in ("x-pattern", "pattern") if isinstance(schema.get(word), str)]
     make = FORMATS.get(schema.get("format", ""))
     shortest = int(schema.get("minLength", 0))

@@ -1,7 +1,7 @@
-"""Values from schemas: the same for the same seed, and valid, because the validator of answers judges each.
+"""Generates values from schemas. The same seed gives the same value, and the validator of answers checks each value.
 
-No library makes valid values for all schemas of the spec. jsf fails on every pattern with a class of Unicode, does not
-end on some nested ones, and brings 36 MB of packages; hypothesis-jsonschema refuses the schemas.
+No library generates valid values for all schemas of the spec. jsf fails on every pattern with a Unicode class, does not
+terminate for some nested schemas, and installs 36 MB of packages; hypothesis-jsonschema refuses the schemas.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from clinic_service.mock.texts import candidates
 from clinic_service.specification.apis import Api
 
 _TRIES = 25
-# How often a text is tried until it fits its pattern and its length.
+# The number of attempts to find a text that fits its pattern and its length.
 _TEXT_TRIES = 200
-# Deeper than this only what is required is made, and not even that ten times deeper.
+# Below the first depth only required members are generated. The second depth is an error.
 _DEEP = 8
 _TOO_DEEP = 80
 _FEW = 3
-# How often an optional member of a random value is there, and how often what may be null is.
+# The probability that an optional member of a random value is present, and that a nullable value is null.
 _OFTEN, _SELDOM = 0.7, 0.1
 _RANGE = 1000
 
 
 class NoValue(Exception):
-    """No value was found that the schema admits."""
+    """No value that the schema admits was found."""
 
 
 class Values:
-    """Makes values of the schemas of one document."""
+    """Generates values for the schemas of one document."""
 
     def __init__(self, api: Api, validators: Validators) -> None:
         self._api, self._validators = api, validators
 
     def sample(self, schema: Schema, seed: str) -> Any:
-        """The value that shows most of `schema`: all members, and the examples that stand within it.
+        """The most complete value of `schema`: it has all members, and the examples in the schema.
 
         Raises NoValue.
         """
         return self._valid(schema, seed, is_sample=True)
 
     def random(self, schema: Schema, seed: str) -> Any:
-        """Any value of `schema`; another seed makes another one. Raises NoValue."""
+        """A random value of `schema`, which depends on the seed. Raises NoValue."""
         return self._valid(schema, seed, is_sample=False)
 
     def _valid(self, schema: Schema, seed: str, *, is_sample: bool) -> Any:
         validator = self._validators.response(schema)
         random = Random(seed)
         for number in range(_TRIES):
-            # The first choice among alternatives and examples may be one that does not fit.
+            # The first alternative or example may be invalid, so later attempts choose at random.
             draw = _Draw(self._api, self._validators, random, is_sample=is_sample and number == 0)
             value = draw.value(schema, 0)
             if validator.is_valid(value):
@@ -62,12 +62,12 @@ class Values:
 
 
 class _Draw:
-    """One try to make a value."""
+    """One attempt to generate a value."""
 
     def __init__(self, api: Api, validators: Validators, random: Random, *, is_sample: bool) -> None:
         self._api, self._validators = api, validators
         self._random, self._is_sample = random, is_sample
-        # The references that lead to what is being made.
+        # The references that lead to the value that is being generated.
         self._open: list[str] = []
 
     def value(self, schema: Schema, depth: int) -> Any:
@@ -141,7 +141,7 @@ class _Draw:
         return made
 
     def _is_wanted(self, schema: Schema, depth: int) -> bool:
-        """Whether something that may be left out is made. A sample shows nothing within itself."""
+        """Whether an optional value is generated. A sample does not repeat a schema within itself."""
         if depth >= _DEEP:
             return False
         return schema.get("$ref") not in self._open if self._is_sample else self._random.random() < _OFTEN
@@ -163,7 +163,7 @@ class _Draw:
         return made
 
     def _other(self) -> _Draw:
-        """A draw whose values differ from each other."""
+        """A draw with random values, so that they differ from each other."""
         return _Draw(self._api, self._validators, self._random, is_sample=False)
 
     def _text(self, schema: Schema) -> str:
@@ -176,7 +176,7 @@ class _Draw:
     def _number(self, schema: Schema, whole: int) -> int | float:
         step = schema.get("multipleOf") or whole or 0.5
         least, most = self._bounds(schema, step)
-        # Multiples of the step that lie within the bounds.
+        # The multiples of the step within the bounds.
         first, last = math.ceil(least / step), math.floor(most / step)
         if first > last:
             return self._between(least, most, whole)
@@ -202,7 +202,7 @@ class _Draw:
 
 
 def _discriminated(discriminator: dict[str, Any], reference: str) -> str:
-    """The value by which a reader tells that the schema at `reference` is meant."""
+    """The value of the discriminator for the schema at `reference`."""
     name = reference.rsplit("/", 1)[-1]
     mapping: dict[str, str] = discriminator.get("mapping", {})
     return next(

@@ -1,4 +1,4 @@
-"""What is kept for electronic health record systems: their messages, and what they left on patients."""
+"""Electronic health record systems: their messages, and the subscriptions and reports of patients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clinic_service.models.patient import Patient
 
 
 class SubscriptionKind(NamedTuple):
-    """A kind of subscription: its name, and the partner through whom the health record system gets what it asks for."""
+    """A kind of subscription: its name, and the partner through which the health record system gets the reports."""
 
     name: str
     provider: EhrProvider
@@ -48,9 +48,9 @@ class EhrSubscription(Base):
 
 
 class MatchedMessage(Base):
-    """A document that changed a subscription. The one with the greatest position is what the subscription rests on.
+    """A document that changed a subscription. The document with the greatest position decides the present state.
 
-    The document is a row of `redox_messages` or an order of Xealth, which no foreign key can refer to at once.
+    The document is a row of `redox_messages` or an order of Xealth, so the column has no foreign key.
     """
 
     __tablename__ = "matched_messages"
@@ -77,14 +77,14 @@ class MatchedMessage(Base):
 
 
 class RedoxMessage(Base):
-    """A message as Redox sent it. It belongs to no clinic, because messages of unknown sources are stored as well."""
+    """A message as Redox sent it. It has no clinic, because messages of unknown sources are stored as well."""
 
     __tablename__ = "redox_messages"
 
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     data_model: Mapped[str] = mapped_column(ExactText())
     event_type: Mapped[str] = mapped_column(ExactText())
-    # The columns down to `destination_ids` are copied from the message; null when it does not say them.
+    # The columns down to `destination_ids` are copied from the message; null when the message does not have them.
     source_id: Mapped[str | None] = mapped_column(ExactText())
     source_name: Mapped[str | None]
     facility_code: Mapped[str | None] = mapped_column(ExactText())
@@ -93,7 +93,7 @@ class RedoxMessage(Base):
     log_id: Mapped[str | None] = mapped_column(ExactText())
     log_attempt_id: Mapped[str | None]
     destination_ids: Mapped[list[Any] | None] = mapped_column(Json)
-    # The text that was received, character by character.
+    # The received text, unchanged.
     payload: Mapped[str]
     # Equal for all deliveries of one message.
     payload_hash: Mapped[bytes]
@@ -117,6 +117,8 @@ class RedoxMessage(Base):
 
 
 class ReportOrderState(StrEnum):
+    """The state of a scheduled report. All states except PENDING are final."""
+
     PENDING = "pending"
     DELIVERED = "delivered"
     SKIPPED = "skipped"
@@ -124,16 +126,16 @@ class ReportOrderState(StrEnum):
 
 
 class ScheduledReportOrder(Base):
-    """A report of a patient that is to be sent, in answer to a stored Redox message.
+    """A scheduled report of a patient, which answers a stored Redox message.
 
-    The preceding row is the latest one before it of the same patient and message.
+    The preceding row is the latest earlier row of the same patient and message.
     """
 
     __tablename__ = "scheduled_report_orders"
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
-    # The patient may be gone by the time the report is made.
+    # No foreign key: the patient may be deleted before the report is made.
     user_id: Mapped[str] = mapped_column(UserId)
     message_id: Mapped[str] = mapped_column(ObjectId)
     created_time: Mapped[datetime] = mapped_column(CreationTime)
@@ -141,13 +143,13 @@ class ScheduledReportOrder(Base):
     preceding_created_time: Mapped[datetime | None] = mapped_column(CreationTime)
     delivered_time: Mapped[datetime | None]
     state: Mapped[ReportOrderState] = mapped_column(string_enum(ReportOrderState, "state"))
-    # Why it was skipped or failed: a fixed sentence, or the name of an error.
+    # The reason why it was skipped or failed: a fixed sentence, or the name of an error.
     reason: Mapped[str | None]
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
 
     __table_args__ = (
-        # What precedes a row is read from it alone.
+        # This index alone answers the query for the preceding row.
         Index("ix_scheduled_report_orders_preceding", "clinic_id", "user_id", "message_id", "id"),
         Index(None, "created_time"),
         partial_index("ix_scheduled_report_orders_pending", "message_id", where="state = 'pending'"),

@@ -1,4 +1,4 @@
-"""What merges of clinics did, kept for those who ask later. The rows outlive the clinics, so nothing ties them to one."""
+"""Records of merges of clinics. The rows outlive the clinics, so they have no foreign keys to clinics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clinic_service.db.types import Json, ObjectId, string_enum
 
 
 class MergeElementType(StrEnum):
-    """What a part of a merge is about."""
+    """The kind of a part of a merge."""
 
     TAG = "tag"
     SITE = "site"
@@ -24,7 +24,7 @@ class MergeElementType(StrEnum):
 class MergePlanElement(Base):
     """One part of a merge that was carried out: a tag, site, patient or clinician of either clinic, or the clinics.
 
-    `clinic_id` is the target and `source_id` the clinic that is gone. All parts of a merge have one `plan_id`.
+    `clinic_id` is the target, and `source_id` the source, which was deleted. All parts of a merge have the same `plan_id`.
     """
 
     __tablename__ = "merge_plan_elements"
@@ -36,5 +36,5 @@ class MergePlanElement(Base):
     type: Mapped[MergeElementType] = mapped_column(string_enum(MergeElementType, "type"))
     element: Mapped[dict[str, Any]] = mapped_column(Json)
 
-    # Tells which clinic took over one that is gone.
+    # For finding the successor of a clinic that was deleted in a merge.
     __table_args__ = (partial_index("ix_merge_plan_elements_source_id", "source_id", where="type = 'clinic'"),)

@@ -1,4 +1,4 @@
-"""What has become of Redox messages: what orders led to, which answers were sent, and when reports come round again."""
+"""The processing of Redox messages: outcomes of orders, sent messages, and the schedules of reports."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from clinic_service.models.ehr import RedoxMessage
 
 
 class OrderState(StrEnum):
-    # It belongs to no clinic, or asks for nothing that the clinic has chosen.
+    """The state of an order that was received."""
+
+    # It has no clinic, or the clinic's settings have no action for it.
     IGNORED = "ignored"
-    # It is decided and not yet answered.
+    # It has an outcome and is not answered yet.
     PENDING = "pending"
     ANSWERED = "answered"
-    # It could not be decided or answered.
+    # It could not be carried out or answered.
     FAILED = "failed"
 
 
 class OrderOutcome(Base):
-    """What an order led to, stored in the transaction that carries it out. An order without a row is still to be done."""
+    """The outcome of an order, stored in the transaction that carries it out. Without a row it is not processed yet."""
 
     __tablename__ = "order_outcomes"
 
     message_id: Mapped[str] = mapped_column(ForeignKey("redox_messages.id", ondelete="CASCADE"), primary_key=True)
     state: Mapped[OrderState] = mapped_column(string_enum(OrderState, "state"))
     clinic_id: Mapped[str | None] = mapped_column(ObjectId)
-    # The patient whose report is part of the answer.
+    # The user id of the patient whose report is part of the answer.
     user_id: Mapped[str | None] = mapped_column(UserId)
     # The code of the result; null when the order was not carried out or refused.
     result: Mapped[str | None] = mapped_column(ExactText())
     succeeded: Mapped[bool | None]
-    # What the clinic is told; a fixed sentence.
+    # The explanation for the clinic; a fixed sentence.
     explanation: Mapped[str | None]
-    # Why it failed; a fixed sentence or the name of an error.
+    # The reason of a failure; a fixed sentence or the name of an error.
     failure: Mapped[str | None]
     decided_time: Mapped[datetime]
 
@@ -47,7 +49,7 @@ class OrderOutcome(Base):
 
 
 class SentMessage(Base):
-    """A message that Redox has taken: of which data model, and for which order or scheduled report."""
+    """A message that Redox has accepted: its data model, and its order or scheduled report."""
 
     __tablename__ = "sent_redox_messages"
 
@@ -59,7 +61,7 @@ class SentMessage(Base):
 
 
 class ReportSchedule(Base):
-    """When the reports of a clinic are scheduled next, and the cadence from which that follows."""
+    """The time at which the reports of a clinic are scheduled next, and the cadence from which it was computed."""
 
     __tablename__ = "report_schedules"
 

@@ -1,4 +1,4 @@
-"""The embedded keeper of restricted tokens, used when no auth service is configured."""
+"""Restricted tokens of the embedded store, which is used when no auth service is configured."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from clinic_service.db.types import CreationTime, ExactText, Json, UserId
 
 
 class RestrictedToken(Base):
-    """A token that gives access to the data of one user until it expires; `hash` is the SHA-256 of it in hex."""
+    """A token that gives access to the data of one user until it expires. `hash` is its SHA-256 in hexadecimal."""
 
     __tablename__ = "restricted_tokens"
 
     hash: Mapped[str] = mapped_column(ExactText(64), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)
-    # Prefixes of the addresses that it opens; null for all.
+    # Prefixes of the paths that it gives access to; null for all.
     paths: Mapped[list[str] | None] = mapped_column(Json)
     created_time: Mapped[datetime] = mapped_column(CreationTime)
     expiration_time: Mapped[datetime]

@@ -1,4 +1,4 @@
-"""What Xealth tells of orders, what was entered into the forms for them, and who has looked at the reports."""
+"""Orders of Xealth, the input of their forms, and the views of reports."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from clinic_service.models.patient import Patient
 
 
 class XealthPreorder(Timestamps, Base):
-    """The input of the form that was shown before an order; the order names it by `data_tracking_id`.
+    """The input of the form that was shown before an order. The order refers to it by `data_tracking_id`.
 
-    An order may use it only for the deployment and the medical record number that the form was shown for.
+    An order may use it only if it has the deployment and the medical record number of the form.
     """
 
     __tablename__ = "xealth_preorders"
@@ -25,16 +25,16 @@ class XealthPreorder(Timestamps, Base):
     data_tracking_id: Mapped[str] = mapped_column(ExactText(), primary_key=True)
     deployment: Mapped[str] = mapped_column(ExactText())
     mrn: Mapped[str]
-    # Of the patient, or of the guardian where there is one.
+    # The address of the patient, or of the guardian if there is one.
     email: Mapped[str | None]
     connect_abbott: Mapped[bool]
     connect_dexcom: Mapped[bool]
-    # Both are null in the input of the patient form.
+    # Both are null in the input of the form for patients.
     guardian_first_name: Mapped[str | None]
     guardian_last_name: Mapped[str | None]
-    # As they were sent; some may be no tags of the clinic.
+    # The ids as they were sent; some may not be tags of the clinic.
     tag_ids: Mapped[list[str]] = mapped_column(Json)
-    # When an order made a patient of it; from then on it stays as it is.
+    # When an order created a patient from it; it is not changed afterwards.
     used_time: Mapped[datetime | None]
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
@@ -43,7 +43,7 @@ class XealthPreorder(Timestamps, Base):
 
 
 class XealthOrder(Base):
-    """An event of an order, with the order as Xealth told it then. The texts are kept as they came."""
+    """An event of an order, with the order as Xealth returned it then. The texts are stored unchanged."""
 
     __tablename__ = "xealth_orders"
 
@@ -56,12 +56,12 @@ class XealthOrder(Base):
     event_id: Mapped[str | None]
     event_type: Mapped[str]
     event_context: Mapped[str]
-    # When it happened, as Xealth says; what comes later may have happened before.
+    # The time of the event as Xealth gives it. Events can arrive in another order.
     event_time: Mapped[datetime]
     event_text: Mapped[str] = mapped_column(Text)
     order_text: Mapped[str] = mapped_column(Text)
     created_time: Mapped[datetime] = mapped_column(CreationTime)
-    # Null: the event was too old, or the order not in force, so that it had no effect.
+    # Null when the event had no effect, because it was too old or the order was not active.
     applied_time: Mapped[datetime | None]
 
     clinic: Mapped[Clinic] = relationship(lazy="raise")
@@ -90,6 +90,6 @@ class XealthReportView(Base):
 
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
-        # Deployment and program, which hardly differ for one user, would make it wider than an engine takes.
+        # Without deployment and program: they hardly differ for one user, and would make the key too wide.
         Index("ix_xealth_report_views_latest", "clinic_id", "patient_id", "ehr_user_id", "created_time"),
     )

@@ -1,4 +1,4 @@
-"""The events. An event is named in the past tense. Its payload has the member names that consumers know."""
+"""The events. Their names are in the past tense. Their payloads have the member names that consumers expect."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
-# How mails name somebody without a name who changed a role: a service, or a person without a profile.
+# The name in mails for the author of a change of roles who has no name: a service, or a person without a profile.
 UNNAMED_ADMINISTRATOR = "Clinic administrator"
-# How mails name a clinic and a patient without a name, within a sentence.
+# The names in mails for a clinic and for a patient without a name, used within a sentence.
 UNNAMED_CLINIC = "your clinic"
 UNNAMED_PATIENT = "the patient"
-# How mails name the clinic that took over another one, when it has no name.
+# The name in mails for the target of a merge when it has no name.
 UNNAMED_OTHER_CLINIC = "another clinic"
-# The providers of data that patients can be asked to connect, and how mails name them.
+# The data providers that patients can be asked to connect, and their names in mails.
 PROVIDER_NAMES = {"abbott": "Abbott", "dexcom": "Dexcom", "twiist": "twiist"}
 # The pages of the application that mails link to.
 LOG_IN_PATH = "login"
@@ -27,7 +27,7 @@ def _variable(name: str) -> Any:
 
 
 class _Payload:
-    """Makes the payload from the fields of an event, with names as on the wire: `clinic_id` becomes `clinicId`."""
+    """Makes the payload from the fields of an event, with names in camel case: `clinic_id` becomes `clinicId`."""
 
     def to_payload(self) -> Mapping[str, Any]:
         """The event as a JSON object."""
@@ -59,7 +59,7 @@ class ClinicDeleted(_Payload):
 
 @dataclass(frozen=True)
 class ClinicMerged(_Payload):
-    """The clinic took over all patients and clinicians of `source_clinic_id`, which is gone."""
+    """All patients and clinicians of `source_clinic_id` were moved to the clinic, and the source was deleted."""
 
     kind: ClassVar[str] = "clinic_merged"
     clinic_id: str
@@ -68,7 +68,7 @@ class ClinicMerged(_Payload):
 
 @dataclass(frozen=True)
 class _MergeNotification(_Payload):
-    """Tells one user of the merge of two clinics. A merge tells very many, so no event waits for such a mail."""
+    """Notifies one user of a merge. A merge has very many of these events, so other events do not wait for them."""
 
     clinic_id: ClassVar[None] = None
     user_id: str
@@ -94,14 +94,14 @@ class SourceClinicianMerged(_MergeNotification):
 
 @dataclass(frozen=True)
 class TargetAdminMerged(_MergeNotification):
-    """Another clinic became part of the clinic of an administrator. Mail to the administrator."""
+    """Another clinic became part of the clinic of an admin. Mail to the admin."""
 
     kind: ClassVar[str] = "clinic_merged_target_admin_notification"
 
 
 @dataclass(frozen=True)
 class ClinicianAdded(_Payload):
-    """A user became a clinician of a clinic. Consumers refresh marketing data and copies of access data."""
+    """A user became a clinician of a clinic. Consumers update marketing data and copies of access data."""
 
     kind: ClassVar[str] = "clinician_added"
     clinic_id: str
@@ -110,7 +110,7 @@ class ClinicianAdded(_Payload):
 
 @dataclass(frozen=True)
 class ClinicianRemoved(_Payload):
-    """A user is no longer a clinician of a clinic. Consumers refresh marketing data and copies of access data."""
+    """A user is no longer a clinician of a clinic. Consumers update marketing data and copies of access data."""
 
     kind: ClassVar[str] = "clinician_removed"
     clinic_id: str
@@ -119,7 +119,7 @@ class ClinicianRemoved(_Payload):
 
 @dataclass(frozen=True)
 class ClinicianPermissionsUpdated(_Payload):
-    """The roles of the clinician `user_id` changed. Mail to this clinician; `clinician_name` is who changed the roles."""
+    """The roles of the clinician `user_id` changed. Mail to this clinician. `clinician_name` changed the roles."""
 
     kind: ClassVar[str] = "clinician_permissions_updated"
     clinic_id: str
@@ -132,7 +132,7 @@ class ClinicianPermissionsUpdated(_Payload):
 class ClinicianInvited(_Payload):
     """A clinic invites the person with the address `email`. Mail to that address.
 
-    `creator_name` is who invites, and `web_path` the page of the application on which the invitation is answered.
+    `creator_name` is the name of the person who invites. `web_path` is the page of the application for the answer.
     """
 
     kind: ClassVar[str] = "clinician_invitation"
@@ -147,7 +147,7 @@ class ClinicianInvited(_Payload):
 class AccessOffered(_Payload):
     """A patient offers a clinic access to their data. Mail to the admin `user_id`.
 
-    `careteam_name` is the patient, and `web_path` the page of the application on which the offer is answered.
+    `careteam_name` is the patient's name. `web_path` is the page of the application for the answer.
     """
 
     kind: ClassVar[str] = "patient_clinic_invitation"
@@ -171,9 +171,9 @@ class MigrationRequested(_Payload):
 class PatientAdded(_Payload):
     """A clinic has a new patient.
 
-    `custodial`: consumers update the profile to match the record, and ask the patient, in the name of `invited_by`, to
-    claim the account. Otherwise they send the data sources of the user. In both cases they send the summaries.
-    `is_migrated`: the patient knows the clinic already and gets no mail.
+    For a `custodial` account, consumers update the profile to match the record, and ask the patient, in the name of
+    `invited_by`, to claim the account. For others, they send the data sources of the user. In both cases they send the
+    summaries. `is_migrated`: the patient already knows the clinic and gets no mail.
     """
 
     kind: ClassVar[str] = "patient_added"
@@ -186,7 +186,7 @@ class PatientAdded(_Payload):
 
 @dataclass(frozen=True)
 class PatientChanged(_Payload):
-    """Fields of the record of a patient have new values. `changed` are their names in the API, at least one."""
+    """Fields of a patient's record have new values. `changed` has their names in the API, at least one."""
 
     kind: ClassVar[str] = "patient_changed"
     clinic_id: str
@@ -201,7 +201,7 @@ class PatientChanged(_Payload):
 
 @dataclass(frozen=True)
 class PatientRemoved(_Payload):
-    """A patient left a clinic. `custodial`: consumers may have to remove the account, or its address, as well."""
+    """A patient left a clinic. For a `custodial` account, consumers may have to remove the account or its address."""
 
     kind: ClassVar[str] = "patient_removed"
     clinic_id: str
@@ -221,19 +221,19 @@ class UploadReminded(_Payload):
 
 
 class ConnectionAction(StrEnum):
-    """What a patient is asked to do at a provider of data."""
+    """What a patient is asked to do at a data provider."""
 
     CONNECT = "connect"
-    # To connect, for a patient whose account the clinic manages.
+    # To connect; for patients whose accounts the clinic manages.
     CONNECT_CUSTODIAL = "connect_custodial"
     RECONNECT = "reconnect"
 
 
 @dataclass(frozen=True)
 class ConnectionRequested(_Payload):
-    """A clinic asks a patient to connect an account with a provider of data. Mail to the patient.
+    """A clinic asks a patient to connect an account with a data provider. Mail to the patient.
 
-    The kind of the event tells the provider and the action: `request_dexcom_reconnect`.
+    The kind of the event contains the provider and the action: `request_dexcom_reconnect`.
     """
 
     clinic_id: str
@@ -257,10 +257,10 @@ class ConnectionRequested(_Payload):
 
 @dataclass(frozen=True)
 class AccountLeftOver(_Payload):
-    """An account was created for a patient of a clinic whose record was not stored. The account is to be removed."""
+    """An account was created for a patient of a clinic whose record was not stored. The account must be removed."""
 
     kind: ClassVar[str] = "account_left_over"
-    # Without a clinic, so that it is in no order with other events, which need not wait for it.
+    # The event has no clinic, so it is not ordered with other events, and they do not wait for it.
     clinic_id: ClassVar[None] = None
     custodian_id: str
     user_id: str
@@ -270,7 +270,7 @@ class AccountLeftOver(_Payload):
 class AccountUnconfirmed(_Payload):
     """The directory was asked to create an account for a patient of the clinic, and it is not known whether it did.
 
-    An account with the address `email`, created for the clinic at about the time `since`, is to be removed.
+    An account with the address `email` that was created for the clinic at about the time `since` must be removed.
     """
 
     kind: ClassVar[str] = "account_unconfirmed"
@@ -283,9 +283,9 @@ class AccountUnconfirmed(_Payload):
 
 @dataclass(frozen=True)
 class AddressUnsettled(_Payload):
-    """The account of a patient may have another address than the record of the clinic that manages the account.
+    """A custodial account of a patient may have another address than the record of the clinic that manages it.
 
-    The account is to get the address of the record.
+    The account must get the address of the record.
     """
 
     kind: ClassVar[str] = "address_unsettled"
@@ -300,7 +300,7 @@ class AccessChanged(_Payload):
     """The direct grant of the sharer to the grantee was changed or removed."""
 
     kind: ClassVar[str] = "access_changed"
-    # Without a clinic, so that it is in no order with other events.
+    # The event has no clinic, so it is not ordered with other events.
     clinic_id: ClassVar[None] = None
     sharer_id: str
     grantee_id: str
@@ -308,7 +308,7 @@ class AccessChanged(_Payload):
 
 @dataclass(frozen=True)
 class EhrMessageReceived(_Payload):
-    """A message of a health record system has been stored and is to be acted on. It belongs to no clinic yet."""
+    """A message of a health record system was stored and is to be processed. Its clinic is not known yet."""
 
     kind: ClassVar[str] = "ehr_message_received"
     clinic_id: ClassVar[None] = None
@@ -320,7 +320,7 @@ class EhrReportScheduled(_Payload):
     """A report of the patient `user_id` of the clinic `owner_id` is to be made and sent to its health record system."""
 
     kind: ClassVar[str] = "ehr_report_scheduled"
-    # In no order with other events of the clinic, which need not wait for reports.
+    # Not ordered with other events of the clinic, because they must not wait for reports.
     clinic_id: ClassVar[None] = None
     user_id: str
     order_id: str

@@ -50,8 +50,6 @@ UNTYPED = {
     *(f"resources.ehr.xealth.repository.{name}" for name in ("data_sources", "permissions", "summary_dates")),
     "resources.merges.summary.summary_rows",
     "outbox.queue.list_rows",
-    "resources.sites.repository.describe_one",
-    "resources.tags.repository.describe_one",
 }
 
 

@@ -28,6 +28,7 @@ from clinic_service.models import (
     ScheduledReportOrder,
     SentMessage,
 )
+from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.ehr.redox.messages import receive
 from tests.ehr.exchange import NOW, SETTINGS
 from tests.ehr.orders import order
@@ -56,8 +57,9 @@ def clinic(database: Database) -> Clinic:
 
 
 def _patient(database: Database, clinic: Clinic, person: Somebody, *permissions: str, **values: Any) -> Patient:
+    """A patient whose number, if any, is compared as that of one who was enrolled."""
     with storing(database) as unit:
-        return make_patient(unit, clinic, person, *permissions, **values)
+        return make_patient(unit, clinic, person, *permissions, mrn_key=mrn_key(values.get("mrn")), **values)
 
 
 def _subscribe(database: Database, patient: Patient, *document_ids: str, **values: Any) -> None:

@@ -78,7 +78,7 @@ def test_an_operation_answers_as_soon_as_it_is_described(tmp_path: Path) -> None
     with mocking(tmp_path, "--reload") as server:
         assert server.get("/new", "any token").status == 404
         _save(root, new)
-        _wait_for(server, "The spec was taken over.")
+        _wait_for(server, "The spec was applied.")
         assert server.get("/new", "any token").json == {"size": 1}
 
         _save(root, new.replace("size: 1", "size: one"))
@@ -113,7 +113,7 @@ def test_one_file_and_those_it_refers_to_are_taken_over_on_save(tmp_path: Path) 
     with mocking(tmp_path, "--reload", "--spec", "documents/events.yml") as server:
         assert server.get("/events/2026-7").json["number"] == 7
         _save(part, part.read_text().replace("number: 7", "number: 8"))
-        _wait_for(server, "The spec was taken over.")
+        _wait_for(server, "The spec was applied.")
         assert server.get("/events/2026-7").json["number"] == 8
         # What is no part of it does not matter.
         assert server.errors.read_text().count("was taken over") == 1

@@ -14,10 +14,16 @@ from clinic_service.models import (
     ClinicianRoleUpdate,
     MailPurpose,
     MailRequest,
+    MatchedMessage,
     OutboxEntry,
+    Patient,
+    ReportOrderState,
     Reservation,
     Review,
+    ScheduledReportOrder,
     ShareCode,
+    XealthOrder,
+    XealthReportView,
 )
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, Somebody
@@ -100,6 +106,35 @@ def _add_members(unit: UnitOfWork, source: Clinic, target: Clinic) -> None:
             make_clinician(unit, target, person, in_target)
 
 
+def _add_orders(unit: UnitOfWork, patient: Patient) -> None:
+    """An order of each partner, a scheduled report, and a view of a report of the patient."""
+    order = XealthOrder(
+        **{"clinic_id": patient.clinic_id, "id": unit.new_id()},
+        **{"deployment": "harbour-prod", "order_id": "17", "program_id": "tidepool-reports"},
+        **{"event_type": "order", "event_context": "new", "event_text": "{}", "order_text": "{}"},
+        **{"event_time": LONG_AGO, "created_time": LONG_AGO},
+    )
+    of_patient = {"clinic_id": patient.clinic_id, "patient_id": patient.id}
+    match = MatchedMessage(
+        **of_patient, name="summaryAndReports", position=0, document_id=order.id, data_model="Order", event_type="New"
+    )
+    report = ScheduledReportOrder(
+        clinic_id=patient.clinic_id,
+        id=unit.new_id(),
+        user_id=patient.user_id,
+        message_id=order.id,
+        created_time=LONG_AGO,
+        state=ReportOrderState.PENDING,
+    )
+    view = XealthReportView(
+        **of_patient,
+        **{"id": unit.new_id(), "ehr_user_id": "E10422", "deployment": "harbour-prod"},
+        **{"program_id": "tidepool-reports", "created_time": LONG_AGO},
+    )
+    unit.session.add_all([order, match, report, view])
+    unit.flush()
+
+
 def _add_patients(unit: UnitOfWork, source: Clinic, target: Clinic) -> None:
     pump, trial = make_tag(unit, source, "pump"), make_tag(unit, source, "Trial")
     west, north = make_site(unit, source, "West"), make_site(unit, source, "North")
@@ -112,6 +147,7 @@ def _add_patients(unit: UnitOfWork, source: Clinic, target: Clinic) -> None:
     carol.connection_requests = {"dexcom": [{"providerName": "dexcom", "createdTime": clock.to_wire(LONG_AGO)}]}
     carol.target_devices, carol.legacy_clinician_ids, carol.invited_by = ["omnipod"], [PETE.id], BOB.id
     make_subscription(unit, carol)
+    _add_orders(unit, carol)
     dave = make_patient(unit, source, DAVE, "custodian", "view", mrn="M-2", mrn_key="m-2", full_name="Dave of Hilltop")
     tag_patient(unit, dave, pump, trial)
     place_patient(unit, dave, west)

@@ -1,7 +1,7 @@
-"""Restricted tokens: opaque ids, each of which gives access to the data of one user for a while.
+"""Restricted tokens: opaque ids that give access to the data of one user for a limited time.
 
-`embedded.py` keeps them in this program's own database, `http.py` asks the platform's auth service, and `choice.py` picks
-one. Import the implementations by their modules; this one holds what both have in common.
+`embedded.py` stores them in this program's database, `http.py` uses the platform's auth service, and `choice.py` chooses
+one of them. Import the implementations from their modules; this package exports what both have in common.
 """
 
 from clinic_service.gateways.restricted_tokens.protocol import (

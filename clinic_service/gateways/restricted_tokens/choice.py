@@ -1,4 +1,4 @@
-"""Which keeper of restricted tokens this server uses."""
+"""Chooses the store of restricted tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clinic_service.gateways.server_token import chosen_server_token
 
 
 def chosen_restricted_tokens(config: Config, database: Database) -> RestrictedTokens:
-    """The auth service when one is configured, else the tokens in `database`. Raises ConfigError."""
+    """The auth service if it is configured, else the tokens in `database`. Raises ConfigError."""
     if config.auth_client_address:
         return HttpRestrictedTokens(config, chosen_server_token(config))
     return EmbeddedRestrictedTokens(database)

@@ -1,6 +1,6 @@
-"""Restricted tokens kept in this program's own database, for servers without an auth service.
+"""Restricted tokens in this program's database, for servers without an auth service.
 
-Of a token only a hash is kept, so that whoever reads the database cannot use it.
+Only a hash of a token is stored, so that a reader of the database cannot use the token.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REMOVE_EXPIRED = delete(_TOKEN).where(_TOKEN.expiration_time <= bindparam("now"
 
 
 class EmbeddedRestrictedTokens:
-    """The tokens in `database`; those that have expired are removed when the next one is made."""
+    """The tokens in `database`. Expired tokens are deleted when a new one is created."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

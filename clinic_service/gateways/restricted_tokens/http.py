@@ -1,4 +1,4 @@
-"""The auth service of the platform, asked for restricted tokens in the name of this server."""
+"""Restricted tokens of the platform's auth service."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SECONDS = 10.0
 
 
 class HttpRestrictedTokens:
-    """The tokens of another system. Safe to share between threads."""
+    """The tokens of the auth service, which is called with this server's token. Safe to share between threads."""
 
     def __init__(self, config: Config, server_token: OwnToken, *, seconds: float = SECONDS) -> None:
-        """`seconds`: the time for one call. Raises ConfigError for an address that cannot be called."""
+        """`seconds`: the time limit of one call. Raises ConfigError for an invalid address."""
         url = config.auth_client_address or ""
         if not http.is_http_url(url):
             raise ConfigError("CLINIC_AUTH_CLIENT_ADDRESS must be an http(s) URL.")
@@ -60,7 +60,7 @@ class HttpRestrictedTokens:
         return token if clock.now() < token.expires else None
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> http.Reply:
-        """One call in this server's name."""
+        """Send one request with this server's token."""
         try:
             return self._server_token.call(lambda token: self._send(method, path, token, body))
         except Unavailable:
@@ -71,12 +71,12 @@ class HttpRestrictedTokens:
         if body is None:
             return self._service.exchange_twice(method, path, headers=headers)
         headers["content-type"] = "application/json"
-        # A token too many harms nobody, as long as nobody is told of it.
+        # Creating a token can be repeated: a surplus token does no harm, because its id is not sent to any client.
         return self._service.exchange_twice(method, path, headers=headers, body=orjson.dumps(body))
 
 
 def _token(reply: http.Reply) -> RestrictedToken:
-    """The token in `reply`. Raises BadGateway when it holds none that can be used."""
+    """The token in `reply`. Raises BadGateway when it contains no valid one."""
     document = reply.json_object()
     token_id, user_id, paths = document.get("id"), document.get("userId"), document.get("paths")
     if not isinstance(token_id, str) or not is_token_id(token_id) or not isinstance(user_id, str):
@@ -88,7 +88,7 @@ def _token(reply: http.Reply) -> RestrictedToken:
 
 
 def _time(value: object) -> datetime:
-    """Raises BadGateway for anything but a point in time."""
+    """The point in time in `value`. Raises BadGateway for any other value."""
     try:
         time = datetime.fromisoformat(value.upper()) if isinstance(value, str) else None
         if time is None or time.tzinfo is None:

@@ -1,4 +1,4 @@
-"""What the service asks of a keeper of restricted tokens."""
+"""The interface of a store of restricted tokens."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Protocol
 
 from clinic_service.errors import BadGateway
 
-# How long a token is good for when nothing else is asked for, and at most.
+# The default and the maximum lifetime of a token.
 DEFAULT_LIFETIME = timedelta(hours=1)
 MAX_LIFETIME = timedelta(days=90)
 _ID = re.compile("[0-9a-z]{32}")
 
 
 class RestrictedTokensUnavailable(BadGateway):
-    """The keeper gives no answer, or none in time."""
+    """The store gives no answer, or none in time."""
 
     message = "The tokens of reports cannot be made or checked just now."
 
 
 @dataclass(frozen=True, slots=True)
 class RestrictedToken:
-    """A token, which is good until `expires`.
+    """A token, which is valid until `expires`.
 
-    `paths` are the prefixes of the addresses that it opens; None for everything that the user may open.
+    `paths` are the prefixes of the paths that it gives access to; None for everything that the user has access to.
     """
 
     id: str = field(repr=False)
@@ -36,19 +36,19 @@ class RestrictedToken:
 
 
 class RestrictedTokens(Protocol):
-    """A keeper of restricted tokens. All failures of another system are BadGateway."""
+    """A store of restricted tokens. All failures of another system are BadGateway."""
 
     def create(
         self, user_id: str, *, paths: Sequence[str] | None = None, expires: datetime | None = None
     ) -> RestrictedToken:
-        """A new token for the data of the user: good for an hour unless `expires` says otherwise, at most 90 days."""
+        """Create a token for the data of the user. It is valid until `expires`, by default for an hour, at most 90 days."""
 
     def find(self, token_id: str) -> RestrictedToken | None:
-        """The token with this id; None when it was never made or is no longer good."""
+        """The token with this id; None when it was never created or has expired."""
 
 
 class UnconfiguredRestrictedTokens:
-    """Stands in where nothing needs such tokens."""
+    """The implementation for deployments without restricted tokens."""
 
     def create(
         self,

@@ -95,20 +95,20 @@ class GrantRepository(Repository):
     def put(self, sharer_id: str, grantee_id: str, permissions: Permissions) -> None:
         """Store `permissions`, at least one, as the direct grant. They replace an earlier grant."""
         self._uow.insert(_PUT, {"sharer_id": sharer_id, "grantee_id": grantee_id, "permissions": permissions})
-        self._tell([(sharer_id, grantee_id)])
+        self._announce([(sharer_id, grantee_id)])
 
     def remove(self, sharer_id: str, grantee_id: str) -> None:
         """Delete the direct grant. A missing grant is no error."""
         removed = self._uow.execute(_REMOVE, {"sharer_id": sharer_id, "grantee_id": grantee_id})
         if removed.first():
-            self._tell([(sharer_id, grantee_id)])
+            self._announce([(sharer_id, grantee_id)])
 
     def remove_all_of(self, user_id: str) -> None:
         """Delete every direct grant that the user gave or received."""
         removed = self._uow.execute(_REMOVE_ALL_OF, {"user_id": user_id})
-        self._tell((row.sharer_id, row.grantee_id) for row in removed.all())
+        self._announce((row.sharer_id, row.grantee_id) for row in removed.all())
 
-    def _tell(self, pairs: Iterable[tuple[str, str]]) -> None:
+    def _announce(self, pairs: Iterable[tuple[str, str]]) -> None:
         Outbox(self._uow).add(*(AccessChanged(sharer_id, grantee_id) for sharer_id, grantee_id in sorted(pairs)))
 
 

@@ -96,7 +96,7 @@ def _get(uow: UnitOfWork, clinic_id: str, user_id: str) -> Clinician:
 
 
 def _keep_an_admin(uow: UnitOfWork, leaving: Clinician, cause: str) -> None:
-    """Raise LastAdmin if `leaving` is the clinic's only administrator.
+    """Raise LastAdmin if `leaving` is the clinic's only admin.
 
     `cause` points to the part of the request that would remove the admin.
     """

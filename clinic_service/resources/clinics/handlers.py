@@ -32,7 +32,7 @@ def list_clinics(
 
 
 def _look_up_founders(ctx: Preparation) -> service.Founders:
-    """Look up the accounts of the caller and of the demonstration patient."""
+    """Look up the accounts of the caller and of the demo patient."""
     return service.find_founders(ctx.accounts, ctx.caller.id, ctx.config.demo_patient_user_id)
 
 
@@ -61,7 +61,7 @@ def update_clinic(ctx: Context, clinic_id: str, body: Any) -> JsonObject:
 
 
 def delete_clinic(ctx: Context, clinic_id: str) -> None:
-    """Delete a clinic that has no patients but the demonstration patient."""
+    """Delete a clinic that has no patients except the demo patient."""
     service.delete_clinic(ctx.uow, clinic_id, ctx.config.demo_patient_user_id, ctx.caller.person_id)
 
 

@@ -198,7 +198,7 @@ class ClinicRepository(Repository):
         self._uow.insert(self._ADD_DELETION, self._deletion(clinic, deleted_by))
 
     def discard(self, clinic_id: str) -> None:
-        """Delete a clinic whose record is already kept, and which has no members and no patients any more."""
+        """Delete a clinic without members and patients. `record_deletion` must have been called before."""
         this = {"of_clinic": clinic_id}
         self._uow.change(self._CANCEL_INVITES, {**this, "time": self._uow.now})
         self._uow.change(self._REMOVE_SHARE_CODES, this)

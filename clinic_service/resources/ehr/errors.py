@@ -65,7 +65,7 @@ class SeveralPatients(ConstraintViolation):
 
 
 class TrackingIdMissing(BadRequest):
-    message = "The order does not say which form it belongs to."
+    message = "The order does not contain the tracking id of its form."
     violations = (Violation("/body/orderId", "state"),)
 
 
@@ -78,7 +78,7 @@ class OrderNotFound(NotFound):
 
 
 class OrderMismatch(BadGateway):
-    message = "Xealth answered with another order than the event is about."
+    message = "Xealth returned another order than the one in the event."
 
 
 class PatientDataIncomplete(ConstraintViolation):

@@ -167,7 +167,7 @@ class InviteRepository(Repository):
     )
 
     def link(self, user_id: str, emails: Collection[str]) -> None:
-        """Assign to the user the pending invitations that were sent to one of the addresses and have no user yet."""
+        """Assign the pending invitations to one of `emails` that have no user yet to the user."""
         self._uow.execute(self._LINK, {"of_user": user_id, "emails": list(emails)})
 
     def add(

@@ -55,7 +55,7 @@ class MemberFacts(NamedTuple):
 
     @property
     def is_pending(self) -> bool:
-        """Whether nobody has accepted the invitation yet."""
+        """Whether this is an invitation that is not accepted yet."""
         return self.user_id is None
 
     @property

@@ -67,11 +67,11 @@ class Lookup:
         return next(self._sharing(patient, _MRN), None) is not None
 
     def _conflicts(self, patient: PatientFacts) -> Iterator[Conflict]:
-        told = set[str]()
+        found = set[str]()
         for category, members in _RULES:
             for other in self._sharing(patient, members):
-                if other.id not in told:
-                    told.add(other.id)
+                if other.id not in found:
+                    found.add(other.id)
                     yield Conflict(category, other)
 
     def _sharing(self, patient: PatientFacts, members: tuple[str, ...]) -> Iterator[PatientFacts]:

@@ -83,6 +83,7 @@ class SettingPlan(NamedTuple):
 
     @property
     def match(self) -> bool:
+        """Whether the setting is equal in both clinics."""
         return self.source_value == self.target_value
 
 

@@ -97,6 +97,7 @@ class _Report:
         self._merged = _Sheet(book, "Duplicates in Merged Workspace", 10, 26, *wide[:7])
 
     def write(self, created_time: datetime) -> None:
+        """Write all sheets."""
         self._write_source()
         self._write_target()
         for row in summary_rows(self._plan, self._measures, created_time):

@@ -47,7 +47,7 @@ def enable_clinic(uow: UnitOfWork, account: Account, name: str | None) -> str:
 
 
 def require_ready(uow: UnitOfWork, clinic_id: str) -> str:
-    """The user id of the only administrator of a clinic whose initial migration can be started.
+    """The user id of the only admin of a clinic whose initial migration can be started.
 
     Raises ClinicNotFound, AlreadyMigrated, ProfileIncomplete and NotOneAdmin, in this order.
     """

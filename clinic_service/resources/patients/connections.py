@@ -125,7 +125,7 @@ def repeat_requests(uow: UnitOfWork, patients: Sequence[Patient]) -> None:
 
 
 def repeat_requests_within_limit(uow: UnitOfWork, patient: Patient, sender: MailSender) -> None:
-    """As `repeat_requests`, but sends nothing when the sender has reached the limit of mails. Raises nothing then."""
+    """As `repeat_requests`, but sends no mail when the sender has reached the limit. This is not an error."""
     if not patient.email or not patient.connection_requests:
         return
     with suppress(MailLimitReached):

@@ -26,7 +26,7 @@ class NoReview(NotFound):
 
 
 class NotTheReviewer(Conflict):
-    message = "The latest review is somebody else's."
+    message = "The latest review was made by another clinician."
     violations = (Violation("/path/patientId", "state"),)
 
 
@@ -77,4 +77,4 @@ class DataSourceNotFound(NotFound):
 
 
 class WorkspaceTypeMissing(BadRequest):
-    message = "What kind of id the workspace has must be said with the id."
+    message = "The parameter workspaceIdType is required with workspaceId."

@@ -75,28 +75,34 @@ class _Subject:
 
     @property
     def where(self) -> dict[str, str]:
+        """The parameters that select the patient in statements that change rows."""
         return {"of_clinic": self.row.clinic_id, "of_patient": self.row.id}
 
     @property
     def wrong_keys(self) -> list[str]:
+        """The names of the derived columns of the patient that are wrong."""
         keys = keys_of(self.row)
         return [name for name in _KEYS if getattr(self.row, name) != keys[name]]
 
     @property
     def wrong_types(self) -> list[str]:
+        """The types whose row in `summaries` is wrong, missing or surplus."""
         return _different(self.summaries, {kind: copies.summary for kind, copies in self.copies.items()})
 
     @property
     def wrong_scopes(self) -> list[str]:
+        """The scopes whose row in `statistics` is wrong, missing or surplus."""
         wanted = {scope: row for copies in self.copies.values() for scope, row in copies.statistics.items()}
         return _different(self.statistics, wanted)
 
     @property
     def wrong_periods(self) -> list[str]:
+        """The periods whose row in `hot_statistics` is wrong, missing or surplus."""
         wanted = {period: hot_row(self.copies.values(), period) for period in PERIODS} if self.copies else {}
         return _different(self.hot, wanted)
 
     def differences(self) -> Iterator[Difference]:
+        """All differences of the patient."""
         for table, names in (
             ("patients", self.wrong_keys),
             ("summaries", self.wrong_types),
@@ -154,8 +160,8 @@ _STATISTICS = _of_patients(STATISTICS)
 _HOT_STATISTICS = _of_patients(HOT_STATISTICS)
 
 
-class _Rebuilding(Repository):
-    """One batch of patients at a time."""
+class _PatientComparison(Repository):
+    """Compares and repairs one batch of patients."""
 
     def look(self, after: tuple[str, str]) -> _Batch:
         """The differences of the batch of patients after this key, read without a lock."""
@@ -252,7 +258,7 @@ def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]
         yield from batch.differences
         after = batch.last
     numbers = run(database, lambda uow: uow.rows(_COUNTS, {}), writes=False)
-    for clinic_id in [clinic_id for clinic_id, number, told in numbers if number != told]:
+    for clinic_id in [clinic_id for clinic_id, number, stored in numbers if number != stored]:
         if run(database, partial(_recount, clinic_id=clinic_id, repair=repair), writes=True):
             yield Difference(clinic_id, None, "patient_counts")
 
@@ -264,19 +270,19 @@ _COUNT = select(func.count()).select_from(Patient).where(Patient.clinic_id == bi
 def _recount(uow: UnitOfWork, clinic_id: str, *, repair: bool) -> bool:
     """Whether the clinic's stored number of patients is wrong, checked while no patient can be added or removed."""
     row = uow.first(_LOCK_COUNT, {"clinic_id": clinic_id})
-    told = row[0] if row else 0
+    stored = row[0] if row else 0
     number = uow.rows(_COUNT, {"clinic_id": clinic_id})[0][0]
-    if number != told and repair:
-        uow.insert(ADD_TO_COUNT, {"clinic_id": clinic_id, "patients": number - told})
-    return number != told
+    if number != stored and repair:
+        uow.insert(ADD_TO_COUNT, {"clinic_id": clinic_id, "patients": number - stored})
+    return number != stored
 
 
 def _compare_batch(database: Database, after: tuple[str, str], repair: bool) -> _Batch:
     def look(uow: UnitOfWork) -> _Batch:
-        return _Rebuilding(uow).look(after)
+        return _PatientComparison(uow).look(after)
 
     def lock(uow: UnitOfWork) -> _Batch:
-        return _Rebuilding(uow).lock(after, repair=repair)
+        return _PatientComparison(uow).lock(after, repair=repair)
 
     batch = run(database, look, writes=False)
     # The data may have changed between the statements that read it.

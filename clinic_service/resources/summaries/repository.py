@@ -76,10 +76,12 @@ class Change(NamedTuple):
 
     @property
     def key(self) -> dict[str, str]:
+        """The key of the patient's record, as columns of a new row."""
         return {"clinic_id": self.clinic_id, "patient_id": self.patient_id}
 
     @property
     def where(self) -> dict[str, str]:
+        """The parameters that select the patient in statements that change rows."""
         return {"of_clinic": self.clinic_id, "of_patient": self.patient_id}
 
 
@@ -177,7 +179,7 @@ class SummaryRepository(Repository):
             self._PUT_DOCUMENT, *({**key, "document": c.text} for key, (_, c) in zip(keys, put, strict=True))
         )
         self._uow.insert(self._PUT_STATISTICS, *(row for change, c in put for row in _statistics(change, c)))
-        self._uow.change(REMOVE_STATISTICS, *(row for change in changes for row in _vanished(change)))
+        self._uow.change(REMOVE_STATISTICS, *(row for change in changes for row in _outdated_statistics(change)))
         gone = [change for change in changes if not change.copies]
         self._uow.change(self._REMOVE_SUMMARY, *({**change.where, "of_type": change.kind} for change in gone))
         for kinds, rows in _hot_rows(changes).items():
@@ -211,7 +213,7 @@ def _hot_rows(changes: Iterable[Change]) -> dict[tuple[str, ...], list[dict[str,
     return rows
 
 
-def _vanished(change: Change) -> Iterable[dict[str, str]]:
+def _outdated_statistics(change: Change) -> Iterable[dict[str, str]]:
     """The keys of statistics to delete: all scopes that the new summary does not have."""
     kept = change.copies.statistics if change.copies else {}
     return ({**change.where, "of_scope": scope} for scope in SCOPES[change.kind] if scope not in kept)

@@ -33,7 +33,7 @@ def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Copies |
     ids = {change.patient_id for change in changes}
     changed = [patient for patient in patients if patient.id in ids]
     uow.summaries.move_on(changed)
-    _tell(uow, changed)
+    _announce(uow, changed)
     return True
 
 
@@ -44,7 +44,7 @@ def remove_summary(uow: UnitOfWork, summary_id: str) -> bool:
     """
     found = uow.summaries.lock_by_id(summary_id)
     uow.summaries.apply([Change(row.clinic_id, row.patient_id, row.type, None) for row in found])
-    _tell(uow, {row.patient_id: row for row in found}.values())
+    _announce(uow, {row.patient_id: row for row in found}.values())
     return bool(found)
 
 
@@ -62,5 +62,5 @@ def _is_late(stored: StoredSummary, given: Mapping[str, Any]) -> bool:
     return before is not None and after is not None and after < before
 
 
-def _tell(uow: UnitOfWork, patients: Iterable[PatientOfUser | SummaryOfPatient]) -> None:
+def _announce(uow: UnitOfWork, patients: Iterable[PatientOfUser | SummaryOfPatient]) -> None:
     uow.outbox.add(*(PatientChanged(p.clinic_id, p.user_id, ("summary",), p.is_custodial) for p in patients))

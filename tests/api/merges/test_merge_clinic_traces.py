@@ -58,11 +58,19 @@ MOVED = {
     *("summaries", "summary_documents", "statistics", "hot_statistics"),
     *("tags", "sites", "clinicians", "clinician_role_updates", "invites", "share_codes"),
     *("migrations", "mail_requests", "reservations"),
+    *("matched_messages", "scheduled_report_orders", "xealth_orders", "xealth_report_views"),
 }
 # What says something of the clinic itself, and goes with it:
-DROPPED = {"membership_restrictions", "patient_counts", "demo_clinics"}
+DROPPED = {"membership_restrictions", "patient_counts", "demo_clinics", "report_schedules", "xealth_preorders"}
 # What is told of it after it is gone: what was deleted, what was merged, and what others are yet to learn.
-HISTORY = {"clinic_deletions", "clinician_deletions", "patient_deletions", "merge_plan_elements", "outbox"}
+HISTORY = {
+    "clinic_deletions",
+    "clinician_deletions",
+    "patient_deletions",
+    "merge_plan_elements",
+    "order_outcomes",
+    "outbox",
+}
 
 
 @pytest.fixture(autouse=True)

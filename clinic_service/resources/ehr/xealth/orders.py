@@ -50,6 +50,7 @@ class OrderEvent(NamedTuple):
 
     @property
     def is_new(self) -> bool:
+        """Whether the order is new. Otherwise it is canceled."""
         return bool(self.body["eventContext"] == _NEW)
 
 

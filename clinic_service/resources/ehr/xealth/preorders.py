@@ -67,10 +67,12 @@ class Preorder:
 
     @property
     def asks_for_form(self) -> bool:
+        """Whether the request asks for a form. Otherwise it contains the input of one."""
         return bool(self.body["eventContext"] != _SUBSEQUENT)
 
     @property
     def is_canceled(self) -> bool:
+        """Whether the user canceled the form."""
         return not self.asks_for_form and bool(self.body["formData"].get("canceled"))
 
     @property

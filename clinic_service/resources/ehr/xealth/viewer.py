@@ -91,7 +91,7 @@ def render_page(link: str, config: Config) -> str:
 
 
 def page_headers(config: Config) -> list[tuple[str, str]]:
-    """The headers that protect the token in the URLs of the page and of the report from leaving the page.
+    """The headers that prevent other sites from getting the token, which is in the URLs of the page and of the report.
 
     Any site may show the page in a frame, as health record systems do.
     """
