@@ -23,15 +23,22 @@ from clinic_service.resources.patients.schemas import patient_schema
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 from clinic_service.serialization import JsonObject
 
+_LONGEST_CHALLENGE = 4096
 _SUBSCRIBES = {"ENABLE_REPORTS": True, "DISABLE_REPORTS": False}
 
 
 def verify_endpoint(ctx: Context, body: Any) -> JsonObject:
-    """Answer the challenge of Redox if the body has the shared secret."""
+    """Answer the challenge of Redox, if the body has the shared secret."""
     given = body or {}
-    if not is_redox_token(ctx.config, given.get("verification-token", "").encode()):
+    secret, challenge = given.get("verification-token"), given.get("challenge", "")
+    # The secret comes first, so that whoever lacks it learns nothing of the rest.
+    if not isinstance(secret, str) or not is_redox_token(ctx.config, secret.encode()):
         raise SecretRefused
-    return {"challenge": given.get("challenge", "")}
+    if not isinstance(challenge, str):
+        raise BadRequest(violations=[Violation("/body/challenge", "type", "string")])
+    if len(challenge) > _LONGEST_CHALLENGE:
+        raise BadRequest(violations=[Violation("/body/challenge", "maxLength", _LONGEST_CHALLENGE)])
+    return {"challenge": challenge}
 
 
 def process_ehr_message(ctx: Context, body: Any, body_text: str) -> Answer:

@@ -82,10 +82,26 @@ def test_a_body_that_is_no_object_is_bad_input(redox: Client, body: Any) -> None
     assert_violations(verify(redox, body), ("/body", "type"))
 
 
-@pytest.mark.parametrize("value", [None, 7, True, [], {}])
-@pytest.mark.parametrize("name", ["verification-token", "challenge"])
-def test_a_member_that_is_no_text_is_bad_input(redox: Client, name: str, value: Any) -> None:
-    assert_violations(verify(redox, RIGHT | {name: value}), (f"/body/{name}", "type"))
+@pytest.mark.parametrize("value", [None, 7, True, [], {}, "x" * 5000])
+def test_a_secret_that_cannot_be_one_is_refused(redox: Client, value: Any) -> None:
+    assert_error(verify(redox, RIGHT | {"verification-token": value}), 401)
+
+
+CHALLENGES = pytest.mark.parametrize(
+    ("value", "rule"), [(None, "type"), (7, "type"), (True, "type"), ([], "type"), ("x" * 4097, "maxLength")]
+)
+
+
+@CHALLENGES
+def test_a_challenge_that_cannot_be_sent_back_is_bad_input(redox: Client, value: Any, rule: str) -> None:
+    assert_violations(verify(redox, RIGHT | {"challenge": value}), ("/body/challenge", rule))
+
+
+@CHALLENGES
+def test_who_lacks_the_secret_learns_nothing_of_the_challenge(redox: Client, value: Any, rule: str) -> None:
+    reply = verify(redox, {"verification-token": "another", "challenge": value})
+    assert_error(reply, 401)
+    assert rule not in reply.body.decode()
 
 
 @pytest.mark.parametrize("caller", [ALICE, SERVICE])

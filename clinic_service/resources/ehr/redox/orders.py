@@ -7,6 +7,7 @@ other systems are not outcomes: the order is tried again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from clinic_service.errors import ServiceError
@@ -47,7 +48,7 @@ def give_up(ctx: Preparation, order: StoredOrder, failure: str) -> Outcome:
         task = _task(ctx.uow, order)
     except SourceShared:
         task = None
-    outcome = _refused(task, _kind(task.action), TECHNICAL_PROBLEM) if task else Outcome(OrderState.FAILED)
+    outcome = _refused(task, _known_kind(ctx.uow, task), TECHNICAL_PROBLEM) if task else Outcome(OrderState.FAILED)
     return _note(ctx, order, replace(outcome, failure=failure))
 
 
@@ -80,6 +81,15 @@ def _is_of_new_patient(uow: UnitOfWork, task: OrderTask, data: PatientData) -> b
     if task.action is Action.CREATE_ACCOUNT_AND_ENABLE_REPORTS:
         return not task.find_same_patients(uow, data)
     return task.action is Action.CREATE_ACCOUNT
+
+
+def _known_kind(uow: UnitOfWork, task: OrderTask) -> ResultKind:
+    """The kind of the result, which also depends on whether the patient is new, if the order says who that is."""
+    with suppress(ServiceError):
+        data = patient_data(task.order.content, task.clinic.settings.mrn_id_type)
+        if data and _is_of_new_patient(uow, task, data):
+            return ResultKind.ACCOUNT_CREATION
+    return _kind(task.action)
 
 
 def _kind(action: Action) -> ResultKind:
