@@ -28,7 +28,6 @@ from clinic_service.models import (
     Site,
     Tag,
 )
-from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 from clinic_service.resources.settings.service import set_ehr_settings
 from clinic_service.resources.summaries.repository import Change
@@ -157,8 +156,7 @@ def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
     for number in range(40):
         person = PATIENT if number == 0 else _invented(number)
         patient = _patient(unit, clinic, person, number, chance)
-        unit.session.add(patient)
-        unit.flush()
+        unit.patients.add(patient)
         _link(unit, patient, chance.sample(tags, chance.randrange(3)), chance.sample(sites, chance.randrange(1, 3)))
         _add_sources(unit, patient, _SOURCES[number % len(_SOURCES)])
         summaries += made_up_summaries(patient, unit.now, chance)
@@ -171,7 +169,6 @@ def _invented(number: int) -> Somebody:
 
 def _patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, number: int, chance: random.Random) -> Patient:
     custodial = number % 4 == 1
-    mrn = f"MRN-{20400 + number}"
     patient = Patient(
         clinic_id=clinic.id,
         id=new_id(),
@@ -180,8 +177,7 @@ def _patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, number: int, ch
         birth_date=f"{chance.randrange(1945, 2016)}-{chance.randrange(1, 13):02d}-{chance.randrange(1, 29):02d}",
         # Some custodial accounts have no e-mail address.
         email=None if custodial and number % 8 == 1 else person.email,
-        mrn=mrn,
-        mrn_key=mrn_key(mrn),
+        mrn=f"MRN-{20400 + number}",
         target_devices=chance.choice([["dexcom"], ["libre2", "omnipod"], []]),
         diagnosis_type=chance.choice(_DIAGNOSES),
         invited_by=ADMIN.id if custodial else None,

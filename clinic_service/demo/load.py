@@ -14,6 +14,7 @@ from clinic_service.demo.patients import Made, Surroundings, make_patient
 from clinic_service.demo.people import Somebody
 from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.models import Account, AccountEmail, BgUnits, Clinic, Clinician, DemoClinic, Role, Site, Tag, Tier
+from clinic_service.models.patient import ADD_TO_COUNT
 from clinic_service.unit_of_work import UnitOfWork, writing
 
 # Patients in one transaction: enough that the commit costs little for each, few enough to be held in memory.
@@ -62,14 +63,14 @@ def load_clinic(
         numbers = range(start, min(start + BATCH, patients))
         made = [make_patient(where, number, number / patients, random) for number in numbers]
         with writing(database) as unit:
-            _store(unit, made)
+            _store(unit, clinic.clinic_id, made)
         progress(len(made))
     return clinic
 
 
-def _store(unit: UnitOfWork, made: list[Made]) -> None:
+def _store(unit: UnitOfWork, clinic_id: str, made: list[Made]) -> None:
     unit.session.add_all([row for one in made for row in one.rows])
-    unit.flush()
+    unit.insert(ADD_TO_COUNT, {"clinic_id": clinic_id, "patients": len(made)})
     unit.summaries.apply([change for one in made for change in one.summaries])
 
 

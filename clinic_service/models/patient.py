@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, true
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import DERIVED, Base, Timestamps, partial_index
 from clinic_service.db.dialects import insert_or_add
@@ -181,7 +180,7 @@ class Patient(Timestamps, Base):
 class PatientCount(Base):
     """The number of patients of a clinic, which every list shows. A clinic without a row has no patients.
 
-    Patients that are added to the session are counted by this module. Code that writes in another way uses `ADD_TO_COUNT`.
+    Code that stores or removes patients changes it with `ADD_TO_COUNT`, in the same transaction.
     """
 
     __tablename__ = "patient_counts"
@@ -228,18 +227,6 @@ def keys_of(patient: Keyed) -> dict[str, Any]:
 def _set_keys(_mapper: object, _connection: object, patient: Patient) -> None:
     for name, value in keys_of(patient).items():
         setattr(patient, name, value)
-
-
-@event.listens_for(Session, "after_flush")
-def _count_new(session: Session, _context: object) -> None:
-    new = Counter(record.clinic_id for record in session.new if isinstance(record, Patient))
-    if new:
-        session.connection().execute(ADD_TO_COUNT, counted(new))
-
-
-def counted(change: Counter[str]) -> list[dict[str, Any]]:
-    """The parameters of `ADD_TO_COUNT` for the changes of the counts of clinics, in order of the clinic ids."""
-    return [{"clinic_id": clinic_id, "patients": change[clinic_id]} for clinic_id in sorted(change)]
 
 
 class DataSource(Base):

@@ -18,6 +18,7 @@ from clinic_service.models import (
     MatchedMessage,
     OutboxEntry,
     Patient,
+    PatientCount,
     PatientDeletion,
     PatientSite,
     PatientTag,
@@ -166,6 +167,21 @@ def test_providers_are_counted_by_patients(database: Database) -> None:
             ("dexcom", "error", 1),
             ("dexcom", None, 2),
         ]
+
+
+def test_the_count_of_a_clinic_follows_each_new_and_removed_patient(database: Database) -> None:
+    def counts() -> dict[str, int]:
+        with storing(database) as unit:
+            return {row.clinic_id: row.patients for row in unit.session.scalars(select(PatientCount))}
+
+    with storing(database) as unit:
+        clinic, other = make_clinic(unit), make_clinic(unit)
+        for place, person in ((clinic, CAROL), (clinic, DAVE), (other, CAROL)):
+            unit.patients.add(new_patient(place, person))
+    assert counts() == {clinic.id: 2, other.id: 1}
+    with storing(database) as unit:
+        unit.patients.remove([unit.patients.get(one.id, CAROL.id) for one in (clinic, other)], None)
+    assert counts() == {clinic.id: 1, other.id: 0}
 
 
 def test_a_user_is_a_patient_of_a_clinic_once(database: Database) -> None:

@@ -32,6 +32,7 @@ from clinic_service.models import (
     Site,
     Tag,
 )
+from clinic_service.models.patient import ADD_TO_COUNT
 from clinic_service.unit_of_work import UnitOfWork, writing
 from tests.support.cast import ALICE, BOB, Somebody
 
@@ -122,7 +123,7 @@ def make_patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, *permission
     patient = Patient(clinic_id=clinic.id, **{"id": new_id(), **defaults, **values})
     patient.permissions = permissions or ("view",)
     unit.session.add(patient)
-    unit.flush()
+    unit.insert(ADD_TO_COUNT, {"clinic_id": clinic.id, "patients": 1})
     return patient
 
 

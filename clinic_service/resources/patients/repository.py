@@ -13,7 +13,7 @@ from clinic_service.db.dialects import among, constraint_name
 from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.repository import Repository, until_unchanged
 from clinic_service.models import Patient, PatientSite, PatientTag, Site, Tag
-from clinic_service.models.patient import ADD_TO_COUNT, counted
+from clinic_service.models.patient import ADD_TO_COUNT
 from clinic_service.models.sort_keys import mrn_key
 from clinic_service.outbox.events import PatientRemoved
 from clinic_service.outbox.outbox import Outbox
@@ -157,6 +157,7 @@ class PatientRepository(Repository):
         patient.mrn_key = mrn_key(patient.mrn)
         self._uow.session.add(patient)
         self.flush()
+        self._uow.insert(ADD_TO_COUNT, {"clinic_id": patient.clinic_id, "patients": 1})
         key = {"clinic_id": patient.clinic_id, "patient_id": patient.id}
         tags = self.known_tags(patient.clinic_id, tag_ids)
         self._uow.insert(ADD_TAGS, *({**key, "tag_id": tag_id} for tag_id in tags))
@@ -221,9 +222,10 @@ class PatientRepository(Repository):
         record_deletions(self._uow, patients, deleted_by)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(self._REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
-        change: Counter[str] = Counter()
-        change.subtract(patient.clinic_id for patient in patients)
-        self._uow.insert(ADD_TO_COUNT, *counted(change))
+        removed_of = Counter(patient.clinic_id for patient in patients)
+        # In order of the clinic ids, so that two transactions never wait for each other.
+        counts = ({"clinic_id": one, "patients": -removed_of[one]} for one in sorted(removed_of))
+        self._uow.insert(ADD_TO_COUNT, *counts)
         for patient in patients:
             self._uow.session.expunge(patient)
         removed = (PatientRemoved(p.clinic_id, p.user_id, p.is_custodial and not ends_custody) for p in patients)
