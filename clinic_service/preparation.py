@@ -59,6 +59,7 @@ class Preparation:
 
     @property
     def config(self) -> Config:
+        """The settings of this process."""
         return self.services.config
 
     @property

@@ -81,6 +81,7 @@ class UnitOfWork(Unit):
 
     @cached_property
     def merges(self) -> MergeRepository:
+        """The facts of two clinics that are to be merged."""
         return MergeRepository(self)
 
     @cached_property

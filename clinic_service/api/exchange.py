@@ -33,6 +33,7 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
+        """The seconds since the request arrived."""
         return time.perf_counter() - self.started
 
 

@@ -61,9 +61,11 @@ class Parameter:
 
     @property
     def pointer(self) -> str:
+        """Where violations say that the parameter is, such as `/query/limit`."""
         return f"/{self.location}/{self.name}"
 
     def refusal(self, rule: str, expected: Any = True) -> BadRequest:
+        """The error for a value that breaks `rule`; for `expected` see `Violation`."""
         return BadRequest(violations=[Violation(self.pointer, rule, expected)])
 
     def convert(self, text: str) -> Any:

@@ -24,6 +24,7 @@ class Caller:
 
     @property
     def is_service(self) -> bool:
+        """Whether the caller is another service, which no person stands behind."""
         return self.kind is CallerKind.SERVICE
 
     @property

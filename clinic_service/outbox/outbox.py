@@ -28,10 +28,15 @@ class Event(Protocol):
     """An event; see `events.py`."""
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """The name of the event, which consumers choose by."""
+
     @property
-    def clinic_id(self) -> str | None: ...
-    def to_payload(self) -> Mapping[str, Any]: ...
+    def clinic_id(self) -> str | None:
+        """The clinic that the event is about, if it is about one."""
+
+    def to_payload(self) -> Mapping[str, Any]:
+        """The members of the event, as they are stored and delivered."""
 
 
 class ScheduledEvent(NamedTuple):
