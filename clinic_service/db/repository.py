@@ -69,7 +69,7 @@ class Unit:
         return rows[0] if rows else None
 
     def insert(self, statement: Insert, *rows: Parameters) -> None:
-        """Store `rows` by a constant statement that names its columns."""
+        """Store `rows`. Each has a value for every column that the statement names, or else for all those of the table."""
         self._write(statement, rows)
 
     def change(self, statement: Update | Delete, *rows: Parameters) -> int:

@@ -136,7 +136,7 @@ class XealthRepository(Repository):
         """Store the input of the form. It replaces an earlier input."""
         key = {"clinic_id": clinic_id, "data_tracking_id": tracking_id}
         times = {"created_time": self._uow.creation_time, "updated_time": self._uow.now}
-        self._uow.insert(_STORE_PREORDER, {**key, **times, **columns})
+        self._uow.insert(_STORE_PREORDER, {**key, **times, "used_time": None, **columns})
 
     def use_preorder(self, clinic_id: str, tracking_id: str) -> None:
         """Record that an order has created a patient from the input."""
