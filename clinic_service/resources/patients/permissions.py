@@ -27,7 +27,7 @@ def remove_patient(uow: UnitOfWork, clinic_id: str, user_id: str, deleted_by: st
 
 
 def replace_permissions(uow: UnitOfWork, clinic_id: str, user_id: str, given: Collection[str]) -> Patient | None:
-    """Replace the permissions by those named in `given`; custody and unknown names are ignored.
+    """Replace the permissions by those named in `given`; `custodian` and unknown names are ignored.
 
     Returns the patient; None when no permission is left and the patient has left the clinic. Raises ClinicNotFound and
     PatientNotFound.

@@ -9,10 +9,10 @@ from clinic_service.errors import BadGateway, ConstraintViolation
 from clinic_service.gateways.xealth import XealthApi
 from clinic_service.resources.ehr.matching import EhrClinic
 from clinic_service.resources.ehr.overview import ListedPatient
+from clinic_service.resources.ehr.xealth.programs import PROGRAM_TITLE
 
 ORIGINS = ("xealth", "epic", "cerner", "initiate")
 _PARTNER_ID = "tidepool"
-_TITLE = "Tidepool"
 
 
 class ProgramMissing(ConstraintViolation):
@@ -55,6 +55,6 @@ def _order(clinic: EhrClinic, program: str, patient: ListedPatient, origin: str)
         "orderType": "enrollment",
         "partnerId": _PARTNER_ID,
         "programId": program,
-        "programTitle": _TITLE,
+        "programTitle": PROGRAM_TITLE,
         "patientId": {"id": patient.mrn, "type": clinic.settings.mrn_id_type, "origin": origin},
     }

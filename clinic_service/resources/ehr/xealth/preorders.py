@@ -68,7 +68,7 @@ class Preorder:
     @property
     def asks_for_form(self) -> bool:
         """Whether the request asks for a form. Otherwise it contains the input of one."""
-        return bool(self.body["eventContext"] != _SUBSEQUENT)
+        return not _has_input(self.body)
 
     @property
     def is_canceled(self) -> bool:
@@ -96,9 +96,14 @@ class Preorder:
         )
 
 
+def _has_input(body: Mapping[str, Any]) -> bool:
+    """Whether the request contains the input of a form. Otherwise it asks for a form."""
+    return bool(body["eventContext"] == _SUBSEQUENT)
+
+
 def require_form_data(body: Mapping[str, Any]) -> None:
     """Raise FormDataMissing when the request must contain the input of a form and does not."""
-    if body["eventContext"] != _SUBSEQUENT:
+    if not _has_input(body):
         return
     if body.get("formData") is None:
         raise FormDataMissing(violations=[Violation("/body/formData", "required")])
@@ -112,7 +117,7 @@ def find_address(uow: UnitOfWork, body: Mapping[str, Any]) -> str | None:
     Raises what `answer` raises.
     """
     require_form_data(body)
-    if body["eventContext"] != _SUBSEQUENT:
+    if not _has_input(body):
         return None
     return _address_in_question(_read(uow, body))
 
@@ -128,7 +133,7 @@ def answer(uow: UnitOfWork, body: Mapping[str, Any], *, is_address_taken: bool |
     Raises FormDataMissing, EhrClinicNotFound, SourceShared, what `read_patient` raises, and SeveralPatients, in this
     order; and PreparationOutdated when the address was not looked up, because a patient was removed meanwhile.
     """
-    preorder = _read(uow, body, lock=body["eventContext"] == _SUBSEQUENT)
+    preorder = _read(uow, body, lock=_has_input(body))
     if preorder.is_canceled:
         return {}
     if preorder.known:
@@ -154,8 +159,7 @@ def _read(uow: UnitOfWork, body: Mapping[str, Any], *, lock: bool = False) -> Pr
     known = find_patient(uow, clinic, patient.data, Criterion.MRN)
     birth_date = date.fromisoformat(patient.data.birth_date)
     form = Form.GUARDIAN if is_child(birth_date, uow.now.date()) else Form.PATIENT
-    is_input = body["eventContext"] == _SUBSEQUENT
-    tracking_id = body["formData"]["dataTrackingId"] if is_input else str(uuid.uuid4())
+    tracking_id = body["formData"]["dataTrackingId"] if _has_input(body) else str(uuid.uuid4())
     return Preorder(body, tracking_id, clinic, patient, known, form)
 
 

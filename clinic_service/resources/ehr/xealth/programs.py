@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from clinic_service.gateways.restricted_tokens import RestrictedTokens
 from clinic_service.models import XEALTH_REPORTS
 from clinic_service.outbox.events import PROVIDER_NAMES
 from clinic_service.preparation import Preparation
@@ -21,7 +20,7 @@ from clinic_service.resources.patients.errors import PatientNotFound
 from clinic_service.unit_of_work import UnitOfWork
 
 _log = logging.getLogger(__name__)
-_TITLE = "Tidepool"
+PROGRAM_TITLE = "Tidepool"
 _VIEWER_PATH = "/v1/xealth/report/web/viewer.html"
 _NOTHING = {"present": False}
 _STATES = {"pendingReconnect": "pending reconnect"}
@@ -70,7 +69,7 @@ def _describe(
         "Cloud Connections": _connections(uow.xealth_orders.data_sources(clinic.id, patient.id)),
     }
     return {
-        "title": _TITLE,
+        "title": PROGRAM_TITLE,
         "programId": order.program_id,
         "enrolledDate": order.event_time.astimezone(UTC).date().isoformat(),
         "description": " | ".join(f"{name}: {value}" for name, value in parts.items()),
@@ -110,7 +109,7 @@ def _ehr_user(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_claimed(uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient) -> bool:
-    """Whether the patient grants a permission to the clinic, but not custody."""
+    """Whether the patient grants a permission to the clinic, but not `custodian`."""
     flags = uow.xealth_orders.permissions(clinic.id, patient.id)
     return flags is not None and any(flags) and not flags.permission_custodian
 
@@ -154,14 +153,10 @@ def make_link(ctx: Preparation, body: Mapping[str, Any]) -> str:
     subscription = find_subscription(ctx.uow, clinic.id, patient.id, XEALTH_REPORTS)
     if subscription is None or not subscription.active:
         raise SubscriptionNotFound
-    token = _make_token(ctx.restricted_tokens, patient.user_id, ctx.config.report_token_paths)
+    token = ctx.restricted_tokens.create(patient.user_id, paths=ctx.config.report_token_paths or None)
     _note_view(ctx, clinic, patient, body)
-    query = urlencode({"clinicId": clinic.id, "patientId": patient.user_id, "restricted_token": token})
+    query = urlencode({"clinicId": clinic.id, "patientId": patient.user_id, "restricted_token": token.id})
     return f"{(ctx.config.application_url or '').rstrip('/')}{_VIEWER_PATH}?{query}"
-
-
-def _make_token(tokens: RestrictedTokens, user_id: str, paths: tuple[str, ...]) -> str:
-    return tokens.create(user_id, paths=paths or None).id
 
 
 def _note_view(ctx: Preparation, clinic: EhrClinic, patient: MatchedPatient, body: Mapping[str, Any]) -> None:
