@@ -22,6 +22,7 @@ from clinic_service.models.clinic import (
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
 from clinic_service.models.ehr import (
+    MATCHES_OF_SUBSCRIPTION,
     REDOX_REPORTS,
     XEALTH_REPORTS,
     EhrSubscription,
@@ -58,6 +59,7 @@ from clinic_service.models.xealth import XealthOrder, XealthPreorder, XealthRepo
 
 __all__ = [
     "HOT_STATISTICS",
+    "MATCHES_OF_SUBSCRIPTION",
     "REDOX_REPORTS",
     "STATISTICS",
     "XEALTH_REPORTS",

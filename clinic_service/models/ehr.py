@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, and_
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base, partial_index
@@ -74,6 +74,14 @@ class MatchedMessage(Base):
         UniqueConstraint("clinic_id", "patient_id", "name", "document_id"),
         Index(None, "document_id"),
     )
+
+
+# The condition that joins the matched documents to the subscription that they changed.
+MATCHES_OF_SUBSCRIPTION = and_(
+    MatchedMessage.clinic_id == EhrSubscription.clinic_id,
+    MatchedMessage.patient_id == EhrSubscription.patient_id,
+    MatchedMessage.name == EhrSubscription.name,
+)
 
 
 class RedoxMessage(Base):

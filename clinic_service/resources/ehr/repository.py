@@ -13,6 +13,7 @@ from clinic_service.db.dialects import insert_or_skip, insert_or_update
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import (
+    MATCHES_OF_SUBSCRIPTION,
     Clinic,
     EhrProvider,
     EhrSubscription,
@@ -78,11 +79,7 @@ _SUBSCRIPTION = (
     select(EhrSubscription.active, MatchedMessage.document_id, MatchedMessage.data_model, MatchedMessage.event_type)
     .outerjoin(
         MatchedMessage,
-        and_(
-            MatchedMessage.clinic_id == EhrSubscription.clinic_id,
-            MatchedMessage.patient_id == EhrSubscription.patient_id,
-            MatchedMessage.name == EhrSubscription.name,
-        ),
+        MATCHES_OF_SUBSCRIPTION,
     )
     .where(
         EhrSubscription.clinic_id == bindparam("clinic_id"),

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import select
 
 from clinic_service.db.dialects import among
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Unit
-from clinic_service.models import EhrSubscription, MatchedMessage, Patient, PatientDeletion
+from clinic_service.models import MATCHES_OF_SUBSCRIPTION, EhrSubscription, MatchedMessage, Patient, PatientDeletion
 from clinic_service.resources.patients.descriptions import PatientRow, describe
 
 _ADD = insert_into(PatientDeletion, "clinic_id", "id", "user_id", "deleted_time", "deleted_by_user_id", "record")
@@ -31,11 +31,7 @@ _SUBSCRIPTIONS = (
     )
     .outerjoin(
         MatchedMessage,
-        and_(
-            MatchedMessage.clinic_id == EhrSubscription.clinic_id,
-            MatchedMessage.patient_id == EhrSubscription.patient_id,
-            MatchedMessage.name == EhrSubscription.name,
-        ),
+        MATCHES_OF_SUBSCRIPTION,
     )
     .where(among(EhrSubscription.clinic_id, "clinic_ids"), among(EhrSubscription.patient_id, "patient_ids"))
     .order_by(EhrSubscription.patient_id, EhrSubscription.name, MatchedMessage.position)

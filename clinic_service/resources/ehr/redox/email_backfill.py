@@ -14,7 +14,14 @@ from sqlalchemy.orm import aliased
 from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.db.engine import Database
 from clinic_service.errors import ServiceError
-from clinic_service.models import REDOX_REPORTS, EhrSubscription, MatchedMessage, Patient, RedoxMessage
+from clinic_service.models import (
+    MATCHES_OF_SUBSCRIPTION,
+    REDOX_REPORTS,
+    EhrSubscription,
+    MatchedMessage,
+    Patient,
+    RedoxMessage,
+)
 from clinic_service.preparation import Preparation, Services
 from clinic_service.resources.ehr.redox.addresses import change_address, replace_record, usable_email
 from clinic_service.resources.ehr.redox.members import text
@@ -44,9 +51,7 @@ _BATCH = (
     .outerjoin(
         MatchedMessage,
         and_(
-            MatchedMessage.clinic_id == EhrSubscription.clinic_id,
-            MatchedMessage.patient_id == EhrSubscription.patient_id,
-            MatchedMessage.name == EhrSubscription.name,
+            MATCHES_OF_SUBSCRIPTION,
             MatchedMessage.position == _LAST_POSITION,
         ),
     )

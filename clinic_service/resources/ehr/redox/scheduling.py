@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, ScalarSelect, Select, Text, and_, bindparam, 
 from clinic_service.db.dialects import numbered_id
 from clinic_service.db.repository import until_unchanged
 from clinic_service.models import (
+    MATCHES_OF_SUBSCRIPTION,
     REDOX_REPORTS,
     Clinic,
     EhrProvider,
@@ -50,9 +51,7 @@ _LOCK_CLINICS_OF_SUBSCRIBED = (
 _LAST_MESSAGE = (
     select(MatchedMessage.document_id)
     .where(
-        MatchedMessage.clinic_id == EhrSubscription.clinic_id,
-        MatchedMessage.patient_id == EhrSubscription.patient_id,
-        MatchedMessage.name == EhrSubscription.name,
+        MATCHES_OF_SUBSCRIPTION,
     )
     .order_by(MatchedMessage.position.desc())
     .limit(1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import insert_or_update
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import (
+    MATCHES_OF_SUBSCRIPTION,
     XEALTH_REPORTS,
     Clinic,
     DataSource,
@@ -65,11 +66,7 @@ _RESTING_ON = (
     select(EhrSubscription.active)
     .join(
         MatchedMessage,
-        and_(
-            MatchedMessage.clinic_id == EhrSubscription.clinic_id,
-            MatchedMessage.patient_id == EhrSubscription.patient_id,
-            MatchedMessage.name == EhrSubscription.name,
-        ),
+        MATCHES_OF_SUBSCRIPTION,
     )
     .where(
         MatchedMessage.clinic_id == bindparam("clinic_id"),
