@@ -1,4 +1,4 @@
-"""Create summaries of glucose data with their documents, their statistics, and the list index: `hot_statistics`."""
+"""Create summaries of glucose data with their documents, their statistics, and the list index."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ PLAIN_FIGURES = [
     "days_with_data",
     "hours_with_data",
 ]
-# What lists go by, each with an index of its own. The flag of `cgm_last_data` is `cgm_has_last_data`.
-FLAGGED_HOT = [
+# What lists are filtered and sorted by, each with an index of its own. The flag of `cgm_last_data` is `cgm_has_last_data`.
+FLAGGED_VALUES = [
     "cgm_last_data",
     "cgm_average_glucose_mmol",
     "cgm_glucose_management_indicator",
@@ -73,7 +73,7 @@ FLAGGED_HOT = [
     "bgm_time_in_very_low_records",
     "bgm_time_in_very_high_records",
 ]
-PLAIN_HOT = ["cgm_time_in_target_percent_delta"]
+PLAIN_VALUES = ["cgm_time_in_target_percent_delta"]
 # What lists are filtered by most often: in every index of the list index, so that no row has to be read for it.
 COVERED = [
     "cgm_time_cgm_use_percent",
@@ -84,7 +84,7 @@ COVERED = [
     "cgm_time_in_very_high_percent",
     "cgm_time_in_extreme_high_percent",
 ]
-# Rows are counted in the indexes alone, which PostgreSQL can do only where it has cleaned up since the last change.
+# Rows are counted in the indexes alone, which PostgreSQL can only do after a vacuum of the changed pages.
 CLEAN_UP_OFTEN = {"autovacuum_vacuum_scale_factor": 0.02}
 
 
@@ -92,7 +92,7 @@ def upgrade() -> None:
     create_summaries()
     create_summary_documents()
     create_statistics()
-    create_hot_statistics()
+    create_list_index()
 
 
 def create_summaries() -> None:
@@ -162,41 +162,41 @@ def figure(name: str) -> list[sa.Column[Any]]:
     return [sa.Column(name, sa.Double()), sa.Column(f"{name}_delta", sa.Double())]
 
 
-def create_hot_statistics() -> None:
+def create_list_index() -> None:
     op.create_table(
-        "hot_statistics",
+        "list_index",
         sa.Column("clinic_id", ObjectId(), nullable=False),
         sa.Column("period", ExactText(3), nullable=False),
         sa.Column("patient_id", ObjectId(), nullable=False),
-        *(column for name in FLAGGED_HOT for column in (sa.Column(flag_of(name), sa.Boolean()), hot_value(name))),
-        *(hot_value(name) for name in PLAIN_HOT),
-        sa.PrimaryKeyConstraint("clinic_id", "period", "patient_id", name=op.f("pk_hot_statistics")),
-        of_patient("hot_statistics"),
+        *(column for name in FLAGGED_VALUES for column in (sa.Column(flag_of(name), sa.Boolean()), value_column(name))),
+        *(value_column(name) for name in PLAIN_VALUES),
+        sa.PrimaryKeyConstraint("clinic_id", "period", "patient_id", name=op.f("pk_list_index")),
+        of_patient("list_index"),
         sqlite_with_rowid=False,
         postgresql_with=CLEAN_UP_OFTEN,
     )
-    op.create_index(op.f("ix_hot_statistics_clinic_id_patient_id"), "hot_statistics", ["clinic_id", "patient_id"])
-    for name in FLAGGED_HOT:
-        create_hot_index(name, flag_of(name))
-    for name in PLAIN_HOT:
-        create_hot_index(name)
+    op.create_index(op.f("ix_list_index_clinic_id_patient_id"), "list_index", ["clinic_id", "patient_id"])
+    for name in FLAGGED_VALUES:
+        create_value_index(name, flag_of(name))
+    for name in PLAIN_VALUES:
+        create_value_index(name)
 
 
-def hot_value(name: str) -> sa.Column[Any]:
+def value_column(name: str) -> sa.Column[Any]:
     return sa.Column(name, UtcDateTime() if name.endswith("last_data") else sa.Double())
 
 
 def flag_of(name: str) -> str:
-    """The column that says whether the value of the column `name` means something."""
+    """The column that tells whether the value of the column `name` is meaningful."""
     kind, _, value = name.partition("_")
     return f"{kind}_has_{value}"
 
 
-def create_hot_index(name: str, *flag: str) -> None:
-    """The index for lists that go by the column `name`, and first by its flag if it has one."""
+def create_value_index(name: str, *flag: str) -> None:
+    """The index for filters and sorts by the column `name`; the flag comes first, if there is one."""
     covered = [other for other in COVERED if other != name]
     columns = ["clinic_id", "period", *flag, name, "patient_id", *covered]
-    op.create_index(op.f(f"ix_hot_statistics_{name}"), "hot_statistics", columns)
+    op.create_index(op.f(f"ix_list_index_{name}"), "list_index", columns)
 
 
 def of_patient(table: str) -> sa.ForeignKeyConstraint:
@@ -210,7 +210,7 @@ def of_patient(table: str) -> sa.ForeignKeyConstraint:
 
 
 def downgrade() -> None:
-    op.drop_table("hot_statistics")
+    op.drop_table("list_index")
     op.drop_table("statistics")
     op.drop_table("summary_documents")
     op.drop_table("summaries")

@@ -17,7 +17,7 @@ from clinic_service.demo.summaries import summaries
 from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.models import DataSource, DiagnosisType, Patient, PatientSite, PatientTag, Review
 from clinic_service.models.sort_keys import mrn_key
-from clinic_service.resources.summaries.projection import copies_of
+from clinic_service.resources.summaries.projection import project
 from clinic_service.resources.summaries.repository import Change
 
 _DAYS_OF_GROWTH = 700
@@ -124,5 +124,5 @@ def _data_sources(patient: Patient, sources: Iterable[tuple[str, str]], now: dat
 def made_up_summaries(patient: Patient, now: datetime, random: Random) -> Iterable[Change]:
     """The changes that store made-up summaries of `patient`."""
     for kind, stats in summaries(random, now).items():
-        copies = copies_of(kind, stats, orjson.dumps(stats).decode())
-        yield Change(patient.clinic_id, patient.id, kind, copies)
+        projection = project(kind, stats, orjson.dumps(stats).decode())
+        yield Change(patient.clinic_id, patient.id, kind, projection)

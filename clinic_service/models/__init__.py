@@ -34,7 +34,7 @@ from clinic_service.models.ehr import (
 )
 from clinic_service.models.invite import Invite, InviteStatus, InviteType
 from clinic_service.models.label import Label
-from clinic_service.models.list_index import HOT_STATISTICS
+from clinic_service.models.list_index import LIST_INDEX
 from clinic_service.models.mail_request import MailPurpose, MailRequest
 from clinic_service.models.merge import MergeElementType, MergePlanElement
 from clinic_service.models.migration import Migration, MigrationStatus
@@ -58,7 +58,7 @@ from clinic_service.models.tag import PatientTag, Tag
 from clinic_service.models.xealth import XealthOrder, XealthPreorder, XealthReportView
 
 __all__ = [
-    "HOT_STATISTICS",
+    "LIST_INDEX",
     "MATCHES_OF_SUBSCRIPTION",
     "REDOX_REPORTS",
     "STATISTICS",

@@ -80,7 +80,7 @@ class Clinic(Timestamps, Base):
     # Both are null when the settings were never given.
     mrn_required: Mapped[bool | None]
     mrn_unique: Mapped[bool | None]
-    # The four columns are copies of members of `ehr_settings`, for queries across clinics.
+    # The four columns repeat members of `ehr_settings`, for queries across clinics.
     ehr_provider: Mapped[EhrProvider | None] = mapped_column(string_enum(EhrProvider, "ehr_provider"))
     ehr_source_id: Mapped[str | None]
     ehr_enabled: Mapped[bool] = mapped_column(default=False)

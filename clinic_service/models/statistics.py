@@ -29,8 +29,8 @@ class Field:
 
     Summaries of the `types` contain it. Those of the `flagged` types contain a `has…` flag as well, which tells whether the
     figure is meaningful; the `Delta` has no flag. Lists can filter by it for the types `filterable`, and sort by it for the
-    types `sortable`. It is hot, which means that it has an index in the list index, for the types `hot`; its `Delta` is hot
-    for the types `hot_delta`. `is_start_filter`: start pages filter by it.
+    types `sortable`. The list index contains it for the types `indexed`, and its
+    `Delta` for the types `indexed_delta`. `is_start_filter`: start pages filter by it.
     """
 
     name: str
@@ -38,8 +38,8 @@ class Field:
     flagged: tuple[str, ...]
     filterable: tuple[str, ...]
     sortable: tuple[str, ...]
-    hot: tuple[str, ...]
-    hot_delta: tuple[str, ...]
+    indexed: tuple[str, ...]
+    indexed_delta: tuple[str, ...]
     is_start_filter: bool
 
     @property
@@ -55,8 +55,8 @@ def _figure(
     flagged: bool = True,
     filterable: tuple[str, ...] | None = None,
     sortable: tuple[str, ...] | None = None,
-    hot: tuple[str, ...] = (),
-    hot_delta: tuple[str, ...] = (),
+    indexed: tuple[str, ...] = (),
+    indexed_delta: tuple[str, ...] = (),
     is_start_filter: bool = False,
 ) -> Field:
     return Field(
@@ -65,8 +65,8 @@ def _figure(
         flagged=types if flagged else (),
         filterable=types if filterable is None else filterable,
         sortable=types if sortable is None else sortable,
-        hot=hot,
-        hot_delta=hot_delta,
+        indexed=indexed,
+        indexed_delta=indexed_delta,
         is_start_filter=is_start_filter,
     )
 
@@ -77,22 +77,22 @@ _SHARES, _READINGS = set(_RANGES) - {"Low", "High"}, {"VeryLow", "VeryHigh"}
 
 
 def _of_range(name: str) -> Iterator[Field]:
-    hot = (CGM,) if name in _SHARES else ()
-    hot_delta = (CGM,) if name == "Target" else ()
-    yield _figure(f"timeIn{name}Percent", hot=hot, hot_delta=hot_delta, is_start_filter=name in _SHARES)
+    indexed = (CGM,) if name in _SHARES else ()
+    indexed_delta = (CGM,) if name == "Target" else ()
+    yield _figure(f"timeIn{name}Percent", indexed=indexed, indexed_delta=indexed_delta, is_start_filter=name in _SHARES)
     filterable = () if name == "ExtremeHigh" else TYPES
-    yield _figure(f"timeIn{name}Records", filterable=filterable, hot=(BGM,) if name in _READINGS else ())
+    yield _figure(f"timeIn{name}Records", filterable=filterable, indexed=(BGM,) if name in _READINGS else ())
     yield _figure(f"timeIn{name}Minutes", (CGM,))
 
 
-# The names, and the filters and sorts of each figure, are those of the published Clinics API. Hot figures are those by
+# The names, and the filters and sorts of each figure, are those of the published Clinics API. Indexed figures are those by
 # which its clients filter and sort start pages, and those of the TIDE report. Indexes on the others would make every
 # new summary slower, for queries that are rare.
 FIELDS = (
-    _figure("averageGlucoseMmol", hot=TYPES),
+    _figure("averageGlucoseMmol", indexed=TYPES),
     _figure("averageDailyRecords"),
-    _figure("glucoseManagementIndicator", (CGM,), hot=(CGM,)),
-    _figure("timeCGMUsePercent", (CGM,), hot=(CGM,), is_start_filter=True),
+    _figure("glucoseManagementIndicator", (CGM,), indexed=(CGM,)),
+    _figure("timeCGMUsePercent", (CGM,), indexed=(CGM,), is_start_filter=True),
     _figure("timeCGMUseMinutes", (CGM,), sortable=()),
     _figure("timeCGMUseRecords", (CGM,), sortable=()),
     *(field for name in _RANGES for field in _of_range(name)),
@@ -104,9 +104,9 @@ FIELDS = (
     _figure("daysWithData", flagged=False, filterable=(CGM,), sortable=(CGM,)),
     _figure("hoursWithData", (CGM,), flagged=False),
 )
-_HOT = {
-    *((kind, field.name) for field in FIELDS for kind in field.hot),
-    *((kind, field.name + DELTA) for field in FIELDS for kind in field.hot_delta),
+_INDEXED = {
+    *((kind, field.name) for field in FIELDS for kind in field.indexed),
+    *((kind, field.name + DELTA) for field in FIELDS for kind in field.indexed_delta),
 }
 
 
@@ -115,9 +115,9 @@ def column_name(name: str) -> str:
     return _WORD.sub(lambda word: f"_{word[0].lower()}", name)
 
 
-def is_hot(kind: str, name: str) -> bool:
-    """Whether the figure or `Delta` of that name and type is hot: the list index has an index on it."""
-    return (kind, name) in _HOT
+def is_indexed(kind: str, name: str) -> bool:
+    """Whether the figure or `Delta` of that name and type is in the list index."""
+    return (kind, name) in _INDEXED
 
 
 def scope(kind: str, period: str) -> str:

@@ -15,13 +15,13 @@ import click
 
 from clinic_service.db.engine import Database
 from tests.benchmarks import report
+from tests.benchmarks.deliveries import wait_for_deliveries
 from tests.benchmarks.measure import measure_rounds, warm_up
 from tests.benchmarks.merges import merges
 from tests.benchmarks.operations import operations, require_alike
 from tests.benchmarks.patients.command import patients
 from tests.benchmarks.processes import OURS, SERVERS, Server, running, wait_until_listening
 from tests.benchmarks.seed import Scene, fill
-from tests.benchmarks.settle import wait_for_deliveries
 from tests.benchmarks.startup import start_up
 
 # No round begins later than this after the start.
@@ -51,8 +51,8 @@ def main(
         servers = _start(url, folder, scene, stack)
         gc.disable()
         warm_up(servers, wanted)
-        settle = partial(wait_for_deliveries, Database(url))
-        measured = measure_rounds(servers, wanted, settle, rounds=rounds, seconds=seconds, until=until)
+        wait_until_idle = partial(wait_for_deliveries, Database(url))
+        measured = measure_rounds(servers, wanted, wait_until_idle, rounds=rounds, seconds=seconds, until=until)
         findings = report.Findings(measured, start_ups, servers[OURS].resident_bytes())
     click.echo("\n".join(report.lines(findings)))
     sys.exit(0 if report.is_met(findings) else 1)

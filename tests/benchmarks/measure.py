@@ -27,7 +27,7 @@ def warm_up(servers: Mapping[str, Server], operations: list[Operation]) -> None:
 def measure_rounds(
     servers: Mapping[str, Server],
     operations: list[Operation],
-    settle: Callable[[], None],
+    wait_until_idle: Callable[[], None],
     *,
     rounds: int,
     seconds: float,
@@ -35,29 +35,29 @@ def measure_rounds(
 ) -> dict[str, list[Costs]]:
     """For each operation, what a request cost each server in each round; no round begins after `until`.
 
-    `settle` returns when the work that requests have left behind is done.
+    `wait_until_idle` returns when the work that requests have left behind is done.
     """
     found: dict[str, list[Costs]] = {operation.name: [] for operation in operations}
     for number in range(rounds):
         if number and time.monotonic() > until:
             break
         for operation in operations:
-            found[operation.name].append(_measure_round(servers, operation, settle, seconds))
+            found[operation.name].append(_measure_round(servers, operation, wait_until_idle, seconds))
     return found
 
 
 def _measure_round(
-    servers: Mapping[str, Server], operation: Operation, settle: Callable[[], None], seconds: float
+    servers: Mapping[str, Server], operation: Operation, wait_until_idle: Callable[[], None], seconds: float
 ) -> Costs:
     """CPU seconds per request of each server: one window in the order of the servers, one in the opposite order."""
     used, answered = dict.fromkeys(servers, 0.0), dict.fromkeys(servers, 0)
     for name in [*servers, *reversed(list(servers))]:
         with ExitStack() as stack:
             crowd = Crowd(servers[name].port, operation.requests, stack)
-            settle()
+            wait_until_idle()
             before = servers[name].cpu_seconds_when_idle()
             answered[name] += crowd.ask_for(seconds)
-            settle()
+            wait_until_idle()
             used[name] += servers[name].cpu_seconds_when_idle() - before
     return {name: used[name] / answered[name] for name in servers}
 

@@ -24,7 +24,7 @@ from clinic_service.unit_of_work import writing
 from tests.benchmarks.load import UnexpectedAnswer
 from tests.benchmarks.patients.asking import service
 from tests.benchmarks.patients.clinics import POSTGRESQL, SQLITE, Clinic, Sizes, opened
-from tests.benchmarks.patients.findings import Violation, heading
+from tests.benchmarks.patients.measurements import Measurement, heading
 from tests.benchmarks.patients.rounds import private_bytes
 from tests.benchmarks.processes import OURS, Server, running, wait_until_listening
 
@@ -66,14 +66,14 @@ def merges(engines: tuple[str, ...], sizes: tuple[int, ...], keep: Path | None) 
         Path(name).chmod(0o755)
         for engine in engines or (SQLITE, POSTGRESQL):
             click.echo("\n".join(heading(engine)))
-            for finding in _findings(engine, sorted(sizes), keep or Path(name), Path(name)):
+            for finding in _measurements(engine, sorted(sizes), keep or Path(name), Path(name)):
                 click.echo(finding.line())
                 is_met = is_met and finding.is_met
             click.echo()
     sys.exit(0 if is_met else 1)
 
 
-def _findings(engine: str, sizes: list[int], kept: Path, folder: Path) -> Iterator[Violation]:
+def _measurements(engine: str, sizes: list[int], kept: Path, folder: Path) -> Iterator[Measurement]:
     """For each size and question on a server of its own; the memory for the largest is held against the smallest."""
     peaks: dict[str, list[float]] = {question.what: [] for question in _QUESTIONS}
     for size in sizes:
@@ -91,10 +91,10 @@ def _findings(engine: str, sizes: list[int], kept: Path, folder: Path) -> Iterat
         remark = f"peaks {found[0]:.0f} and {found[-1]:.0f} MB"
         # The answer itself is in memory, and grows with the clinics.
         target = _TARGET_GROWTH if what == "merge" else None
-        yield Violation(f"{what}: growth of memory", found[-1] - found[0], "MB", target, remark)
+        yield Measurement(f"{what}: growth of memory", found[-1] - found[0], "MB", target, remark)
 
 
-def _measured(server: Server, clinics: list[Clinic], question: _Question) -> tuple[Violation, float]:
+def _measured(server: Server, clinics: list[Clinic], question: _Question) -> tuple[Measurement, float]:
     source, target = clinics
     body = orjson.dumps({"sourceId": source.id})
     with _watching(server) as peak:
@@ -103,7 +103,7 @@ def _measured(server: Server, clinics: list[Clinic], question: _Question) -> tup
         seconds = time.perf_counter() - begin
     limit = _TARGET_SECONDS if question.address == "merge" and source.size >= _SIZES[-1] else None
     what = f"{question.what}, {source.size} into {target.size}"
-    return Violation(what, seconds, "s", limit, f"{len(answer) / _MEGA:.1f} MB" if answer else ""), max(peak) / _MEGA
+    return Measurement(what, seconds, "s", limit, f"{len(answer) / _MEGA:.1f} MB" if answer else ""), max(peak) / _MEGA
 
 
 def _post(port: int, path: str, body: bytes, accept: str) -> bytes:

@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, update
 from clinic_service.cli.db import db
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
-from clinic_service.models import HOT_STATISTICS, STATISTICS, OutboxEntry, Patient, PatientCount, Summary
+from clinic_service.models import LIST_INDEX, STATISTICS, OutboxEntry, Patient, PatientCount, Summary
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import CAROL, DAVE, Somebody
 from tests.support.rows import LONG_AGO, make_clinic, make_patient, stored, storing
@@ -162,24 +162,24 @@ def test_statistics_that_no_summary_has(run: Run, database: Database, place: Pla
 @pytest.mark.parametrize(
     "spoiling",
     [
-        update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(bgm_average_glucose_mmol=0.001),
-        update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(cgm_last_data=LONG_AGO),
-        update(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d").values(cgm_has_last_data=None),
-        delete(HOT_STATISTICS).where(HOT_STATISTICS.c.period == "7d"),
+        update(LIST_INDEX).where(LIST_INDEX.c.period == "7d").values(bgm_average_glucose_mmol=0.001),
+        update(LIST_INDEX).where(LIST_INDEX.c.period == "7d").values(cgm_last_data=LONG_AGO),
+        update(LIST_INDEX).where(LIST_INDEX.c.period == "7d").values(cgm_has_last_data=None),
+        delete(LIST_INDEX).where(LIST_INDEX.c.period == "7d"),
     ],
     ids=["value", "date", "missing flag", "missing row"],
 )
-def test_hot_statistics(run: Run, database: Database, place: Place, spoiling: Any) -> None:
+def test_list_index(run: Run, database: Database, place: Place, spoiling: Any) -> None:
     before = everything(database)
-    spoil(database, spoiling.where(HOT_STATISTICS.c.patient_id == place.carol))
-    assert_found_and_repaired(run, database, before, f"{place.clinic_id} {place.carol} hot_statistics.7d")
+    spoil(database, spoiling.where(LIST_INDEX.c.patient_id == place.carol))
+    assert_found_and_repaired(run, database, before, f"{place.clinic_id} {place.carol} list_index.7d")
 
 
-def test_hot_statistics_of_a_period_that_there_is_not(run: Run, database: Database, place: Place) -> None:
+def test_list_index_of_a_period_that_there_is_not(run: Run, database: Database, place: Place) -> None:
     before = everything(database)
     row = {"clinic_id": place.clinic_id, "patient_id": place.dave, "period": "90d", "cgm_last_data": LONG_AGO}
-    spoil(database, insert(HOT_STATISTICS).values(row))
-    assert_found_and_repaired(run, database, before, f"{place.clinic_id} {place.dave} hot_statistics.90d")
+    spoil(database, insert(LIST_INDEX).values(row))
+    assert_found_and_repaired(run, database, before, f"{place.clinic_id} {place.dave} list_index.90d")
 
 
 @pytest.mark.parametrize(

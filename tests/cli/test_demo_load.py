@@ -21,7 +21,7 @@ from clinic_service.demo.clinic import fill
 from clinic_service.demo.guard import HoldsRealClinics
 from clinic_service.models import STATISTICS, Clinic, DemoClinic, Summary, SummaryDocument
 from clinic_service.models.sort_keys import name_key
-from clinic_service.resources.summaries.projection import copies_of
+from clinic_service.resources.summaries.projection import project
 from tests.support.cast import SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.rows import make_clinic, stored, storing
@@ -98,10 +98,10 @@ def test_statistics_are_those_of_the_documents(run: Run, database: Database) -> 
     assert len(documents) == len(summaries) > 20
     assert len(statistics) == 4 * len(documents)
     for document in documents:
-        copies = copies_of(document.type, orjson.loads(document.document), document.document)
+        projection = project(document.type, orjson.loads(document.document), document.document)
         summary = summaries[document.patient_id, document.type]
-        assert {name: getattr(summary, name) for name in copies.summary} == copies.summary
-        for scope, figures in copies.statistics.items():
+        assert {name: getattr(summary, name) for name in projection.summary} == projection.summary
+        for scope, figures in projection.statistics.items():
             row = statistics[document.patient_id, scope]
             assert {name: row[name] for name in figures} == figures
 

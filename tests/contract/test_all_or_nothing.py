@@ -78,7 +78,7 @@ def test_a_failure_at_any_statement_leaves_nothing_behind(
 ) -> None:
     phases = HANDLERS[operation.operation_id].phases
     if phases and phases.is_compensated:
-        assert_all_or_nothing(database, send, settle=partial(put_right, database, config))
+        assert_all_or_nothing(database, send, compensate=partial(put_right, database, config))
     else:
         assert_all_or_nothing(database, send)
 

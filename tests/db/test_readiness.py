@@ -17,7 +17,7 @@ from clinic_service.db.schema import downgrade, head, upgrade
 from tests.support.databases import create_database
 from tests.support.links import linked
 
-PATIENCE = 10
+MAX_WAIT = 10
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ class TestStalledLink:
             assert ready.obstacle() == "The database does not answer in time."
             monkeypatch.setattr(readiness, "_ANSWER_SECONDS", 10.0)
             link.resume()
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + MAX_WAIT
             while ready.obstacle() is not None:
                 assert time.monotonic() < deadline
 

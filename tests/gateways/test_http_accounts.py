@@ -17,7 +17,7 @@ from clinic_service.gateways.accounts import Account, AccountNotFound, EmailTake
 from clinic_service.gateways.accounts.http import HttpAccounts
 from clinic_service.gateways.breaker import PAUSE_SECONDS, CircuitOpen
 from clinic_service.gateways.server_token import SESSION_HEADER
-from tests.support.http_server import HttpServer, Received, Response, http_server, patience
+from tests.support.http_server import HttpServer, Received, Response, call_timeout, http_server
 
 USER_ID = "ca401c0003"
 CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
@@ -67,7 +67,7 @@ def platform() -> Iterator[Platform]:
 
 @pytest.fixture
 def accounts(platform: Platform, request: pytest.FixtureRequest) -> HttpAccounts:
-    return HttpAccounts(_config(platform.server.url), seconds=patience(request))
+    return HttpAccounts(_config(platform.server.url), seconds=call_timeout(request))
 
 
 def _config(url: str) -> Config:

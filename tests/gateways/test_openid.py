@@ -40,7 +40,7 @@ from tests.gateways.identity_provider import (
     identity_provider,
     with_id_token,
 )
-from tests.support.http_server import HANG_SECONDS, Response, http_server, patience
+from tests.support.http_server import HANG_SECONDS, Response, call_timeout, http_server
 from tests.support.session_tokens import NOW, ec_jwk, ec_key, key_set, rsa_jwk, rsa_key
 
 UUID_ID = "0b5a1d2e-7a51-4a5c-9f4e-6d2c1b3a4f5e"
@@ -60,7 +60,7 @@ def provider() -> Iterator[IdentityProvider]:
 
 @pytest.fixture
 def openid(provider: IdentityProvider, request: pytest.FixtureRequest) -> HttpOpenId:
-    return HttpOpenId(provider.config(), seconds=patience(request))
+    return HttpOpenId(provider.config(), seconds=call_timeout(request))
 
 
 def _refusal(openid: HttpOpenId, client_id: str = CLIENT_ID, client_secret: str = CLIENT_SECRET) -> ServiceError:

@@ -14,7 +14,7 @@ from clinic_service.config import Config, ConfigError
 from clinic_service.errors import BadGateway, ServiceError, Unavailable
 from clinic_service.gateways.breaker import CircuitOpen
 from clinic_service.gateways.redox import HttpRedox, RedoxRefused, chosen_redox
-from tests.support.http_server import Response, patience
+from tests.support.http_server import Response, call_timeout
 from tests.support.redox import BLOB_URI, KEY_ID, PDF, Redox, private_key, redox_server
 from tests.support.session_tokens import NOW
 
@@ -38,7 +38,7 @@ def redox() -> Iterator[Redox]:
 
 @pytest.fixture
 def gateway(redox: Redox, request: pytest.FixtureRequest) -> HttpRedox:
-    return HttpRedox(redox.config(), seconds=patience(request))
+    return HttpRedox(redox.config(), seconds=call_timeout(request))
 
 
 def test_message_is_sent_with_a_token(redox: Redox, gateway: HttpRedox) -> None:

@@ -13,7 +13,7 @@ from clinic_service.gateways.http import MAX_ANSWER_BYTES
 from clinic_service.gateways.reports import MAX_REPORT_BYTES, HttpReports, ReportRequest, chosen_reports
 from clinic_service.gateways.server_token import signed_token
 from clinic_service.gateways.tokens import TokenVerifier
-from tests.support.http_server import Response, patience
+from tests.support.http_server import Response, call_timeout
 from tests.support.redox import PDF, Redox, redox_server
 
 USER_ID = "ca401c0003"
@@ -38,7 +38,7 @@ def export() -> Iterator[Redox]:
 @pytest.fixture
 def reports(export: Redox, request: pytest.FixtureRequest) -> HttpReports:
     config = export.config()
-    return HttpReports(config, signed_token(config), seconds=patience(request))
+    return HttpReports(config, signed_token(config), seconds=call_timeout(request))
 
 
 def test_report_is_asked_for_in_this_servers_name(export: Redox, reports: HttpReports) -> None:

@@ -28,7 +28,7 @@ from clinic_service.gateways.server_token import SESSION_HEADER, chosen_server_t
 from clinic_service.gateways.tokens import TokenVerifier
 from tests.conftest import SECRET
 from tests.support.auth_service import AuthService, auth_service
-from tests.support.http_server import Response, http_server, patience
+from tests.support.http_server import Response, call_timeout, http_server
 from tests.support.rows import stored
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -53,7 +53,7 @@ class TestOfTheAuthService:
     @pytest.fixture
     def tokens(self, service: AuthService, request: pytest.FixtureRequest) -> HttpRestrictedTokens:
         config = Config(**service.settings)
-        return HttpRestrictedTokens(config, chosen_server_token(config), seconds=patience(request))
+        return HttpRestrictedTokens(config, chosen_server_token(config), seconds=call_timeout(request))
 
     def test_is_made_in_the_name_of_this_server(self, service: AuthService, tokens: HttpRestrictedTokens) -> None:
         token = tokens.create(USER_ID)

@@ -24,7 +24,7 @@ from clinic_service.gateways.xealth import (
     XealthUnreachable,
     chosen_xealth,
 )
-from tests.support.http_server import Received, Response, http_server, patience
+from tests.support.http_server import Received, Response, call_timeout, http_server
 from tests.support.xealth_server import CLIENT_SECRET, XealthServer, xealth_server
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -67,7 +67,7 @@ def server() -> Iterator[XealthServer]:
 
 @pytest.fixture
 def xealth(server: XealthServer, request: pytest.FixtureRequest) -> HttpXealth:
-    return HttpXealth(server.config(), seconds=patience(request))
+    return HttpXealth(server.config(), seconds=call_timeout(request))
 
 
 def read(xealth: HttpXealth) -> XealthOrder:

@@ -15,8 +15,8 @@ from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
 from clinic_service.db.upkeep import after_loading
 from clinic_service.models import Clinic, PatientSite
-from clinic_service.models.list_index import CARRIED, hot_column
-from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_hot
+from clinic_service.models.list_index import CARRIED, list_index_column
+from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_indexed
 from clinic_service.resources.patients.listing.columns import PATIENTS
 from clinic_service.resources.patients.listing.planner import FEW, Page, find_page
 from clinic_service.resources.patients.listing.query import read_query
@@ -30,9 +30,9 @@ SIZE, OTHERS, LIMIT = 2400, 7, 50
 # One patient in so many has the rare tag, is at the rare site, or has an extreme value.
 RARE = 100
 KINDS = ("cgm", "bgm")
-_HOT = [(kind, f, n) for f in FIELDS for n in (f.name, f.name + DELTA) for kind in KINDS if is_hot(kind, n)]
-HOT_SORTS = [(kind, name) for kind, field, name in _HOT if kind in field.sortable]
-HOT_FILTERS = [(kind, name) for kind, field, name in _HOT if kind in field.filterable]
+_INDEXED = [(kind, f, n) for f in FIELDS for n in (f.name, f.name + DELTA) for kind in KINDS if is_indexed(kind, n)]
+INDEXED_SORTS = [(kind, name) for kind, field, name in _INDEXED if kind in field.sortable]
+INDEXED_FILTERS = [(kind, name) for kind, field, name in _INDEXED if kind in field.filterable]
 ON_PATIENTS = {
     "fullName": "ix_patients_clinic_id_name_key_id",
     "birthDate": "ix_patients_clinic_id_birth_date_id",
@@ -41,9 +41,9 @@ ON_PATIENTS = {
 BY_TAG = "ix_patient_tags_clinic_id_tag_id_patient_id"
 BY_SITE = "ix_patient_sites_clinic_id_site_id_patient_id"
 BY_LAST_DATA = "ix_summaries_clinic_id_type_last_data_patient_id"
-BY_PATIENT = "ix_hot_statistics_clinic_id_patient_id"
+BY_PATIENT = "ix_list_index_clinic_id_patient_id"
 # The indexes for a look-up of one patient. SQLite names none when it looks in the table itself.
-PROBES = (None, "pk_patients", "sqlite_autoindex_patients_1", "pk_hot_statistics", BY_PATIENT)
+PROBES = (None, "pk_patients", "sqlite_autoindex_patients_1", "pk_list_index", BY_PATIENT)
 # The table of the numbers of patients is small, and read as a whole.
 TABLES = tuple(name for name in Base.metadata.tables if name != "patient_counts")
 
@@ -102,7 +102,7 @@ def _summary(number: int, random: Random) -> dict[str, Any]:
         "last_data": LONG_AGO + timedelta(minutes=number),
         "min": random.random(),
     }
-    for _, field, name in _HOT:
+    for _, field, name in _INDEXED:
         made[column_name(name)] = random.random()
         if field.flagged and name == field.name:
             made[column_name(field.flag)] = random.random() < 0.9
@@ -132,7 +132,7 @@ def explained(large: Large, query: Mapping[str, Any], offset: int = 0) -> list[l
 
 def on(name: str, kind: str = "cgm") -> str:
     """The name of the index for a sort, and for a filter of the same name."""
-    return ON_PATIENTS.get(name) or f"ix_hot_statistics_{hot_column(kind, name)}"
+    return ON_PATIENTS.get(name) or f"ix_list_index_{list_index_column(kind, name)}"
 
 
 def by(sort: str, kind: str = "cgm") -> dict[str, str]:
@@ -141,9 +141,9 @@ def by(sort: str, kind: str = "cgm") -> dict[str, str]:
 
 @pytest.mark.parametrize("direction", "+-")
 @pytest.mark.parametrize(
-    ("kind", "name"), [*HOT_SORTS, *((kind, name) for kind in KINDS for name in ("lastData", *ON_PATIENTS))]
+    ("kind", "name"), [*INDEXED_SORTS, *((kind, name) for kind in KINDS for name in ("lastData", *ON_PATIENTS))]
 )
-def test_each_hot_sort_scans_its_index(large: Large, kind: str, name: str, direction: str) -> None:
+def test_each_indexed_sort_scans_its_index(large: Large, kind: str, name: str, direction: str) -> None:
     [sizes, *pages] = explained(large, by(direction + name, kind))
     assert sizes == []
     assert [step.by for page in pages for step in page] == [on(name, kind)] * len(pages)
@@ -165,8 +165,8 @@ def test_the_second_page_costs_two_pages(large: Large, sort: str) -> None:
         assert rows <= 3 * LIMIT + 2
 
 
-@pytest.mark.parametrize(("kind", "name"), HOT_FILTERS)
-def test_each_hot_filter_is_counted_by_its_index(large: Large, kind: str, name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), INDEXED_FILTERS)
+def test_each_indexed_filter_is_counted_by_its_index(large: Large, kind: str, name: str) -> None:
     condition = f"{kind}.{name}"
     for rare, most in ((">0.99", ">0.1"), ("<0.01", "<0.9")):
         assert find(large, {condition: rare}).matching < 60 < 1000 < find(large, {condition: most}).matching
@@ -175,17 +175,17 @@ def test_each_hot_filter_is_counted_by_its_index(large: Large, kind: str, name: 
             [step] = sizes
             assert step.by == on(name, kind), step
             # The index is searched by flag and value, not only by period.
-            assert hot_column(kind, name) in step.columns, step
+            assert list_index_column(kind, name) in step.columns, step
 
 
-@pytest.mark.parametrize(("kind", "name"), HOT_FILTERS)
+@pytest.mark.parametrize(("kind", "name"), INDEXED_FILTERS)
 @pytest.mark.parametrize("sort", ["-lastData", "+fullName", "-averageGlucoseMmol"])
 def test_few_matches_are_found_first_and_then_sorted(large: Large, kind: str, name: str, sort: str) -> None:
     other = "bgm" if kind == "cgm" else "cgm"
     page = explained(large, {f"{kind}.{name}": ">0.99", **by(sort, other)})[-1]
     [matches, probe] = page
     assert matches.by == on(name, kind)
-    assert hot_column(kind, name) in matches.columns
+    assert list_index_column(kind, name) in matches.columns
     if matches.rows is not None:
         assert matches.rows <= 60
     # The sort value of each match is looked up. PostgreSQL may choose to read one period of the index instead.
@@ -202,13 +202,13 @@ def test_many_matches_are_found_by_an_index_scan(large: Large, sort: str) -> Non
     assert all(on(sort[1:]) in {step.by for step in page} for page in pages)
     scans = [page for page in pages if len(page) > 1]
     assert scans
-    assert all("hot_statistics" in {step.table for step in page} for page in scans)
+    assert all("list_index" in {step.table for step in page} for page in scans)
 
 
 @pytest.mark.parametrize("column", CARRIED)
 @pytest.mark.parametrize("sort", ["-lastData cgm", "+averageGlucoseMmol bgm", "-glucoseManagementIndicator cgm"])
 def test_the_filters_of_start_pages_are_residual_filters(large: Large, column: str, sort: str) -> None:
-    [name] = [name for kind, name in HOT_FILTERS if hot_column(kind, name) == column]
+    [name] = [name for kind, name in INDEXED_FILTERS if list_index_column(kind, name) == column]
     [order, kind] = sort.split()
     [sizes, *pages] = explained(large, {f"cgm.{name}": ">0.5", **by(order, kind)})
     assert [step.by for step in sizes] == [on(name)]
@@ -229,7 +229,7 @@ def test_several_filters_of_start_pages_are_counted_in_one_index(large: Large) -
     ("query", "index"),
     [
         ({"omitNonStandardRanges": True}, "ix_patients_clinic_id_has_standard_ranges_id"),
-        ({"bgm.averageGlucoseMmol": ">0.01"}, "ix_hot_statistics_bgm_average_glucose_mmol"),
+        ({"bgm.averageGlucoseMmol": ">0.01"}, "ix_list_index_bgm_average_glucose_mmol"),
     ],
 )
 @pytest.mark.parametrize("sort", ["-lastData", "+birthDate"])
@@ -254,7 +254,7 @@ def test_pages_far_down_are_those_of_the_whole_list(large: Large, sort: str) -> 
         assert find(large, query, offset).patient_ids == whole[offset : offset + LIMIT], offset
     from_the_end = explained(large, query, offset=SIZE - 200)[-1]
     # The matches, and the patients with a value, are materialized. Nothing is scanned in the order.
-    assert sorted(step.table for step in from_the_end) == ["hot_statistics", "patients"]
+    assert sorted(step.table for step in from_the_end) == ["list_index", "patients"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from clinic_service.models import (
     PatientTag,
 )
 from clinic_service.resources.patients.errors import DuplicateMrn, DuplicatePatient, MrnRequired, PatientNotFound
-from clinic_service.resources.patients.mrn import settle_mrn
+from clinic_service.resources.patients.mrn import register_mrn
 from tests.support.cast import ALICE, CAROL, DAVE, ERIN, PETE, Somebody
 from tests.support.ehr import make_ehr_clinic, make_subscription
 from tests.support.rows import (
@@ -213,7 +213,7 @@ def test_a_blank_number_is_none(database: Database) -> None:
     with storing(database) as unit:
         clinic = make_clinic(unit, mrn_required=True, mrn_unique=True)
         with pytest.raises(MrnRequired):
-            settle_mrn(unit, clinic, new_patient(clinic, CAROL, mrn=" "))
+            register_mrn(unit, clinic, new_patient(clinic, CAROL, mrn=" "))
 
 
 def test_a_patients_own_number_is_no_duplicate(database: Database) -> None:
@@ -222,7 +222,7 @@ def test_a_patients_own_number_is_no_duplicate(database: Database) -> None:
         patient = new_patient(clinic, CAROL, mrn="A1")
         unit.patients.add(patient)
         patient.mrn = "a1"
-        settle_mrn(unit, clinic, patient)
+        register_mrn(unit, clinic, patient)
         assert (patient.mrn_key, patient.require_unique_mrn) == ("a1", True)
 
 

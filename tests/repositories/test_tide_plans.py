@@ -11,7 +11,7 @@ import pytest
 
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic
-from clinic_service.models.list_index import HOT, hot_column
+from clinic_service.models.list_index import INDEXED_VALUES, list_index_column
 from clinic_service.models.statistics import CGM, FIELDS, column_name
 from clinic_service.resources.patients.listing.planner import FEW
 from clinic_service.resources.patients.tide.report import NO_DATA, TideQuery, find_tide_patients
@@ -26,7 +26,7 @@ from tests.support.tide import CUTOFF, DEFAULTS, NOW, OTHERS
 PATIENTS, TAGGED, RARE = 2800, 2700, 40
 OTHER_CLINICS, PATIENTS_ELSEWHERE = 14, 1000
 # The column that each category is sorted by.
-SORTED_BY = {name: hot_column(CGM, name) for name in (*DEFAULTS, *OTHERS)} | {
+SORTED_BY = {name: list_index_column(CGM, name) for name in (*DEFAULTS, *OTHERS)} | {
     "dropInTimeInTargetPercent": "cgm_time_in_target_percent_delta",
     "meetingTargets": "cgm_time_in_target_percent",
 }
@@ -93,7 +93,7 @@ def report(large: Large, query: TideQuery) -> dict[str, list[str]]:
 def steps(large: Large, query: TideQuery) -> list[Step]:
     """How the rows of tables, not of other questions, are come by, once it is known how many candidates there are."""
     _, *rest = plans(large.database, lambda: report(large, query))
-    tables = ("hot_statistics", "statistics", "patient_tags", "summaries", "data_sources", "patients")
+    tables = ("list_index", "statistics", "patient_tags", "summaries", "data_sources", "patients")
     return [step for plan in rest for step in plan if step.table.startswith(tables)]
 
 
@@ -108,8 +108,8 @@ def test_rule_each_category_is_read_along_its_index(large: Large, category: str)
     assert len(report(large, query)[category]) == 100
     found = steps(large, query)
     assert_no_scan(found)
-    of_figures = [step for step in found if step.table.startswith("hot_statistics")]
-    assert {step.by for step in of_figures} == {f"ix_hot_statistics_{SORTED_BY[category]}"}, found
+    of_figures = [step for step in found if step.table.startswith("list_index")]
+    assert {step.by for step in of_figures} == {f"ix_list_index_{SORTED_BY[category]}"}, found
     assert all(step.columns >= {"clinic_id", "period"} for step in of_figures), found
     # Only as far as is needed for a hundred, in each of the two segments of an index that begins with a flag.
     if (rows := rows_read(of_figures)) is not None:
@@ -117,8 +117,8 @@ def test_rule_each_category_is_read_along_its_index(large: Large, category: str)
 
 
 @pytest.mark.parametrize("category", SORTED_BY)
-def test_the_indexes_are_those_of_hot_figures(category: str) -> None:
-    assert SORTED_BY[category] in {hot.columns[-1] for hot in HOT}
+def test_the_indexes_are_those_of_the_list_index(category: str) -> None:
+    assert SORTED_BY[category] in {one.columns[-1] for one in INDEXED_VALUES}
 
 
 def test_rule_where_few_carry_the_tag_nothing_but_their_figures_is_read(large: Large) -> None:
@@ -154,7 +154,7 @@ def test_rule_of_many_patients_with_the_tag_the_oldest_data_is_found_by_its_inde
     query = TideQuery("14d", [large.tag_id], CUTOFF, [], with_no_data=True)
     assert len(report(large, query)[NO_DATA]) == 50
     found = steps(large, query)
-    oldest = [step for step in found if step.by == "ix_hot_statistics_cgm_last_data"]
+    oldest = [step for step in found if step.by == "ix_list_index_cgm_last_data"]
     assert oldest
     assert all("cgm_last_data" in step.columns for step in oldest), found
     # Only as far as is needed for fifty.

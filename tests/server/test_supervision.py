@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gates import PATIENCE, wait_until
+from tests.support.gates import MAX_WAIT, wait_until
 from tests.support.processes import COMMAND, ServerProcess, environment, free_port, run_command, serving
 
 
@@ -63,7 +63,7 @@ class TestSeveralProcesses:
         # As a terminal does it: every process gets the signal.
         for pid in [server.process.pid, *workers]:
             os.kill(pid, number)
-        assert server.process.wait(PATIENCE) == 0
+        assert server.process.wait(MAX_WAIT) == 0
         silent.close()
         assert not any(map(is_alive, workers))
         assert list(tmp_path.glob("clinic-service-metrics-*")) == []
@@ -93,7 +93,7 @@ class TestStopping:
         )
         wait_until((tmp_path / "clinic-service.key").exists)
         os.killpg(process.pid, number)
-        output, errors = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(timeout=MAX_WAIT)
         assert (output, b"Traceback" in errors) == (b"", False)
         wait_until(lambda: not _group_lives(process.pid))
         assert list(tmp_path.glob("clinic-service-metrics-*")) == []
@@ -169,4 +169,4 @@ class TestStreams:
             assert server.get("/v1/clinics").status == 401
         finally:
             process.terminate()
-            process.wait(PATIENCE)
+            process.wait(MAX_WAIT)

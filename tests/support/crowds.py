@@ -11,7 +11,7 @@ from sqlalchemy import insert, inspect, literal, select
 from clinic_service.db.base import Base
 from clinic_service.db.ids import new_id
 from clinic_service.models import (
-    HOT_STATISTICS,
+    LIST_INDEX,
     STATISTICS,
     Clinic,
     DataSource,
@@ -67,14 +67,14 @@ Summaries = Mapping[str, Mapping[str, Any]]
 
 def summarize_crowd(unit: UnitOfWork, clinic: Clinic, period: str, summaries: Mapping[str, Summaries]) -> None:
     """All rows but the documents that the summaries, by their type, have; each has the same columns as the others."""
-    hot: dict[str, dict[str, Any]] = defaultdict(dict)
+    indexed: dict[str, dict[str, Any]] = defaultdict(dict)
     for kind, of_kind in summaries.items():
         for patient_id, columns in of_kind.items():
             named = {f"{kind}_{name}": value for name, value in columns.items()}
-            hot[patient_id] |= {name: value for name, value in named.items() if name in HOT_STATISTICS.c}
+            indexed[patient_id] |= {name: value for name, value in named.items() if name in LIST_INDEX.c}
         _store(unit, Summary, clinic, of_kind, {"type": kind, "digest": b""})
         _store(unit, STATISTICS, clinic, of_kind, {"scope": scope(kind, period)})
-    _store(unit, HOT_STATISTICS, clinic, hot, {"period": period})
+    _store(unit, LIST_INDEX, clinic, indexed, {"period": period})
 
 
 def _store(unit: UnitOfWork, target: Any, clinic: Clinic, rows: Summaries, same: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ def _store(unit: UnitOfWork, target: Any, clinic: Clinic, rows: Summaries, same:
 
 
 _COPIED = (
-    *("tags", "sites", "patients", "patient_counts", "summaries", "statistics", "hot_statistics"),
+    *("tags", "sites", "patients", "patient_counts", "summaries", "statistics", "list_index"),
     *("patient_tags", "patient_sites", "data_sources"),
 )
 

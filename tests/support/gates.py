@@ -20,7 +20,7 @@ from clinic_service.server.limits import Limits
 HOST = b"Host: localhost\r\n"
 GET = b"GET /echo HTTP/1.1\r\n" + HOST + b"\r\n"
 # A deadline has passed after this time for sure; nothing in a test takes so long when all is well.
-PATIENCE = 20
+MAX_WAIT = 20
 
 
 class SmallApp:
@@ -42,7 +42,7 @@ class SmallApp:
         path = environ["PATH_INFO"]
         if path == "/wait":
             self.started.release()
-            self.release.wait(PATIENCE)
+            self.release.wait(MAX_WAIT)
         if path == "/large":
             return RawAnswer(200, b"x" * self.answer_size)
         if path == "/ready":
@@ -68,7 +68,7 @@ class Served:
         client = socket.socket()
         if receive_buffer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        client.settimeout(PATIENCE)
+        client.settimeout(MAX_WAIT)
         client.connect(("127.0.0.1", self.port))
         self._clients.append(client)
         return client
@@ -86,7 +86,7 @@ class Served:
 
     def get(self, path: str) -> int:
         """The status of the answer to a GET."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=MAX_WAIT)
         try:
             connection.request("GET", path)
             return connection.getresponse().status
@@ -99,7 +99,7 @@ class Served:
         async def called() -> Any:
             return call()
 
-        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(MAX_WAIT)
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def serving_gate(
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert running.wait(PATIENCE)
+    assert running.wait(MAX_WAIT)
     served = Served(app, listener.getsockname()[1], made[0], loop)
     try:
         yield served
@@ -144,7 +144,7 @@ def serving_gate(
         served.hang_up()
         app.release.set()
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(PATIENCE)
+        thread.join(MAX_WAIT)
 
 
 def read_all(client: socket.socket) -> bytes:
@@ -163,7 +163,7 @@ def read_all(client: socket.socket) -> bytes:
 
 def wait_until(holds: Callable[[], object]) -> None:
     """Return once `holds` is true. Raises AssertionError when it does not become so."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + MAX_WAIT
     while not holds():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.01)

@@ -44,7 +44,7 @@ class Response:
 Answering = Callable[[Received], Response]
 
 
-def patience(request: pytest.FixtureRequest) -> float:
+def call_timeout(request: pytest.FixtureRequest) -> float:
     """Seconds to wait for an answer: enough on a busy machine, but one if the test is about an answer that never comes."""
     callspec = getattr(request.node, "callspec", None)
     values = callspec.params.values() if callspec else ()

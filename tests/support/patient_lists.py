@@ -11,7 +11,7 @@ import orjson
 from clinic_service.db.engine import Database
 from clinic_service.models import Patient, Site, Tag
 from clinic_service.models.statistics import FIELDS
-from clinic_service.resources.summaries.projection import copies_of
+from clinic_service.resources.summaries.projection import project
 from clinic_service.resources.summaries.repository import Change
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, Somebody
@@ -107,7 +107,7 @@ def pop_summary(values: dict[str, Any]) -> dict[str, Any]:
 def changes_of(patient: Patient, summary: Mapping[str, Any]) -> list[Change]:
     """What stores the summaries of a patient, by type, which need not be complete."""
     return [
-        Change(patient.clinic_id, patient.id, kind, copies_of(kind, stats, orjson.dumps(stats).decode()))
+        Change(patient.clinic_id, patient.id, kind, project(kind, stats, orjson.dumps(stats).decode()))
         for kind, stats in summary.items()
     ]
 

@@ -79,14 +79,14 @@ def assert_all_or_nothing(
     database: Database,
     call: Callable[[], Reply],
     statements: int | None = None,
-    settle: Callable[[], None] = lambda: None,
+    compensate: Callable[[], None] = lambda: None,
 ) -> None:
     """A failure at each statement of `call` in turn leaves no trace; without one it succeeds and changes something.
 
-    `statements`: how many there must be, SQLite's BEGIN and the COMMIT not counted. `settle` does what happens by itself
+    `statements`: how many there must be, SQLite's BEGIN and the COMMIT not counted. `compensate` does what the relay does
     after a failure, for calls that are more than one transaction.
     """
-    settle()
+    compensate()
     before = everything(database)
     for number in count():
         with _failing_at(database, number) as failed:
@@ -94,7 +94,7 @@ def assert_all_or_nothing(
         if not failed:
             break
         assert reply.status == 500, f"the failure of statement {number} was not noticed"
-        settle()
+        compensate()
         left = _difference(before, everything(database))
         assert not left, f"statement {number} failed, and this was left behind or is missing: {left}"
     assert 200 <= reply.status < 300, reply.json

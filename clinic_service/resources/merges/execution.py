@@ -161,7 +161,7 @@ class _Merge:
             *(PatientChanged(target_id, t.user_id, tuple(changed[t.id]), bool(t.is_custodial)) for t in twins)
         )
         gone = self._patients.load([one.id for one in patients])
-        self._uow.patients.remove(gone, None, ends_custody=True)
+        self._uow.patients.remove(gone, None, keep_accounts=True)
 
     def _move_members(self) -> None:
         plans = self._plan.members

@@ -11,7 +11,7 @@ from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
 from clinic_service.outbox.events import PatientAdded
 from clinic_service.preparation import PreparationOutdated
 from clinic_service.resources.patients.errors import DuplicatePatient, PatientLimitReached
-from clinic_service.resources.patients.mrn import settle_mrn
+from clinic_service.resources.patients.mrn import register_mrn
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -127,7 +127,7 @@ def enrol(
     UnknownSite, in this order.
     """
     patient = enrolment.to_patient(uow, clinic)
-    settle_mrn(uow, clinic, patient)
+    register_mrn(uow, clinic, patient)
     if limit_reached:
         raise PatientLimitReached
     uow.patients.add(patient, enrolment.tag_ids, enrolment.site_ids, require_sites=require_sites)

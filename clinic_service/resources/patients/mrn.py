@@ -23,13 +23,13 @@ def check_mrn(uow: UnitOfWork, clinic: Clinic, mrn: str | None, patient_id: str 
         raise DuplicateMrn
 
 
-def hold_mrn(clinic: Clinic, patient: Patient) -> None:
+def index_mrn(clinic: Clinic, patient: Patient) -> None:
     """Set the columns of the unique index from the patient's number, which must have been checked, and the settings."""
     patient.mrn_key = mrn_key(patient.mrn)
     patient.require_unique_mrn = bool(clinic.mrn_unique)
 
 
-def settle_mrn(uow: UnitOfWork, clinic: Clinic, patient: Patient) -> None:
-    """Check the number of a new record, then apply `hold_mrn`. Raises MrnRequired and DuplicateMrn."""
+def register_mrn(uow: UnitOfWork, clinic: Clinic, patient: Patient) -> None:
+    """Check the number of a new record, then apply `index_mrn`. Raises MrnRequired and DuplicateMrn."""
     check_mrn(uow, clinic, patient.mrn, patient.id)
-    hold_mrn(clinic, patient)
+    index_mrn(clinic, patient)

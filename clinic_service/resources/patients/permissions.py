@@ -1,6 +1,7 @@
 """The permissions that patients grant to clinics, and the removal of patients.
 
-A patient who grants no permission leaves the clinic. Custody can only be granted when the record is created.
+A patient who grants no permission leaves the clinic. The permission `custodian` can only be granted when the record is
+created.
 
 Every change of permissions locks the clinic's row, because it may remove the patient. A removal changes the clinic's
 numbers of patients, and other transactions may be about to add rows to the record.
@@ -78,8 +79,8 @@ def _grant(uow: UnitOfWork, patient: Patient, names: set[Permission]) -> Patient
     """Replace the permissions by `names`, and add an event when they change. Without names, remove the patient."""
     if not names:
         # The removal counts as the patient's own, even when a service withdrew the last permission: that permission is
-        # then custody, which ends when the account is claimed. In all cases the patient has an account of their own.
-        uow.patients.remove([patient], deleted_by=patient.user_id, ends_custody=True)
+        # then `custodian`, which ends when the account is claimed. In all cases the account is the patient's own.
+        uow.patients.remove([patient], deleted_by=patient.user_id, keep_accounts=True)
         return None
     if names != _granted(patient):
         patient.permissions = names

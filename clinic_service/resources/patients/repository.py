@@ -204,21 +204,21 @@ class PatientRepository(Repository):
         """Set the patient's time of change to now. The time always increases, even when the clock does not."""
         patient.updated_time = max(self._uow.now, patient.updated_time + _MILLISECOND)
 
-    def remove(self, patients: Iterable[Patient], deleted_by: str | None, *, ends_custody: bool = False) -> None:
+    def remove(self, patients: Iterable[Patient], deleted_by: str | None, *, keep_accounts: bool = False) -> None:
         """Delete the patients and all their rows, keep a record of each, and add PatientRemoved events.
 
-        `deleted_by` is the person who acts, None for a service. `ends_custody`: the events do not mark the patients as
-        custodial, so that consumers do not change their accounts.
+        `deleted_by` is the person who acts, None for a service. `keep_accounts`: the events do not mark the patients as
+        custodial, so that consumers do not delete their accounts.
         """
         gone = list(patients)
         for start in range(0, len(gone), _BATCH):
-            self._remove(gone[start : start + _BATCH], deleted_by, ends_custody)
+            self._remove(gone[start : start + _BATCH], deleted_by, keep_accounts)
 
     _REMOVE = delete(Patient).where(
         Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), Patient.id.in_(bindparam("ids", expanding=True))
     )
 
-    def _remove(self, patients: Sequence[Patient], deleted_by: str | None, ends_custody: bool) -> None:
+    def _remove(self, patients: Sequence[Patient], deleted_by: str | None, keep_accounts: bool) -> None:
         record_deletions(self._uow, patients, deleted_by)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(self._REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
@@ -228,5 +228,5 @@ class PatientRepository(Repository):
         self._uow.insert(ADD_TO_COUNT, *counts)
         for patient in patients:
             self._uow.session.expunge(patient)
-        removed = (PatientRemoved(p.clinic_id, p.user_id, p.is_custodial and not ends_custody) for p in patients)
+        removed = (PatientRemoved(p.clinic_id, p.user_id, p.is_custodial and not keep_accounts) for p in patients)
         Outbox(self._uow).add(*removed)

@@ -16,7 +16,7 @@ import orjson
 from clinic_service import clock
 from clinic_service.errors import BadRequest, Violation
 from clinic_service.models import STATISTICS
-from clinic_service.models.list_index import HOT, hot_column
+from clinic_service.models.list_index import INDEXED_VALUES, list_index_column
 from clinic_service.models.statistics import DELTA, FIELDS, PERIODS, TYPES, column_name, scope
 
 _FLAGS = ("hasFirstData", "hasLastData", "hasLastUploadDate", "hasOutdatedSince")
@@ -32,16 +32,18 @@ _FIGURES = {
 }
 _FIGURE_FLAGS = {kind: [(column_name(f.flag), f.flag) for f in FIELDS if kind in f.flagged] for kind in TYPES}
 SCOPES = {kind: tuple(scope(kind, period) for period in PERIODS) for kind in TYPES}
-_NOTHING_HOT: dict[str, Any] = {column: None for hot in HOT for column in hot.columns}
-# The hot columns of each type, and the columns of its summary or statistics that they copy.
-_HOT = {
-    kind: [(hot_column(kind, n), column_name(n)) for hot in HOT if hot.kind == kind for n in hot.names]
+_NO_VALUES: dict[str, Any] = {column: None for one in INDEXED_VALUES for column in one.columns}
+# The columns of each type in the list index, and the columns of its summary or statistics that they copy.
+_INDEXED = {
+    kind: [
+        (list_index_column(kind, n), column_name(n)) for one in INDEXED_VALUES if one.kind == kind for n in one.names
+    ]
     for kind in TYPES
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class Projection:
     """The projection of one summary, without the keys.
 
     `summary` has the columns of the row in `summaries`, `statistics` those of the rows in `statistics`, by scope.
@@ -53,16 +55,16 @@ class Copies:
     statistics: Mapping[str, Mapping[str, Any]]
 
 
-def hot_row(summaries: Iterable[Copies], period: str) -> dict[str, Any]:
-    """The columns, without the key, of the row in `hot_statistics` for a patient with these summaries and the period."""
-    row = dict(_NOTHING_HOT)
-    for copies in summaries:
-        known = {**copies.summary, **copies.statistics.get(scope(copies.kind, period), _NO_FIGURES)}
-        row.update((column, known[source]) for column, source in _HOT[copies.kind])
+def list_index_row(summaries: Iterable[Projection], period: str) -> dict[str, Any]:
+    """The columns, without the key, of the row in `list_index` for a patient with these summaries and the period."""
+    row = dict(_NO_VALUES)
+    for projection in summaries:
+        known = {**projection.summary, **projection.statistics.get(scope(projection.kind, period), _NO_FIGURES)}
+        row.update((column, known[source]) for column, source in _INDEXED[projection.kind])
     return row
 
 
-def given_summaries(body: Mapping[str, Any] | None) -> dict[str, Copies | None]:
+def given_summaries(body: Mapping[str, Any] | None) -> dict[str, Projection | None]:
     """The projections of a `patientSummary.v1` by type, always in the same order; without a body, None for each type.
 
     Raises BadRequest for a time that does not exist in the calendar.
@@ -72,13 +74,13 @@ def given_summaries(body: Mapping[str, Any] | None) -> dict[str, Copies | None]:
     return {kind: _written(kind, stats) for kind in sorted(TYPES) if (stats := body.get(f"{kind}Stats")) is not None}
 
 
-def _written(kind: str, stats: Mapping[str, Any]) -> Copies:
-    return copies_of(kind, stats, orjson.dumps(stats).decode())
+def _written(kind: str, stats: Mapping[str, Any]) -> Projection:
+    return project(kind, stats, orjson.dumps(stats).decode())
 
 
-def copies_of(kind: str, stats: Mapping[str, Any], text: str) -> Copies:
+def project(kind: str, stats: Mapping[str, Any], text: str) -> Projection:
     """The projection of the summary `stats`, which is valid and has the JSON text `text`."""
-    return Copies(kind, text, _summary(kind, stats, text), _statistics(kind, stats.get("periods", {})))
+    return Projection(kind, text, _summary(kind, stats, text), _statistics(kind, stats.get("periods", {})))
 
 
 def _summary(kind: str, stats: Mapping[str, Any], text: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reconcile: compares projections with their source, and repairs them.
 
-The projections are the keys of patients, the rows of summaries, statistics and hot statistics, and the numbers of patients.
+The projections are the keys of patients, the rows of summaries, statistics and the list index, and the numbers of patients.
 Patients are compared in batches, first without a lock. A batch with differences is compared again, and repaired, in a
 transaction of its own that holds the same locks as updates of summaries.
 """
@@ -20,10 +20,10 @@ from clinic_service.db.engine import Database
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import ObjectId
-from clinic_service.models import HOT_STATISTICS, STATISTICS, Clinic, Patient, PatientCount, Summary, SummaryDocument
+from clinic_service.models import LIST_INDEX, STATISTICS, Clinic, Patient, PatientCount, Summary, SummaryDocument
 from clinic_service.models.patient import ADD_TO_COUNT, keys_of
 from clinic_service.models.statistics import PERIODS, TYPES
-from clinic_service.resources.summaries.projection import Copies, copies_of, hot_row
+from clinic_service.resources.summaries.projection import Projection, list_index_row, project
 from clinic_service.resources.summaries.repository import REMOVE_STATISTICS, Change, SummaryRepository
 from clinic_service.unit_of_work import UnitOfWork, run
 
@@ -53,7 +53,7 @@ class _PatientRow(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A wrong column of `patients`, or a wrong row of `summaries`, `statistics` or `hot_statistics`.
+    """A wrong column of `patients`, or a wrong row of `summaries`, `statistics` or `list_index`.
 
     Without a patient it is a wrong row of `patient_counts`.
     """
@@ -65,13 +65,13 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """One patient: the row, the stored rows by type, scope or period, and in `copies` the expected projections."""
+    """One patient: the row, the stored rows by type, scope or period, and in `projections` the expected projections."""
 
     row: _PatientRow
     summaries: Mapping[str, Mapping[str, Any]]
     statistics: Mapping[str, Mapping[str, Any]]
-    hot: Mapping[str, Mapping[str, Any]]
-    copies: Mapping[str, Copies]
+    list_index: Mapping[str, Mapping[str, Any]]
+    projections: Mapping[str, Projection]
 
     @property
     def where(self) -> dict[str, str]:
@@ -87,19 +87,23 @@ class _Subject:
     @property
     def wrong_types(self) -> list[str]:
         """The types whose row in `summaries` is wrong, missing or surplus."""
-        return _different(self.summaries, {kind: copies.summary for kind, copies in self.copies.items()})
+        return _different(self.summaries, {kind: one.summary for kind, one in self.projections.items()})
 
     @property
     def wrong_scopes(self) -> list[str]:
         """The scopes whose row in `statistics` is wrong, missing or surplus."""
-        wanted = {scope: row for copies in self.copies.values() for scope, row in copies.statistics.items()}
+        wanted = {scope: row for one in self.projections.values() for scope, row in one.statistics.items()}
         return _different(self.statistics, wanted)
 
     @property
     def wrong_periods(self) -> list[str]:
-        """The periods whose row in `hot_statistics` is wrong, missing or surplus."""
-        wanted = {period: hot_row(self.copies.values(), period) for period in PERIODS} if self.copies else {}
-        return _different(self.hot, wanted)
+        """The periods whose row in `list_index` is wrong, missing or surplus."""
+        wanted = (
+            {period: list_index_row(self.projections.values(), period) for period in PERIODS}
+            if self.projections
+            else {}
+        )
+        return _different(self.list_index, wanted)
 
     def differences(self) -> Iterator[Difference]:
         """All differences of the patient."""
@@ -107,7 +111,7 @@ class _Subject:
             ("patients", self.wrong_keys),
             ("summaries", self.wrong_types),
             ("statistics", self.wrong_scopes),
-            ("hot_statistics", self.wrong_periods),
+            ("list_index", self.wrong_periods),
         ):
             yield from (Difference(self.row.clinic_id, self.row.id, f"{table}.{name}") for name in names)
 
@@ -157,7 +161,7 @@ def _of_patients(table: Table) -> Select[*tuple[Any, ...]]:
 _SUMMARIES = _of_patients(inspect(Summary).local_table)  # type: ignore[arg-type]
 _DOCUMENTS = _of_patients(inspect(SummaryDocument).local_table)  # type: ignore[arg-type]
 _STATISTICS = _of_patients(STATISTICS)
-_HOT_STATISTICS = _of_patients(HOT_STATISTICS)
+_LIST_INDEX = _of_patients(LIST_INDEX)
 
 
 class _PatientComparison(Repository):
@@ -182,14 +186,17 @@ class _PatientComparison(Repository):
         keys = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
         summaries = _by_patient(self._uow.execute(_SUMMARIES, keys), "type")
         statistics = _by_patient(self._uow.execute(_STATISTICS, keys), "scope")
-        hot = _by_patient(self._uow.execute(_HOT_STATISTICS, keys), "period")
+        list_index = _by_patient(self._uow.execute(_LIST_INDEX, keys), "period")
         documents = _by_patient(self._uow.execute(_DOCUMENTS, keys), "type")
-        return [_Subject(p, summaries[p.id], statistics[p.id], hot[p.id], _copies(documents[p.id])) for p in patients]
+        return [
+            _Subject(p, summaries[p.id], statistics[p.id], list_index[p.id], _projections(documents[p.id]))
+            for p in patients
+        ]
 
-    _REMOVE_HOT = delete(HOT_STATISTICS).where(
-        HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
-        HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
-        HOT_STATISTICS.c.period == bindparam("of_period"),
+    _REMOVE_LIST_INDEX_ROW = delete(LIST_INDEX).where(
+        LIST_INDEX.c.clinic_id == bindparam("of_clinic"),
+        LIST_INDEX.c.patient_id == bindparam("of_patient"),
+        LIST_INDEX.c.period == bindparam("of_period"),
     )
     _SET_KEYS = (
         update(Patient)
@@ -204,16 +211,17 @@ class _PatientComparison(Repository):
         strays = ({**s.where, "of_scope": scope} for s in wrong for scope in s.wrong_scopes)
         self._uow.change(REMOVE_STATISTICS, *strays)
         self._uow.change(
-            self._REMOVE_HOT, *({**s.where, "of_period": period} for s in wrong for period in s.wrong_periods)
+            self._REMOVE_LIST_INDEX_ROW,
+            *({**s.where, "of_period": period} for s in wrong for period in s.wrong_periods),
         )
         SummaryRepository(self._uow).apply([change for s in wrong for change in _changes(s)])
 
 
 def _changes(subject: _Subject) -> Iterator[Change]:
     wrong = {*subject.wrong_types, *(kind for kind in TYPES if _has(subject.wrong_scopes, kind))}
-    # A row of hot statistics is computed from all types.
-    for kind in sorted(wrong | subject.copies.keys() if subject.wrong_periods else wrong):
-        yield Change(subject.row.clinic_id, subject.row.id, kind, subject.copies.get(kind))
+    # A row of the list index is computed from all types.
+    for kind in sorted(wrong | subject.projections.keys() if subject.wrong_periods else wrong):
+        yield Change(subject.row.clinic_id, subject.row.id, kind, subject.projections.get(kind))
 
 
 def _has(scopes: Iterable[str], kind: str) -> bool:
@@ -230,8 +238,8 @@ def _by_patient(rows: Iterable[Any], name: str) -> dict[str, dict[str, dict[str,
     return found
 
 
-def _copies(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Copies]:
-    return {kind: copies_of(kind, orjson.loads(row["document"]), row["document"]) for kind, row in documents.items()}
+def _projections(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Projection]:
+    return {kind: project(kind, orjson.loads(row["document"]), row["document"]) for kind, row in documents.items()}
 
 
 def _batch(subjects: Sequence[_Subject]) -> _Batch:

@@ -13,20 +13,22 @@ from sqlalchemy import Insert, and_, bindparam, delete, exists, not_, select, up
 from clinic_service.db.dialects import insert_or_update, moved_on
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository, until_unchanged
-from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, Summary, SummaryDocument
-from clinic_service.models.list_index import HOT
+from clinic_service.models import LIST_INDEX, STATISTICS, Patient, Summary, SummaryDocument
+from clinic_service.models.list_index import INDEXED_VALUES
 from clinic_service.models.statistics import BGM, CGM, PERIODS, TYPES
-from clinic_service.resources.summaries.projection import SCOPES, Copies, hot_row
+from clinic_service.resources.summaries.projection import SCOPES, Projection, list_index_row
 
 # Changes are stored in batches of this size, to limit the memory for a user who is a patient of very many clinics.
 _BATCH = 200
 
 _PATIENTS_OF_USER = Patient.user_id == bindparam("user_id")
 _OF_PATIENT = and_(Summary.clinic_id == Patient.clinic_id, Summary.patient_id == Patient.id)
-_HOT_COLUMNS = {kind: [column for hot in HOT if hot.kind == kind for column in hot.columns] for kind in TYPES}
+_INDEXED_COLUMNS = {
+    kind: [column for one in INDEXED_VALUES if one.kind == kind for column in one.columns] for kind in TYPES
+}
 # One statement for both types when both change, because each statement writes to all indexes.
-_PUT_HOT: dict[tuple[str, ...], Insert] = {
-    kinds: insert_or_update(HOT_STATISTICS, *(column for kind in kinds for column in _HOT_COLUMNS[kind]))
+_PUT_LIST_INDEX: dict[tuple[str, ...], Insert] = {
+    kinds: insert_or_update(LIST_INDEX, *(column for kind in kinds for column in _INDEXED_COLUMNS[kind]))
     for kinds in ((BGM,), (CGM,), (BGM, CGM))
 }
 REMOVE_STATISTICS = delete(STATISTICS).where(
@@ -72,7 +74,7 @@ class Change(NamedTuple):
     clinic_id: str
     patient_id: str
     kind: str
-    copies: Copies | None
+    projection: Projection | None
 
     @property
     def key(self) -> dict[str, str]:
@@ -161,18 +163,16 @@ class SummaryRepository(Repository):
         Summary.type == bindparam("of_type"),
     )
     # For patients who have no summary any more.
-    _REMOVE_HOT = delete(HOT_STATISTICS).where(
-        HOT_STATISTICS.c.clinic_id == bindparam("of_clinic"),
-        HOT_STATISTICS.c.patient_id == bindparam("of_patient"),
+    _REMOVE_LIST_INDEX_ROW = delete(LIST_INDEX).where(
+        LIST_INDEX.c.clinic_id == bindparam("of_clinic"),
+        LIST_INDEX.c.patient_id == bindparam("of_patient"),
         not_(
-            exists().where(
-                Summary.clinic_id == HOT_STATISTICS.c.clinic_id, Summary.patient_id == HOT_STATISTICS.c.patient_id
-            )
+            exists().where(Summary.clinic_id == LIST_INDEX.c.clinic_id, Summary.patient_id == LIST_INDEX.c.patient_id)
         ),
     )
 
     def _apply(self, changes: Sequence[Change]) -> None:
-        put = [(change, change.copies) for change in changes if change.copies]
+        put = [(change, change.projection) for change in changes if change.projection]
         keys = [{**change.key, "type": change.kind} for change, _ in put]
         self._uow.insert(self._PUT_SUMMARY, *({**key, **c.summary} for key, (_, c) in zip(keys, put, strict=True)))
         self._uow.insert(
@@ -180,11 +180,11 @@ class SummaryRepository(Repository):
         )
         self._uow.insert(self._PUT_STATISTICS, *(row for change, c in put for row in _statistics(change, c)))
         self._uow.change(REMOVE_STATISTICS, *(row for change in changes for row in _outdated_statistics(change)))
-        gone = [change for change in changes if not change.copies]
+        gone = [change for change in changes if not change.projection]
         self._uow.change(self._REMOVE_SUMMARY, *({**change.where, "of_type": change.kind} for change in gone))
-        for kinds, rows in _hot_rows(changes).items():
-            self._uow.insert(_PUT_HOT[kinds], *rows)
-        self._uow.change(self._REMOVE_HOT, *(change.where for change in gone))
+        for kinds, rows in _list_index_rows(changes).items():
+            self._uow.insert(_PUT_LIST_INDEX[kinds], *rows)
+        self._uow.change(self._REMOVE_LIST_INDEX_ROW, *(change.where for change in gone))
 
     _MOVE_ON = (
         update(Patient)
@@ -198,22 +198,22 @@ class SummaryRepository(Repository):
         self._uow.change(self._MOVE_ON, *({"of_clinic": p.clinic_id, "of_patient": p.id, "now": now} for p in patients))
 
 
-def _statistics(change: Change, copies: Copies) -> Iterable[dict[str, Any]]:
-    return ({**change.key, "scope": scope, **figures} for scope, figures in copies.statistics.items())
+def _statistics(change: Change, projection: Projection) -> Iterable[dict[str, Any]]:
+    return ({**change.key, "scope": scope, **figures} for scope, figures in projection.statistics.items())
 
 
-def _hot_rows(changes: Iterable[Change]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
-    """The rows of hot statistics that change, by the types for which they change."""
+def _list_index_rows(changes: Iterable[Change]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """The rows of the list index that change, by the types for which they change."""
     rows: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for _, of_patient in groupby(changes, key=lambda change: (change.clinic_id, change.patient_id)):
         same = sorted(of_patient, key=lambda change: change.kind)
         kinds = tuple(change.kind for change in same)
-        summaries = [change.copies for change in same if change.copies]
-        rows[kinds] += ({**same[0].key, "period": period, **hot_row(summaries, period)} for period in PERIODS)
+        summaries = [change.projection for change in same if change.projection]
+        rows[kinds] += ({**same[0].key, "period": period, **list_index_row(summaries, period)} for period in PERIODS)
     return rows
 
 
 def _outdated_statistics(change: Change) -> Iterable[dict[str, str]]:
     """The keys of statistics to delete: all scopes that the new summary does not have."""
-    kept = change.copies.statistics if change.copies else {}
+    kept = change.projection.statistics if change.projection else {}
     return ({**change.where, "of_scope": scope} for scope in SCOPES[change.kind] if scope not in kept)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clinic_service.outbox.events import PatientChanged
-from clinic_service.resources.summaries.projection import Copies
+from clinic_service.resources.summaries.projection import Projection
 from clinic_service.resources.summaries.repository import Change, PatientOfUser, StoredSummary, SummaryOfPatient
 from clinic_service.unit_of_work import UnitOfWork
 
 
-def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Copies | None]) -> bool:
+def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Projection | None]) -> bool:
     """Store the user's summaries of the types in `given` in all clinics; None removes one.
 
     Returns False when no clinic has the user as a patient. Summaries that are already stored as given are not written, and
@@ -24,10 +24,10 @@ def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Copies |
         uow.summaries.move_on(patients)
         return True
     changes = [
-        Change(patient.clinic_id, patient.id, kind, copies)
+        Change(patient.clinic_id, patient.id, kind, projection)
         for patient in patients
-        for kind, copies in given.items()
-        if _is_change(stored.get((patient.id, kind)), copies)
+        for kind, projection in given.items()
+        if _is_change(stored.get((patient.id, kind)), projection)
     ]
     uow.summaries.apply(changes)
     ids = {change.patient_id for change in changes}
@@ -48,10 +48,10 @@ def remove_summary(uow: UnitOfWork, summary_id: str) -> bool:
     return bool(found)
 
 
-def _is_change(stored: StoredSummary | None, copies: Copies | None) -> bool:
-    if stored is None or copies is None:
-        return not (stored is None and copies is None)
-    return stored.digest != copies.summary["digest"] and not _is_late(stored, copies.summary)
+def _is_change(stored: StoredSummary | None, projection: Projection | None) -> bool:
+    if stored is None or projection is None:
+        return not (stored is None and projection is None)
+    return stored.digest != projection.summary["digest"] and not _is_late(stored, projection.summary)
 
 
 def _is_late(stored: StoredSummary, given: Mapping[str, Any]) -> bool:

@@ -55,7 +55,7 @@ HOUR = timedelta(hours=1)
 # Every table with rows of clinics is in one of these. What goes to the target:
 MOVED = {
     *("patients", "data_sources", "patient_tags", "patient_sites", "ehr_subscriptions"),
-    *("summaries", "summary_documents", "statistics", "hot_statistics"),
+    *("summaries", "summary_documents", "statistics", "list_index"),
     *("tags", "sites", "clinicians", "clinician_role_updates", "invites", "share_codes"),
     *("migrations", "mail_requests", "reservations"),
     *("matched_messages", "scheduled_report_orders", "xealth_orders", "xealth_report_views"),

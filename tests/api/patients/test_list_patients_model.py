@@ -177,7 +177,7 @@ class Clinic:
     def by_all_plans(self, query: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
         """The whole list, found by every plan."""
         filters, order, _, _ = read_query(read(query))
-        plans = [plan for backwards in {False, order.is_hot} for plan in scans(order, filters, backwards=backwards)]
+        plans = [plan for backwards in {False, order.is_indexed} for plan in scans(order, filters, backwards=backwards)]
         plans += [Plan("driving filter", [order.sorted(matches)]) for matches in all_matches(filters)]
         clinic_id = self.ward.clinic.id
         with reading(self.ward.database) as unit:

@@ -90,7 +90,7 @@ def test_rule_any_update_makes_a_custodial_patient_a_claimed_one(
 ) -> None:
     assert put(api, clinic_id, *ALL, whom=DAVE).json == {"view": {}, "upload": {}, "note": {}}
     assert granted(database, DAVE) == {"view", "upload", "note"}
-    # And custody is never given back.
+    # The account never becomes custodial again.
     put(api, clinic_id, *ALL, whom=DAVE)
     assert granted(database, DAVE) == {"view", "upload", "note"}
 

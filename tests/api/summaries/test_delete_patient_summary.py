@@ -54,12 +54,12 @@ def clinics(database: Database, random: Random) -> Clinics:
         make_patient(unit, second, CAROL)
         put_summaries(unit, CAROL, cgmStats=cgm_stats(random, id=ID), bgmStats=bgm_stats(random, id=OTHER_ID))
         put_summaries(unit, DAVE, cgmStats=cgm_stats(random))
-    settle(database)
+    clear_traces(database)
     return Clinics(first.id, second.id)
 
 
-def settle(database: Database) -> None:
-    """Nothing has happened yet."""
+def clear_traces(database: Database) -> None:
+    """Set old times of change and empty the outbox."""
     with storing(database) as unit:
         for patient in (*unit.patients.all_of_user(CAROL.id), *unit.patients.all_of_user(DAVE.id)):
             patient.updated_time = LONG_AGO
@@ -123,7 +123,7 @@ def test_each_record_that_changed_is_told_once(
 ) -> None:
     with storing(database) as unit:
         put_summaries(unit, CAROL, bgmStats=bgm_stats(random, id=ID))
-    settle(database)
+    clear_traces(database)
     remove(api)
     told = [(row.kind, row.clinic_id, row.payload["userId"], row.payload["custodial"]) for row in entries(database)]
     assert sorted(told) == sorted(
@@ -206,7 +206,7 @@ def test_is_for_services(api: Client, database: Database, caller: Somebody) -> N
 
 @pytest.mark.usefixtures("clinics")
 def test_all_or_nothing(api: Client, database: Database) -> None:
-    # Lock and a second look, figures, summaries, hot figures emptied and removed, outbox.
+    # Lock and a second look, figures, summaries, list index emptied and removed, outbox.
     assert_all_or_nothing(database, lambda: remove(api), statements=7)
 
 

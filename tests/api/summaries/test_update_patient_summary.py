@@ -591,9 +591,9 @@ class TestTransactions:
         with storing(database) as unit:
             put_summaries(unit, CAROL, **full(random))
         body = {"cgmStats": cgm_stats(random, periods=("1d", "14d")), "bgmStats": bgm_stats(random)}
-        # Lock, what is known, summaries, documents, figures, vanished periods, hot figures, the records' times, outbox.
+        # Lock, what is known, summaries, documents, figures, vanished periods, list index, the records' times, outbox.
         assert_all_or_nothing(database, lambda: update(api, body), statements=9)
-        # Lock, what is known, figures, summaries, hot figures emptied and removed, the records' times, outbox.
+        # Lock, what is known, figures, summaries, list index emptied and removed, the records' times, outbox.
         assert_all_or_nothing(database, lambda: update(api), statements=8)
 
     @pytest.mark.usefixtures("clinics")

@@ -12,7 +12,7 @@ import click
 
 from tests.benchmarks.patients import rounds
 from tests.benchmarks.patients.clinics import POSTGRESQL, SQLITE, Clinic, Sizes, opened
-from tests.benchmarks.patients.findings import Violation, heading
+from tests.benchmarks.patients.measurements import Measurement, heading
 from tests.benchmarks.processes import OURS, Server, running, wait_until_listening
 
 _SIZES = (500, 10_000, 50_000)
@@ -36,14 +36,14 @@ def patients(
         for engine in engines or (SQLITE, POSTGRESQL):
             with opened(engine, keep or Path(name), wanted) as (url, clinics):
                 click.echo("\n".join(heading(engine)))
-                for finding in _findings(url, clinics, Path(name), times):
+                for finding in _measurements(url, clinics, Path(name), times):
                     click.echo(finding.line())
                     is_met = is_met and finding.is_met
             click.echo()
     sys.exit(0 if is_met else 1)
 
 
-def _findings(url: str, clinics: list[Clinic], folder: Path, times: int) -> Iterator[Violation]:
+def _measurements(url: str, clinics: list[Clinic], folder: Path, times: int) -> Iterator[Measurement]:
     yield from rounds.pages_with_one_filter(url, clinics, times)
     yield from rounds.program(url, clinics, times)
     with _server(url, folder) as server:

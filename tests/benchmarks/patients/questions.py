@@ -9,12 +9,12 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from clinic_service import clock
-from clinic_service.models.statistics import TYPES, is_hot
+from clinic_service.models.statistics import TYPES, is_indexed
 from clinic_service.resources.patients.listing.query import SORTS
 from tests.benchmarks.patients.clinics import Clinic
 
 PAGE = 50
-_HOT_SORTS = ("fullName", "birthDate", "lastReviewed", "lastData")
+_INDEXED_SORTS = ("fullName", "birthDate", "lastReviewed", "lastData")
 
 Parameters = dict[str, str]
 
@@ -36,16 +36,16 @@ def _ago(**parts: float) -> str:
     return clock.to_wire(datetime(now.year, now.month, now.day, tzinfo=now.tzinfo) - timedelta(**parts))
 
 
-def hot_sorts() -> Iterator[Question]:
+def indexed_sorts() -> Iterator[Question]:
     """Every order that has an index, both ways."""
     for kind in TYPES:
         for name, direction in product(SORTS[kind], "+-"):
             # Orders that are the same for both types are asked for once.
-            if is_hot(kind, name) or (name in _HOT_SORTS and (kind == TYPES[0] or name == "lastData")):
+            if is_indexed(kind, name) or (name in _INDEXED_SORTS and (kind == TYPES[0] or name == "lastData")):
                 yield Question(f"{direction}{name} {kind}", {"sort": f"{direction}{name}", "sortType": kind})
 
 
-def hot_filters(clinic: Clinic) -> list[Question]:
+def indexed_filters(clinic: Clinic) -> list[Question]:
     """Filters that an index answers, and that leave more than a page of even the smallest clinic."""
     return [
         Question("very low > 1 %", {"cgm.timeInVeryLowPercent": ">0.01"}),
@@ -57,21 +57,25 @@ def hot_filters(clinic: Clinic) -> list[Question]:
 
 
 def first_pages(clinic: Clinic) -> Iterator[tuple[str, Question]]:
-    """The first page of every hot order, once without a filter and once with a hot one; with the kind of page."""
-    filters = cycle(hot_filters(clinic))
-    for sort in hot_sorts():
+    """The first page of every indexed order, once without a filter and once with an indexed one; with the kind of page."""
+    filters = cycle(indexed_filters(clinic))
+    for sort in indexed_sorts():
         yield "no filter", sort
-        yield "one hot filter", _both(next(filters), sort)
+        yield "one indexed filter", _both(next(filters), sort)
 
 
 def one_filter_pages(clinic: Clinic) -> Iterator[tuple[str, Question]]:
     """Pages near and far with one filter of each kind, in orders with and without an index; with the kind of page."""
-    kinds = {"hot": [*hot_filters(clinic), *_other_hot_filters(clinic)], "cold": _COLD_FILTERS, "search": _SEARCHES}
+    kinds = {
+        "indexed": [*indexed_filters(clinic), *_other_indexed_filters(clinic)],
+        "other": _OTHER_FILTERS,
+        "search": _SEARCHES,
+    }
     for kind, filters in kinds.items():
-        for wanted, (is_hot_sort, sort), offset in product(filters, _SORTS, (0, clinic.size // 2)):
+        for wanted, (is_indexed_sort, sort), offset in product(filters, _SORTS, (0, clinic.size // 2)):
             question = _both(wanted, sort)
             far = Question(f"{question.name}, from {offset}", {**question.parameters, "offset": str(offset)})
-            yield (kind if is_hot_sort or kind == "search" else "cold"), far
+            yield (kind if is_indexed_sort or kind == "search" else "other"), far
 
 
 _SORTS = [
@@ -80,7 +84,7 @@ _SORTS = [
     (True, Question("by average of meters", {"sort": "-averageGlucoseMmol", "sortType": "bgm"})),
     (False, Question("by readings", {"sort": "-totalRecords", "sortType": "cgm"})),
 ]
-_COLD_FILTERS = [
+_OTHER_FILTERS = [
     Question("low minutes > 60", {"cgm.timeInLowMinutes": ">60"}),
     Question("deviation grew", {"cgm.standardDeviationDelta": ">0"}),
     Question("few readings", {"cgm.totalRecords": "<1500"}),
@@ -92,7 +96,7 @@ _SEARCHES = [
 ]
 
 
-def _other_hot_filters(clinic: Clinic) -> list[Question]:
+def _other_indexed_filters(clinic: Clinic) -> list[Question]:
     return [
         Question("very low > 15 %", {"cgm.timeInVeryLowPercent": ">0.15"}),
         Question("very low > nothing", {"cgm.timeInVeryLowPercent": ">=0"}),

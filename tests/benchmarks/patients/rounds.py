@@ -22,8 +22,8 @@ from clinic_service.unit_of_work import reading
 from tests.benchmarks.load import UnexpectedAnswer
 from tests.benchmarks.patients.asking import Caller, in_turns, person, quick, request, service
 from tests.benchmarks.patients.clinics import Clinic
-from tests.benchmarks.patients.findings import Violation, worst
 from tests.benchmarks.patients.inside import Inside
+from tests.benchmarks.patients.measurements import Measurement, worst
 from tests.benchmarks.patients.questions import PAGE, Question, first_pages, one_filter_pages, tide
 from tests.benchmarks.processes import Server
 
@@ -43,17 +43,17 @@ def _get(clinic: Clinic, address: str) -> bytes:
     return request("GET", address, person(clinic.admin_id))
 
 
-def memory(server: Server, clinics: Sequence[Clinic]) -> Iterator[Violation]:
+def memory(server: Server, clinics: Sequence[Clinic]) -> Iterator[Measurement]:
     """What the server keeps in memory after it has answered the same questions for one clinic after the other."""
     caller, after = Caller(server.port), []
     for clinic in clinics:
         for _, question in first_pages(clinic):
             caller.seconds(_get(clinic, question.address(clinic)))
         after.append(private_bytes(server) / _MEGA)
-        yield Violation(f"memory after {clinic.size} patients", after[-1], "MB")
+        yield Measurement(f"memory after {clinic.size} patients", after[-1], "MB")
     caller.close()
     # What may grow is SQLite's cache, which has an end: 8 MB for each of the eight connections that read.
-    yield Violation("memory, growth", after[-1] - after[0], "MB", 64)
+    yield Measurement("memory, growth", after[-1] - after[0], "MB", 64)
 
 
 def private_bytes(server: Server) -> int:
@@ -68,7 +68,7 @@ def _anonymous(pid: int) -> int:
     return 0
 
 
-def pages_by_size(server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[Violation]:
+def pages_by_size(server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[Measurement]:
     """First pages over HTTP, the largest clinic's against the smallest one's."""
     caller = Caller(server.port)
     ratios: dict[str, list[tuple[str, float]]] = defaultdict(list)
@@ -86,10 +86,10 @@ def pages_by_size(server: Server, clinics: Sequence[Clinic], rounds: int) -> Ite
         what = f"first page of {PAGE}, {kind}, {clinics[-1].size} to {clinics[0].size}"
         yield from worst(what, values, "times", _RATIO)
     for size, milliseconds in times.items():
-        yield Violation(f"first page of {PAGE} over HTTP, {size}", quick(milliseconds), "ms")
+        yield Measurement(f"first page of {PAGE} over HTTP, {size}", quick(milliseconds), "ms")
 
 
-def pages_with_one_filter(url: str, clinics: Sequence[Clinic], times: int) -> Iterator[Violation]:
+def pages_with_one_filter(url: str, clinics: Sequence[Clinic], times: int) -> Iterator[Measurement]:
     """Time of the database for pages with one filter, in the clinic of the middle."""
     inside, clinic = Inside(url), middle(clinics)
     token, found = person(clinic.admin_id), defaultdict[str, list[tuple[str, float]]](list)
@@ -97,22 +97,22 @@ def pages_with_one_filter(url: str, clinics: Sequence[Clinic], times: int) -> It
         seconds = inside.database_seconds(question.address(clinic), token, times)
         found[kind].append((question.name, seconds * _MILLI))
     for kind, values in found.items():
-        target = 15 if kind == "hot" else 40
+        target = 15 if kind == "indexed" else 40
         yield from worst(f"database time at {clinic.size}, {kind}", values, "ms", target)
     inside.database.dispose()
 
 
-def program(url: str, clinics: Sequence[Clinic], times: int) -> Iterator[Violation]:
+def program(url: str, clinics: Sequence[Clinic], times: int) -> Iterator[Measurement]:
     """Processor time of everything but the database for a page with full summaries."""
     inside, clinic = Inside(url), middle(clinics)
     question = Question("newest data first", {"sort": "-lastData", "sortType": "cgm"})
     costs = inside.costs(question.address(clinic), person(clinic.admin_id), times)
-    yield Violation(f"page of {PAGE} with full summaries, program", costs.program * _MILLI, "ms", 5)
-    yield Violation(f"page of {PAGE} with full summaries, database", costs.database * _MILLI, "ms")
+    yield Measurement(f"page of {PAGE} with full summaries, program", costs.program * _MILLI, "ms", 5)
+    yield Measurement(f"page of {PAGE} with full summaries, database", costs.database * _MILLI, "ms")
     inside.database.dispose()
 
 
-def report(server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[Violation]:
+def report(server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[Measurement]:
     """The TIDE report over HTTP."""
     for clinic in clinics:
         caller, asked = Caller(server.port), _get(clinic, tide(clinic))
@@ -120,14 +120,14 @@ def report(server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[V
         try:
             seconds = quick([caller.seconds(asked) for _ in range(rounds)])
         except (UnexpectedAnswer, TimeoutError) as error:
-            yield Violation(f"TIDE at {clinic.size}", inf, "ms", target, f"{type(error).__name__}: {str(error)[:80]}")
+            yield Measurement(f"TIDE at {clinic.size}", inf, "ms", target, f"{type(error).__name__}: {str(error)[:80]}")
         else:
-            yield Violation(f"TIDE at {clinic.size}", seconds * _MILLI, "ms", target)
+            yield Measurement(f"TIDE at {clinic.size}", seconds * _MILLI, "ms", target)
         finally:
             caller.close()
 
 
-def updates(url: str, server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[Violation]:
+def updates(url: str, server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[Measurement]:
     """New summaries of both types, all periods, for one patient after the other."""
     users = {clinic.size: _users(url, clinic, rounds) for clinic in clinics}
     random, token = Random(), service()
@@ -140,7 +140,7 @@ def updates(url: str, server: Server, clinics: Sequence[Clinic], rounds: int) ->
     yield from _writes(server, clinics, "summary update", update, rounds, target=10)
 
 
-def creations(server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[Violation]:
+def creations(server: Server, clinics: Sequence[Clinic], rounds: int) -> Iterator[Measurement]:
     """New patients, each with an account of the embedded directory."""
     tokens = {clinic.size: (clinic.id, person(clinic.admin_id)) for clinic in clinics}
 
@@ -159,7 +159,7 @@ def _writes(
     make: Callable[[int, int], bytes],
     rounds: int,
     target: float | None = None,
-) -> Iterator[Violation]:
+) -> Iterator[Measurement]:
     caller = Caller(server.port)
     numbers = count(time.time_ns() // 1_000_000)
 
@@ -175,9 +175,9 @@ def _writes(
     caller.close()
     best = {size: quick(seconds) * _MILLI for size, seconds in taken.items()}
     for size, milliseconds in best.items():
-        yield Violation(f"{what}, {size}", milliseconds, "ms", target)
+        yield Measurement(f"{what}, {size}", milliseconds, "ms", target)
     sizes = sorted(best)
-    yield Violation(f"{what}, {sizes[-1]} to {sizes[0]}", best[sizes[-1]] / best[sizes[0]], "times", _SAME)
+    yield Measurement(f"{what}, {sizes[-1]} to {sizes[0]}", best[sizes[-1]] / best[sizes[0]], "times", _SAME)
 
 
 def _both_types(random: Random) -> dict[str, object]:

@@ -28,7 +28,7 @@ from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.enrolment import announce, is_plan_full
 from clinic_service.resources.patients.errors import PatientLimitReached
-from clinic_service.resources.patients.mrn import check_mrn, settle_mrn
+from clinic_service.resources.patients.mrn import check_mrn, register_mrn
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -78,7 +78,7 @@ def enrol(
     given = custodial.given
     patient = _record(uow, clinic, custodial)
     patient.invited_by = invited_by
-    settle_mrn(uow, clinic, patient)
+    register_mrn(uow, clinic, patient)
     if not has_place:
         _require_place(uow, clinic, demo_user_id)
     uow.patients.add(patient, given.get("tag_ids") or (), given.get("site_ids", ()), require_sites=True)

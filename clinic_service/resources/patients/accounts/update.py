@@ -24,7 +24,7 @@ from clinic_service.resources.patients.accounts.create import ended_unless_made
 from clinic_service.resources.patients.connections import repeat_requests_within_limit
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errors import NameMissing
-from clinic_service.resources.patients.mrn import check_mrn, hold_mrn
+from clinic_service.resources.patients.mrn import check_mrn, index_mrn
 from clinic_service.resources.patients.tags_and_sites import replace_sites, replace_tags
 from clinic_service.serialization import camel_case
 from clinic_service.unit_of_work import UnitOfWork
@@ -89,7 +89,7 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
         *_replace_address(uow, patient, update, sender.person_id),
         *_replace_columns(patient, update.given),
     )
-    hold_mrn(clinic, patient)
+    index_mrn(clinic, patient)
     if "mrn" in changed:
         # Orders name the patient by the number, so orders with the old number are not valid for the new one.
         uow.ehr.deactivate(clinic_id, patient.id)

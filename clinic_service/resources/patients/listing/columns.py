@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, Table, bindparam, colu
 from sqlalchemy import table as sql_table
 
 from clinic_service.db.base import Base
-from clinic_service.models import HOT_STATISTICS, STATISTICS, Patient, Summary
+from clinic_service.models import LIST_INDEX, STATISTICS, Patient, Summary
 from clinic_service.models.list_index import CARRIED
 
 CLINIC_ID: ColumnElement[str] = bindparam("clinic_id")
@@ -18,7 +18,7 @@ SUMMARIES = Base.metadata.tables[Summary.__tablename__]
 Ids = Select[str]
 Condition = ColumnElement[bool]
 # The column that divides the rows of a table into parts.
-_PART_COLUMNS = {STATISTICS: "scope", HOT_STATISTICS: "period", SUMMARIES: "type"}
+_PART_COLUMNS = {STATISTICS: "scope", LIST_INDEX: "period", SUMMARIES: "type"}
 
 
 class Rows(NamedTuple):
@@ -59,4 +59,4 @@ class SortColumn(NamedTuple):
     @property
     def indexed_columns(self) -> frozenset[str]:
         """The columns that an index on this column contains, beside those of the key."""
-        return frozenset((self.name, *CARRIED) if self.rows.table is HOT_STATISTICS else (self.name,))
+        return frozenset((self.name, *CARRIED) if self.rows.table is LIST_INDEX else (self.name,))

@@ -19,8 +19,8 @@ from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, exists, f
 
 from clinic_service.db.base import Base
 from clinic_service.db.dialects import contains
-from clinic_service.models import HOT_STATISTICS, STATISTICS, PatientSite, PatientTag
-from clinic_service.models.list_index import LAST_DATA, hot_column
+from clinic_service.models import LIST_INDEX, STATISTICS, PatientSite, PatientTag
+from clinic_service.models.list_index import LAST_DATA, list_index_column
 from clinic_service.models.sort_keys import sought
 from clinic_service.models.statistics import TYPES
 from clinic_service.resources.patients.listing.columns import (
@@ -35,8 +35,8 @@ from clinic_service.resources.patients.listing.columns import (
 
 _TAGS = Base.metadata.tables[PatientTag.__tablename__]
 _SITES = Base.metadata.tables[PatientSite.__tablename__]
-# The type of each hot column of last data.
-_LAST_DATA = {hot_column(kind, LAST_DATA): kind for kind in TYPES}
+# The type of each column of last data in the list index.
+_LAST_DATA = {list_index_column(kind, LAST_DATA): kind for kind in TYPES}
 
 
 class IndexLookup(NamedTuple):
@@ -91,14 +91,14 @@ class Filter(ABC):
 class Comparison(NamedTuple):
     """A column compared with a value.
 
-    `flag` is the column that leads the index on the compared column, if it has one. `is_hot`: there is such an index.
+    `flag` is the column that leads the index on the compared column, if it has one. `is_indexed`: there is such an index.
     """
 
     column: str
     compare: Callable[[Any, Any], Any]
     value: Any
     flag: str | None = None
-    is_hot: bool = False
+    is_indexed: bool = False
 
     def condition(self, table: FromClause) -> Condition:
         """The comparison as a condition on a row of `table`."""
@@ -108,8 +108,8 @@ class Comparison(NamedTuple):
 
 def last_data(kind: str, compare: Callable[[Any, Any], Any], time: datetime) -> Comparison:
     """Compares the time of the newest reading of one type with `time`."""
-    column, flag = hot_column(kind, LAST_DATA), hot_column(kind, "hasLastData")
-    return Comparison(column, compare, time, flag, is_hot=True)
+    column, flag = list_index_column(kind, LAST_DATA), list_index_column(kind, "hasLastData")
+    return Comparison(column, compare, time, flag, is_indexed=True)
 
 
 def residual(condition: Condition) -> Condition:
@@ -128,7 +128,7 @@ class RowFilter(Filter):
     @cached_property
     def _lookups(self) -> dict[str, IndexLookup]:
         """How the index on each column that has one finds the matches."""
-        names = dict.fromkeys(comparison.column for comparison in self._comparisons if comparison.is_hot)
+        names = dict.fromkeys(comparison.column for comparison in self._comparisons if comparison.is_indexed)
         return {name: self._lookup(name) for name in names}
 
     @property
@@ -176,11 +176,14 @@ class Figures(RowFilter):
         super().__init__(STATISTICS, scope, comparisons)
 
 
-class HotFigures(RowFilter):
-    """Comparisons with hot figures and dates of one period, of both types. One with a missing value does not hold."""
+class IndexedFigures(RowFilter):
+    """Comparisons with figures and dates in the list index, of one period and both types.
+
+    A comparison with a missing value does not hold.
+    """
 
     def __init__(self, period: str, comparisons: Sequence[Comparison]) -> None:
-        super().__init__(HOT_STATISTICS, period, comparisons)
+        super().__init__(LIST_INDEX, period, comparisons)
 
     def _lookup(self, name: str) -> IndexLookup:
         lookup = super()._lookup(name)
@@ -199,14 +202,14 @@ class LastReviewed(RowFilter):
     """The newest review is at `time` or before. A patient who was never reviewed does not match."""
 
     def __init__(self, time: datetime) -> None:
-        super().__init__(PATIENTS, None, [Comparison("review_1_time", operator.le, time, is_hot=True)])
+        super().__init__(PATIENTS, None, [Comparison("review_1_time", operator.le, time, is_indexed=True)])
 
 
 class StandardRanges(RowFilter):
     """The patient has the standard glycemic ranges."""
 
     def __init__(self) -> None:
-        super().__init__(PATIENTS, None, [Comparison("has_standard_ranges", operator.eq, True, is_hot=True)])
+        super().__init__(PATIENTS, None, [Comparison("has_standard_ranges", operator.eq, True, is_indexed=True)])
 
 
 class TextSearch(RowFilter):

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select, true
 from clinic_service.db.repository import Unit
 from clinic_service.models import PatientCount
 from clinic_service.resources.patients.listing.columns import CLINIC_ID, Condition, Ids
-from clinic_service.resources.patients.listing.filters import Figures, Filter, HotFigures
+from clinic_service.resources.patients.listing.filters import Figures, Filter, IndexedFigures
 from clinic_service.resources.patients.listing.query import ListQuery
 from clinic_service.resources.patients.listing.sorting import Segment
 
@@ -88,7 +88,7 @@ class _PageSearch:
         sort_column = self._order.sort_column
         if one.rows != sort_column.rows:
             return False
-        return not self._order.is_hot or one.columns <= sort_column.indexed_columns
+        return not self._order.is_indexed or one.columns <= sort_column.indexed_columns
 
     def page(self) -> Page:
         matches = self._matches() if self._filters else None
@@ -107,7 +107,7 @@ class _PageSearch:
 
     def _costs(self, count: int, total: int) -> dict[str, float]:
         """The costs of the possible plans, in look-ups."""
-        if not self._order.is_hot:
+        if not self._order.is_indexed:
             return self._costs_without_index(count, total)
         length = self._scan_length(count, total)
         if not self._probed:
@@ -139,7 +139,7 @@ class _PageSearch:
         if found:
             return found
         # Filters of figures are tested in one scan. Any other filter costs a look-up for each patient.
-        first = next((one for one in self._filters if isinstance(one, Figures | HotFigures)), self._filters[0])
+        first = next((one for one in self._filters if isinstance(one, Figures | IndexedFigures)), self._filters[0])
         return first, first.matches
 
     def _sizes(self, matches: Ids | None) -> tuple[int, int]:
@@ -150,7 +150,7 @@ class _PageSearch:
 
     def _scan_limit(self, count: int, total: int) -> int | None:
         """The number of entries after which an index scan is stopped; None when it looks up no patient."""
-        if not self._order.is_hot or not self._probed:
+        if not self._order.is_indexed or not self._probed:
             return None
         return int(_SCAN_TOLERANCE * self._scan_length(count, total)) + self._limit
 
@@ -187,7 +187,7 @@ class _PageSearch:
     def _is_nearer_to_the_end(self, count: int, total: int, matches: Ids | None) -> bool:
         """Whether a backward scan reaches the page sooner."""
         left = count - self._offset
-        if not self._order.is_hot or left >= self._offset:
+        if not self._order.is_indexed or left >= self._offset:
             return False
         if self._has_two_ends:
             return True
@@ -198,7 +198,7 @@ class _PageSearch:
 
     @property
     def _has_two_ends(self) -> bool:
-        """Whether the index of a hot order contains its end as well as its beginning."""
+        """Whether the index of an indexed order contains its end as well as its beginning."""
         return self._order.covers_all or bool(self._residual)
 
     def _skipped(self, segment: Segment, conditions: list[Condition], offset: int) -> int | None:
@@ -224,7 +224,7 @@ class _PageSearch:
             # With IS TRUE, every database materializes the matches. Without it, one may look up each of them instead.
             return [patient_id.in_(matches).is_(true())]
         # An index scan tests only as many patients as the page needs.
-        return [one.holds(patient_id, correlated=self._order.is_hot) for one in self._probed]
+        return [one.holds(patient_id, correlated=self._order.is_indexed) for one in self._probed]
 
     def _scalar(self, statement: Select[Any]) -> Any:
         return self._unit.execute(statement, self._parameters).scalar()

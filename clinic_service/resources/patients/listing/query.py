@@ -11,9 +11,9 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from clinic_service.errors import BadRequest, Violation
-from clinic_service.models import HOT_STATISTICS, STATISTICS
-from clinic_service.models.list_index import LAST_DATA, hot_column
-from clinic_service.models.statistics import BGM, CGM, DELTA, FIELDS, TYPES, Field, column_name, is_hot, scope
+from clinic_service.models import LIST_INDEX, STATISTICS
+from clinic_service.models.list_index import LAST_DATA, list_index_column
+from clinic_service.models.statistics import BGM, CGM, DELTA, FIELDS, TYPES, Field, column_name, is_indexed, scope
 from clinic_service.resources.patients.listing import filters
 from clinic_service.resources.patients.listing.columns import PATIENTS, SUMMARIES, Rows, SortColumn
 from clinic_service.resources.patients.listing.filters import Comparison, Filter, last_data
@@ -50,7 +50,7 @@ class _Figure(NamedTuple):
 
     def columns(self, kind: str) -> tuple[str, str | None]:
         """The column of the figure, and that of its flag if it has one, for one type."""
-        name = partial(hot_column, kind) if is_hot(kind, self.name) else column_name
+        name = partial(list_index_column, kind) if is_indexed(kind, self.name) else column_name
         return name(self.name), name(self.flag) if self.flag else None
 
 
@@ -94,16 +94,16 @@ def _ids(items: list[str]) -> tuple[str, ...]:
 
 
 def _figure_filters(query: Mapping[str, Any], period: str) -> Iterator[Filter]:
-    hot: list[Comparison] = list(_of_last_data(query))
-    cold: dict[str, list[Comparison]] = defaultdict(list)
+    indexed: list[Comparison] = list(_of_last_data(query))
+    others: dict[str, list[Comparison]] = defaultdict(list)
     for parameter, text in query.items():
         kind, _, name = parameter.partition(".")
         figure = FILTERABLE.get((kind, name))
         if figure:
-            (hot if is_hot(kind, name) else cold[kind]).append(_comparison(kind, figure, text))
-    if hot:
-        yield filters.HotFigures(period, hot)
-    for kind, wanted in cold.items():
+            (indexed if is_indexed(kind, name) else others[kind]).append(_comparison(kind, figure, text))
+    if indexed:
+        yield filters.IndexedFigures(period, indexed)
+    for kind, wanted in others.items():
         yield filters.Figures(scope(kind, period), wanted)
 
 
@@ -120,7 +120,7 @@ def _comparison(kind: str, figure: _Figure, text: str) -> Comparison:
     assert found, "the pattern of the spec admits only comparisons"
     symbol, number = found.groups()
     column, flag = figure.columns(kind)
-    return Comparison(column, _OPERATORS[symbol], float(number), flag, is_hot(kind, figure.name))
+    return Comparison(column, _OPERATORS[symbol], float(number), flag, is_indexed(kind, figure.name))
 
 
 def _order(query: Mapping[str, Any], period: str) -> Order:
@@ -139,10 +139,10 @@ def _order(query: Mapping[str, Any], period: str) -> Order:
 def _order_by(name: str, kind: str, period: str, *, descending: bool) -> Order:
     if name in _PATIENT_SORTS:
         column = SortColumn(Rows(PATIENTS, None), _PATIENT_SORTS[name])
-        return Order(column, descending, is_hot=True, nullable=name != "fullName")
+        return Order(column, descending, is_indexed=True, nullable=name != "fullName")
     if name == LAST_DATA:
-        column = SortColumn(Rows(HOT_STATISTICS, period), hot_column(kind, name))
-        return Order(column, descending, flag=hot_column(kind, "hasLastData"), is_hot=True)
+        column = SortColumn(Rows(LIST_INDEX, period), list_index_column(kind, name))
+        return Order(column, descending, flag=list_index_column(kind, "hasLastData"), is_indexed=True)
     if name in _DATE_SORTS:
         column = SortColumn(Rows(SUMMARIES, kind), column_name(name))
         return Order(column, descending, flag=f"has_{column.name}")
@@ -150,8 +150,8 @@ def _order_by(name: str, kind: str, period: str, *, descending: bool) -> Order:
     if figure is None:
         raise _unknown_sort(kind)
     figure_column, flag = figure.columns(kind)
-    rows = Rows(HOT_STATISTICS, period) if is_hot(kind, name) else Rows(STATISTICS, scope(kind, period))
-    return Order(SortColumn(rows, figure_column), descending, flag, is_hot=is_hot(kind, name))
+    rows = Rows(LIST_INDEX, period) if is_indexed(kind, name) else Rows(STATISTICS, scope(kind, period))
+    return Order(SortColumn(rows, figure_column), descending, flag, is_indexed=is_indexed(kind, name))
 
 
 def _unknown_sort(kind: str) -> BadRequest:

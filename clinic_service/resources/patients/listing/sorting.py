@@ -56,14 +56,14 @@ class Segment:
 class Order:
     """A sort by `sort_column`, in one direction.
 
-    `flag` names the column that tells whether the value is meaningful. `is_hot`: an index contains the order. `nullable`:
-    the value can be missing.
+    `flag` names the column that tells whether the value is meaningful. `is_indexed`: an index contains the order.
+    `nullable`: the value can be missing.
     """
 
     sort_column: SortColumn
     descending: bool
     flag: str | None = None
-    is_hot: bool = False
+    is_indexed: bool = False
     nullable: bool = True
 
     def segments(
@@ -71,7 +71,7 @@ class Order:
     ) -> list[Segment]:
         """The segments of this order, with those patients for whose sorted row `conditions` hold.
 
-        With `matches`, segments may leave out all other patients. Only a hot order can be scanned `backwards`.
+        With `matches`, segments may leave out all other patients. Only an indexed order can be scanned `backwards`.
         """
         segments = list(self._segments(conditions, matches, backwards))
         return segments[::-1] if backwards else segments
@@ -80,7 +80,7 @@ class Order:
         table = self._rows.table
         patient_id = self._rows.patient_id()
         where = [*self._rows.conditions(), *conditions]
-        if self.is_hot:
+        if self.is_indexed:
             yield from self._index_segments(where, backwards)
         else:
             yield Segment(patient_id, [*where, self._is_ranked(table)], self._keys(table), patient_id, is_indexed=False)
@@ -88,7 +88,9 @@ class Order:
             return
         if conditions:
             # A patient for whom the conditions hold has a row, though perhaps no value in it.
-            yield _by_creation(patient_id, [*where, not_(self._is_ranked(table))], backwards, is_indexed=self.is_hot)
+            yield _by_creation(
+                patient_id, [*where, not_(self._is_ranked(table))], backwards, is_indexed=self.is_indexed
+            )
         else:
             yield self._unranked_segment(matches, backwards)
 

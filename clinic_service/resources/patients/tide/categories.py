@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import Row, and_, or_
 
-from clinic_service.models import HOT_STATISTICS
-from clinic_service.models.list_index import HOT, hot_column
+from clinic_service.models import LIST_INDEX
+from clinic_service.models.list_index import INDEXED_VALUES, list_index_column
 from clinic_service.models.statistics import CGM, DELTA
 from clinic_service.resources.patients.listing.columns import Condition
 from clinic_service.resources.patients.listing.filters import Comparison, residual
 
 # The id of a patient and the columns that are compared, by name.
 Figures = Row[*tuple[Any, ...]]
-_FLAGS = {hot.name: hot_column(CGM, hot.flag) for hot in HOT if hot.kind == CGM and hot.flag}
+_FLAGS = {one.name: list_index_column(CGM, one.flag) for one in INDEXED_VALUES if one.kind == CGM and one.flag}
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Category:
         )
 
     def conditions(self) -> list[Condition]:
-        """The category as conditions on a row of hot statistics, with an index scan of the column that it is sorted by."""
-        table = HOT_STATISTICS
+        """The category as conditions on a row of the list index, with an index scan of the column that it is sorted by."""
+        table = LIST_INDEX
         first, *needs = [need.condition(table) for need in self.needs]
         not_forbidden = [or_(table.c[one.column].is_(None), ~one.condition(table)) for one in self.forbids]
         return [first, residual(and_(*needs, *not_forbidden))] if needs or not_forbidden else [first]
@@ -62,7 +62,7 @@ def _is_true(comparison: Comparison, figures: Figures) -> bool:
 
 
 def _when(name: str, compare: Callable[[Any, Any], Any], value: float) -> Comparison:
-    return Comparison(hot_column(CGM, name), compare, value, _FLAGS.get(name), is_hot=True)
+    return Comparison(list_index_column(CGM, name), compare, value, _FLAGS.get(name), is_indexed=True)
 
 
 _VERY_LOW = _when("timeInVeryLowPercent", operator.gt, 0.01)

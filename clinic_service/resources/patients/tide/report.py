@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, exists, not_, or_, select, union_all
 
 from clinic_service.db.repository import Unit
-from clinic_service.models import HOT_STATISTICS, DataSource, DataSourceState
-from clinic_service.models.list_index import LAST_DATA, hot_column
+from clinic_service.models import LIST_INDEX, DataSource, DataSourceState
+from clinic_service.models.list_index import LAST_DATA, list_index_column
 from clinic_service.models.statistics import CGM
 from clinic_service.resources.patients.listing.columns import CLINIC_ID, SUMMARIES, Condition, Ids, Rows
 from clinic_service.resources.patients.listing.filters import (
     Comparison,
     Filter,
-    HotFigures,
+    IndexedFigures,
     Tagged,
     last_data,
     residual,
@@ -35,7 +35,7 @@ _MOST, _MOST_WITHOUT_DATA = 100, 50
 # Newer data counts as present, whatever the state of its source is.
 _PRESENT = timedelta(hours=8)
 _DEXCOM = "dexcom"
-_NEWEST = hot_column(CGM, LAST_DATA)
+_NEWEST = list_index_column(CGM, LAST_DATA)
 _SEEN = Comparison(_NEWEST, lambda newest, _: newest.is_not(None), None)
 
 
@@ -72,9 +72,9 @@ class _Report:
     def __init__(self, unit: Unit, clinic_id: str, query: TideQuery, few: int) -> None:
         self._unit, self._clinic_id, self._query, self._few = unit, clinic_id, query, few
         self._tagged: list[Filter] = [Tagged(tag_id) for tag_id in dict.fromkeys(query.tag_ids)]
-        self._has_data = HotFigures(query.period, [last_data(CGM, operator.ge, query.cutoff)])
+        self._has_data = IndexedFigures(query.period, [last_data(CGM, operator.ge, query.cutoff)])
         self._filters = [*self._tagged, self._has_data]
-        self._rows = Rows(HOT_STATISTICS, query.period)
+        self._rows = Rows(LIST_INDEX, query.period)
 
     def categories(self) -> dict[str, list[str]]:
         """The ids of the patients of each category, without those of the categories before it."""
@@ -104,8 +104,8 @@ class _Report:
         """The first members of the category, as many as a whole report has: enough even when some are reported already."""
         members = [
             *category.conditions(),
-            *self._has_data.row_conditions(HOT_STATISTICS, category.by),
-            *_carry(self._tagged, HOT_STATISTICS.c.patient_id),
+            *self._has_data.row_conditions(LIST_INDEX, category.by),
+            *_carry(self._tagged, LIST_INDEX.c.patient_id),
         ]
         return self._first(members, category.needs[0], _MOST, descending=category.descending)
 
@@ -145,7 +145,7 @@ class _Report:
         """The patients who have no data at all, in order of their creation."""
         first, *others = self._tagged
         one = first.matches.subquery().c[0]
-        seen = HotFigures(self._query.period, [_SEEN])
+        seen = IndexedFigures(self._query.period, [_SEEN])
         return self._ids(
             select(one).where(not_(seen.holds(one, correlated=True)), *_carry(others, one)).order_by(one).limit(most)
         )
@@ -153,12 +153,12 @@ class _Report:
     def _last_seen_before(self, time: datetime, most: int) -> list[str]:
         """The patients whose newest data is from before `time`, the oldest first."""
         is_older = last_data(CGM, operator.lt, time)
-        members = [is_older.condition(HOT_STATISTICS), *_carry(self._tagged, HOT_STATISTICS.c.patient_id)]
+        members = [is_older.condition(LIST_INDEX), *_carry(self._tagged, LIST_INDEX.c.patient_id)]
         return self._first(members, is_older, most, descending=False)
 
     def _disconnected_before(self, time: datetime, most: int) -> list[str]:
         """The patients with a broken source whose newest data is from between the cutoff and `time`, the oldest first."""
-        patient_id, newest = HOT_STATISTICS.c.patient_id, HOT_STATISTICS.c[_NEWEST]
+        patient_id, newest = LIST_INDEX.c.patient_id, LIST_INDEX.c[_NEWEST]
         return self._ids(
             select(patient_id)
             .where(
@@ -173,12 +173,12 @@ class _Report:
 
     def _first(self, members: Sequence[Condition], by: Comparison, most: int, *, descending: bool) -> list[str]:
         """The ids of the first patients for whom `members` hold, found by a scan of the index on the compared column."""
-        value, patient_id = HOT_STATISTICS.c[by.column], HOT_STATISTICS.c.patient_id
+        value, patient_id = LIST_INDEX.c[by.column], LIST_INDEX.c.patient_id
         by_value = value.desc() if descending else value.asc()
         all_members = select(patient_id, value.label("value")).where(*self._rows.conditions(), *members)
         # The flag leads the index, so values are in order only among rows with the same flag.
         flag = by.flag
-        segments = [all_members.where(HOT_STATISTICS.c[flag] == on) for on in (True, False)] if flag else [all_members]
+        segments = [all_members.where(LIST_INDEX.c[flag] == on) for on in (True, False)] if flag else [all_members]
         limited = [select(s.order_by(by_value, patient_id).limit(most).subquery()) for s in segments]
         merged = union_all(*limited).subquery()
         by_value = merged.c.value.desc() if descending else merged.c.value.asc()

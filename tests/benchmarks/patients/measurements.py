@@ -7,7 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 
-class Violation(NamedTuple):
+class Measurement(NamedTuple):
     """One line of the report; without a `target` it is only told."""
 
     what: str
@@ -28,14 +28,14 @@ class Violation(NamedTuple):
 
 def worst(
     what: str, values: Sequence[tuple[str, float]], unit: str, target: float, *, remark: str = ""
-) -> Iterator[Violation]:
+) -> Iterator[Measurement]:
     """The worst of several figures against the target, and the one in the middle."""
     ranked = sorted(values, key=lambda pair: pair[1], reverse=True)
     over = sum(value > target for _, value in ranked)
     names = "; ".join(f"{name} {value:.2f}" for name, value in ranked[:3])
     told = f"{over} of {len(ranked)} over; {names}" if over else f"{len(ranked)} measured; {names}"
-    yield Violation(f"{what}, worst", ranked[0][1], unit, target, f"{remark} {told}".strip())
-    yield Violation(f"{what}, median", median(value for _, value in ranked), unit)
+    yield Measurement(f"{what}, worst", ranked[0][1], unit, target, f"{remark} {told}".strip())
+    yield Measurement(f"{what}, median", median(value for _, value in ranked), unit)
 
 
 def heading(title: str) -> list[str]:
