@@ -35,6 +35,12 @@ class Handler:
         return cls(work, frozenset(tuple(inspect.signature(work).parameters)[1:]))
 
     @property
+    def name(self) -> str:
+        """The module and the function that handles the operation."""
+        function = self.work.handler if isinstance(self.work, Phases) else self.work
+        return f"{function.__module__}.{function.__name__}"
+
+    @property
     def phases(self) -> Phases[Any] | None:
         """The phases; None for an operation without a preparation."""
         return self.work if isinstance(self.work, Phases) else None

@@ -79,7 +79,7 @@ class _Bundler:
             self._root_components(root.get("components", {}))
         except RecursionError:
             raise SpecError(self._root, 1, "a part of the document contains itself") from None
-        document["components"] = {kind: dict(sorted(named.items())) for kind, named in self._components.items()}
+        document["components"] = {kind: dict(sorted(named.items())) for kind, named in sorted(self._components.items())}
         return Bundle(document, Place(self._root), self._places)
 
     def _path_item(self, url: str, item: Any) -> Any:

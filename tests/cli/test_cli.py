@@ -6,10 +6,15 @@ from pathlib import Path
 
 import orjson
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from clinic_service.cli import main
+from clinic_service.specification.apis import load_file
+from clinic_service.specification.formats import as_json, as_yaml
+from clinic_service.specification.source import Source
 from tests.support.errors import spec_apis
+from tests.support.mocks import mock_client
 
 
 @pytest.fixture
@@ -33,8 +38,18 @@ def test_help_lists_every_subcommand(run: CliRunner) -> None:
 def test_spec_coverage_as_json(run: CliRunner) -> None:
     rows = orjson.loads(_ok(run.invoke(main, ["spec", "coverage", "--json"])))
     assert [row["operationId"] for row in rows] == [o.operation_id for api in spec_apis() for o in api.operations]
-    assert {"api": "access.v1", "operationId": "GetGroupsForUser", "implemented": True} in rows
-    assert all(row["implemented"] for row in rows)
+    assert {
+        "api": "access.v1",
+        "operationId": "GetGroupsForUser",
+        "method": "GET",
+        "path": "/access/groups/{userId}",
+        "implemented": True,
+        "handler": "clinic_service.resources.access.handlers.get_groups_for_user",
+        "access": ["service", "self:userId", "custodian:userId"],
+        "refusals": ["400", "401", "403", "404", "500", "503"],
+        "test": {"file": "tests/api/access/test_get_groups_for_user.py", "exists": True},
+    } in rows
+    assert all(row["implemented"] and row["test"]["exists"] for row in rows)
 
 
 def test_spec_coverage_as_a_table(run: CliRunner) -> None:
@@ -55,10 +70,42 @@ def test_spec_access_tells_who_may_call_what(run: CliRunner) -> None:
     ]
 
 
-def test_spec_bundle_is_one_document(run: CliRunner) -> None:
-    document = orjson.loads(_ok(run.invoke(main, ["spec", "bundle", "clinic.v1"])))
-    assert "clinic.v1" in document["components"]["schemas"]
-    assert len(document["paths"]) > 50
+@pytest.mark.parametrize("api", ["clinic", "access"])
+@pytest.mark.parametrize("format_name", ["json", "yaml"])
+def test_spec_bundle_is_the_document_that_is_served(run: CliRunner, tmp_path: Path, api: str, format_name: str) -> None:
+    served = mock_client().get(f"/openapi/{api}.v1.json").json
+    file = tmp_path / f"{api}.{format_name}"
+    assert _ok(run.invoke(main, ["spec", "bundle", "--api", api, "-o", str(file)])) == ""
+    text = file.read_text(encoding="utf-8")
+    assert _ok(run.invoke(main, ["spec", "bundle", "--api", api, "--format", format_name])) == text
+    assert text.startswith("{" if format_name == "json" else "openapi: 3.0.3\n")
+    bundled = load_file(Source(tmp_path), file.name).document
+    # Where the operations are is the only thing that the server adds.
+    assert {**bundled, "servers": served["servers"]} == served
+    assert list(bundled["components"]) == sorted(bundled["components"])
+    assert list(bundled["components"]["schemas"]) == sorted(bundled["components"]["schemas"])
+
+
+def test_spec_bundle_keeps_what_yaml_would_read_otherwise() -> None:
+    texts = [
+        "2026-03-02",
+        "yes",
+        "null",
+        "1e3",
+        "0x1F",
+        "~",
+        "'",
+        "a: b",
+        " x ",
+        "two\nlines\n",
+        "trailing \nspace",
+        "\u2028",
+        "=",
+        "<<",
+    ]
+    document = {"no": texts, "200": {text: [1, 1.5, True, None, {}, []] for text in texts}}
+    assert yaml.safe_load(as_yaml(document)) == document
+    assert orjson.loads(as_json(document)) == document
 
 
 def test_spec_stub_refuses_what_is_built_or_unknown(run: CliRunner) -> None:

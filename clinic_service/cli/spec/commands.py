@@ -10,7 +10,11 @@ import orjson
 from clinic_service.cli.tables import table
 from clinic_service.packaged import edited_spec_folder
 from clinic_service.specification.apis import API_NAMES, Api, load_apis
+from clinic_service.specification.formats import FORMATS
 from clinic_service.specification.source import SpecError
+
+# The APIs by the short names that the commands take.
+_APIS = {name.removesuffix(".v1"): name for name in API_NAMES}
 
 
 @click.group()
@@ -64,32 +68,48 @@ def check(folder: Path | None, file: Path | None, *, only_document: bool) -> Non
 
 
 @spec.command()
-@click.argument("api", type=click.Choice(API_NAMES))
+@click.option("--api", type=click.Choice(tuple(_APIS)), required=True, help="Which of the two APIs.")
+@click.option(
+    "--format", "format_name", type=click.Choice(tuple(FORMATS)), help="Default: by the ending of FILE, else json."
+)
+@click.option(
+    "-o", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE instead of standard output."
+)
 @_folder
-def bundle(api: str, folder: Path | None) -> None:
-    """Print one API as a self-contained JSON document."""
-    found = next(loaded for loaded in _apis(folder) if loaded.name == api)
-    click.echo(orjson.dumps(found.document, option=orjson.OPT_INDENT_2))
+def bundle(api: str, format_name: str | None, file: Path | None, folder: Path | None) -> None:
+    """Print one API as a self-contained document.
+
+    It is the document that the server offers, in the order of the spec: two bundles of the same spec are the same text.
+    """
+    found = next(loaded for loaded in _apis(folder) if loaded.name == _APIS[api])
+    text = FORMATS[format_name or _format_of(file)](found.document)
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
+
+
+def _format_of(file: Path | None) -> str:
+    return "yaml" if file and file.suffix in (".yaml", ".yml") else "json"
 
 
 @spec.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects instead of a table.")
 @_folder
 def coverage(as_json: bool, folder: Path | None) -> None:
-    """List all operations and whether they are implemented.
+    """List all operations with handler, access rules, declared refusals and test file, and what is missing.
 
-    An operation that is not implemented answers 501.
+    An operation without a handler answers 501.
     """
     from clinic_service.cli.spec.coverage import coverage as cover
+    from clinic_service.cli.spec.coverage import coverage_table
 
-    rows = cover(_apis(folder))
+    where = folder or edited_spec_folder()
+    rows = cover(_apis(folder), where.parent)
     if as_json:
-        facts = [{"api": r.api, "operationId": r.operation_id, "implemented": r.implemented} for r in rows]
-        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps([row.facts() for row in rows], option=orjson.OPT_INDENT_2))
         return
-    words = {True: "yes", False: "no (501)"}
-    lines = [(r.api, r.operation_id, r.method, r.path, words[r.implemented]) for r in rows]
-    click.echo(table(("API", "OPERATION", "METHOD", "PATH", "IMPLEMENTED"), lines))
+    click.echo(coverage_table(rows))
     click.echo(f"\n{sum(r.implemented for r in rows)} of {len(rows)} operations are implemented.")
 
 
@@ -110,7 +130,7 @@ def stub(operation: str, folder: Path | None) -> None:
 
     These are the handler, the tests and the schemas that the operation needs.
     """
-    from clinic_service.cli.spec.coverage import coverage as cover
+    from clinic_service.api.operations import match_handlers
     from clinic_service.cli.spec.stub import stub as make_stub
 
     apis = _apis(folder)
@@ -119,7 +139,7 @@ def stub(operation: str, folder: Path | None) -> None:
         raise click.ClickException(
             f"The spec has no operation {operation}. `clinic-service spec coverage` lists them all."
         )
-    if any(row.implemented for row in cover(apis) if row.operation_id == operation):
+    if operation in match_handlers(o for _, o in described.values())[0]:
         raise click.ClickException(f"{operation} already has a handler, so it needs no skeletons.")
     click.echo(make_stub(*described[operation]))
 

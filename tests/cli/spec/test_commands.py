@@ -46,12 +46,20 @@ def test_check_says_which_spec_it_looks_at(checkout: Path, monkeypatch: pytest.M
     assert "the handler merge_clinic of merges handles no operation of the spec" in result.stdout
 
 
-def test_the_list_of_operations_says_which_one_has_no_handler(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_of_operations_says_what_each_one_has(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (checkout / "tests" / "api" / "merges").mkdir(parents=True)
+    (checkout / "tests" / "api" / "merges" / "test_generate_merge_report.py").touch()
     monkeypatch.chdir(checkout)
-    text = CliRunner().invoke(main, ["spec", "coverage"]).stdout
-    [line] = [line for line in text.splitlines() if "UniteClinics" in line]
-    assert "no (501)" in line
-    assert "91 of 92 operations are implemented." in text
+    lines = CliRunner().invoke(main, ["spec", "coverage"]).stdout.splitlines()
+    index = next(index for index, line in enumerate(lines) if line.startswith("UniteClinics"))
+    assert lines[index].split()[1:] == ["service", "400", "401", "403", "404"]
+    assert lines[index + 1].split() == ["no", "handler", "(501)", "413", "415", "500", "503"]
+    assert lines[index + 2] == "  no file api/merges/test_unite_clinics.py"
+    index = next(index for index, line in enumerate(lines) if line.startswith("GenerateMergeReport"))
+    assert lines[index + 1].split()[0] == "merges.handlers.generate_merge_report"
+    assert lines[index + 2] == "  api/merges/test_generate_merge_report.py"
+    assert lines[-1] == "91 of 92 operations are implemented."
+    assert max(map(len, lines)) <= 120
 
 
 def test_the_skeletons_of_an_operation_are_printed(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ keeps the last good state."""
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from clinic_service.api.parameters import PlanError
 from clinic_service.cli.spec.access import access
 from clinic_service.cli.spec.check import own_findings
-from clinic_service.cli.spec.coverage import coverage
+from clinic_service.cli.spec.coverage import coverage, coverage_table
 from clinic_service.cli.spec.stub import stub
 from clinic_service.specification.apis import API_NAMES, Api, load_api
 from clinic_service.specification.source import SpecError
@@ -48,7 +49,7 @@ def survive(kind: str, random: Random) -> None:
 
 def print_all(apis: list[Api]) -> None:
     """Ask for all that `spec coverage`, `spec access` and `spec stub` can print."""
-    coverage(apis)
+    coverage_table(coverage(apis, Path()))
     access(apis)
     for api in apis:
         for operation in api.operations:
