@@ -1,118 +1,124 @@
-"""The one door. Every request of every operation passes through `run`, in this order:
+"""The one door. Every request of every operation passes through stages, and the lists below name them in their order.
 
-token (401) → access (403) → parameters and body (400) → handler → answer check → outbox rows → commit.
+`Dispatcher.__init__` has the list of the service, and with it the stages of a transaction. Access is decided inside the
+transaction that the handler works in. An operation with a preparation (see `preparation.py`) is authorized and read
+beforehand, prepared while no transaction is open, and authorized again. When nothing is committed after that, its
+compensation undoes what the preparation did. When somebody else has changed meanwhile what the preparation rests on, all
+of this is done again.
 
-Access is decided inside the transaction that the handler works in. An operation with a preparation (see
-`preparation.py`) is authorized and read beforehand, prepared while no transaction is open, and authorized again. When
-nothing is committed after that, its compensation undoes what the preparation did. When somebody else has changed
-meanwhile what the preparation rests on, all of this is done again.
+A stage raises a ServiceError to refuse a request; then no further stage runs, and the transaction is rolled back.
+A new stage is a method with a line in one of the lists.
 """
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from clinic_service import deadline
+from clinic_service.api.answers import checked_answer
 from clinic_service.api.bodies import may_be_large, require_length_within
-from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
-from clinic_service.api.operations import Handler
-from clinic_service.api.plan import JSON, Plan
+from clinic_service.api.exchange import Exchange, RawAnswer
+from clinic_service.api.plan import Plan
 from clinic_service.api.preferences import is_strict, preference_headers, wanted_media_type
+from clinic_service.api.request import Request
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.partners import partner_caller
 from clinic_service.auth.rules import AccessCheck
 from clinic_service.config import Config
-from clinic_service.context import Answer, Context
+from clinic_service.context import Context
 from clinic_service.db.engine import Database
 from clinic_service.errors import NotImplementedYet, ServiceError, Unauthenticated
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.preparation import Phases, Preparation, PreparationOutdated, Services
-from clinic_service.serialization import to_json
 from clinic_service.unit_of_work import UnitOfWork, run
+
+Stage = Callable[[Request], None]
+StageInUnit = Callable[[Request, UnitOfWork], None]
 
 _log = logging.getLogger("clinic_service.dispatch")
 # How often a request is carried out when its preparation is outdated each time.
 _TRIES = 5
 
 
-class AnswerBreaksSpec(Exception):
-    """A handler's answer does not fit the spec: a defect of ours, so nothing is stored and nothing of it is sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What a handler is called with, or the reason why the request cannot be read."""
-
-    values: dict[str, Any]
-    refusal: ServiceError | None
-
-    def get(self) -> dict[str, Any]:
-        """The arguments. Raises the refusal."""
-        if self.refusal:
-            raise self.refusal
-        return self.values
-
-
 class BaseDispatcher(ABC):
-    """Runs plans: reads requests and checks answers. A subclass says who may call, and where the work runs."""
+    """Runs requests through stages. A subclass lists them, and says who may call and where the work runs."""
+
+    # All stages of a request.
+    stages: Sequence[Stage]
 
     def __init__(self, config: Config, tokens: TokenVerifier) -> None:
         self._config = config
         self._tokens = tokens
         self._enforce = config.answer_check == "enforce"
 
-    @abstractmethod
-    def _authorize_alone(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
-        """Raise Forbidden, or Unauthenticated, unless `caller` may call the operation."""
-
-    @abstractmethod
-    def _carry_out(
-        self, plan: Plan, handler: Handler, caller: Caller, path: dict[str, str], arguments: Arguments
-    ) -> RawAnswer:
-        """Authorize, raise the refusal of the arguments if there is one, let `handler` work and return its answer."""
-
     def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         """Carry out one request in the time it has. Raises ServiceError for every refusal."""
+        request = Request(plan, exchange, path)
         # The time that the request has waited for a thread counts.
         seconds = plan.seconds or self._config.request_seconds
         with deadline.limited(seconds - exchange.seconds):
-            answer = self._run(plan, exchange, path)
-        answer.headers.extend(preference_headers(exchange.environ))
-        if len(plan.media_types) > 1:
-            answer.headers.append(("Vary", "Accept"))
-        return answer
-
-    def _run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
-        caller = exchange.caller = self._caller(plan, exchange.environ)
-        if plan.handler is None:
-            self._authorize_alone(plan, caller, path)
-            raise NotImplementedYet
-        if plan.body and may_be_large(exchange.environ):
-            self._authorize_alone(plan, caller, path)
-        # Read before the transaction opens, so that decoding holds no lock. A refusal is raised once access is decided.
-        arguments = self._read(plan, exchange, path)
-        for _ in range(_TRIES - 1):
-            with suppress(PreparationOutdated):
-                return self._carry_out(plan, plan.handler, caller, path, arguments)
-        return self._carry_out(plan, plan.handler, caller, path, arguments)
+            for stage in self.stages:
+                stage(request)
+        return request.answer
 
     def admit(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> int:
         """How many bytes of the body may be read. Raises what `run` would raise before it reads a body.
 
         A server asks this before it reads a large body, so that nobody pays for the body of a caller who is refused.
         """
+        request = Request(plan, exchange, path)
         with deadline.limited(self._config.request_seconds):
-            caller = exchange.caller = self._caller(plan, exchange.environ)
-            self._authorize_alone(plan, caller, path)
+            self.identify(request)
+            self.authorize_alone(request)
         if plan.body is None:
             return 0
         require_length_within(exchange.environ, plan.body.limit)
         return plan.body.limit
+
+    def identify(self, request: Request) -> None:
+        """Find out who calls. Raises Unauthenticated (401)."""
+        request.caller = request.exchange.caller = self._caller(request.plan, request.exchange.environ)
+
+    def authorize_early(self, request: Request) -> None:
+        """Decide on access (403) before a large body is read, and when there is no handler (501)."""
+        plan = request.plan
+        if plan.handler is None or (plan.body and may_be_large(request.exchange.environ)):
+            self.authorize_alone(request)
+        if plan.handler is None:
+            raise NotImplementedYet
+
+    @abstractmethod
+    def authorize_alone(self, request: Request) -> None:
+        """Raise Forbidden (403), or Unauthenticated, unless the caller may call the operation."""
+
+    def read(self, request: Request) -> None:
+        """Read parameters and body, before a transaction opens, so that decoding holds no lock.
+
+        A refusal waits for `require_readable`, because access is decided first.
+        """
+        try:
+            request.arguments = self._arguments(request)
+        except ServiceError as refusal:
+            request.refusal = refusal
+
+    def require_readable(self, request: Request, _uow: UnitOfWork | None = None) -> None:
+        """Raise the refusal of a request that does not fit the spec (400, 413, 415)."""
+        if request.refusal:
+            raise request.refusal
+
+    def check_answer(self, request: Request, _uow: UnitOfWork | None = None) -> None:
+        """Make the answer, and check that it fits the spec, before anything is committed (500)."""
+        request.answer = checked_answer(request.plan, request.result, enforce=self._enforce)
+
+    def add_headers(self, request: Request) -> None:
+        """Add the headers that depend on what the request prefers."""
+        request.answer.headers.extend(preference_headers(request.exchange.environ))
+        if len(request.plan.media_types) > 1:
+            request.answer.headers.append(("Vary", "Accept"))
 
     def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
         if plan.access.partner:
@@ -123,15 +129,11 @@ class BaseDispatcher(ABC):
             raise Unauthenticated
         return self._tokens.caller(token)
 
-    def _read(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> Arguments:
-        try:
-            return Arguments(self._arguments(plan, exchange, path), None)
-        except ServiceError as refusal:
-            return Arguments({}, refusal)
-
-    def _arguments(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> dict[str, Any]:
-        environ = exchange.environ
-        arguments, query = plan.parameters.read(path, environ.get("QUERY_STRING", ""), strict=is_strict(environ))
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        plan, environ = request.plan, request.exchange.environ
+        arguments, query = plan.parameters.read(
+            request.path, environ.get("QUERY_STRING", ""), strict=is_strict(environ)
+        )
         if plan.passes_query:
             arguments["query"] = query
         else:
@@ -143,67 +145,76 @@ class BaseDispatcher(ABC):
             arguments["media_type"] = wanted_media_type(environ, plan.media_types)
         return arguments
 
-    def _answer(self, plan: Plan, result: Any) -> RawAnswer:
-        answer = result if isinstance(result, Answer) else Answer(plan.default_status, result)
-        if not plan.check_answer(answer):
-            self._report_broken(plan, answer)
-        declared = plan.answers.get(answer.status)
-        return _raw(answer) if declared and declared.media_types else RawAnswer(answer.status, headers=answer.headers)
-
-    def _report_broken(self, plan: Plan, answer: Answer) -> None:
-        declared = plan.answers.get(answer.status)
-        validator = declared.media_types.get(answer.media_type) if declared else None
-        places = [f"{v.pointer or '/'} {v.rule}" for v in validator.violations(answer.body, "")] if validator else []
-        _log.error("%s: the answer %s breaks the spec at %s", plan.operation_id, answer.status, places)
-        if self._enforce:
-            raise AnswerBreaksSpec
-
 
 class Dispatcher(BaseDispatcher):
-    """Runs plans against one database and one set of gateways."""
+    """Runs requests against one database and one set of gateways."""
 
     def __init__(self, database: Database, tokens: TokenVerifier, services: Services) -> None:
         super().__init__(services.config, tokens)
         self._database = database
         self._services = services
-
-    def _carry_out(
-        self, plan: Plan, handler: Handler, caller: Caller, path: dict[str, str], arguments: Arguments
-    ) -> RawAnswer:
-        work = handler.work
-        if isinstance(work, Phases):
-            return self._carry_out_phases(plan, work, caller, path, arguments)
-        return self._in_transaction(plan, caller, path, lambda ctx: work(ctx, **arguments.get()))
-
-    def _carry_out_phases(
-        self, plan: Plan, phases: Phases[Any], caller: Caller, path: dict[str, str], arguments: Arguments
-    ) -> RawAnswer:
-        self._authorize_alone(plan, caller, path)
-        given = arguments.get()
-        result = run(
-            self._database,
-            lambda uow: phases.prepare(Preparation(caller, uow, self._services, self._database), given),
-            writes=False,
+        self.stages = (self.identify, self.authorize_early, self.read, self.carry_out, self.add_headers)
+        # `carry_out` runs these. First, for an operation with a preparation, while no transaction is open:
+        self.preparation: Sequence[StageInUnit] = (self.authorize, self.require_readable, self.prepare)
+        # Then, in one transaction, which is committed after the last of them:
+        self.transaction: Sequence[StageInUnit] = (
+            self.authorize,
+            self.require_readable,
+            self.handle,
+            self.check_answer,
         )
+
+    def carry_out(self, request: Request) -> None:
+        """Run the stages of the preparation, if there is one, and those of the transaction."""
+        carry_out = self._with_preparation if isinstance(request.work, Phases) else self._in_transaction
+        for _ in range(_TRIES - 1):
+            with suppress(PreparationOutdated):
+                return carry_out(request)
+        return carry_out(request)
+
+    def authorize(self, request: Request, uow: UnitOfWork) -> None:
+        """Decide on access by what is stored now. Raises Forbidden (403), or Unauthenticated for a removed account."""
+        keeps_accounts = self._config.accounts_url is None
+        request.plan.access.authorize(AccessCheck(request.caller, request.path, uow, keeps_accounts))
+
+    def authorize_alone(self, request: Request) -> None:
+        """`authorize`, in a unit of its own."""
+        run(self._database, lambda uow: self.authorize(request, uow), writes=False)
+
+    def prepare(self, request: Request, uow: UnitOfWork) -> None:
+        """Run the preparation of the operation, which may ask other services."""
+        preparation = Preparation(request.caller, uow, self._services, self._database)
+        request.prepared = request.work.prepare(preparation, request.arguments)
+
+    def handle(self, request: Request, uow: UnitOfWork) -> None:
+        """Call the handler of the operation."""
+        context, work = Context(request.caller, uow, self._config), request.work
+        if isinstance(work, Phases):
+            request.result = work.handle(context, request.prepared, request.arguments)
+        else:
+            request.result = work(context, **request.arguments)
+        uow.flush()
+
+    def _with_preparation(self, request: Request) -> None:
+        self._pass(request, self.preparation, writes=False)
         try:
-            return self._in_transaction(plan, caller, path, lambda ctx: phases.handle(ctx, result, given))
+            self._in_transaction(request)
         except Exception:
-            if phases.is_compensated:
-                self._compensate(plan, phases, caller, result)
+            if request.work.is_compensated:
+                self._compensate(request)
             raise
 
-    def _in_transaction(
-        self, plan: Plan, caller: Caller, path: dict[str, str], handle: Callable[[Context], Any]
-    ) -> RawAnswer:
-        def work(uow: UnitOfWork) -> RawAnswer:
-            self._authorize(plan, caller, path, uow)
-            result = handle(Context(caller, uow, self._config))
-            uow.flush()
-            return self._answer(plan, result)
+    def _in_transaction(self, request: Request) -> None:
+        self._pass(request, self.transaction, writes=request.plan.writes)
 
-        return run(self._database, work, writes=plan.writes)
+    def _pass(self, request: Request, stages: Sequence[StageInUnit], *, writes: bool) -> None:
+        def work(uow: UnitOfWork) -> None:
+            for stage in stages:
+                stage(request, uow)
 
-    def _compensate(self, plan: Plan, phases: Phases[Any], caller: Caller, result: Any) -> None:
+        run(self._database, work, writes=writes)
+
+    def _compensate(self, request: Request) -> None:
         """Undo what was prepared, in a transaction of its own, also when the time for the request is over.
 
         The transaction that failed may have been committed all the same, when only the confirmation was lost.
@@ -212,26 +223,9 @@ class Dispatcher(BaseDispatcher):
             with deadline.unlimited():
                 run(
                     self._database,
-                    lambda uow: phases.compensate(Context(caller, uow, self._config), result),
+                    lambda uow: request.work.compensate(Context(request.caller, uow, self._config), request.prepared),
                     writes=True,
                 )
         except Exception as error:
             # The caller is told why the request failed, not that the compensation failed too.
-            _log.warning("%s: could not be compensated: %s", plan.operation_id, type(error).__name__)
-
-    def _authorize_alone(self, plan: Plan, caller: Caller, path: dict[str, str]) -> None:
-        run(self._database, lambda uow: self._authorize(plan, caller, path, uow), writes=False)
-
-    def _authorize(self, plan: Plan, caller: Caller, path: dict[str, str], uow: UnitOfWork) -> None:
-        keeps_accounts = self._config.accounts_url is None
-        plan.access.authorize(AccessCheck(caller, path, uow, keeps_accounts))
-
-
-def _raw(answer: Answer) -> RawAnswer:
-    if answer.media_type == JSON:
-        return json_answer(answer.status, to_json(answer.body), answer.headers)
-    if isinstance(answer.body, str):
-        content_type, body = f"{answer.media_type}; charset=utf-8", answer.body.encode()
-    else:
-        content_type, body = answer.media_type, answer.body
-    return RawAnswer(answer.status, body, [("Content-Type", content_type), *answer.headers])
+            _log.warning("%s: could not be compensated: %s", request.plan.operation_id, type(error).__name__)

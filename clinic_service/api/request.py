@@ -1,0 +1,39 @@
+"""Request: one request on its way through the stages of `dispatch.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clinic_service.api.exchange import Exchange, RawAnswer
+from clinic_service.api.plan import Plan
+from clinic_service.auth.caller import Caller
+from clinic_service.errors import ServiceError
+
+
+class Request:
+    """What the stages know of a request: each of them reads here what the stages before it have found.
+
+    `path`: the values in the path, by their names in the spec, as sent.
+    `caller`: who calls, from the stage `identify` on.
+    `arguments`, `refusal`: what the handler is called with, or why the request cannot be read, from the stage `read` on.
+    `prepared`: the result of the preparation, for an operation that has one.
+    `result`: what the handler returned. `answer`: what is sent.
+    """
+
+    __slots__ = ("answer", "arguments", "caller", "exchange", "path", "plan", "prepared", "refusal", "result")
+
+    caller: Caller
+    answer: RawAnswer
+
+    def __init__(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> None:
+        self.plan, self.exchange, self.path = plan, exchange, path
+        self.arguments: dict[str, Any] = {}
+        self.refusal: ServiceError | None = None
+        self.prepared: Any = None
+        self.result: Any = None
+
+    @property
+    def work(self) -> Any:
+        """The function or the phases of the operation's handler."""
+        handler = self.plan.handler
+        return handler and handler.work
