@@ -121,7 +121,7 @@ class UnitOfWork(Unit):
 
     @cached_property
     def xealth_orders(self) -> XealthRepository:
-        """Orders of Xealth, and what they rest on."""
+        """Preorders and orders of Xealth, and their reports."""
         return XealthRepository(self)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -14,7 +13,7 @@ from clinic_service.cli.ehr_patients import patients
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.db.engine import Database
-from clinic_service.resources.ehr.overview import EhrOverview
+from clinic_service.resources.ehr.overview import EhrOverview, ListedClinic, ListedMessage
 from clinic_service.resources.ehr.redox.report_schedule import Round, run_round
 from clinic_service.resources.ehr.retention import purge as purge_old
 from clinic_service.unit_of_work import UnitOfWork, run
@@ -49,7 +48,7 @@ def clinics() -> None:
 def list_clinics() -> None:
     """List the clinics that are enabled for messages, oldest first, and print their number."""
 
-    def rows(unit: UnitOfWork) -> Sequence[Any]:
+    def rows(unit: UnitOfWork) -> Sequence[ListedClinic]:
         return EhrOverview(unit).list_clinics()
 
     with opened_database(load_config()) as database:
@@ -73,7 +72,7 @@ def messages() -> None:
 def list_messages(limit: int, offset: int) -> None:
     """List the stored messages, latest first, without their content."""
 
-    def rows(unit: UnitOfWork) -> Sequence[Any]:
+    def rows(unit: UnitOfWork) -> Sequence[ListedMessage]:
         return EhrOverview(unit).list_messages(limit=limit, offset=offset)
 
     with opened_database(load_config()) as database:
@@ -82,7 +81,7 @@ def list_messages(limit: int, offset: int) -> None:
     click.echo(table(headings, map(_message, found)))
 
 
-def _message(row: Any) -> tuple[str, ...]:
+def _message(row: ListedMessage) -> tuple[str, ...]:
     received, kind = clock.to_wire(clock.truncate(row.received_time)), f"{row.data_model}/{row.event_type}"
     others = (row.source_id, row.log_id, row.duplicate_of, row.state, row.failure)
     return (row.id, received, kind, *(str(other or "") for other in others))

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import click
-from sqlalchemy import Row
 
 from clinic_service import clock
 from clinic_service.cli.common import load_config, stop_signal
@@ -14,7 +13,7 @@ from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
 from clinic_service.outbox.deliveries import is_mail
-from clinic_service.outbox.queue import Queue
+from clinic_service.outbox.queue import ListedEntry, Queue
 from clinic_service.outbox.relay import RelayLoop
 from clinic_service.relays import create_relays, start_relays
 from clinic_service.unit_of_work import UnitOfWork, run
@@ -42,7 +41,7 @@ def relay(once: bool) -> None:
             threads = start_relays(relays, stop)
             stop.wait()
             for thread in threads:
-                # What takes longer is taken up again by the next relay.
+                # The next relay delivers again what takes longer.
                 thread.join(config.drain_seconds)
 
 
@@ -63,7 +62,7 @@ def list_outbox(delivered_too: bool, as_json: bool) -> None:
     """
     config = load_config()
 
-    def rows(unit: UnitOfWork) -> list[Row[Any]]:
+    def rows(unit: UnitOfWork) -> list[ListedEntry]:
         return list(Queue(unit).list_rows(delivered_too=delivered_too))
 
     with opened_database(config) as database:
@@ -75,7 +74,7 @@ def list_outbox(delivered_too: bool, as_json: bool) -> None:
         click.echo(table(headings, [_cells(row, config) for row in found]))
 
 
-def _state(row: Row[Any], config: Config) -> str:
+def _state(row: ListedEntry, config: Config) -> str:
     if row.delivered_time is not None:
         return "delivered"
     if is_mail(row.kind) and not config.smtp_url:
@@ -83,12 +82,12 @@ def _state(row: Row[Any], config: Config) -> str:
     return "failed, to be tried again" if row.attempts else "waiting"
 
 
-def _cells(row: Row[Any], config: Config) -> tuple[str, ...]:
+def _cells(row: ListedEntry, config: Config) -> tuple[str, ...]:
     created, clinic = clock.to_wire(row.created_time), row.clinic_id or ""
     return row.id, created, row.kind, clinic, _state(row, config), str(row.attempts), row.last_error or ""
 
 
-def _document(row: Row[Any], config: Config) -> dict[str, Any]:
+def _document(row: ListedEntry, config: Config) -> dict[str, Any]:
     return {
         "id": row.id,
         "kind": row.kind,

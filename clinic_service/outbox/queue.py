@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import BindParameter, and_, bindparam, func, or_, select, update
 
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime
 from clinic_service.models import OutboxEntry
@@ -65,8 +66,6 @@ _DELIVERED = (
     .where(OutboxEntry.id.in_(bindparam("entries", expanding=True)), OutboxEntry.delivered_time.is_(None))
     .values(delivered_time=_NOW, last_error=bindparam("error"))
 )
-_LIST_ALL = select(*OutboxEntry.__table__.columns).order_by(OutboxEntry.created_time, OutboxEntry.id)
-_LIST_UNDELIVERED = _LIST_ALL.where(OutboxEntry.delivered_time.is_(None))
 
 
 class Entry(NamedTuple):
@@ -80,6 +79,33 @@ class Entry(NamedTuple):
     next_attempt_time: datetime
 
 
+class ListedEntry(NamedTuple):
+    """An event with all its columns."""
+
+    id: str
+    clinic_id: str | None
+    kind: str
+    payload: dict[str, Any]
+    created_time: datetime
+    attempts: int
+    next_attempt_time: datetime
+    delivered_time: datetime | None
+    last_error: str | None
+
+
+_IN_ORDER = select(
+    OutboxEntry.id,
+    OutboxEntry.clinic_id,
+    OutboxEntry.kind,
+    OutboxEntry.payload,
+    OutboxEntry.created_time,
+    OutboxEntry.attempts,
+    OutboxEntry.next_attempt_time,
+    OutboxEntry.delivered_time,
+    OutboxEntry.last_error,
+).order_by(OutboxEntry.created_time, OutboxEntry.id)
+
+
 class Queue(Repository):
     """The rows of the outbox in order of delivery."""
 
@@ -89,7 +115,7 @@ class Queue(Repository):
         return [Entry._make(row) for row in rows]
 
     def list_due_of(self, kinds: Collection[str], limit: int) -> list[Entry]:
-        """At most `limit` rows of these kinds whose turn it is, each by itself: they hold nothing up."""
+        """At most `limit` due rows of these kinds. No other row waits for them, and they wait for no other row."""
         rows = self._uow.execute(_DUE_OF_KINDS, {"now": self._uow.now, "limit": limit, "kinds": sorted(kinds)})
         return [Entry._make(row) for row in rows]
 
@@ -107,6 +133,9 @@ class Queue(Repository):
         values = {"entries": list(entries), "now": self._uow.now, "error": remark}
         return self._uow.execute(_DELIVERED, values).rowcount
 
-    def list_rows(self, *, delivered_too: bool) -> Sequence[Row[Any]]:
+    _ALL = Query(ListedEntry, _IN_ORDER)
+    _UNDELIVERED = Query(ListedEntry, _IN_ORDER.where(OutboxEntry.delivered_time.is_(None)))
+
+    def list_rows(self, *, delivered_too: bool) -> Sequence[ListedEntry]:
         """All rows, or only those that are not delivered yet, in order of delivery."""
-        return self._uow.rows(_LIST_ALL if delivered_too else _LIST_UNDELIVERED, {})
+        return self._uow.rows(self._ALL if delivered_too else self._UNDELIVERED, {})

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, event
+from sqlalchemy import event
 
 from clinic_service import clock
 from clinic_service.config import Config
@@ -33,7 +33,7 @@ from clinic_service.outbox.events import (
     ClinicianPermissionsUpdated,
 )
 from clinic_service.outbox.outbox import Event
-from clinic_service.outbox.queue import MAX_ATTEMPTS, Queue
+from clinic_service.outbox.queue import MAX_ATTEMPTS, ListedEntry, Queue
 from clinic_service.outbox.relay import CLAIMED_FOR, LONGEST_PAUSE, NO_RECIPIENT, Relay, pause_after
 from clinic_service.unit_of_work import reading, writing
 from tests.support.cast import ALICE, BOB
@@ -105,7 +105,7 @@ def _created(clinic_id: str, name: str) -> ClinicCreated:
     return ClinicCreated(clinic_id, ALICE.id, name)
 
 
-def _rows(database: Database) -> list[Row[Any]]:
+def _rows(database: Database) -> list[ListedEntry]:
     with reading(database) as unit:
         return list(Queue(unit).list_rows(delivered_too=True))
 

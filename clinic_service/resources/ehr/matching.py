@@ -66,7 +66,7 @@ def find_clinic(
     found = uow.ehr.find_clinics(provider, source_id, lock=lock)
     if len(found) > 1:
         raise SourceShared
-    return EhrClinic(found[0].id, ehr_settings_schema.load(found[0].ehr_settings)) if found else None
+    return EhrClinic(found[0].id, ehr_settings_schema.load(found[0].ehr_settings or {})) if found else None
 
 
 def get_clinic(uow: UnitOfWork, provider: EhrProvider, source_id: str | None, *, lock: bool = False) -> EhrClinic:

@@ -5,19 +5,46 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, not_, select
 
 from clinic_service.db.dialects import among
+from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.errors import ConstraintViolation, NotFound
-from clinic_service.models import Clinic, EhrProvider, EhrSubscription, OrderOutcome, Patient, RedoxMessage
+from clinic_service.models import Clinic, EhrProvider, EhrSubscription, OrderOutcome, OrderState, Patient, RedoxMessage
 from clinic_service.resources.ehr.matching import EhrClinic
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 
-_CLINICS = select(Clinic.id, Clinic.name).where(Clinic.ehr_enabled).order_by(Clinic.created_time, Clinic.id)
+
+class ListedClinic(NamedTuple):
+    """A clinic that is enabled for messages."""
+
+    id: str
+    name: str | None
+
+
+class ListedMessage(NamedTuple):
+    """A stored message without its content; `state` and `failure` are None when it is no order that was decided on."""
+
+    id: str
+    received_time: datetime
+    data_model: str
+    event_type: str
+    source_id: str | None
+    log_id: str | None
+    duplicate_of: str | None
+    state: OrderState | None
+    failure: str | None
+
+
+_CLINICS = Query(
+    ListedClinic,
+    select(Clinic.id, Clinic.name).where(Clinic.ehr_enabled).order_by(Clinic.created_time, Clinic.id),
+)
 _CLINIC = select(Clinic.ehr_provider, Clinic.ehr_settings).where(
     Clinic.id == bindparam("clinic_id"), Clinic.ehr_enabled
 )
@@ -39,7 +66,8 @@ _SUBSCRIPTIONS = (
     .where(EhrSubscription.clinic_id == bindparam("clinic_id"), among(EhrSubscription.patient_id, "patient_ids"))
     .order_by(EhrSubscription.patient_id, EhrSubscription.name)
 )
-_MESSAGES = (
+_MESSAGES = Query(
+    ListedMessage,
     select(
         RedoxMessage.id,
         RedoxMessage.received_time,
@@ -54,7 +82,7 @@ _MESSAGES = (
     .outerjoin(OrderOutcome, OrderOutcome.message_id == RedoxMessage.id)
     .order_by(RedoxMessage.received_time.desc(), RedoxMessage.id.desc())
     .limit(bindparam("limit"))
-    .offset(bindparam("offset"))
+    .offset(bindparam("offset")),
 )
 
 
@@ -121,8 +149,8 @@ def _where(conditions: frozenset[str]) -> Iterable[ColumnElement[bool]]:
 class EhrOverview(Repository):
     """Lists for operators."""
 
-    def list_clinics(self) -> Sequence[Any]:
-        """`id` and `name` of all clinics that are enabled for messages, oldest first."""
+    def list_clinics(self) -> Sequence[ListedClinic]:
+        """All clinics that are enabled for messages, oldest first."""
         return self._uow.rows(_CLINICS, {})
 
     def get_clinic(self, clinic_id: str, provider: EhrProvider | None = None) -> EhrClinic:
@@ -149,8 +177,8 @@ class EhrOverview(Repository):
             subscriptions[one.patient_id].append((one.provider, bool(one.active)))
         return [ListedPatient(row.mrn, row.full_name, row.user_id, tuple(subscriptions[row.id])) for row in rows]
 
-    def list_messages(self, *, limit: int, offset: int) -> Sequence[Any]:
-        """A page of the stored messages without content, latest first, with the `state` and `failure` of orders."""
+    def list_messages(self, *, limit: int, offset: int) -> Sequence[ListedMessage]:
+        """A page of the stored messages, latest first."""
         return self._uow.rows(_MESSAGES, {"limit": limit, "offset": offset})
 
 

@@ -39,9 +39,9 @@ def find_subscription(uow: UnitOfWork, clinic_id: str, patient_id: str, kind: Su
     row = uow.ehr.find_subscription(clinic_id, patient_id, kind)
     if row is None:
         return None
-    has_document = row.document_id is not None
-    document = MatchedDocument(row.document_id, row.data_model, row.event_type) if has_document else None
-    return Subscription(bool(row.active), document)
+    if row.document_id is None or row.data_model is None or row.event_type is None:
+        return Subscription(row.active, None)
+    return Subscription(row.active, MatchedDocument(row.document_id, row.data_model, row.event_type))
 
 
 def update_subscription(

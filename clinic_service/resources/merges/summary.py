@@ -12,7 +12,7 @@ from clinic_service.resources.merges.measures import Measures, resulting_members
 from clinic_service.resources.merges.plan import MemberPlan, MergePlan, SiteAction, TagAction, Workspace
 
 Cell = str | int | None
-Row = tuple[Cell, ...]
+Cells = tuple[Cell, ...]
 
 _SETTINGS = {
     "mrnRequired": "MRN Required",
@@ -43,7 +43,7 @@ def spelled_time(time: datetime) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def summary_rows(plan: MergePlan, measures: Measures, created_time: datetime) -> Iterator[Row]:
+def summary_rows(plan: MergePlan, measures: Measures, created_time: datetime) -> Iterator[Cells]:
     """The rows, with an empty row between blocks. `measures` has counted the patients of both clinics."""
     for block in (
         _heading(plan, created_time),
@@ -59,19 +59,19 @@ def summary_rows(plan: MergePlan, measures: Measures, created_time: datetime) ->
         yield ()
 
 
-def _heading(plan: MergePlan, created_time: datetime) -> Iterator[Row]:
+def _heading(plan: MergePlan, created_time: datetime) -> Iterator[Cells]:
     yield "Generated (UTC)", spelled_time(created_time)
     yield "Source Clinic", plan.source.name, plan.source.id
     yield "Target Clinic", plan.target.name, plan.target.id
 
 
-def _verdict(measures: Measures) -> Iterator[Row]:
+def _verdict(measures: Measures) -> Iterator[Cells]:
     yield "Can Be Merged", "No" if measures.blocks else "Yes"
     for block in measures.blocks:
         yield "Reason", block.message, block.code
 
 
-def _settings(plan: MergePlan) -> Iterator[Row]:
+def _settings(plan: MergePlan) -> Iterator[Cells]:
     yield "Settings", "Match", "Source Clinic", "Target Clinic"
     source, target = _restrictions(plan.source.restrictions), _restrictions(plan.target.restrictions)
     yield "Partial SSO", _yes(plan.restrictions_match), source, target
@@ -87,7 +87,7 @@ def _yes(match: bool) -> str:
     return "Yes" if match else "No"
 
 
-def _members(plan: MergePlan) -> Iterator[Row]:
+def _members(plan: MergePlan) -> Iterator[Cells]:
     members = sorted(resulting_members(plan), key=_member_order)
     downgraded = {one.member.user_id for one in plan.members if one.downgraded}
     admins = [one for one in members if one.member.is_admin]
@@ -99,7 +99,7 @@ def _members(plan: MergePlan) -> Iterator[Row]:
         yield *_member(one), "Downgraded" if one.member.user_id in downgraded else None
 
 
-def _member(plan: MemberPlan) -> Row:
+def _member(plan: MemberPlan) -> Cells:
     return plan.member.name, plan.member.email, plan.member.user_id
 
 
@@ -107,7 +107,7 @@ def _member_order(plan: MemberPlan) -> tuple[str, str]:
     return folded(plan.member.name or ""), plan.member.user_id or ""
 
 
-def _invites(plan: MergePlan) -> Iterator[Row]:
+def _invites(plan: MergePlan) -> Iterator[Cells]:
     for name, workspace in (("Source", Workspace.SOURCE), ("Target", Workspace.TARGET)):
         pending = [one.member for one in plan.members if one.workspace is workspace and one.member.is_pending]
         yield (f"Pending Invites in {name} Clinic ({len(pending)}) ---",)
@@ -115,14 +115,14 @@ def _invites(plan: MergePlan) -> Iterator[Row]:
         yield ()
 
 
-def _tags(plan: MergePlan) -> Iterator[Row]:
+def _tags(plan: MergePlan) -> Iterator[Cells]:
     tags = [one for one in plan.tags if one.action is not TagAction.SKIP]
     yield (f"Resulting Tags ({len(tags)}) ---",)
     for one in sorted(tags, key=lambda one: (one.tag.name.lower(), one.tag.name)):
         yield one.tag.name, "both" if one.merge else one.workspace.value, _TAG_ACTIONS[one.action]
 
 
-def _sites(plan: MergePlan) -> Iterator[Row]:
+def _sites(plan: MergePlan) -> Iterator[Cells]:
     yield (f"Resulting Sites ({len(plan.sites)}) ---",)
     for one in sorted(plan.sites, key=lambda one: (one.resulting_name.lower(), one.resulting_name)):
         yield one.resulting_name, one.workspace.value, _SITE_ACTIONS[one.action]

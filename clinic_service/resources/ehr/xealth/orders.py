@@ -25,6 +25,7 @@ from clinic_service.resources.ehr.errors import OrderMismatch, PreorderNotFound,
 from clinic_service.resources.ehr.matching import Criterion, EhrClinic, MatchedPatient
 from clinic_service.resources.ehr.subscriptions import MatchedDocument, update_subscription
 from clinic_service.resources.ehr.xealth.patient import XealthPatient, read_patient
+from clinic_service.resources.ehr.xealth.repository import AppliedEvent, PreorderRow
 from clinic_service.resources.ehr.xealth.requests import find_clinic, find_patient
 from clinic_service.resources.patients.accounts import create
 from clinic_service.resources.patients.accounts.left_over import make_or_take_account
@@ -175,16 +176,16 @@ def _is_for(clinic: EhrClinic, program_id: str | None) -> bool:
     return bool(expected) and program_id == expected
 
 
-def _last_applied(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent) -> Any | None:
+def _last_applied(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent) -> AppliedEvent | None:
     """The last applied event of the order."""
     return uow.xealth_orders.find_last_applied(clinic.id, event.body["deployment"], event.body["orderId"])
 
 
-def _is_repeated(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, last: Any | None) -> bool:
+def _is_repeated(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, last: AppliedEvent | None) -> bool:
     """Whether this is the last applied event, and its effect still exists."""
     if last is None or (last.event_id, last.event_context) != (event.body.get("eventId"), event.body["eventContext"]):
         return False
-    return event.is_new in uow.xealth_orders.states_resting_on(clinic.id, last.id)
+    return event.is_new in uow.xealth_orders.states_last_changed_by(clinic.id, last.id)
 
 
 def _require_same(order: XealthOrder, body: Mapping[str, Any]) -> None:
@@ -194,7 +195,9 @@ def _require_same(order: XealthOrder, body: Mapping[str, Any]) -> None:
         raise OrderMismatch
 
 
-def _effect(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, order: XealthOrder, last: Any | None) -> _Effect:
+def _effect(
+    uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, order: XealthOrder, last: AppliedEvent | None
+) -> _Effect:
     is_outdated = last is not None and last.event_time > event.time
     if is_outdated or (event.is_new and _object(order, "orderInfo").get("orderState") in _CANCELED):
         return _Effect(applies=False)
@@ -239,7 +242,7 @@ def _get_preorder(uow: UnitOfWork, clinic: EhrClinic, order: XealthOrder, patien
     return _input(row)
 
 
-def _input(row: Any) -> PreorderInput:
+def _input(row: PreorderRow) -> PreorderInput:
     return PreorderInput(
         row.data_tracking_id, row.email, bool(row.connect_abbott), bool(row.connect_dexcom), tuple(row.tag_ids)
     )

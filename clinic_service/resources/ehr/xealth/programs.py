@@ -15,6 +15,7 @@ from clinic_service.resources.ehr.errors import OrderNotFound, SubscriptionNotFo
 from clinic_service.resources.ehr.matching import Criterion, EhrClinic, MatchedPatient
 from clinic_service.resources.ehr.subscriptions import find_subscription
 from clinic_service.resources.ehr.xealth.patient import read_patient
+from clinic_service.resources.ehr.xealth.repository import OrderedProgram, SourceRow
 from clinic_service.resources.ehr.xealth.requests import find_clinic, find_patient, get_clinic
 from clinic_service.resources.patients.errors import PatientNotFound
 from clinic_service.unit_of_work import UnitOfWork
@@ -57,7 +58,7 @@ def _find_patient(uow: UnitOfWork, clinic: EhrClinic, body: Mapping[str, Any]) -
 
 
 def _describe(
-    uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient, order: Any, body: Mapping[str, Any]
+    uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient, order: OrderedProgram, body: Mapping[str, Any]
 ) -> dict[str, Any]:
     dates = _read_dates(uow, clinic, patient)
     viewed = _last_view(uow, clinic, patient, order.program_id, body)
@@ -94,14 +95,13 @@ def _last_view(
     user_id = _ehr_user(body).get("userId")
     if not user_id:
         return None
-    view: datetime | None = uow.xealth_orders.find_last_view(
+    return uow.xealth_orders.find_last_view(
         clinic_id=clinic.id,
         patient_id=patient.id,
         ehr_user_id=user_id,
         deployment=body["deployment"],
         program_id=program_id,
     )
-    return view
 
 
 def _ehr_user(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -114,9 +114,9 @@ def _is_claimed(uow: UnitOfWork, clinic: EhrClinic, patient: MatchedPatient) -> 
     return flags is not None and any(flags) and not flags.permission_custodian
 
 
-def _connections(sources: Iterable[Any]) -> str:
+def _connections(sources: Iterable[SourceRow]) -> str:
     """The state of each provider, which is the state of its latest changed source."""
-    latest_of: dict[str, Any] = {}
+    latest_of: dict[str, SourceRow] = {}
     for source in sources:
         known = latest_of.get(source.provider_name)
         if known is None or _is_later(source, known):
@@ -124,13 +124,13 @@ def _connections(sources: Iterable[Any]) -> str:
     return ", ".join(sorted(map(_connection, latest_of.values()))) or "None"
 
 
-def _is_later(source: Any, known: Any) -> bool:
+def _is_later(source: SourceRow, known: SourceRow) -> bool:
     if known.modified_time is None:
         return True
     return source.modified_time is not None and source.modified_time > known.modified_time
 
 
-def _connection(source: Any) -> str:
+def _connection(source: SourceRow) -> str:
     provider, state = source.provider_name, str(source.state)
     name = PROVIDER_NAMES.get(provider) or provider[:1].upper() + provider[1:]
     return f"{name} ({_STATES.get(state, state.lower())})"
