@@ -19,13 +19,13 @@ _HEADERS = {"accept": "application/json", "content-type": "application/x-www-for
 _MOST_SECONDS = 366 * 24 * 3600
 
 
-def client_token(endpoint: http.Neighbour, client_id: str, client_secret: str) -> OwnToken:
+def client_token(endpoint: http.RemoteService, client_id: str, client_secret: str) -> OwnToken:
     """The access token that `endpoint` issues to the client."""
     headers = _HEADERS | {"authorization": _basic(client_id, client_secret)}
     return OwnToken(lambda: _issued(lambda: endpoint.exchange_twice("POST", "", headers=headers, body=_FORM)))
 
 
-def assertion_token(endpoint: http.Neighbour, form: Callable[[], bytes], *, early: timedelta) -> OwnToken:
+def assertion_token(endpoint: http.RemoteService, form: Callable[[], bytes], *, early: timedelta) -> OwnToken:
     """The access token that `endpoint` issues for an assertion instead of a secret (RFC 7523, section 2.2).
 
     `form` makes the body of a request, with a new assertion each time. `early`: the time before its expiry at which the

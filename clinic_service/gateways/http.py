@@ -15,7 +15,7 @@ import logging
 import os
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -72,7 +72,7 @@ class Reply:
         return value
 
 
-class Neighbour:
+class RemoteService:
     """Another system that this server calls. Safe to share between threads."""
 
     def __init__(self, url: str, *, seconds: float = DEFAULT_SECONDS, max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
@@ -149,8 +149,9 @@ def exchange(
     DeadlineExceeded when the time for the present request is over.
     """
     limit = deadline.shortened(seconds)
+    client = _client()
     try:
-        return _client().send(method, url, headers, body, limit, max_answer_bytes)
+        return client.run(client.send(method, url, headers, body, limit, max_answer_bytes))
     except ServiceUnreachable:
         # Raises DeadlineExceeded when the time for the present request is over.
         deadline.remaining()
@@ -178,19 +179,11 @@ class _Client:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="outgoing-http", daemon=True).start()
 
-    def send(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        seconds: float,
-        max_answer_bytes: int,
-    ) -> Reply:
-        work = self._send(method, url, headers, body, seconds, max_answer_bytes)
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def run(self, call: Coroutine[Any, Any, Reply]) -> Reply:
+        """The result of `call`, which runs in the event loop while this thread waits."""
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
-    async def _send(
+    async def send(
         self,
         method: str,
         url: str,

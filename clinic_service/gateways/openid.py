@@ -72,7 +72,7 @@ class HttpOpenId:
         endpoint = config.auth_service_token_endpoint or ""
         if not http.is_http_url(endpoint):
             raise ConfigError("CLINIC_AUTH_SERVICE_TOKEN_ENDPOINT must be an http(s) URL.")
-        self._endpoint = http.Neighbour(endpoint, seconds=seconds)
+        self._endpoint = http.RemoteService(endpoint, seconds=seconds)
         jwks = Jwks(config.auth_service_jwks or "", setting="CLINIC_AUTH_SERVICE_JWKS", seconds=seconds)
         # Without a shared secret, so only the algorithms of public keys are accepted.
         self._keys = KeyRing(None, jwks)

@@ -51,11 +51,11 @@ class HttpRedox:
 
     def __init__(self, config: Config, *, seconds: float = SECONDS) -> None:
         """`seconds`: the time limit of a call, except of uploads. Raises ConfigError for invalid addresses and keys."""
-        self._endpoint = http.Neighbour(_url(config.redox_endpoint_url, "ENDPOINT_URL"), seconds=seconds)
-        self._blob = http.Neighbour(_url(config.redox_blob_url, "BLOB_URL"), seconds=max(seconds, UPLOAD_SECONDS))
+        self._endpoint = http.RemoteService(_url(config.redox_endpoint_url, "ENDPOINT_URL"), seconds=seconds)
+        self._blob = http.RemoteService(_url(config.redox_blob_url, "BLOB_URL"), seconds=max(seconds, UPLOAD_SECONDS))
         token_url = _url(config.redox_token_url, "TOKEN_URL")
         assertion = _Assertion(config, token_url)
-        self._token = assertion_token(http.Neighbour(token_url, seconds=seconds), assertion.form, early=_EARLY)
+        self._token = assertion_token(http.RemoteService(token_url, seconds=seconds), assertion.form, early=_EARLY)
 
     def send(self, message: Mapping[str, Any]) -> None:
         self._call(self._endpoint, orjson.dumps(message), "application/json")
@@ -67,7 +67,7 @@ class HttpRedox:
             raise BadGateway
         return uri
 
-    def _call(self, service: http.Neighbour, body: bytes, content_type: str) -> http.Reply:
+    def _call(self, service: http.RemoteService, body: bytes, content_type: str) -> http.Reply:
         """Send one request with this server's token."""
         headers = {"accept": "application/json", "content-type": content_type}
 

@@ -54,7 +54,7 @@ class HttpReports:
         url = config.export_client_address
         if not http.is_http_url(url):
             raise ConfigError("CLINIC_EXPORT_CLIENT_ADDRESS must be an http(s) URL.")
-        self._service = http.Neighbour(url.rstrip("/"), seconds=seconds, max_answer_bytes=MAX_REPORT_BYTES)
+        self._service = http.RemoteService(url.rstrip("/"), seconds=seconds, max_answer_bytes=MAX_REPORT_BYTES)
         self._server_token = server_token
 
     def generate(self, wanted: ReportRequest) -> bytes:

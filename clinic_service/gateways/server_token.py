@@ -24,10 +24,10 @@ def chosen_server_token(config: Config) -> OwnToken:
         return signed_token(config)
     if not http.is_http_url(address):
         raise ConfigError("CLINIC_AUTH_CLIENT_EXTERNAL_ADDRESS must be an http(s) URL.")
-    return server_login(config, http.Neighbour(address.rstrip("/")))
+    return server_login(config, http.RemoteService(address.rstrip("/")))
 
 
-def server_login(config: Config, service: http.Neighbour) -> OwnToken:
+def server_login(config: Config, service: http.RemoteService) -> OwnToken:
     """The token that `service` returns for the name and the secret of this server."""
     headers = {
         "x-tidepool-server-name": config.accounts_server_name or "",

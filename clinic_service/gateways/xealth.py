@@ -64,8 +64,8 @@ class HttpXealth:
     def __init__(self, config: Config, *, seconds: float = SECONDS) -> None:
         """`seconds`: the time limit of one call. Raises ConfigError for an invalid address."""
         base = _url(config.xealth_server_base_url, "SERVER_BASE_URL").rstrip("/")
-        self._api = http.Neighbour(base, seconds=seconds)
-        endpoint = http.Neighbour(_url(config.xealth_token_url, "TOKEN_URL"), seconds=seconds)
+        self._api = http.RemoteService(base, seconds=seconds)
+        endpoint = http.RemoteService(_url(config.xealth_token_url, "TOKEN_URL"), seconds=seconds)
         self._token = client_token(endpoint, config.xealth_client_id or "", config.xealth_client_secret or "")
 
     def read_order(self, deployment: str, order_id: str) -> XealthOrder:

@@ -22,8 +22,10 @@ from clinic_service.models.clinic import (
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
 from clinic_service.models.ehr import (
+    IS_REDOX_SUBSCRIPTION,
     MATCHES_OF_SUBSCRIPTION,
     REDOX_REPORTS,
+    SUBSCRIPTIONS_OF_PATIENT,
     XEALTH_REPORTS,
     EhrSubscription,
     MatchedMessage,
@@ -58,10 +60,12 @@ from clinic_service.models.tag import PatientTag, Tag
 from clinic_service.models.xealth import XealthOrder, XealthPreorder, XealthReportView
 
 __all__ = [
+    "IS_REDOX_SUBSCRIPTION",
     "LIST_INDEX",
     "MATCHES_OF_SUBSCRIPTION",
     "REDOX_REPORTS",
     "STATISTICS",
+    "SUBSCRIPTIONS_OF_PATIENT",
     "XEALTH_REPORTS",
     "Account",
     "AccountDeletion",

@@ -82,6 +82,14 @@ MATCHES_OF_SUBSCRIPTION = and_(
     MatchedMessage.patient_id == EhrSubscription.patient_id,
     MatchedMessage.name == EhrSubscription.name,
 )
+# The condition that joins subscriptions to the record of their patient.
+SUBSCRIPTIONS_OF_PATIENT = and_(
+    EhrSubscription.clinic_id == Patient.clinic_id, EhrSubscription.patient_id == Patient.id
+)
+# The condition for a subscription to reports that are sent through Redox.
+IS_REDOX_SUBSCRIPTION = and_(
+    EhrSubscription.name == REDOX_REPORTS.name, EhrSubscription.provider == REDOX_REPORTS.provider
+)
 
 
 class RedoxMessage(Base):

@@ -15,9 +15,9 @@ from clinic_service.outbox.events import (
     PROVIDER_NAMES,
     SIGN_UP_PATH,
     AccessOffered,
-    AccountLeftOver,
+    AccountOrphaned,
     AccountUnconfirmed,
-    AddressUnsettled,
+    AddressDiverged,
     ClinicCreated,
     ClinicianInvited,
     ClinicianPermissionsUpdated,
@@ -42,7 +42,7 @@ _TEMPLATE_OF = {event.kind: event.kind for event in _OF_THEIR_NAME} | {
 # The kinds of mails. A mail goes to the user `userId` of the payload, or else to its address `Email`.
 MAILS = frozenset(_TEMPLATE_OF)
 # The kinds of events that change an account at the directory.
-ACCOUNT_CHANGES = frozenset({AccountLeftOver.kind, AccountUnconfirmed.kind, AddressUnsettled.kind})
+ACCOUNT_CHANGES = frozenset({AccountOrphaned.kind, AccountUnconfirmed.kind, AddressDiverged.kind})
 _TEMPLATES = Path(__file__).parent / "templates"
 
 

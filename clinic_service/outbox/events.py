@@ -256,10 +256,10 @@ class ConnectionRequested(_Payload):
 
 
 @dataclass(frozen=True)
-class AccountLeftOver(_Payload):
+class AccountOrphaned(_Payload):
     """An account was created for a patient of a clinic whose record was not stored. The account must be removed."""
 
-    kind: ClassVar[str] = "account_left_over"
+    kind: ClassVar[str] = "account_orphaned"
     # The event has no clinic, so it is not ordered with other events, and they do not wait for it.
     clinic_id: ClassVar[None] = None
     custodian_id: str
@@ -282,13 +282,13 @@ class AccountUnconfirmed(_Payload):
 
 
 @dataclass(frozen=True)
-class AddressUnsettled(_Payload):
+class AddressDiverged(_Payload):
     """A custodial account of a patient may have another address than the record of the clinic that manages it.
 
     The account must get the address of the record.
     """
 
-    kind: ClassVar[str] = "address_unsettled"
+    kind: ClassVar[str] = "address_diverged"
     # Without a clinic, so that events of the clinic do not wait for it.
     clinic_id: ClassVar[None] = None
     custodian_id: str

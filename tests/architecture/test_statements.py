@@ -93,4 +93,4 @@ class TestTheRules:
     def test_calls_are_found(self) -> None:
         found = [ast.unparse(one) for one in sent(sources()["resources.patients.repository"], "execute", "first")]
         assert {"self._ONE", "self._REMOVE", "statement"} <= set(found)
-        assert "_LIST_UNDELIVERED" in map(ast.unparse, sent(sources()["outbox.queue"], "rows"))
+        assert "self._UNDELIVERED" in map(ast.unparse, sent(sources()["outbox.queue"], "rows"))

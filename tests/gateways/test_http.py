@@ -237,16 +237,16 @@ def test_the_request_may_have_less_time_than_the_call() -> None:
 
 def test_a_system_that_gives_no_answer_is_left_alone_for_a_while() -> None:
     with http_server(lambda _: Response(raw=b"")) as server:
-        neighbour = http.Neighbour(server.url)
+        service = http.RemoteService(server.url)
         for _ in range(FAILURES):
             with pytest.raises(http.ServiceUnreachable):
-                neighbour.exchange("GET", "/", headers={})
+                service.exchange("GET", "/", headers={})
         with pytest.raises(CircuitOpen):
-            neighbour.exchange("GET", "/", headers={})
+            service.exchange("GET", "/", headers={})
         assert len(server.received) == FAILURES
         server.answer = lambda _: Response(200, json={})
         with clock.advanced(PAUSE_SECONDS):
-            assert neighbour.exchange("GET", "/", headers={}).status == 200
+            assert service.exchange("GET", "/", headers={}).status == 200
 
 
 def test_child_of_a_process_that_has_called_can_call_as_well() -> None:

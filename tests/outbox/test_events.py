@@ -13,9 +13,9 @@ from clinic_service.outbox.outbox import Event
 CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
 ALL_KINDS = {
     "access_changed",
-    "account_left_over",
+    "account_orphaned",
     "account_unconfirmed",
-    "address_unsettled",
+    "address_diverged",
     "clinic_created",
     "clinic_deleted",
     "clinic_merged",

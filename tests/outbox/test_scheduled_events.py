@@ -13,7 +13,7 @@ from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.models import Account, OutboxEntry
 from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS, is_notice
-from clinic_service.outbox.events import AccountLeftOver, AddressUnsettled, ClinicianAdded, PatientAdded
+from clinic_service.outbox.events import AccountOrphaned, AddressDiverged, ClinicianAdded, PatientAdded
 from clinic_service.outbox.outbox import ScheduledEvent
 from clinic_service.outbox.queue import Queue
 from clinic_service.unit_of_work import reading, writing
@@ -37,7 +37,7 @@ def schedule(database: Database) -> ScheduledEvent:
     """Carol's account is to be removed in a minute."""
     with storing(database) as unit:
         make_account(unit, CAROL)
-        return unit.outbox.schedule(AccountLeftOver(CLINIC_ID, CAROL.id), DUE)
+        return unit.outbox.schedule(AccountOrphaned(CLINIC_ID, CAROL.id), DUE)
 
 
 def deliver(database: Database) -> int:
@@ -112,7 +112,7 @@ def test_delivering_now_what_is_canceled_does_nothing(database: Database, schedu
 
 def test_no_event_of_a_clinic_waits_for_it(database: Database, schedule: ScheduledEvent) -> None:
     with storing(database) as unit:
-        unit.outbox.schedule(AddressUnsettled(CLINIC_ID, CAROL.id), schedule.due)
+        unit.outbox.schedule(AddressDiverged(CLINIC_ID, CAROL.id), schedule.due)
         unit.outbox.add(ClinicianAdded(CLINIC_ID, BOB.id))
     assert deliver(database) == 1
 
@@ -132,7 +132,7 @@ def test_without_a_mail_server_accounts_are_put_right_all_the_same(
 
 def test_an_account_that_is_gone_is_no_failure(database: Database) -> None:
     with storing(database) as unit:
-        unit.outbox.add(AccountLeftOver(CLINIC_ID, ALICE.id), AddressUnsettled(CLINIC_ID, ALICE.id))
+        unit.outbox.add(AccountOrphaned(CLINIC_ID, ALICE.id), AddressDiverged(CLINIC_ID, ALICE.id))
     assert deliver(database) == 2
     with reading(database) as unit:
         rows = list(Queue(unit).list_rows(delivered_too=True))

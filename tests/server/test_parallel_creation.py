@@ -67,8 +67,8 @@ def assert_consistent(two: TwoServers, limit: int, statuses: Counter[int]) -> No
     assert len(keys) == len(set(keys))
     assert stored(two.database, Reservation) == []
     users = {patient.user_id for patient in patients} | {user.id for user in USERS}
-    left_over = {row.payload["userId"] for row in stored(two.database, OutboxEntry) if row.kind == "account_left_over"}
+    orphaned = {row.payload["userId"] for row in stored(two.database, OutboxEntry) if row.kind == "account_orphaned"}
     accounts = {account.user_id for account in stored(two.database, Account)}
     # An account that lost its race is removed at once by a relay, or is about to be.
-    assert accounts - users <= left_over
-    assert not left_over & users
+    assert accounts - users <= orphaned
+    assert not orphaned & users

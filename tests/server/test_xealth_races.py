@@ -1,6 +1,6 @@
 """Notifications of Xealth that meet each other, or others who change the same patient, at two server processes.
 
-However they fall: none fails, a patient is made once, and no account is left over.
+In every order, none fails, a patient is created once, and no account is orphaned.
 """
 
 from __future__ import annotations
@@ -118,20 +118,18 @@ def cases(arena: Arena, request: pytest.FixtureRequest) -> Iterator[list[Case]]:
     clinic: dict[str, Any] = getattr(request, "param", {})
     begin = len(stored(arena.servers.database, Clinic))
     yield [Case(arena, begin + number, **clinic) for number in range(ROUNDS)]
-    assert_no_account_is_left_over(arena)
+    assert_no_account_is_orphaned(arena)
 
 
-def assert_no_account_is_left_over(arena: Arena) -> None:
+def assert_no_account_is_orphaned(arena: Arena) -> None:
     """Each is a patient's, or was one's, or is about to be removed by a relay; and in the end nothing is under way."""
     database = arena.servers.database
     # A relay reserves the account that it removes.
     wait_until(lambda: not stored(database, Reservation))
     users: set[str | None] = {patient.user_id for patient in stored(database, Patient)}
     users |= {deletion.user_id for deletion in stored(database, PatientDeletion)}
-    left_over = {
-        entry.payload["userId"] for entry in stored(database, OutboxEntry) if entry.kind == "account_left_over"
-    }
-    assert {account.user_id for account in stored(database, Account)} - users <= left_over
+    orphaned = {entry.payload["userId"] for entry in stored(database, OutboxEntry) if entry.kind == "account_orphaned"}
+    assert {account.user_id for account in stored(database, Account)} - users <= orphaned
 
 
 def statuses(answers: list[Answer]) -> Counter[int]:

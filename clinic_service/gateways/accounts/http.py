@@ -27,8 +27,8 @@ class HttpAccounts:
 
     def __init__(self, config: Config, *, seconds: float = http.DEFAULT_SECONDS) -> None:
         """`seconds`: the timeout of one call. Raises ConfigError for an invalid address."""
-        self._accounts = http.Neighbour(_base(config.accounts_url, "CLINIC_ACCOUNTS_URL"), seconds=seconds)
-        self._profiles = http.Neighbour(_base(config.profiles_url, "CLINIC_PROFILES_URL"), seconds=seconds)
+        self._accounts = http.RemoteService(_base(config.accounts_url, "CLINIC_ACCOUNTS_URL"), seconds=seconds)
+        self._profiles = http.RemoteService(_base(config.profiles_url, "CLINIC_PROFILES_URL"), seconds=seconds)
         self._login = server_login(config, self._accounts)
 
     def find_account(self, user_id: str) -> Account | None:
@@ -82,13 +82,15 @@ class HttpAccounts:
         return None if reply.status in _NO_SUCH_USER else account_from_document(reply.require(200).json_object())
 
     def _call(
-        self, service: http.Neighbour, method: str, path: str, body: Mapping[str, Any] | None = None
+        self, service: http.RemoteService, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> http.Reply:
         """One call in the name of this server."""
         return self._login.call(lambda token: _send(service, method, path, token, body))
 
 
-def _send(service: http.Neighbour, method: str, path: str, token: str, body: Mapping[str, Any] | None) -> http.Reply:
+def _send(
+    service: http.RemoteService, method: str, path: str, token: str, body: Mapping[str, Any] | None
+) -> http.Reply:
     headers = {SESSION_HEADER: token, "accept": "application/json"}
     if body is not None:
         headers["content-type"] = "application/json"

@@ -33,7 +33,7 @@ class HttpRestrictedTokens:
         url = config.auth_client_address or ""
         if not http.is_http_url(url):
             raise ConfigError("CLINIC_AUTH_CLIENT_ADDRESS must be an http(s) URL.")
-        self._service = http.Neighbour(url.rstrip("/"), seconds=seconds)
+        self._service = http.RemoteService(url.rstrip("/"), seconds=seconds)
         self._server_token = server_token
 
     def create(

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, select, union_all, update
+from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import insert_or_skip, insert_or_update
 from clinic_service.db.prepared import Query, insert_into
@@ -23,6 +24,18 @@ from clinic_service.models import (
 )
 
 _MOST_OF_A_CRITERION = 100
+_later = aliased(MatchedMessage)
+# The condition for a matched document that changed its subscription last.
+IS_LAST_MATCH = ~(
+    select(_later.position)
+    .where(
+        _later.clinic_id == MatchedMessage.clinic_id,
+        _later.patient_id == MatchedMessage.patient_id,
+        _later.name == MatchedMessage.name,
+        _later.position > MatchedMessage.position,
+    )
+    .exists()
+)
 
 
 class EhrClinicRow(NamedTuple):

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Delete, and_, bindparam, delete, not_, or_, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import InstrumentedAttribute
 
 from clinic_service import clock
 from clinic_service.db.dialects import among
 from clinic_service.db.engine import Database
 from clinic_service.db.types import CreationTime, ObjectId
 from clinic_service.models import (
+    MATCHES_OF_SUBSCRIPTION,
     EhrSubscription,
     MatchedMessage,
     RedoxMessage,
@@ -26,6 +27,7 @@ from clinic_service.models import (
     XealthOrder,
     XealthPreorder,
 )
+from clinic_service.resources.ehr.repository import IS_LAST_MATCH
 from clinic_service.unit_of_work import UnitOfWork, run
 
 KEPT = timedelta(days=90)
@@ -62,33 +64,14 @@ _OLD_MESSAGES = (
     .order_by(RedoxMessage.received_time, RedoxMessage.id)
     .limit(bindparam("batch"))
 )
-_later = aliased(MatchedMessage)
-_is_last = ~(
-    select(_later.position)
-    .where(
-        _later.clinic_id == MatchedMessage.clinic_id,
-        _later.patient_id == MatchedMessage.patient_id,
-        _later.name == MatchedMessage.name,
-        _later.position > MatchedMessage.position,
-    )
-    .exists()
-)
 
 
-def _is_rested_on(document_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+def _decides_active_subscription(document_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
     """Whether the document is the last one that changed an active subscription."""
     return (
         select(MatchedMessage.position)
-        .join(
-            EhrSubscription,
-            and_(
-                EhrSubscription.clinic_id == MatchedMessage.clinic_id,
-                EhrSubscription.patient_id == MatchedMessage.patient_id,
-                EhrSubscription.name == MatchedMessage.name,
-                EhrSubscription.active,
-            ),
-        )
-        .where(MatchedMessage.document_id == document_id, _is_last)
+        .join(EhrSubscription, and_(MATCHES_OF_SUBSCRIPTION, EhrSubscription.active))
+        .where(MatchedMessage.document_id == document_id, IS_LAST_MATCH)
         .exists()
     )
 
@@ -103,7 +86,7 @@ _REMOVE_PREORDERS = delete(XealthPreorder).where(
 )
 _OLD_XEALTH_ORDERS = (
     select(XealthOrder.clinic_id, XealthOrder.id)
-    .where(XealthOrder.created_time < _BEFORE, not_(_is_rested_on(XealthOrder.id)))
+    .where(XealthOrder.created_time < _BEFORE, not_(_decides_active_subscription(XealthOrder.id)))
     .limit(bindparam("batch"))
 )
 _REMOVE_XEALTH_ORDERS = delete(XealthOrder).where(tuple_(XealthOrder.clinic_id, XealthOrder.id).in_(_OLD_XEALTH_ORDERS))
@@ -114,7 +97,7 @@ _IS_ORDERED = (
     .exists()
 )
 _REMOVE_MESSAGES = delete(RedoxMessage).where(
-    among(RedoxMessage.id, "ids"), not_(or_(_is_rested_on(RedoxMessage.id), _IS_ORDERED))
+    among(RedoxMessage.id, "ids"), not_(or_(_decides_active_subscription(RedoxMessage.id), _IS_ORDERED))
 )
 
 

@@ -256,16 +256,14 @@ class TestAccounts:
         assert_error(notify(site), 409)
         assert stored(site.database, Patient) == []
 
-    def test_an_account_that_is_left_over_is_taken(self, site: XealthSite, there: Platform, clinic_id: str) -> None:
+    def test_an_orphaned_account_is_reused(self, site: XealthSite, there: Platform, clinic_id: str) -> None:
         there.users[CAROL.id] = EMAIL
         there.origins[CAROL.id] = {"createdUserId": clinic_id}
         assert notify(site).status == 200
         assert_made_once(site, there)
         assert set(there.users) == {CAROL.id}
 
-    def test_a_place_is_needed_for_an_account_that_is_left_over(
-        self, site: XealthSite, there: Platform, clinic_id: str
-    ) -> None:
+    def test_an_orphaned_account_needs_a_place(self, site: XealthSite, there: Platform, clinic_id: str) -> None:
         there.users[CAROL.id] = EMAIL
         there.origins[CAROL.id] = {"createdUserId": clinic_id}
         with storing(site.database) as unit:
@@ -292,8 +290,8 @@ class TestAccounts:
         assert_made_once(site, there)
 
 
-class TestLeftOver:
-    """The removal of an account that is left over, and the repetition that takes it, keep out of each other's way."""
+class TestOrphanedAccount:
+    """The removal of an orphaned account and a repetition that reuses it exclude each other."""
 
     def fail_once(self, site: XealthSite) -> None:
         with failing(site.database, "INSERT INTO xealth_orders"):

@@ -205,7 +205,7 @@ class TestPatient:
         assert second.user_id != first.user_id
         assert [row.active for row in stored(site.database, EhrSubscription)] == [True]
 
-    def test_takes_the_account_that_is_left_over(self, site: XealthSite, clinic_id: str) -> None:
+    def test_reuses_the_orphaned_account(self, site: XealthSite, clinic_id: str) -> None:
         """The account of a record that was deleted has the address, and the clinic had it made."""
         enter(site)
         notify(site)

@@ -30,7 +30,7 @@ from clinic_service.models import (
     Reservation,
     ShareCode,
 )
-from clinic_service.outbox.events import AddressUnsettled
+from clinic_service.outbox.events import AddressDiverged
 from clinic_service.resources.merges import moving, repository
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
@@ -238,7 +238,7 @@ def test_an_address_that_the_record_did_not_follow_is_put_right_by_the_target(
     with storing(database) as unit:
         make_account(unit, CAROL._replace(email="new@mail.example"))
         make_patient(unit, unit.clinics.get(pair.source), CAROL, "custodian")
-        unit.outbox.schedule(AddressUnsettled(pair.source, CAROL.id), NOW + timedelta(minutes=1))
+        unit.outbox.schedule(AddressDiverged(pair.source, CAROL.id), NOW + timedelta(minutes=1))
         third = make_clinic(unit)
     merge(api, pair)
     if again:

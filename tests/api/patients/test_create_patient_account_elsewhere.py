@@ -209,7 +209,7 @@ def test_what_changes_while_the_platform_is_asked_is_noticed(
     if status == 200:
         return
     assert CAROL.name not in [patient.full_name for patient in stored(server.database, Patient)]
-    assert kinds(server) == ["account_left_over"]
+    assert kinds(server) == ["account_orphaned"]
     assert server.deliver() == 1
     assert server.platform.users == {}
     assert server.platform.calls[-1].startswith("DELETE /user/")

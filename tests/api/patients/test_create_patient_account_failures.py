@@ -86,10 +86,10 @@ def test_the_account_goes_when_the_record_cannot_be_stored(
 ) -> None:
     with failing(database, statement, after=LAST_TRANSACTION):
         assert_error(create(api, clinic_id), 500)
-    assert left_behind(database) == (1, 0, ["account_left_over"])
+    assert left_behind(database) == (1, 0, ["account_orphaned"])
     assert stored(database, Reservation) == []
     assert deliver(database) == 1
-    assert left_behind(database) == (0, 0, ["account_left_over"])
+    assert left_behind(database) == (0, 0, ["account_orphaned"])
     assert create(api, clinic_id).status == 200
 
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_undone_at_once_is_undone_later(
     assert deliver(database) == 0
     with after(LIFETIME):
         assert deliver(database) == 1
-        assert left_behind(database) == (0, 0, ["account_left_over"])
+        assert left_behind(database) == (0, 0, ["account_orphaned"])
         assert create(api, clinic_id).status == 200
     assert stored(database, Reservation) == []
 
@@ -127,12 +127,12 @@ def test_what_cannot_be_undone_at_once_is_undone_later(
 class TestProcessThatEnds:
     def test_before_the_record_is_stored(self, api: Client, database: Database, clinic_id: str) -> None:
         make_account_and_stop(database, clinic_id)
-        assert left_behind(database) == (1, 0, ["account_left_over"])
+        assert left_behind(database) == (1, 0, ["account_orphaned"])
         assert deliver(database) == 0
         with after(LIFETIME):
             assert deliver(database) == 1
             assert create(api, clinic_id).status == 200
-        assert left_behind(database) == (1, 1, ["account_left_over", "patient_added"])
+        assert left_behind(database) == (1, 1, ["account_orphaned", "patient_added"])
 
     def test_before_the_account_is_made(self, database: Database, clinic_id: str) -> None:
         """Then there is nothing to remove, which is no error."""
@@ -160,7 +160,7 @@ class TestSlowProcess:
             assert deliver(database) == 1
             with pytest.raises(Unavailable):
                 enrol(database, clinic_id, custodial)
-        assert left_behind(database) == (0, 0, ["account_left_over"])
+        assert left_behind(database) == (0, 0, ["account_orphaned"])
 
     def test_stores_the_record_if_there_is_a_place_still(self, database: Database, clinic_id: str) -> None:
         custodial = make_account_and_stop(database, clinic_id)

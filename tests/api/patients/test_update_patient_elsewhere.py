@@ -159,7 +159,7 @@ def test_after_a_failure_the_account_gets_the_address_of_the_record(
     reply = change(server, clinic_id, fullName="Somebody Else")
     assert_error(reply, status)
     assert both(server) == (NEW if after else CAROL.email, CAROL.email)
-    assert kinds(server) == ["address_unsettled"]
+    assert kinds(server) == ["address_diverged"]
     # The platform goes on failing for a while.
     assert server.deliver() == 0
     server.platform.on_bad_days = lambda _: None
@@ -255,7 +255,7 @@ def test_an_account_that_is_not_the_clinics_any_more_is_left_alone(
     assert entry.last_error == NOTHING_TO_COMPENSATE
 
 
-def test_an_account_that_is_gone_has_nothing_to_settle(server: Hosted, clinic_id: str) -> None:
+def test_a_removed_account_needs_no_compensation(server: Hosted, clinic_id: str) -> None:
     with failing(server.database, "UPDATE patients"):
         change(server, clinic_id)
     del server.platform.users[CAROL.id]

@@ -13,7 +13,7 @@ from clinic_service.resources.ehr.redox.outcomes import Outcome
 from clinic_service.resources.ehr.redox.results import ResultKind
 from clinic_service.resources.ehr.redox.task import OrderTask, compensated
 from clinic_service.resources.patients.accounts.create import CustodialAccount, enrol
-from clinic_service.resources.patients.accounts.left_over import make_or_take_account
+from clinic_service.resources.patients.accounts.orphaned import make_or_reuse_account
 from clinic_service.resources.tags.service import ensure_tags
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -32,7 +32,7 @@ def create_account(ctx: Preparation, task: OrderTask, data: PatientData) -> Outc
     if task.find_similar_patients(ctx.uow, data):
         raise PatientExists
     given = new_patient(task.order.content, data, clock.now())
-    account = make_or_take_account(ctx, task.clinic.id, given)
+    account = make_or_reuse_account(ctx, task.clinic.id, given)
     with compensated(ctx, lambda uow: uow.patients.account_changes.compensate(account.change)):
         return ctx.in_transaction(lambda uow: _enrol(uow, task, data, account, ctx.config.demo_patient_user_id))
 

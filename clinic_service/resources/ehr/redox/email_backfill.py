@@ -15,8 +15,8 @@ from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.db.engine import Database
 from clinic_service.errors import ServiceError
 from clinic_service.models import (
+    IS_REDOX_SUBSCRIPTION,
     MATCHES_OF_SUBSCRIPTION,
-    REDOX_REPORTS,
     EhrSubscription,
     MatchedMessage,
     Patient,
@@ -61,8 +61,7 @@ _BATCH = (
         Patient.id > bindparam("after"),
         Patient.permission_custodian,
         Patient.email.is_(None),
-        EhrSubscription.name == REDOX_REPORTS.name,
-        EhrSubscription.provider == REDOX_REPORTS.provider,
+        IS_REDOX_SUBSCRIPTION,
         EhrSubscription.active,
     )
     .order_by(Patient.id)

@@ -13,7 +13,8 @@ from sqlalchemy import and_, bindparam, select
 
 from clinic_service.db.repository import Unit
 from clinic_service.models import (
-    REDOX_REPORTS,
+    IS_REDOX_SUBSCRIPTION,
+    SUBSCRIPTIONS_OF_PATIENT,
     BgUnits,
     Clinic,
     EhrProvider,
@@ -38,12 +39,7 @@ _FACTS = (
     .join(Patient, Patient.clinic_id == Clinic.id)
     .outerjoin(
         EhrSubscription,
-        and_(
-            EhrSubscription.clinic_id == Patient.clinic_id,
-            EhrSubscription.patient_id == Patient.id,
-            EhrSubscription.name == REDOX_REPORTS.name,
-            EhrSubscription.provider == REDOX_REPORTS.provider,
-        ),
+        and_(SUBSCRIPTIONS_OF_PATIENT, IS_REDOX_SUBSCRIPTION),
     )
     .where(
         Clinic.id == bindparam("clinic_id"),

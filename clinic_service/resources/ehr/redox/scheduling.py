@@ -13,8 +13,9 @@ from sqlalchemy import BigInteger, ScalarSelect, Select, Text, and_, bindparam, 
 from clinic_service.db.dialects import numbered_id
 from clinic_service.db.repository import until_unchanged
 from clinic_service.models import (
+    IS_REDOX_SUBSCRIPTION,
     MATCHES_OF_SUBSCRIPTION,
-    REDOX_REPORTS,
+    SUBSCRIPTIONS_OF_PATIENT,
     Clinic,
     EhrProvider,
     EhrSubscription,
@@ -28,12 +29,8 @@ from clinic_service.outbox.events import EhrReportScheduled
 from clinic_service.resources.ehr.errors import RedoxNotEnabled, SubscriptionNotFound
 from clinic_service.unit_of_work import UnitOfWork
 
-_ACTIVE = and_(
-    EhrSubscription.name == REDOX_REPORTS.name,
-    EhrSubscription.provider == REDOX_REPORTS.provider,
-    EhrSubscription.active,
-)
-_IS_SUBSCRIBED = and_(EhrSubscription.clinic_id == Patient.clinic_id, EhrSubscription.patient_id == Patient.id, _ACTIVE)
+_ACTIVE = and_(IS_REDOX_SUBSCRIPTION, EhrSubscription.active)
+_IS_SUBSCRIBED = and_(SUBSCRIPTIONS_OF_PATIENT, _ACTIVE)
 _TAKES_MESSAGES = and_(Clinic.ehr_provider == EhrProvider.REDOX, Clinic.ehr_enabled)
 _COUNT_SUBSCRIBED = select(func.count().label("number")).where(
     EhrSubscription.clinic_id == bindparam("clinic_id"), _ACTIVE
@@ -50,9 +47,7 @@ _LOCK_CLINICS_OF_SUBSCRIBED = (
 
 _LAST_MESSAGE = (
     select(MatchedMessage.document_id)
-    .where(
-        MATCHES_OF_SUBSCRIPTION,
-    )
+    .where(MATCHES_OF_SUBSCRIPTION)
     .order_by(MatchedMessage.position.desc())
     .limit(1)
     .scalar_subquery()

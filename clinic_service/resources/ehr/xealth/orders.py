@@ -28,7 +28,7 @@ from clinic_service.resources.ehr.xealth.patient import XealthPatient, read_pati
 from clinic_service.resources.ehr.xealth.repository import AppliedEvent, PreorderRow
 from clinic_service.resources.ehr.xealth.requests import find_clinic, find_patient
 from clinic_service.resources.patients.accounts import create
-from clinic_service.resources.patients.accounts.left_over import make_or_take_account
+from clinic_service.resources.patients.accounts.orphaned import make_or_reuse_account
 from clinic_service.resources.patients.connections import request_first_connections
 from clinic_service.resources.patients.errors import DuplicateMrn, MrnRequired
 from clinic_service.texts import is_storable
@@ -226,7 +226,7 @@ def _make_account(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patie
         "tag_ids": preorder.tag_ids,
     }
     with _about_the_order(), no_answer_is_bad_gateway():
-        return Enrolment(make_or_take_account(ctx, clinic.id, given), preorder)
+        return Enrolment(make_or_reuse_account(ctx, clinic.id, given), preorder)
 
 
 def _get_preorder(uow: UnitOfWork, clinic: EhrClinic, order: XealthOrder, patient: XealthPatient) -> PreorderInput:

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import insert_or_update
 from clinic_service.db.prepared import Query, insert_into
@@ -28,8 +27,7 @@ from clinic_service.models import (
     XealthPreorder,
     XealthReportView,
 )
-
-_LATER = aliased(MatchedMessage)
+from clinic_service.resources.ehr.repository import IS_LAST_MATCH
 
 
 class PreorderRow(NamedTuple):
@@ -199,14 +197,7 @@ class XealthRepository(Repository):
             MatchedMessage.clinic_id == bindparam("clinic_id"),
             MatchedMessage.document_id == bindparam("document_id"),
             MatchedMessage.name == XEALTH_REPORTS.name,
-            ~select(_LATER.position)
-            .where(
-                _LATER.clinic_id == MatchedMessage.clinic_id,
-                _LATER.patient_id == MatchedMessage.patient_id,
-                _LATER.name == MatchedMessage.name,
-                _LATER.position > MatchedMessage.position,
-            )
-            .exists(),
+            IS_LAST_MATCH,
         )
     )
 

@@ -39,16 +39,16 @@ class AccountChange:
 
     clinic_id: str
     reservation_id: str
-    undoing: ScheduledEvent | None = None
+    compensation: ScheduledEvent | None = None
 
 
 class AccountChanges(Repository):
     """The account changes of clinics. All methods except `compensate` need the lock of the clinic's row."""
 
-    def start(self, clinic_id: str, undoing: Event | None = None, *, user_id: str | None = None) -> AccountChange:
+    def start(self, clinic_id: str, compensation: Event | None = None, *, user_id: str | None = None) -> AccountChange:
         """Reserve a place for a new patient or, with `user_id`, the account of an existing patient.
 
-        `undoing` is scheduled as the compensation. Raises AccountIsChanging when the account is already reserved.
+        `compensation` is scheduled as the compensation. Raises AccountIsChanging when the account is already reserved.
         """
         now = self._uow.now
         self._uow.change(_REMOVE_EXPIRED, {"of_clinic": clinic_id, "now": now})
@@ -57,7 +57,7 @@ class AccountChanges(Repository):
         change = AccountChange(clinic_id, self._uow.new_id())
         key = {"clinic_id": clinic_id, "id": change.reservation_id}
         self._uow.insert(_ADD, {**key, "user_id": user_id, "expires_time": now + LIFETIME})
-        return self._schedule(change, undoing) if undoing else change
+        return self._schedule(change, compensation) if compensation else change
 
     def require_unchanged(self, clinic_id: str, user_id: str) -> None:
         """Raise AccountIsChanging when the account of the user is reserved."""
@@ -65,16 +65,16 @@ class AccountChanges(Repository):
         if self._uow.first(_IS_CHANGING, found) is not None:
             raise AccountIsChanging
 
-    def identify(self, change: AccountChange, undoing: Event) -> AccountChange:
-        """Replace the compensation by `undoing`, after the directory has returned the id of the account.
+    def identify(self, change: AccountChange, compensation: Event) -> AccountChange:
+        """Replace the compensation by `compensation`, after the directory has returned the id of the account.
 
         Raises Unavailable when the change is already being compensated.
         """
         self._unschedule(change)
-        return self._schedule(change, undoing)
+        return self._schedule(change, compensation)
 
-    def _schedule(self, change: AccountChange, undoing: Event) -> AccountChange:
-        return replace(change, undoing=Outbox(self._uow).schedule(undoing, self._uow.now + LIFETIME))
+    def _schedule(self, change: AccountChange, compensation: Event) -> AccountChange:
+        return replace(change, compensation=Outbox(self._uow).schedule(compensation, self._uow.now + LIFETIME))
 
     def complete(self, change: AccountChange) -> bool:
         """Release the reservation and cancel the compensation, in the transaction that changes the record.
@@ -87,21 +87,21 @@ class AccountChanges(Repository):
     def cancel(self, change: AccountChange) -> None:
         """Release the reservation and cancel the compensation, because nothing was changed at the directory."""
         self._release(change)
-        if change.undoing:
-            Outbox(self._uow).cancel(change.undoing)
+        if change.compensation:
+            Outbox(self._uow).cancel(change.compensation)
 
     def compensate(self, change: AccountChange) -> None:
         """Deliver the compensation now, because the record will not change. Does nothing for a completed change."""
         self._release(change)
-        if change.undoing:
-            Outbox(self._uow).deliver_now(change.undoing)
+        if change.compensation:
+            Outbox(self._uow).deliver_now(change.compensation)
 
     def count_places(self, clinic_id: str) -> int:
         """The number of reserved places of the clinic's plan."""
         return self._uow.rows(_COUNT_PLACES, {"of_clinic": clinic_id, "now": self._uow.now})[0][0]
 
     def _unschedule(self, change: AccountChange) -> None:
-        if change.undoing and not Outbox(self._uow).cancel(change.undoing):
+        if change.compensation and not Outbox(self._uow).cancel(change.compensation):
             raise Unavailable
 
     def _release(self, change: AccountChange) -> bool:

@@ -11,7 +11,7 @@ from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.errors import NotFound
 from clinic_service.gateways.accounts import Account, AccountNotFound, Accounts
-from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
+from clinic_service.outbox.events import AccountOrphaned, AccountUnconfirmed
 from clinic_service.resources.patients.accounts.changes import LIFETIME, AccountChange
 from clinic_service.resources.patients.errors import AccountIsChanging
 from clinic_service.unit_of_work import UnitOfWork, run
@@ -42,7 +42,7 @@ class Compensation:
 
     def compensate(self, kind: str, payload: Mapping[str, Any]) -> str | None:
         """Correct one account. Returns the reason when there was nothing to do. Raises what the directory raises."""
-        if kind == AccountLeftOver.kind:
+        if kind == AccountOrphaned.kind:
             return self._remove(payload["custodianId"], payload["userId"])
         if kind == AccountUnconfirmed.kind:
             return self._compensate_creation(
@@ -107,9 +107,9 @@ def _schedule_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> str | N
     """
     with suppress(NotFound):
         unit.clinics.lock(clinic_id)
-    if not _is_left_over(unit, clinic_id, user_id):
+    if not _is_orphaned(unit, clinic_id, user_id):
         return NOTHING_TO_COMPENSATE
-    unit.outbox.add(AccountLeftOver(clinic_id, user_id))
+    unit.outbox.add(AccountOrphaned(clinic_id, user_id))
     return None
 
 
@@ -119,12 +119,12 @@ def _reserve_removal(unit: UnitOfWork, clinic_id: str, user_id: str) -> _Removal
         unit.clinics.lock(clinic_id)
     except NotFound:
         return None if unit.patients.all_of_user(user_id) else _Removal(None)
-    if not _is_left_over(unit, clinic_id, user_id):
+    if not _is_orphaned(unit, clinic_id, user_id):
         return None
     return _Removal(unit.patients.account_changes.start(clinic_id, user_id=user_id))
 
 
-def _is_left_over(unit: UnitOfWork, clinic_id: str, user_id: str) -> bool:
+def _is_orphaned(unit: UnitOfWork, clinic_id: str, user_id: str) -> bool:
     """Whether the account belongs to no patient. Raises AccountIsChanging while the clinic is creating accounts."""
     if unit.patients.account_changes.count_places(clinic_id):
         raise AccountIsChanging

@@ -21,7 +21,7 @@ from clinic_service import clock, deadline
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts import AccountNotFound, EmailTaken
 from clinic_service.models import Clinic, DiagnosisType, Patient, Permission
-from clinic_service.outbox.events import AccountLeftOver, AccountUnconfirmed
+from clinic_service.outbox.events import AccountOrphaned, AccountUnconfirmed
 from clinic_service.outbox.outbox import Event
 from clinic_service.preparation import Preparation
 from clinic_service.resources.patients.accounts.changes import AccountChange
@@ -58,7 +58,7 @@ def make_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> 
         return uow.patients.account_changes.start(clinic_id, _removal(clinic_id, chosen, email, uow.now))
 
     change = ctx.in_transaction(reserve)
-    with ended_unless_made(ctx, change):
+    with ended_on_failure(ctx, change):
         user_id = accounts.create_custodial(clinic_id, email, chosen).user_id
         if not chosen:
             change = _schedule_removal(ctx, clinic_id, change, user_id)
@@ -100,7 +100,7 @@ def check(ctx: Preparation, uow: UnitOfWork, clinic_id: str, given: Mapping[str,
 
 
 @contextmanager
-def ended_unless_made(ctx: Preparation, change: AccountChange) -> Iterator[None]:
+def ended_on_failure(ctx: Preparation, change: AccountChange) -> Iterator[None]:
     """Ends the account change when the call of the directory in this block fails.
 
     After a refusal nothing has changed at the directory, so the change is canceled. After any other failure the result is
@@ -121,7 +121,7 @@ def ended_unless_made(ctx: Preparation, change: AccountChange) -> Iterator[None]
 def _removal(clinic_id: str, user_id: str | None, email: str | None, now: datetime) -> Event | None:
     """The event that removes an account that is about to be created; None when the account could not be found again."""
     if user_id:
-        return AccountLeftOver(clinic_id, user_id)
+        return AccountOrphaned(clinic_id, user_id)
     return AccountUnconfirmed(clinic_id, email, clock.to_wire(now)) if email else None
 
 
@@ -131,11 +131,11 @@ def _require_place(uow: UnitOfWork, clinic: Clinic, demo_user_id: str | None) ->
 
 
 def _schedule_removal(ctx: Preparation, clinic_id: str, change: AccountChange, user_id: str) -> AccountChange:
-    undoing = AccountLeftOver(clinic_id, user_id)
+    compensation = AccountOrphaned(clinic_id, user_id)
     # The account exists, so its removal must be scheduled even when the time of the request is over.
     with deadline.unlimited():
         try:
-            return ctx.in_transaction(lambda uow: uow.patients.account_changes.identify(change, undoing))
+            return ctx.in_transaction(lambda uow: uow.patients.account_changes.identify(change, compensation))
         except Exception:
             # An account without an address cannot be found later, so it is removed now.
             with suppress(ServiceError):

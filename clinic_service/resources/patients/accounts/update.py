@@ -16,11 +16,11 @@ from sqlalchemy import bindparam, select
 from clinic_service.db.prepared import Query
 from clinic_service.errors import Unavailable
 from clinic_service.models import Clinic, DiagnosisType, Patient
-from clinic_service.outbox.events import AddressUnsettled, PatientChanged
+from clinic_service.outbox.events import AddressDiverged, PatientChanged
 from clinic_service.outbox.limits import MailSender
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.patients.accounts.changes import AccountChange
-from clinic_service.resources.patients.accounts.create import ended_unless_made
+from clinic_service.resources.patients.accounts.create import ended_on_failure
 from clinic_service.resources.patients.connections import repeat_requests_within_limit
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errors import NameMissing
@@ -121,12 +121,12 @@ def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mappi
         _check(uow, clinic, patient, given)
         if not _is_new(patient, given):
             return None
-        change = uow.patients.account_changes.start(clinic_id, AddressUnsettled(clinic_id, user_id), user_id=user_id)
+        change = uow.patients.account_changes.start(clinic_id, AddressDiverged(clinic_id, user_id), user_id=user_id)
         return AddressChange(patient.email, given.get("email"), change)
 
     change = ctx.in_transaction(reserve)
     if change:
-        with ended_unless_made(ctx, change.change):
+        with ended_on_failure(ctx, change.change):
             ctx.accounts.update_custodial_email(user_id, change.new)
     return change
 

@@ -1,4 +1,4 @@
-"""Left over accounts: accounts that were created for a patient of a clinic whose record was not stored.
+"""Orphaned accounts: accounts that were created for a patient of a clinic whose record was not stored.
 
 The relay removes them (see `compensation.py`). When a caller repeats the failed request before that, the address is still
 taken. So callers that repeat until they succeed, as a partner does, use such an account instead of a new one. It is not
@@ -16,14 +16,14 @@ from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.accounts.create import (
     CustodialAccount,
     check,
-    ended_unless_made,
+    ended_on_failure,
     make_account,
 )
 from clinic_service.unit_of_work import UnitOfWork
 
 
-def make_or_take_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> CustodialAccount:
-    """As `make_account`, but uses a left over account with the address if there is one.
+def make_or_reuse_account(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> CustodialAccount:
+    """As `make_account`, but uses an orphaned account with the address if there is one.
 
     Also raises AccountIsChanging, while such an account is being removed.
     """
@@ -41,11 +41,11 @@ def make_or_take_account(ctx: Preparation, clinic_id: str, given: Mapping[str, A
 
 
 def _take(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> CustodialAccount | None:
-    """The left over account; None when no account has the address. Raises EmailTaken for an account in use."""
+    """The orphaned account; None when no account has the address. Raises EmailTaken for an account in use."""
     account = ctx.accounts.find_by_email(given["email"]) if given.get("email") else None
     if account is None:
         return None
-    if not _is_left_over(ctx, clinic_id, account):
+    if not _is_orphaned(ctx, clinic_id, account):
         raise EmailTaken
     user_id = account.user_id
 
@@ -55,7 +55,7 @@ def _take(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> Custodi
         return uow.patients.account_changes.start(clinic_id)
 
     change = ctx.in_transaction(reserve)
-    with ended_unless_made(ctx, change):
+    with ended_on_failure(ctx, change):
         # The account may have been removed before the place was reserved.
         is_there = ctx.accounts.find_account(user_id) is not None
     if is_there:
@@ -64,7 +64,7 @@ def _take(ctx: Preparation, clinic_id: str, given: Mapping[str, Any]) -> Custodi
     return None
 
 
-def _is_left_over(ctx: Preparation, clinic_id: str, account: Account) -> bool:
+def _is_orphaned(ctx: Preparation, clinic_id: str, account: Account) -> bool:
     """Whether the account was created for the clinic, is not claimed, and belongs to no patient of the clinic.
 
     An account that was created for a clinic that was merged into this one counts as created for this one.
