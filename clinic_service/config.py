@@ -58,7 +58,7 @@ class Config:
         "FULL", "NORMAL is faster, but a power failure can lose the last commits; a crash of the server cannot"
     )
     host: str = setting("127.0.0.1", "address to listen on")
-    port: int = setting(8080, "port to listen on", least=1, most=65535)
+    port: int = setting(8080, "port to listen on; 0: any free port, which is printed", most=65535)
     workers: int = setting(1, "number of server processes; one for each core is a good start", least=1, most=1000)
     threads: int = setting(
         0,

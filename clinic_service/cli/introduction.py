@@ -35,7 +35,7 @@ def introduction(config: Config, *, demo: bool, mix: bool) -> str:
 
 
 def _demo_introduction(config: Config, secret: str, address: str, *, mix: bool) -> str:
-    from clinic_service.demo.clinic import ADMIN, MEMBER, PATIENT
+    from clinic_service.demo.cast import ADMIN, MEMBER, PATIENT, SERVICE
     from clinic_service.gateways.tokens import mint
 
     with plain_errors():
@@ -43,7 +43,7 @@ def _demo_introduction(config: Config, secret: str, address: str, *, mix: bool) 
         clinic_id = in_child(partial(_demo_clinic, config, mix=mix))()
     day = timedelta(hours=24)
     tokens = {who.name: mint(secret, who.id, service=False, lifetime=day) for who in (ADMIN, MEMBER, PATIENT)}
-    tokens["demo-service"] = mint(secret, "demo-service", service=True, lifetime=day)
+    tokens[SERVICE] = mint(secret, SERVICE, service=True, lifetime=day)
     header = f"-H 'X-Tidepool-Session-Token: {tokens[ADMIN.name]}'"
     return "".join(f"\nToken of {name}, valid for 24 hours:\n{token}\n" for name, token in tokens.items()) + (
         f"\nThe demo clinic is {clinic_id}; {ADMIN.name} ({ADMIN.id}) is its admin, {MEMBER.name} ({MEMBER.id}) a member, "

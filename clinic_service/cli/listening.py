@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from dataclasses import replace
 
 import click
 
 from clinic_service.config import Config
 
 
-def bound_socket(config: Config) -> socket.socket:
-    """The socket to listen on. Ends the command when another program has the port or the address is not ours."""
+def bound_socket(config: Config) -> tuple[socket.socket, Config]:
+    """The socket to listen on, and `config` with the port of that socket, which the system chooses when it is to be 0.
+
+    Ends the command when another program has the port or the address is not ours.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -22,7 +26,7 @@ def bound_socket(config: Config) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise click.ClickException(f"Cannot listen on {config.host}:{config.port}: {reason}.") from None
-    return listener
+    return listener, replace(config, port=listener.getsockname()[1])
 
 
 def address_of(config: Config) -> str:

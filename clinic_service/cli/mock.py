@@ -60,9 +60,9 @@ def mock(port: int | None, host: str | None, spec: Path | None, seed: int, *, au
     gc.disable()
     chosen = load_config(port=port, host=host)
     # Nothing here is worth protecting from other web pages.
-    config = replace(chosen, workers=1, allowed_origins=chosen.allowed_origins or "*")
+    wanted = replace(chosen, workers=1, allowed_origins=chosen.allowed_origins or "*")
     source = spec.resolve() if spec else edited_spec_folder()
-    listener = bound_socket(config)
+    listener, config = bound_socket(wanted)
     load = (lambda: None) if reload else in_child(partial(load_documents, source))
 
     from clinic_service.mock.app import Choices

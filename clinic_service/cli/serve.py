@@ -50,7 +50,8 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     config = load_config(**flags)
     if demo and not _names_database(flags):
         config = load_config(**{**flags, "database_url": DEMO_DATABASE_URL})
-    with bound_socket(config) as listener, _metrics_folder(config):
+    listener, config = bound_socket(config)
+    with listener, _metrics_folder(config):
         # A child process reads the YAML while this one imports the other modules, which takes about as long. With
         # `--reload` the application itself reads the spec of the checkout.
         apis = (lambda: None) if reload else in_child(load_apis)

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select
 
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
+from clinic_service.demo.cast import ADMIN, CLINIC_NAME, MEMBER, OUTSIDER, PARENT, PATIENT, SHARE_CODE
 from clinic_service.demo.guard import require_no_real_clinics
 from clinic_service.demo.patients import made_up_summaries
 from clinic_service.demo.people import Somebody, name
@@ -33,13 +34,6 @@ from clinic_service.resources.settings.service import set_ehr_settings
 from clinic_service.resources.summaries.repository import Change
 from clinic_service.unit_of_work import UnitOfWork, writing
 
-ADMIN = Somebody("ada0000001", "Ada Archer", "ada@harbour.example")
-MEMBER = Somebody("b0b0000002", "Bob Baker", "bob@harbour.example")
-PATIENT = Somebody("ca40100003", "Carol Cooper", "carol@mail.example")
-PARENT = Somebody("da40000004", "Daniel Cooper", "daniel@mail.example")
-
-CLINIC_NAME = "Harbour Diabetes Centre"
-_SHARE_CODE = "HRBR-2Q7K-M9XD"
 _CLINIC_OF_CODE = select(ShareCode.clinic_id).where(ShareCode.code == bindparam("code"))
 _TAGS = ("Pump", "Pregnant", "Newly diagnosed", "Study A", "Needs call")
 _SITES = ("North Wing", "City Clinic", "School programme")
@@ -75,7 +69,7 @@ def fill(database: Database, *, mix: bool = False) -> str:
     Raises HoldsRealClinics when the database holds clinics that no demo command made, unless `mix` is set.
     """
     with writing(database) as unit:
-        known = unit.first(_CLINIC_OF_CODE, {"code": _SHARE_CODE})
+        known = unit.first(_CLINIC_OF_CODE, {"code": SHARE_CODE})
         if known:
             return known[0]
         if not mix:
@@ -100,7 +94,7 @@ def _make_clinic(unit: UnitOfWork) -> str:
         patient_count_settings={"hardLimit": {"plan": 250}},
         **_times(unit, days_ago=200),
     )
-    unit.session.add_all([clinic, ShareCode(code=_SHARE_CODE, clinic_id=clinic.id, canonical=True)])
+    unit.session.add_all([clinic, ShareCode(code=SHARE_CODE, clinic_id=clinic.id, canonical=True)])
     unit.flush()
     unit.session.add(DemoClinic(clinic_id=clinic.id))
     set_ehr_settings(unit, clinic.id, ehr_settings_schema.load(_EHR_SETTINGS))
@@ -118,7 +112,7 @@ def _times(unit: UnitOfWork, *, days_ago: int) -> dict[str, Any]:
 
 
 def _add_accounts(unit: UnitOfWork) -> None:
-    for person in (ADMIN, MEMBER, PATIENT, PARENT):
+    for person in (ADMIN, MEMBER, PATIENT, PARENT, OUTSIDER):
         unit.session.add(
             Account(
                 user_id=person.id,

@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
-from hatchling.builders.wheel import WheelBuilder
 
 from tests.support.processes import ROOT, environment
+from tests.support.wheel import unpacked_wheel
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the content of the wheel, as an installation would have it."""
-    folder = tmp_path_factory.mktemp("wheel")
-    wheel = next(WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"]))
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+    return unpacked_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def _run(installed: Path, folder: Path, *arguments: str) -> str:
@@ -51,3 +46,7 @@ def test_pages_and_mail_templates_are_in_it(installed: Path) -> None:
     assert (package / "api" / "assets" / "swagger-ui" / "swagger-ui-bundle.js").is_file()
     here = {path.name for path in (ROOT / "clinic_service" / "outbox" / "templates").iterdir() if path.is_file()}
     assert {path.name for path in (package / "outbox" / "templates").iterdir() if path.is_file()} == here
+
+
+def test_type_checkers_of_clients_find_its_annotations(installed: Path) -> None:
+    assert (installed / "clinic_service" / "py.typed").is_file()

@@ -13,16 +13,21 @@ from pathlib import Path
 
 from tests.support.processes import ROOT, environment
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING_OR_FENCE = re.compile(r"^## ([^\n]*)$|^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that end in a server which the reader stops.
 _SERVES = re.compile(r"clinic-service serve[^&\n]*\n\Z")
 
 
-def blocks() -> list[str]:
-    """The text of each block, in order. All of them are for a shell."""
-    found = _FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert {language for language, _ in found} == {"sh"}
-    return [text for _, text in found]
+def blocks() -> dict[str, list[str]]:
+    """The text of the blocks under each heading that has any, in order. All of them are for a shell."""
+    found: dict[str, list[str]] = {}
+    heading = ""
+    for title, language, text in _HEADING_OR_FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8")):
+        heading = title or heading
+        if not title:
+            assert language == "sh"
+            found.setdefault(heading, []).append(text)
+    return found
 
 
 def assert_exchanged(printed: str) -> None:
@@ -30,6 +35,12 @@ def assert_exchanged(printed: str) -> None:
     assert '{"challenge":"5c1c7a6e"}' in printed
     assert '"patients":[{"id":"ca40100003"' in printed
     assert "scheduled: 202" in printed
+
+
+def assert_tested(by_curl: str, by_pytest: str) -> None:
+    """The tests of a client were run: against a server that a pipeline starts, and with the fixture."""
+    assert '"name":"Harbour Diabetes Centre"' in by_curl
+    assert "1 passed" in by_pytest
 
 
 class Terminal:
