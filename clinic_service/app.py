@@ -51,5 +51,5 @@ def create_app(
     readiness, prefix = Readiness(database), config.path_prefix or ""
     add_viewer(app, config)
     add_pages(app, apis, lambda: readiness.obstacle() is None, prefix=prefix)
-    add_reference(app, prefix=prefix)
+    add_reference(app, apis, prefix=prefix)
     return app

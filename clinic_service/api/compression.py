@@ -22,7 +22,7 @@ else:
     from backports import zstd
 
 MIN_BYTES = 1024
-_COMPRESSIBLE = ("application/json", "text/")
+_COMPRESSIBLE = ("application/json", "application/yaml", "text/")
 
 
 def _zstd(body: bytes) -> bytes:

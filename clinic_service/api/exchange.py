@@ -59,7 +59,7 @@ class RawAnswer:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         """Answer as a WSGI application does."""
         headers = self.headers
-        if self.status != 204:
+        if self.status not in (204, 304):
             headers.append(("Content-Length", str(len(self.body))))
         start_response(_PHRASES.get(self.status, str(self.status)), headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]

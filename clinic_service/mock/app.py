@@ -50,7 +50,7 @@ def create_mock(
     prefix = config.path_prefix or ""
     add_pages(app, apis, lambda: True, prefix=prefix)
     if tuple(api.name for api in apis) == API_NAMES:
-        add_reference(app, prefix=prefix)
+        add_reference(app, apis, prefix=prefix)
     return app
 
 

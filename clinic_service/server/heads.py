@@ -16,7 +16,7 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" fo
 def answer_head(answer: RawAnswer, *, keep_alive: bool, version: str) -> bytes:
     """The status line and the headers of `answer` to a request of this HTTP version (`1.0` or `1.1`)."""
     lines = [f"{name}: {value}\r\n" for name, value in answer.headers]
-    if answer.status != 204:
+    if answer.status not in (204, 304):
         lines.append(f"Content-Length: {len(answer.body)}\r\n")
     if not keep_alive:
         lines.append("Connection: close\r\n")

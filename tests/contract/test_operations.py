@@ -140,6 +140,8 @@ def test_routes_are_the_operations_and_the_pages_and_nothing_else(tmp_path: Path
         "/metrics",
         "/openapi/clinic.v1.json",
         "/openapi/access.v1.json",
+        "/openapi/clinic.v1.yaml",
+        "/openapi/access.v1.yaml",
     }
 
 

@@ -18,7 +18,7 @@ HOST = b"Host: localhost\r\n"
 GET = b"GET /v1/clinics HTTP/1.1\r\n" + HOST
 POST = b"POST /v1/clinics HTTP/1.1\r\n" + HOST
 # The largest answer that needs no token.
-LARGE = b"GET /docs/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
+LARGE = b"GET /docs/scalar/standalone.js HTTP/1.1\r\n" + HOST + b"\r\n"
 HEALTHY_SECONDS = 1.0
 MIB = 1 << 20
 

@@ -43,7 +43,8 @@ def test_the_revisions_are_in_it(installed: Path, tmp_path: Path) -> None:
 
 def test_pages_and_mail_templates_are_in_it(installed: Path) -> None:
     package = installed / "clinic_service"
-    assert (package / "api" / "assets" / "swagger-ui" / "swagger-ui-bundle.js").is_file()
+    assert (package / "api" / "assets" / "scalar" / "standalone.js").is_file()
+    assert (package / "api" / "assets" / "scalar" / "THIRD-PARTY-NOTICES.txt").is_file()
     here = {path.name for path in (ROOT / "clinic_service" / "outbox" / "templates").iterdir() if path.is_file()}
     assert {path.name for path in (package / "outbox" / "templates").iterdir() if path.is_file()} == here
 

@@ -1,14 +1,19 @@
-SwaggerUIBundle({
-  dom_id: "#reference",
-  urls: [
-    { url: "openapi/clinic.v1.json", name: "Clinics API" },
-    { url: "openapi/access.v1.json", name: "Access API" },
+Scalar.createApiReference("#reference", {
+  // The documents for this page: the published ones, with the callers of each operation in words.
+  sources: [
+    { slug: "clinics", title: "Clinics API", url: "docs/clinic.v1.json" },
+    { slug: "access", title: "Access API", url: "docs/access.v1.json" },
   ],
-  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
-  layout: "StandaloneLayout",
-  deepLinking: true,
-  docExpansion: "none",
-  defaultModelsExpandDepth: 0,
-  showExtensions: true,
-  validatorUrl: null,
+  // A pasted token is forgotten with the page.
+  persistAuth: false,
+  authentication: { preferredSecurityScheme: "sessionToken" },
+  // The header has links to the published documents in both formats.
+  documentDownloadType: "none",
+  // Whatever leads to, or sends to, another host.
+  agent: { disabled: true },
+  hideClientButton: true,
+  mcp: { disabled: true },
+  showDeveloperTools: "never",
+  telemetry: false,
+  withDefaultFonts: false,
 });
