@@ -14,33 +14,21 @@ from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts.http import HttpAccounts
 from clinic_service.gateways.redox import HttpRedox
 from clinic_service.gateways.reports import ReportRequest
-from clinic_service.models import EhrSubscription, MatchedMessage, OrderOutcome, OrderState, Patient, SentMessage
+from clinic_service.models import EhrSubscription, MatchedMessage, OrderOutcome, OrderState, SentMessage
 from clinic_service.outbox.queue import Queue
 from clinic_service.outbox.relay import CLAIMED_FOR
-from clinic_service.resources.ehr.redox.orders import TECHNICAL_PROBLEM
 from clinic_service.resources.ehr.redox.relay import KINDS, SECONDS, RedoxRelay
 from clinic_service.unit_of_work import writing
 from tests.ehr.exchange import Exchange
+from tests.ehr.failing import ALL, FAILURES, QUARTER_MINUTE
 from tests.ehr.orders import order
 from tests.support.cast import CAROL
 from tests.support.http_server import Received, Response
-from tests.support.killing import killed_at
 from tests.support.platform import platform
 from tests.support.redox import PDF, REFUSED, TAKEN, Redox, in_turn
 from tests.support.relays import make_relay
 from tests.support.rows import make_patient, stored, storing
 from tests.support.statements import counting
-
-ALL = ["Results/New", "Flowsheet/New", "Notes/New"]
-CREATED = ["Results/New", "Notes/New"]
-QUARTER_MINUTE = timedelta(seconds=15)
-FAILURES = [
-    pytest.param(Response(500), id="failure"),
-    pytest.param(Response(403), id="refusal"),
-    pytest.param(Response(302, headers={"location": "/elsewhere"}), id="redirect"),
-    pytest.param(Response(raw=b"garbage\r\n\r\n"), id="no HTTP"),
-    pytest.param(Response(raw=b""), id="hung up"),
-]
 
 
 def _attempts(exchange: Exchange) -> list[tuple[int, bool]]:
@@ -191,173 +179,6 @@ class TestSettingsThatDoNotSuffice:
         assert [outcome.failure for outcome in exchange.outcomes] == [
             "The record of the patient has no name or no date of birth."
         ]
-
-
-class TestDirectoryOfAnotherSystem:
-    """The accounts are kept elsewhere, and that fails while an order asks for an account."""
-
-    def test_account_is_made_there(self, exchange: Exchange) -> None:
-        with platform() as elsewhere:
-            exchange.accounts = HttpAccounts(elsewhere.config())
-            exchange.configure()
-            exchange.receive(order("BOTH"))
-            assert exchange.deliver() == 1
-            [(user_id, email)] = elsewhere.users.items()
-        assert [(patient.user_id, patient.email) for patient in exchange.patients] == [(user_id, email)]
-
-    @pytest.mark.parametrize("response", FAILURES)
-    def test_order_is_tried_again(self, exchange: Exchange, response: Response) -> None:
-        with platform() as elsewhere:
-            exchange.accounts = HttpAccounts(elsewhere.config())
-            exchange.configure()
-            elsewhere.fail("POST", response)
-            exchange.receive(order("BOTH"))
-            exchange.deliver()
-            assert exchange.outcomes == []
-            elsewhere.on_bad_days = lambda _: None
-            with exchange.later(QUARTER_MINUTE):
-                exchange.deliver()
-            exchange.compensate()
-            assert list(elsewhere.users.values()) == ["carol@mail.example"]
-        assert len(exchange.patients) == 1
-        assert exchange.redox.kinds == CREATED
-
-    def test_account_that_was_made_without_an_answer_ends_up_with_the_patient(self, exchange: Exchange) -> None:
-        with platform() as elsewhere:
-            exchange.accounts = HttpAccounts(elsewhere.config())
-            exchange.configure()
-            elsewhere.fail("POST", Response(500), after=True)
-            exchange.receive(order("BOTH"))
-            exchange.deliver()
-            assert len(elsewhere.users) == 1
-            elsewhere.on_bad_days = lambda _: None
-            _work_on(exchange, timedelta(seconds=15))
-            _work_on(exchange, timedelta(seconds=30))
-            exchange.compensate()
-            [user_id] = elsewhere.users
-        assert [patient.user_id for patient in exchange.patients] == [user_id]
-        assert [result[:2] for result in exchange.results] == [("ACCOUNT_CREATION_RESULT", "SUCCESS")]
-
-    @pytest.mark.parametrize("code", ["BOTH", "ENABLE"])
-    def test_settings_that_change_while_it_is_asked_are_heeded(self, exchange: Exchange, code: str) -> None:
-        """What was changed there is undone, and the order is tried again."""
-        with platform() as elsewhere:
-            exchange.accounts = HttpAccounts(elsewhere.config())
-            exchange.configure()
-            if code == "ENABLE":
-                account = exchange.accounts.create_custodial(exchange.clinic_id, None)
-                exchange.patient(CAROL._replace(id=account.user_id), "custodian", email=None)
-            changing = [lambda: exchange.settings(procedureCodes={"disableSummaryReports": "OTHER"})]
-
-            def change(received: Received) -> None:
-                if received.method in ("POST", "PUT") and changing:
-                    changing.pop()()
-
-            elsewhere.on_bad_days = change
-            exchange.receive(order(code))
-            exchange.deliver()
-            assert exchange.outcomes == []
-            _work_on(exchange, timedelta(seconds=15))
-            exchange.compensate()
-            assert "carol@mail.example" not in elsewhere.users.values()
-        assert [outcome.state for outcome in exchange.outcomes] == [OrderState.IGNORED]
-        assert [patient.email for patient in exchange.patients] == ([None] if code == "ENABLE" else [])
-        assert stored(exchange.database, EhrSubscription) == []
-
-    def test_clinic_is_told_when_it_never_works(self, exchange: Exchange) -> None:
-        with platform() as elsewhere:
-            exchange.accounts = HttpAccounts(elsewhere.config())
-            exchange.configure()
-            elsewhere.fail("POST", Response(500))
-            exchange.receive(order("CREATE"))
-            exchange.deliver_three_times()
-        assert exchange.results == [("ACCOUNT_CREATION_RESULT", "FAILURE", TECHNICAL_PROBLEM)]
-        [outcome] = exchange.outcomes
-        assert (outcome.state, outcome.failure) == (OrderState.FAILED, "Another service gave no usable answer.")
-        assert exchange.patients == []
-
-
-def _work_on(exchange: Exchange, time: timedelta) -> None:
-    """Let both relays work at that time."""
-    with exchange.later(time):
-        make_relay(exchange.database, exchange.config, None, exchange.accounts, left_out=KINDS).deliver_due()
-        exchange.deliver()
-
-
-class TestKilled:
-    """The process ends at any moment, and another one goes on."""
-
-    @pytest.mark.parametrize("kept", ["here", "elsewhere"])
-    def test_state_is_reached_once_and_everything_is_sent(self, exchange: Exchange, kept: str) -> None:
-        with platform() as elsewhere:
-            if kept == "elsewhere":
-                exchange.accounts = HttpAccounts(elsewhere.config())
-            step, reached = 0, True
-            while reached:
-                step += 1
-                self._start_anew(exchange)
-                with killed_at(exchange.database, step) as steps:
-                    exchange.deliver()
-                reached = steps.reached
-                self._go_on(exchange)
-                self._assert_done(exchange)
-        assert step > 20
-
-    @staticmethod
-    def _start_anew(exchange: Exchange) -> None:
-        for patient in exchange.patients:
-            exchange.accounts.remove(patient.user_id)
-        with storing(exchange.database) as unit:
-            for table in reversed(Patient.metadata.sorted_tables):
-                if table.name not in ("clinics", "share_codes", "accounts", "account_emails"):
-                    unit.execute(table.delete())
-        exchange.redox.server.received.clear()
-        exchange.configure()
-        exchange.receive(order("BOTH"))
-
-    @staticmethod
-    def _go_on(exchange: Exchange) -> None:
-        exchange.configure()
-        for number in range(1, 3):
-            _work_on(exchange, number * (CLAIMED_FOR + timedelta(seconds=1)))
-
-    @staticmethod
-    def _assert_done(exchange: Exchange) -> None:
-        [outcome], [patient] = exchange.outcomes, exchange.patients
-        assert (outcome.state, outcome.user_id) == (OrderState.ANSWERED, patient.user_id)
-        [subscription] = stored(exchange.database, EhrSubscription)
-        assert (subscription.patient_id, subscription.active) == (patient.id, True)
-        found = exchange.accounts.find_by_email("carol@mail.example")
-        assert found is not None
-        assert found.user_id == patient.user_id
-        # At least once each, and nothing else: whoever was told so once is told the same again.
-        assert set(exchange.redox.kinds) == set(CREATED)
-        assert {result[:2] for result in exchange.results} == {("ACCOUNT_CREATION_RESULT", "SUCCESS")}
-        assert len({m["Note"]["DocumentID"] for m in exchange.redox.messages if "Note" in m}) == 1
-
-
-def test_message_that_was_taken_just_before_the_end_is_sent_again_under_the_same_id(exchange: Exchange) -> None:
-    exchange.patient()
-    message_id = exchange.receive()
-    _end_after_taking(exchange, "Notes")
-    with pytest.raises(SystemExit):
-        exchange.deliver()
-    exchange.configure()
-    with exchange.later(CLAIMED_FOR):
-        assert exchange.deliver() == 1
-    assert exchange.redox.kinds == [*ALL, "Notes/New"]
-    assert {m["Note"]["DocumentID"] for m in exchange.redox.messages if "Note" in m} == {message_id}
-    assert [outcome.state for outcome in exchange.outcomes] == [OrderState.ANSWERED]
-
-
-def _end_after_taking(exchange: Exchange, data_model: str) -> None:
-    class Ending(HttpRedox):
-        def send(self, message: Any) -> None:
-            super().send(message)
-            if message["Meta"]["DataModel"] == data_model:
-                raise SystemExit
-
-    exchange.relay = exchange.new_relay(Ending(exchange.config, seconds=20))
 
 
 class TestOutside:

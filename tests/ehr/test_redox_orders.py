@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import base64
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from clinic_service.models import (
-    EhrSubscription,
-    MatchedMessage,
-    OrderState,
-    OutboxEntry,
-    PatientTag,
-    Tag,
-    Tier,
-)
+from clinic_service.models import MatchedMessage, OutboxEntry, PatientTag, Tag
 from clinic_service.resources.ehr.redox.deliveries import NO_ORDER
 from tests.ehr.exchange import DESTINATIONS, MRN, Exchange
 from tests.ehr.orders import order
+from tests.ehr.outcomes import REPORT, next_order, states, subscriptions
 from tests.support.cast import CAROL, DAVE
 from tests.support.ehr import make_ehr_clinic
-from tests.support.redox import PDF, REFUSED, SOURCE_ID, TAKEN, in_turn
+from tests.support.redox import PDF, SOURCE_ID
 from tests.support.rows import make_tag, stored, storing, tag_patient
-
-REPORT = ["Flowsheet/New", "Notes/New"]
-
-
-def _subscriptions(exchange: Exchange) -> list[tuple[str, bool]]:
-    return [(row.patient_id, row.active) for row in stored(exchange.database, EhrSubscription)]
-
-
-def _states(exchange: Exchange) -> list[OrderState]:
-    return [outcome.state for outcome in exchange.outcomes]
 
 
 class TestEnable:
@@ -43,7 +25,7 @@ class TestEnable:
         assert exchange.deliver() == 1
         assert exchange.redox.kinds == ["Results/New", *REPORT]
         assert exchange.results == [("MATCHING_RESULT", "SUCCESS", "The reports of the patient are switched on.")]
-        assert _subscriptions(exchange) == [(patient.id, True)]
+        assert subscriptions(exchange) == [(patient.id, True)]
         assert [row.document_id for row in stored(exchange.database, MatchedMessage)] == [message_id]
         [outcome] = exchange.outcomes
         assert (outcome.state, outcome.clinic_id, outcome.user_id) == ("answered", exchange.clinic_id, CAROL.id)
@@ -132,8 +114,8 @@ class TestEnable:
         assert (code, value) == ("MATCHING_RESULT", "FAILURE")
         assert explanation.startswith("No patient")
         assert exchange.redox.kinds == ["Results/New"]
-        assert _subscriptions(exchange) == []
-        assert _states(exchange) == ["answered"]
+        assert subscriptions(exchange) == []
+        assert states(exchange) == ["answered"]
 
     def test_several_match(self, exchange: Exchange) -> None:
         exchange.patient()
@@ -143,7 +125,7 @@ class TestEnable:
         [(code, value, explanation)] = exchange.results
         assert (code, value) == ("MATCHING_RESULT", "FAILURE")
         assert explanation.startswith("Several patients")
-        assert _subscriptions(exchange) == []
+        assert subscriptions(exchange) == []
 
     @pytest.mark.parametrize(
         ("patient", "words"),
@@ -259,159 +241,14 @@ class TestDisable:
     def test_reports_are_switched_off(self, exchange: Exchange) -> None:
         patient = exchange.patient()
         exchange.subscribe(patient)
-        exchange.receive(_next("DISABLE"))
+        exchange.receive(next_order("DISABLE"))
         exchange.deliver()
         assert exchange.redox.kinds == ["Results/New"]
         assert exchange.results == [("MATCHING_RESULT", "SUCCESS", "The reports of the patient are switched off.")]
-        assert _subscriptions(exchange) == [(patient.id, False)]
+        assert subscriptions(exchange) == [(patient.id, False)]
 
     def test_nobody_matches(self, exchange: Exchange) -> None:
         exchange.receive(order("DISABLE"))
-        exchange.deliver()
-        assert [result[:2] for result in exchange.results] == [("MATCHING_RESULT", "FAILURE")]
-
-
-def _next(code: str, seconds: int = 60, **parts: Any) -> dict[str, Any]:
-    """An order that was made some seconds after the first one."""
-    made = order(code, **parts)
-    time = "2026-03-02T09:30:41.000Z" if seconds == 60 else f"2026-03-02T09:29:{41 + seconds}.000Z"
-    made["Meta"]["EventDateTime"] = time
-    made["Meta"]["Logs"] = [{"ID": f"log of {code} {seconds}"}]
-    return made
-
-
-class TestCreate:
-    def test_account_and_record_are_made(self, exchange: Exchange) -> None:
-        exchange.settings(tags={"codes": ["TAG"]})
-        made = order("CREATE")
-        made["Order"]["ClinicalInfo"] = [{"Code": "TAG", "Value": "Pump"}]
-        exchange.receive(made)
-        exchange.deliver()
-        assert exchange.results == [("ACCOUNT_CREATION_RESULT", "SUCCESS", "The account of the patient was created.")]
-        assert exchange.redox.kinds == ["Results/New"]
-        [patient] = exchange.patients
-        assert (patient.full_name, patient.birth_date, patient.mrn) == ("Carol Cooper", "1987-04-12", MRN)
-        assert (patient.email, list(patient.permissions or ())) == (
-            "carol@mail.example",
-            ["custodian", "view", "upload", "note"],
-        )
-        assert [tag.name for tag in stored(exchange.database, Tag)] == ["Pump"]
-        assert len(stored(exchange.database, PatientTag)) == 1
-        account = exchange.accounts.find_by_email("carol@mail.example")
-        assert account is not None
-        assert account.user_id == patient.user_id
-        assert _subscriptions(exchange) == []
-        added = [entry for entry in stored(exchange.database, OutboxEntry) if entry.kind == "patient_added"]
-        assert [entry.payload["custodial"] for entry in added] == [True]
-
-    def test_account_stays_when_it_is_complete(self, exchange: Exchange) -> None:
-        exchange.receive(order("CREATE"))
-        exchange.deliver()
-        exchange.compensate()
-        assert exchange.accounts.find_by_email("carol@mail.example") is not None
-
-    def test_account_without_an_address(self, exchange: Exchange) -> None:
-        made = order("CREATE")
-        del made["Patient"]["Demographics"]["EmailAddresses"]
-        exchange.receive(made)
-        exchange.deliver()
-        assert [patient.email for patient in exchange.patients] == [None]
-
-    def test_account_of_a_child_has_the_address_of_the_guarantor(self, exchange: Exchange) -> None:
-        made = order("CREATE")
-        made["Patient"]["Demographics"]["DOB"] = "2013-03-03"
-        exchange.receive(made)
-        exchange.deliver()
-        assert [patient.email for patient in exchange.patients] == ["gail@mail.example"]
-
-    @pytest.mark.parametrize(
-        "values", [{"birth_date": "2000-01-01"}, {"mrn": "other"}], ids=["number", "name and date of birth"]
-    )
-    def test_patient_is_there_already(self, exchange: Exchange, values: dict[str, Any]) -> None:
-        exchange.patient(**values)
-        exchange.receive(order("CREATE"))
-        exchange.deliver()
-        [(code, value, explanation)] = exchange.results
-        assert (code, value) == ("ACCOUNT_CREATION_RESULT", "FAILURE")
-        assert "already" in explanation
-        assert len(exchange.patients) == 1
-
-    def test_account_that_a_removed_patient_has_left_is_taken_again(self, exchange: Exchange) -> None:
-        account = exchange.accounts.create_custodial(exchange.clinic_id, "carol@mail.example", "0000000001")
-        exchange.receive(order("CREATE"))
-        exchange.deliver()
-        assert [patient.user_id for patient in exchange.patients] == [account.user_id]
-        assert [result[1] for result in exchange.results] == ["SUCCESS"]
-
-    def test_address_is_taken(self, exchange: Exchange) -> None:
-        exchange.accounts.create_custodial("65f1c0de0a1b2c3d4e5f6a7b", "carol@mail.example", "0000000001")
-        exchange.receive(order("CREATE"))
-        exchange.deliver()
-        assert exchange.results == [
-            ("ACCOUNT_CREATION_RESULT", "FAILURE", "The e-mail address is already taken."),
-        ]
-        assert exchange.patients == []
-
-    @pytest.mark.parametrize(
-        ("patient", "words"),
-        [
-            ({"Demographics": {"LastName": "Cooper", "DOB": "1987-04-12"}}, "first and the last name"),
-            ({"Demographics": {"FirstName": "C", "LastName": "C", "DOB": "12.4.1987"}}, "date of birth"),
-            ({"Identifiers": [{"ID": "  ", "IDType": "MRN"}]}, "medical record number"),
-            ({"Identifiers": []}, "medical record number"),
-        ],
-    )
-    def test_order_does_not_say_enough(self, exchange: Exchange, patient: Any, words: str) -> None:
-        exchange.receive(order("CREATE", Patient=order()["Patient"] | patient))
-        exchange.deliver()
-        [(code, value, explanation)] = exchange.results
-        assert (code, value) == ("ACCOUNT_CREATION_RESULT", "FAILURE")
-        assert words in explanation
-        assert exchange.patients == []
-
-    def test_plan_of_the_clinic_is_full(self, exchange: Exchange) -> None:
-        with storing(exchange.database) as unit:
-            clinic = unit.clinics.get(exchange.clinic_id)
-            clinic.country, clinic.tier = "US", Tier.FREE
-            clinic.patient_count_settings = {"hardLimit": {"plan": 0}}
-        exchange.receive(order("CREATE"))
-        exchange.deliver()
-        assert exchange.results == [
-            ("ACCOUNT_CREATION_RESULT", "FAILURE", "The clinic's plan allows no further patient."),
-        ]
-        assert exchange.accounts.find_by_email("carol@mail.example") is None
-
-
-class TestCreateAndEnable:
-    def test_new_patient_gets_an_account_and_reports(self, exchange: Exchange) -> None:
-        message_id = exchange.receive(order("BOTH"))
-        exchange.deliver()
-        assert [result[:2] for result in exchange.results] == [("ACCOUNT_CREATION_RESULT", "SUCCESS")]
-        # Without data there are no statistics.
-        assert exchange.redox.kinds == ["Results/New", "Notes/New"]
-        [patient] = exchange.patients
-        assert _subscriptions(exchange) == [(patient.id, True)]
-        assert exchange.redox.messages[-1]["Note"]["DocumentID"] == message_id
-
-    def test_known_patient_gets_reports(self, exchange: Exchange) -> None:
-        patient = exchange.patient()
-        exchange.receive(order("BOTH"))
-        exchange.deliver()
-        assert [result[:2] for result in exchange.results] == [("MATCHING_RESULT", "SUCCESS")]
-        assert exchange.redox.kinds == ["Results/New", *REPORT]
-        assert _subscriptions(exchange) == [(patient.id, True)]
-
-    def test_number_of_somebody_else(self, exchange: Exchange) -> None:
-        exchange.patient(DAVE, birth_date="2000-01-01")
-        exchange.receive(order("BOTH"))
-        exchange.deliver()
-        assert [result[:2] for result in exchange.results] == [("ACCOUNT_CREATION_RESULT", "FAILURE")]
-        assert len(exchange.patients) == 1
-
-    def test_several_match(self, exchange: Exchange) -> None:
-        exchange.patient()
-        exchange.patient(DAVE)
-        exchange.receive(order("BOTH"))
         exchange.deliver()
         assert [result[:2] for result in exchange.results] == [("MATCHING_RESULT", "FAILURE")]
 
@@ -423,7 +260,7 @@ class TestIgnored:
         exchange.receive(order(code))
         assert exchange.deliver() == 1
         assert exchange.redox.server.received == []
-        assert _states(exchange) == ["ignored"]
+        assert states(exchange) == ["ignored"]
 
     @pytest.mark.parametrize("source", [{"ID": "unknown"}, {}, None])
     def test_order_of_an_unknown_source(self, exchange: Exchange, source: Any) -> None:
@@ -431,7 +268,7 @@ class TestIgnored:
         exchange.receive(order(Meta=order()["Meta"] | {"Source": source}))
         exchange.deliver()
         assert exchange.redox.server.received == []
-        assert _states(exchange) == ["ignored"]
+        assert states(exchange) == ["ignored"]
 
     @pytest.mark.parametrize(("model", "event"), [("Order", "Cancel"), ("PatientAdmin", "New"), ("Notes", "New")])
     def test_message_that_is_no_new_order(self, exchange: Exchange, model: str, event: str) -> None:
@@ -453,90 +290,3 @@ class TestIgnored:
             "Several clinics are enabled for messages of this source.",
         )
         assert exchange.redox.server.received == []
-
-
-class TestRepeatedAndLateOrders:
-    def test_second_delivery_is_not_acted_on(self, exchange: Exchange) -> None:
-        exchange.patient()
-        for attempt in ("first", "second", "third"):
-            made = order()
-            made["Meta"]["Logs"][0]["AttemptID"] = attempt
-            exchange.receive(made)
-            exchange.deliver()
-        assert exchange.redox.kinds == ["Results/New", *REPORT]
-        assert _states(exchange) == ["answered", "ignored", "ignored"]
-
-    def test_second_delivery_waits_for_the_first_one(self, exchange: Exchange) -> None:
-        exchange.patient()
-        exchange.redox.endpoint = in_turn(REFUSED, TAKEN)
-        exchange.receive()
-        exchange.receive()
-        assert exchange.deliver() == 0
-        assert [event.attempts for event in exchange.events] == [1, 1]
-        with exchange.later(timedelta(seconds=15)):
-            assert exchange.deliver() == 2
-        assert exchange.redox.kinds == ["Results/New", "Results/New", *REPORT]
-        assert _states(exchange) == ["answered", "ignored"]
-
-    def test_delivery_after_one_that_failed_for_good_is_acted_on(self, exchange: Exchange) -> None:
-        exchange.patient()
-        exchange.redox.endpoint = in_turn(REFUSED)
-        exchange.receive()
-        exchange.deliver_three_times()
-        exchange.redox.endpoint = in_turn(TAKEN)
-        exchange.receive()
-        with exchange.later(timedelta(minutes=1)):
-            exchange.deliver()
-        assert _states(exchange) == ["failed", "answered"]
-        assert exchange.redox.kinds[-3:] == ["Results/New", *REPORT]
-
-    def test_delivery_after_another_message_of_the_same_log_id_is_acted_on(self, exchange: Exchange) -> None:
-        patient = exchange.patient()
-        for seconds, code in enumerate(("ENABLE", "DISABLE", "ENABLE")):
-            made = order(code)
-            with exchange.later(timedelta(seconds=seconds)):
-                exchange.receive(made)
-                exchange.deliver()
-        assert [result[2][-4:] for result in exchange.results] == [" on.", "off.", " on."]
-        assert _subscriptions(exchange) == [(patient.id, True)]
-
-    def test_orders_without_a_log_id_are_never_the_same(self, exchange: Exchange) -> None:
-        exchange.patient()
-        for _ in range(2):
-            made = order()
-            del made["Meta"]["Logs"]
-            exchange.receive(made)
-            exchange.deliver()
-        assert _states(exchange) == ["answered", "answered"]
-
-    @pytest.mark.parametrize("late", ["ENABLE", "BOTH"])
-    def test_order_that_arrives_after_a_later_one_changes_nothing(self, exchange: Exchange, late: str) -> None:
-        patient = exchange.patient()
-        exchange.subscribe(patient)
-        exchange.receive(_next("DISABLE", 10))
-        exchange.receive(_next(late, 5))
-        exchange.deliver()
-        assert _subscriptions(exchange) == [(patient.id, False)]
-        assert [result[1] for result in exchange.results] == ["SUCCESS", "FAILURE"]
-        assert "later order" in exchange.results[1][2]
-        assert exchange.redox.kinds == ["Results/New", "Results/New"]
-
-    def test_orders_of_the_same_time_count_as_they_arrive(self, exchange: Exchange) -> None:
-        patient = exchange.patient()
-        exchange.receive(_next("ENABLE", 5))
-        with exchange.later(timedelta(seconds=1)):
-            exchange.receive(_next("DISABLE", 5, Visit={"VisitNumber": "2"}))
-            exchange.deliver()
-        assert _subscriptions(exchange) == [(patient.id, False)]
-
-    def test_report_is_not_sent_when_a_later_order_has_switched_it_off(self, exchange: Exchange) -> None:
-        patient = exchange.patient()
-        exchange.redox.endpoint = in_turn(REFUSED, TAKEN)
-        exchange.receive(_next("ENABLE", 5))
-        exchange.receive(_next("DISABLE", 10))
-        exchange.deliver()
-        with exchange.later(timedelta(seconds=15)):
-            exchange.deliver()
-        assert _subscriptions(exchange) == [(patient.id, False)]
-        assert [result[2][-4:] for result in exchange.results] == [" on.", "off.", " on."]
-        assert not set(REPORT) & set(exchange.redox.kinds)

@@ -6,42 +6,24 @@ import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
-from html.parser import HTMLParser
-from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
 
 import pytest
-from werkzeug.test import Client as WsgiClient
 
 from clinic_service import clock
-from clinic_service.app import create_app
-from clinic_service.config import ConfigError
 from clinic_service.db.engine import Database
 from clinic_service.gateways.restricted_tokens.embedded import EmbeddedRestrictedTokens
 from clinic_service.models import Clinic, Patient
-from tests.conftest import SECRET
+from tests.api.ehr.report_pages import PATH, UNKNOWN, refused, view
 from tests.support.cast import ALICE, CAROL, DAVE
-from tests.support.client import Reply
-from tests.support.errors import assert_error, spec_apis
-from tests.support.http_server import Response
+from tests.support.errors import assert_error
 from tests.support.rows import make_clinic, make_patient, storing
 from tests.support.summaries import bgm_stats, cgm_stats, put_summaries
 from tests.support.summaries import dates as summary_dates
 from tests.support.units import everything, number_of_statements
 from tests.support.xealth_server import APPLICATION_URL
-from tests.support.xealth_site import (
-    MRN,
-    NOW,
-    XealthSite,
-    make_enrolled_patient,
-    make_xealth_clinic,
-    xealth_site,
-)
-
-PATH = "/v1/xealth/report/web/viewer.html"
-UNKNOWN = "0" * 32
+from tests.support.xealth_site import MRN, NOW, XealthSite, make_enrolled_patient, make_xealth_clinic, xealth_site
 
 
 @pytest.fixture(scope="module")
@@ -75,58 +57,6 @@ def change(site: XealthSite, row: Patient | Clinic, **values: Any) -> None:
         stored_row = unit.session.merge(row)
         for name, value in values.items():
             setattr(stored_row, name, value)
-
-
-class Page(HTMLParser):
-    """A page as a browser reads it: its elements with their attributes, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, str] = {}
-        self._in = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._in = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in = f"/{tag}"
-
-    def handle_data(self, data: str) -> None:
-        self.texts[self._in] = self.texts.get(self._in, "") + data
-
-    def attribute(self, tag: str, name: str) -> str:
-        [value] = [attributes[name] for element, attributes in self.elements if element == tag]
-        assert value
-        return value
-
-
-class Answer(NamedTuple):
-    status: int
-    text: str
-    headers: Any
-
-    @property
-    def page(self) -> Page:
-        assert self.status == 200, self.text
-        return Page(self.text)
-
-    @property
-    def query(self) -> list[tuple[str, str]]:
-        """The parameters of the report."""
-        return parse_qsl(urlsplit(self.page.attribute("iframe", "src")).query, strict_parsing=True)
-
-
-def view(site: XealthSite, patient: Patient, token: str, **query: Any) -> Answer:
-    given = {"clinicId": patient.clinic_id, "patientId": CAROL.id, "restricted_token": token} | query
-    answer = WsgiClient(site.api.app).get(PATH, query_string=given)
-    return Answer(answer.status_code, answer.get_data(as_text=True), answer.headers)
-
-
-def refused(site: XealthSite, **query: Any) -> Reply:
-    return site.api.get(PATH, query_string={name: value for name, value in query.items() if value is not None})
 
 
 class TestPage:
@@ -294,163 +224,3 @@ class TestRefusals:
 def test_the_cost_is_fixed(site: XealthSite, patient: Patient, token: str) -> None:
     query = {"clinicId": patient.clinic_id, "patientId": CAROL.id, "restricted_token": token}
     assert number_of_statements(site.database, lambda: site.api.get(PATH, query_string=query)) == 5
-
-
-@pytest.fixture(scope="module")
-def shared_hosted(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database, hosted=True) as made:
-        yield made
-
-
-class TestAuthService:
-    """Where an auth service keeps the tokens."""
-
-    @pytest.fixture
-    def hosted(self, shared_hosted: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG002
-        shared_hosted.reset()
-        with clock.frozen(NOW):
-            yield shared_hosted
-
-    @pytest.fixture
-    def patient(self, hosted: XealthSite) -> Patient:
-        with storing(hosted.database) as unit:
-            return make_enrolled_patient(unit, make_xealth_clinic(unit), CAROL)
-
-    @staticmethod
-    def give(hosted: XealthSite, **members: Any) -> None:
-        token = {"id": UNKNOWN, "userId": CAROL.id, "expirationTime": "2026-03-02T10:30:00Z"} | members
-        assert hosted.auth
-        hosted.auth.tokens[UNKNOWN] = token
-
-    def test_it_is_asked_about_the_token(self, hosted: XealthSite, patient: Patient) -> None:
-        self.give(hosted)
-        assert view(hosted, patient, UNKNOWN).status == 200
-        assert hosted.auth
-        assert hosted.auth.calls == [f"GET /v1/restricted_tokens/{UNKNOWN}"]
-
-    def test_what_cannot_be_a_token_is_not_asked_about(self, hosted: XealthSite, patient: Patient) -> None:
-        assert_error(refused(hosted, clinicId=patient.clinic_id, patientId=CAROL.id, restricted_token="../x"), 401)
-        assert hosted.auth
-        assert hosted.auth.server.received == []
-
-    @pytest.mark.parametrize("members", [{"userId": DAVE.id}, {"expirationTime": "2026-03-02T09:30:00Z"}], ids=str)
-    def test_a_token_that_does_not_fit(self, hosted: XealthSite, patient: Patient, members: Any) -> None:
-        self.give(hosted, **members)
-        assert_error(refused(hosted, clinicId=patient.clinic_id, patientId=CAROL.id, restricted_token=UNKNOWN), 401)
-
-    def test_a_token_that_it_does_not_know(self, hosted: XealthSite, patient: Patient) -> None:
-        assert_error(refused(hosted, clinicId=patient.clinic_id, patientId=CAROL.id, restricted_token=UNKNOWN), 401)
-
-    @pytest.mark.parametrize(
-        "response",
-        [Response(500), Response(403), Response(200, json=[]), Response(raw=b""), Response(hang=True)],
-        ids=repr,
-    )
-    def test_it_fails(
-        self, hosted: XealthSite, patient: Patient, response: Response, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        assert hosted.auth
-        hosted.auth.on_bad_days = lambda _: response
-        reply = refused(hosted, clinicId=patient.clinic_id, patientId=CAROL.id, restricted_token=UNKNOWN)
-        assert_error(reply, 502)
-        assert UNKNOWN not in caplog.text + str(reply.json)
-
-
-class TestViewer:
-    """With the files of a viewer, which shows reports in place of the browser."""
-
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        for name, text in {
-            "web/viewer.html": "<!doctype html>viewer",
-            "web/viewer.mjs": "export {}",
-            "web/viewer.css": "body{}",
-            "web/viewer.html.tmpl": "a template",
-            "web/locale/en/viewer.ftl": "x = y",
-            "web/images/a b.svg": "<svg/>",
-            "build/pdf.worker.mjs": "export {}",
-            "wasm/x.wasm": "w",
-            "secret": "no type",
-        }.items():
-            file = tmp_path / "viewer" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        (tmp_path / "outside.js").write_text("outside")
-        (tmp_path / "viewer" / "link.js").symlink_to(tmp_path / "outside.js")
-        return tmp_path / "viewer"
-
-    @pytest.fixture
-    def viewer(self, site: XealthSite, folder: Path) -> XealthSite:
-        config = site.xealth.config(session_secret=SECRET, xealth_viewer_directory=str(folder), path_prefix="/clinics")
-        site.api.app = create_app(config, site.database, apis=spec_apis())
-        return site
-
-    @pytest.fixture(autouse=True)
-    def _as_before(self, site: XealthSite) -> Iterator[None]:
-        app = site.api.app
-        yield
-        site.api.app = app
-
-    @staticmethod
-    def get(site: XealthSite, name: str) -> Any:
-        return WsgiClient(site.api.app).get(f"/clinics/v1/xealth/report/viewer/{name}")
-
-    def test_the_page_has_it_in_the_frame(self, viewer: XealthSite, patient: Patient, token: str) -> None:
-        query = {"clinicId": patient.clinic_id, "patientId": CAROL.id, "restricted_token": token}
-        answer = WsgiClient(viewer.api.app).get(f"/clinics{PATH}", query_string=query)
-        page = Page(answer.get_data(as_text=True))
-        frame, report = page.attribute("iframe", "src"), page.attribute("a", "href")
-        assert frame.startswith("/clinics/v1/xealth/report/viewer/web/viewer.html?")
-        assert parse_qsl(urlsplit(frame).query) == [("file", report)]
-        assert dict(parse_qsl(urlsplit(report).query))["restricted_token"] == token
-
-    @pytest.mark.parametrize(
-        ("name", "media_type"),
-        [
-            ("web/viewer.html", "text/html; charset=utf-8"),
-            ("web/viewer.mjs", "text/javascript; charset=utf-8"),
-            ("web/viewer.css", "text/css; charset=utf-8"),
-            ("web/images/a%20b.svg", "image/svg+xml"),
-            ("wasm/x.wasm", "application/wasm"),
-            ("web/locale/en/viewer.ftl", "text/plain; charset=utf-8"),
-            ("secret", "application/octet-stream"),
-        ],
-    )
-    def test_its_files_are_served(self, viewer: XealthSite, name: str, media_type: str) -> None:
-        answer = self.get(viewer, name)
-        assert (answer.status_code, answer.headers["Content-Type"]) == (200, media_type)
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
-
-    @pytest.mark.parametrize(
-        "name",
-        [
-            "",
-            "web",
-            "web/",
-            "web/none.js",
-            "web/viewer.html.tmpl",
-            "link.js",
-            "../outside.js",
-            "%2e%2e/outside.js",
-            "web/../../outside.js",
-            "web//viewer.css",
-            "/etc/passwd",
-            "web%2Fviewer.css%00",
-        ],
-    )
-    def test_nothing_else_is(self, viewer: XealthSite, name: str) -> None:
-        assert self.get(viewer, name).status_code == 404
-
-    def test_without_them_there_is_nothing(self, site: XealthSite) -> None:
-        assert WsgiClient(site.api.app).get("/v1/xealth/report/viewer/web/viewer.html").status_code == 404
-
-    @pytest.mark.parametrize("broken", ["missing", "file", "empty"])
-    def test_a_folder_without_a_viewer_stops_the_start(self, site: XealthSite, tmp_path: Path, broken: str) -> None:
-        place = tmp_path / broken
-        if broken == "file":
-            place.write_text("x")
-        elif broken == "empty":
-            place.mkdir()
-        config = site.xealth.config(session_secret=SECRET, xealth_viewer_directory=str(place))
-        with pytest.raises(ConfigError, match="CLINIC_XEALTH_VIEWER_DIRECTORY"):
-            create_app(config, site.database, apis=spec_apis())

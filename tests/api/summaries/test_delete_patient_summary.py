@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -31,17 +30,6 @@ ID, OTHER_ID = "5f0c7d1e9a3b4c6d8e2f1a0e", "5f0c7d1e9a3b4c6d8e2f1a0f"
 class Clinics(NamedTuple):
     first: str
     second: str
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
-
-
-@pytest.fixture
-def random() -> Random:
-    return Random(20417)
 
 
 @pytest.fixture
