@@ -15,7 +15,7 @@ ServiceError
 ├── BadGateway            502  another system refused or answered nonsense
 └── Unavailable           503  the database or another system cannot be reached just now
 
-Leaves stand beside the rule that raises them and set `message`. The status is part of the family because every error
+Leaves are defined beside the rule that raises them and set `message`. The status is part of the family because every error
 ends as an HTTP answer; a separate table would be a second list to keep. A message never holds a value of the request.
 """
 
@@ -124,7 +124,7 @@ class ConstraintViolation(ServiceError):
 
 
 class TooManyRequests(ServiceError):
-    """More than a limit over time allows; `retry_after` says when there is room again."""
+    """More than a limit over time allows; `retry_after` says when the next request is allowed."""
 
     status = 429
     message = "There were too many requests of this kind."

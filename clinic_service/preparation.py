@@ -79,7 +79,7 @@ class Preparation:
 
     @property
     def restricted_tokens(self) -> RestrictedTokens:
-        """The keeper of tokens for reports."""
+        """The service that creates and checks the tokens for reports."""
         return self.services.restricted_tokens
 
     @property

@@ -173,5 +173,5 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
 
 
 def _is_unavailable(error: Exception, writes: bool) -> bool:
-    # A reading unit refuses to write by itself: whoever tries is at fault, and not the database.
+    # In a unit that only reads, an attempt to write is a defect of the code: the database is available.
     return is_unavailable(error) and (writes or not is_read_only(error))

@@ -26,7 +26,7 @@ _CONTAINERS = (list, dict)
 
 
 class _Absent:
-    """Told apart from `null`: no body was sent at all."""
+    """No body was sent; this is not the same as `null`."""
 
     def __bool__(self) -> bool:
         return False

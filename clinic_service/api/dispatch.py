@@ -1,4 +1,4 @@
-"""The one door. Every request of every operation passes through stages, and the lists below name them in their order.
+"""Every request of every operation passes through stages, and the lists below name them in their order.
 
 `Dispatcher.__init__` has the list of the service, and with it the stages of a transaction. Access is decided inside the
 transaction that the handler works in. An operation with a preparation (see `preparation.py`) is authorized and read

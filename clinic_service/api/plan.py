@@ -1,4 +1,4 @@
-"""Plan: everything about one operation that can be settled before a request arrives."""
+"""Plan: everything about one operation that can be computed before a request arrives."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
 
 
 def may_write(operation: Operation) -> bool:
-    """Whether the operation may store something: a GET that does says so, and so does another method that does not."""
+    """Whether the operation may store something. `x-writes` in the spec says where this does not follow from the method."""
     says: bool | None = operation.definition.get("x-writes")
     return operation.method != "get" if says is None else says
 

@@ -150,7 +150,7 @@ def _refusing(name: str) -> Callable[..., Any]:
     def refuse(*_: Any, **__: Any) -> Any:
         raise TypeError(
             f"{name} has no effect on this application, which makes no request context. "
-            "What happens to every request stands in api/dispatch.py, and to every answer in LeanFlask."
+            "Code for every request belongs in api/dispatch.py, and code for every answer in LeanFlask."
         )
 
     return refuse

@@ -1,4 +1,4 @@
-"""Caller: the person or service a verified token speaks for."""
+"""Caller: the person or service that a verified token identifies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class CallerKind(StrEnum):
-    """What a token can speak for. Partners prove themselves with a secret and have no token."""
+    """What a token can identify. Partners prove themselves with a secret and have no token."""
 
     PERSON = "person"
     SERVICE = "service"
@@ -24,7 +24,7 @@ class Caller:
 
     @property
     def is_service(self) -> bool:
-        """Whether the caller is another service, which no person stands behind."""
+        """Whether the caller is another service, not a person."""
         return self.kind is CallerKind.SERVICE
 
     @property

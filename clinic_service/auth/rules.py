@@ -51,7 +51,7 @@ def person(check: AccessCheck, _parameter: str) -> bool:
 
 
 def self_(check: AccessCheck, parameter: str) -> bool:
-    """The person whose id stands in the path."""
+    """The person whose id is in the path."""
     return check.caller.person_id == check.path[parameter]
 
 
@@ -66,7 +66,7 @@ def admin(check: AccessCheck, _parameter: str) -> bool:
 
 
 def self_if_member(check: AccessCheck, parameter: str) -> bool:
-    """The person whose id stands in the path, if a member of the clinic."""
+    """The person whose id is in the path, if a member of the clinic."""
     return self_(check, parameter) and member(check, parameter)
 
 

@@ -14,7 +14,7 @@ from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.db.engine import Database
 from clinic_service.resources.ehr.overview import EhrOverview, ListedClinic, ListedMessage
-from clinic_service.resources.ehr.redox.report_schedule import Round, run_round
+from clinic_service.resources.ehr.redox.cadence import Round, run_round
 from clinic_service.resources.ehr.retention import purge as purge_old
 from clinic_service.unit_of_work import UnitOfWork, run
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def mock(port: int | None, host: str | None, spec: Path | None, seed: int, *, auth: bool, reload: bool) -> None:
     """Answer every operation of a spec from its examples, without handlers and without a database.
 
-    Serves the spec/ of the checkout you stand in, or else the server's own. Parameters and bodies are read, and
+    Serves the spec/ of the checkout in the current folder, or else the server's own. Parameters and bodies are read, and
     refused, as by `serve`. The answer is the first example of the success, or is made from the schema where there is
     none. The header Prefer chooses another one:
 

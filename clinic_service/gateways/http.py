@@ -108,7 +108,7 @@ class RemoteService:
 
 @contextmanager
 def no_answer_is_bad_gateway() -> Iterator[None]:
-    """In this block, a system that gives no answer is BadGateway, where the spec promises that of an operation."""
+    """Raise BadGateway when a system does not answer in this block, for operations whose spec declares 502 for this."""
     try:
         yield
     except (ServiceUnreachable, CircuitOpen):

@@ -56,7 +56,7 @@ def _indexed_values() -> Iterator[IndexedValue]:
 INDEXED_VALUES = tuple(_indexed_values())
 # The columns that start pages filter by. Every index contains them, so that a scan of any index can test them without a
 # look-up.
-CARRIED = tuple(list_index_column(CGM, field.name) for field in FIELDS if field.is_start_filter)
+COVERED = tuple(list_index_column(CGM, field.name) for field in FIELDS if field.is_start_filter)
 
 
 def _columns_of(indexed: IndexedValue) -> list[Column[float] | Column[bool] | Column[datetime]]:
@@ -68,7 +68,7 @@ def _columns_of(indexed: IndexedValue) -> list[Column[float] | Column[bool] | Co
 def _index_of(indexed: IndexedValue) -> Index:
     """The index for filters and for sorts in both directions; rows with a meaningful value come first."""
     *_, value = indexed.columns
-    carried = (name for name in CARRIED if name != value)
+    carried = (name for name in COVERED if name != value)
     return Index(f"ix_list_index_{value}", "clinic_id", "period", *indexed.columns, "patient_id", *carried)
 
 

@@ -206,7 +206,7 @@ class TestSchedule:
         def fail(*_: Any) -> None:
             raise KeyError
 
-        monkeypatch.setattr("clinic_service.resources.ehr.redox.report_schedule.sync_clinic", fail)
+        monkeypatch.setattr("clinic_service.resources.ehr.redox.cadence.sync_clinic", fail)
         result = run("schedule", "run", "--once")
         assert result.exit_code == 1
         assert made.id in result.output

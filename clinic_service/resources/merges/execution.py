@@ -133,8 +133,8 @@ class _Merge:
         if self._plan.target.settings.mrn_unique and self._demo_user_id:
             self._patients.release_mrn(self._demo_user_id)
         for patients in self._patients.batches(self._demo_user_id):
-            self._move([one for one in patients if one.twin is None], tags)
-            self._unite([one for one in patients if one.twin is not None], tags)
+            self._move([one for one in patients if one.counterpart is None], tags)
+            self._unite([one for one in patients if one.counterpart is not None], tags)
 
     def _move(self, patients: Sequence[MovedPatient], tags: dict[str, str]) -> None:
         mrn_unique = self._plan.target.settings.mrn_unique
@@ -154,11 +154,11 @@ class _Merge:
         """Keep the records of the target, with the tags and sites of both, and remove those of the source."""
         if not patients:
             return
-        changed = self._patients.unite({one.id: one.twin.id for one in patients if one.twin}, tags)
-        twins = [one.twin for one in patients if one.twin and one.twin.id in changed]
+        changed = self._patients.unite({one.id: one.counterpart.id for one in patients if one.counterpart}, tags)
+        counterparts = [one.counterpart for one in patients if one.counterpart and one.counterpart.id in changed]
         target_id = self._plan.target.id
         self._uow.outbox.add(
-            *(PatientChanged(target_id, t.user_id, tuple(changed[t.id]), bool(t.is_custodial)) for t in twins)
+            *(PatientChanged(target_id, t.user_id, tuple(changed[t.id]), bool(t.is_custodial)) for t in counterparts)
         )
         gone = self._patients.load([one.id for one in patients])
         self._uow.patients.remove(gone, None, keep_accounts=True)

@@ -158,7 +158,7 @@ class MovedPatient(NamedTuple):
     id: str
     user_id: str
     is_custodial: bool
-    twin: Any | None
+    counterpart: Any | None
 
 
 class PatientMover(Repository):
@@ -193,9 +193,11 @@ class PatientMover(Repository):
         next_ones = {"clinic_id": self._source_id, "demo_user_id": demo_user_id, "limit": BATCH}
         while rows := self._uow.rows(_NEXT_PATIENTS, next_ones):
             users = {"clinic_id": self._target_id, "user_ids": [row.user_id for row in rows]}
-            twins = {row.user_id: row for row in self._uow.rows(_OF_USERS, users)}
-            self._lock({self._source_id: [row.id for row in rows], self._target_id: [t.id for t in twins.values()]})
-            yield [MovedPatient(row.id, row.user_id, row.is_custodial, twins.get(row.user_id)) for row in rows]
+            counterparts = {row.user_id: row for row in self._uow.rows(_OF_USERS, users)}
+            self._lock(
+                {self._source_id: [row.id for row in rows], self._target_id: [t.id for t in counterparts.values()]}
+            )
+            yield [MovedPatient(row.id, row.user_id, row.is_custodial, counterparts.get(row.user_id)) for row in rows]
 
     def _lock(self, ids: Mapping[str, Sequence[str]]) -> None:
         """Lock records and their summaries, by clinic.
@@ -230,34 +232,39 @@ class PatientMover(Repository):
         """Make the report subscriptions of patients who were moved inactive."""
         self._uow.change(_END_SUBSCRIPTIONS, {"of_clinic": self._target_id, "ids": list(ids), "now": self._uow.now})
 
-    def unite(self, twins: Mapping[str, str], tags: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    def unite(self, counterparts: Mapping[str, str], tags: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
         """Give patients of the target the tags and sites of both records.
 
-        `twins` are the ids of the records in the target by the ids of the records in the source. Returns the ids of the
-        target's records that change, each with the names of the changed fields.
+        `counterparts` are the ids of the records in the target by the ids of the records in the source. Returns the ids of
+        the target's records that change, each with the names of the changed fields.
         """
-        tagged, placed = self._unite_tags(twins, tags), self._unite_sites(twins)
+        tagged, placed = self._unite_tags(counterparts, tags), self._unite_sites(counterparts)
         changed = {one: [*["tags"] * (one in tagged), *["sites"] * (one in placed)] for one in sorted(tagged | placed)}
         if changed:
             self._uow.change(_MOVE_ON, {"of_clinic": self._target_id, "ids": list(changed), "now": self._uow.now})
         return changed
 
-    def _unite_tags(self, twins: Mapping[str, str], tags: Mapping[str, str]) -> set[str]:
-        carried = {(row.patient_id, row.tag_id) for row in self._of(_TAGS_OF, self._target_id, twins.values())}
-        wanted = {(twins[row.patient_id], tags[row.tag_id]) for row in self._of(_TAGS_OF, self._source_id, twins)}
-        new = sorted(wanted - carried)
+    def _unite_tags(self, counterparts: Mapping[str, str], tags: Mapping[str, str]) -> set[str]:
+        present = {(row.patient_id, row.tag_id) for row in self._of(_TAGS_OF, self._target_id, counterparts.values())}
+        wanted = {
+            (counterparts[row.patient_id], tags[row.tag_id])
+            for row in self._of(_TAGS_OF, self._source_id, counterparts)
+        }
+        new = sorted(wanted - present)
         self._uow.insert(
             _TAG_PATIENTS,
             *({"clinic_id": self._target_id, "patient_id": patient, "tag_id": tag} for patient, tag in new),
         )
         return {patient for patient, _ in new}
 
-    def _unite_sites(self, twins: Mapping[str, str]) -> set[str]:
+    def _unite_sites(self, counterparts: Mapping[str, str]) -> set[str]:
         """Add the sites of the source after those of the target. Returns the ids of the records that change."""
-        last = {row.patient_id: row.position for row in self._of(_LAST_POSITIONS, self._target_id, twins.values())}
+        last = {
+            row.patient_id: row.position for row in self._of(_LAST_POSITIONS, self._target_id, counterparts.values())
+        }
         new = []
-        for row in self._of(_SITES_OF, self._source_id, twins):
-            patient = twins[row.patient_id]
+        for row in self._of(_SITES_OF, self._source_id, counterparts):
+            patient = counterparts[row.patient_id]
             last[patient] = last.get(patient, -1) + 1
             new.append({"patient_id": patient, "site_id": row.site_id, "position": last[patient]})
         self._uow.insert(_PLACE_PATIENTS, *({"clinic_id": self._target_id, **link} for link in new))

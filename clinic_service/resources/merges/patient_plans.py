@@ -52,14 +52,14 @@ def plan_source_patient(
 
     `repeated_mrns` are the keys of numbers that several patients of the source have.
     """
-    twin = target.same_user(patient)
+    counterpart = target.same_user(patient)
     return PatientPlan(
         patient,
         Workspace.SOURCE,
-        Action.MERGE if twin else Action.MOVE,
+        Action.MERGE if counterpart else Action.MOVE,
         target.conflicts(patient),
-        *_tags_and_sites(plan, patient, twin),
-        error=None if twin else _error(plan, patient, target, repeated_mrns),
+        *_tags_and_sites(plan, patient, counterpart),
+        error=None if counterpart else _error(plan, patient, target, repeated_mrns),
     )
 
 
@@ -68,9 +68,9 @@ def plan_target_patient(plan: MergePlan, patient: PatientFacts, source: Lookup) 
 
     `source` has at least the source's record of the same user, if there is one.
     """
-    twin = source.same_user(patient)
-    action = Action.MERGE_INTO if twin else Action.RETAIN
-    return PatientPlan(patient, Workspace.TARGET, action, (), *_tags_and_sites(plan, patient, twin))
+    counterpart = source.same_user(patient)
+    action = Action.MERGE_INTO if counterpart else Action.RETAIN
+    return PatientPlan(patient, Workspace.TARGET, action, (), *_tags_and_sites(plan, patient, counterpart))
 
 
 def _error(
@@ -87,10 +87,10 @@ def _error(
 
 
 def _tags_and_sites(
-    plan: MergePlan, patient: PatientFacts, twin: PatientFacts | None
+    plan: MergePlan, patient: PatientFacts, counterpart: PatientFacts | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of the tags and the sites of all the records, each once."""
-    both = (patient, twin) if twin else (patient,)
+    both = (patient, counterpart) if counterpart else (patient,)
     tags = {plan.tag_names[one] for record in both for one in record.tag_ids}
     sites = {plan.site_names[one] for record in both for one in record.site_ids}
     return _sorted(tags), _sorted(sites)

@@ -246,13 +246,15 @@ def _source_members(source: ClinicFacts, target: ClinicFacts) -> Iterator[Member
     there = {member.user_id: member for member in target.members if not member.is_pending}
     addresses = {member.email for member in target.members if member.user_id and member.email}
     for member in source.members:
-        twin = there.get(member.user_id)
-        if twin is None:
+        counterpart = there.get(member.user_id)
+        if counterpart is None:
             loses = member.email in addresses
             yield MemberPlan(member, Workspace.SOURCE, Action.MOVE, member.roles, loses_address=loses)
         else:
-            downgraded = member.is_admin and not twin.is_admin
-            yield MemberPlan(member, Workspace.SOURCE, Action.MERGE, twin.roles, in_both=True, downgraded=downgraded)
+            downgraded = member.is_admin and not counterpart.is_admin
+            yield MemberPlan(
+                member, Workspace.SOURCE, Action.MERGE, counterpart.roles, in_both=True, downgraded=downgraded
+            )
 
 
 def _target_members(source: ClinicFacts, target: ClinicFacts) -> Iterator[MemberPlan]:

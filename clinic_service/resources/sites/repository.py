@@ -32,7 +32,7 @@ _NEXT_POSITION = (
     .where(_OTHERS.clinic_id == PatientTag.clinic_id, _OTHERS.patient_id == PatientTag.patient_id)
     .scalar_subquery()
 )
-_ADMIT_CARRIERS = insert(PatientSite).from_select(
+_ADD_PATIENTS_WITH_TAG = insert(PatientSite).from_select(
     ["clinic_id", "patient_id", "site_id", "position"],
     select(PatientTag.clinic_id, PatientTag.patient_id, Site.id, _NEXT_POSITION)
     .join(Site, and_(Site.clinic_id == PatientTag.clinic_id, Site.id == bindparam("of_label")))
@@ -59,9 +59,9 @@ class SiteRepository(LabelRepository[Site]):
         self._change(_MOVE_LINKS, source.clinic_id, source.id, target=target.id)
         self._change(_STATEMENTS.remove, source.clinic_id, source.id)
 
-    def admit_carriers(self, site: Site, tag_id: str) -> None:
+    def add_patients_with_tag(self, site: Site, tag_id: str) -> None:
         """Add the new `site` to the patients who have the tag, as the last of their sites.
 
         Their times of change are not updated here; the removal of the tag does that.
         """
-        self._change(_ADMIT_CARRIERS, site.clinic_id, site.id, of_tag=tag_id)
+        self._change(_ADD_PATIENTS_WITH_TAG, site.clinic_id, site.id, of_tag=tag_id)

@@ -19,7 +19,7 @@ class TagLimitReached(LabelLimitReached):
     message = "The clinic has as many tags as it may have."
 
 
-class NoRoomForSite(Conflict):
+class SiteLimitReached(Conflict):
     """The tag cannot become a site, because the clinic already has the maximum number of sites."""
 
     message = "The clinic has as many sites as it may have."

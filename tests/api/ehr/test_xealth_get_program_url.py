@@ -88,7 +88,7 @@ def test_the_link_leads_to_the_report_with_a_token_of_the_patient(site: XealthSi
     assert (found.user_id, found.paths, found.expires) == (CAROL.id, None, NOW + timedelta(hours=1))
 
 
-def test_the_view_is_noted(site: XealthSite, patient: Patient) -> None:
+def test_the_view_is_recorded(site: XealthSite, patient: Patient) -> None:
     site.program_url(request())
     [view] = stored(site.database, XealthReportView)
     assert (view.clinic_id, view.patient_id, view.created_time) == (patient.clinic_id, patient.id, NOW)
@@ -130,13 +130,13 @@ def test_texts_as_long_as_the_spec_allows(site: XealthSite) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_any_program_is_noted(site: XealthSite) -> None:
+def test_the_view_of_any_program_is_recorded(site: XealthSite) -> None:
     assert site.program_url(request() | {"programId": "unheard of"}).status == 200
     assert stored(site.database, XealthReportView)[0].program_id == "unheard of"
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_view_that_cannot_be_noted_is_no_reason_to_refuse_the_report(
+def test_a_view_that_cannot_be_recorded_is_no_reason_to_refuse_the_report(
     site: XealthSite, caplog: pytest.LogCaptureFixture
 ) -> None:
     with failing(site.database, "INSERT INTO xealth_report_views"):
@@ -144,7 +144,7 @@ def test_a_view_that_cannot_be_noted_is_no_reason_to_refuse_the_report(
     assert reply.status == 200
     assert query_of(reply.json["url"])
     assert stored(site.database, XealthReportView) == []
-    assert "a view of a report could not be noted: Defect" in caplog.text
+    assert "a view of a report could not be recorded: Defect" in caplog.text
     assert MRN not in caplog.text
 
 

@@ -27,6 +27,6 @@ def document_faults(made: Bundle) -> Faults:
 
 
 def duplicate_keys(source: Source) -> Iterator[tuple[Path, int, str]]:
-    """Keys that stand twice in the files that were read."""
+    """Keys that occur twice in the files that were read."""
     for file in source.read_files():
         yield from ((file, line, f"the key {key!r} stands twice") for line, key in source.duplicate_keys(file))

@@ -65,7 +65,7 @@ def uncompiled_patterns(api: Api) -> Faults:
 
 
 def misfits(place: Place, what: str, validator: Validator, value: Any) -> Faults:
-    """Each part of `value` that does not fit its schema. `value` stands at `place`; messages call it `what`."""
+    """Each part of `value` that does not fit its schema. `value` is at `place`; messages call it `what`."""
     for violation in validator.violations(value, ""):
         message = f"{what} does not fit its schema at {violation.pointer or '/'} ({violation.rule})"
         yield place.at(violation.pointer), message

@@ -12,7 +12,7 @@ from clinic_service.gateways.accounts import EmailTaken
 from clinic_service.models import Patient
 from clinic_service.outbox.limits import MailSender
 from clinic_service.preparation import Preparation
-from clinic_service.resources.ehr.redox.dispatch import UnusableOrder, email_of_order
+from clinic_service.resources.ehr.redox.order_content import UnusableOrder, email_of_order
 from clinic_service.resources.patients.accounts import update
 from clinic_service.unit_of_work import UnitOfWork
 

@@ -15,10 +15,15 @@ from clinic_service.models import EhrProvider, OrderState, ReportOrderState
 from clinic_service.preparation import Preparation, Services
 from clinic_service.resources.ehr.matching import find_clinic
 from clinic_service.resources.ehr.redox import orders as redox_orders
-from clinic_service.resources.ehr.redox.facts import find_facts
 from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
-from clinic_service.resources.ehr.redox.reports import RedoxReports, ReportDocument
-from clinic_service.resources.ehr.redox.scheduled import NOT_CONNECTED, ORDER_GONE, ScheduledReport, ScheduledReports
+from clinic_service.resources.ehr.redox.report_facts import find_facts
+from clinic_service.resources.ehr.redox.scheduled_reports import (
+    NOT_CONNECTED,
+    ORDER_GONE,
+    ScheduledReport,
+    ScheduledReports,
+)
+from clinic_service.resources.ehr.redox.sending import RedoxReports, ReportDocument
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")

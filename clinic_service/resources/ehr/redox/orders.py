@@ -15,12 +15,12 @@ from clinic_service.models import EhrProvider, OrderState
 from clinic_service.preparation import Preparation
 from clinic_service.resources.ehr.errors import MrnMissing, SourceShared
 from clinic_service.resources.ehr.matching import PatientData, find_clinic
-from clinic_service.resources.ehr.redox.accounts import create_account
-from clinic_service.resources.ehr.redox.dispatch import Action, requested_action
-from clinic_service.resources.ehr.redox.matches import disable_reports, enable_reports
+from clinic_service.resources.ehr.redox.account_orders import create_account
 from clinic_service.resources.ehr.redox.messages import patient_data
+from clinic_service.resources.ehr.redox.order_content import Action, requested_action
 from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
 from clinic_service.resources.ehr.redox.results import ResultKind
+from clinic_service.resources.ehr.redox.subscription_orders import disable_reports, enable_reports
 from clinic_service.resources.ehr.redox.task import OrderTask
 from clinic_service.unit_of_work import UnitOfWork
 

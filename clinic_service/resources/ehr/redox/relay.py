@@ -21,7 +21,7 @@ from clinic_service.outbox.relay import RelayLoop
 from clinic_service.preparation import Services
 from clinic_service.resources.ehr.redox.deliveries import Delivery, OrderDelivery, ScheduledReportDelivery
 from clinic_service.resources.ehr.redox.outcomes import DuplicateTooEarly
-from clinic_service.resources.ehr.redox.reports import RedoxReports
+from clinic_service.resources.ehr.redox.sending import RedoxReports
 
 _log = logging.getLogger(__name__)
 

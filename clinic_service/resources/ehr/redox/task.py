@@ -18,7 +18,7 @@ from clinic_service.resources.ehr.matching import (
     find_clinic,
     find_patients,
 )
-from clinic_service.resources.ehr.redox.dispatch import Action
+from clinic_service.resources.ehr.redox.order_content import Action
 from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
 from clinic_service.resources.ehr.redox.results import ResultKind
 from clinic_service.resources.ehr.subscriptions import MatchedDocument, find_subscription, update_subscription

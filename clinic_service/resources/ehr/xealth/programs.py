@@ -154,12 +154,12 @@ def make_link(ctx: Preparation, body: Mapping[str, Any]) -> str:
     if subscription is None or not subscription.active:
         raise SubscriptionNotFound
     token = ctx.restricted_tokens.create(patient.user_id, paths=ctx.config.report_token_paths or None)
-    _note_view(ctx, clinic, patient, body)
+    _record_view(ctx, clinic, patient, body)
     query = urlencode({"clinicId": clinic.id, "patientId": patient.user_id, "restricted_token": token.id})
     return f"{(ctx.config.application_url or '').rstrip('/')}{_VIEWER_PATH}?{query}"
 
 
-def _note_view(ctx: Preparation, clinic: EhrClinic, patient: MatchedPatient, body: Mapping[str, Any]) -> None:
+def _record_view(ctx: Preparation, clinic: EhrClinic, patient: MatchedPatient, body: Mapping[str, Any]) -> None:
     """Record the view. A failure is only logged, because showing the report is more important."""
     user = _ehr_user(body)
     if not user.get("userId"):
@@ -175,4 +175,4 @@ def _note_view(ctx: Preparation, clinic: EhrClinic, patient: MatchedPatient, bod
     try:
         ctx.in_transaction(lambda uow: uow.xealth_orders.add_view(**view))
     except Exception as error:
-        _log.warning("a view of a report could not be noted: %s", type(error).__name__)
+        _log.warning("a view of a report could not be recorded: %s", type(error).__name__)

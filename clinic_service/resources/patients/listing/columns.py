@@ -9,7 +9,7 @@ from sqlalchemy import table as sql_table
 
 from clinic_service.db.base import Base
 from clinic_service.models import LIST_INDEX, STATISTICS, Patient, Summary
-from clinic_service.models.list_index import CARRIED
+from clinic_service.models.list_index import COVERED
 
 CLINIC_ID: ColumnElement[str] = bindparam("clinic_id")
 PATIENTS = Base.metadata.tables[Patient.__tablename__]
@@ -59,4 +59,4 @@ class SortColumn(NamedTuple):
     @property
     def indexed_columns(self) -> frozenset[str]:
         """The columns that an index on this column contains, beside those of the key."""
-        return frozenset((self.name, *CARRIED) if self.rows.table is LIST_INDEX else (self.name,))
+        return frozenset((self.name, *COVERED) if self.rows.table is LIST_INDEX else (self.name,))

@@ -105,7 +105,7 @@ class _Report:
         members = [
             *category.conditions(),
             *self._has_data.row_conditions(LIST_INDEX, category.by),
-            *_carry(self._tagged, LIST_INDEX.c.patient_id),
+            *_have_tags(self._tagged, LIST_INDEX.c.patient_id),
         ]
         return self._first(members, category.needs[0], _MOST, descending=category.descending)
 
@@ -147,13 +147,16 @@ class _Report:
         one = first.matches.subquery().c[0]
         seen = IndexedFigures(self._query.period, [_SEEN])
         return self._ids(
-            select(one).where(not_(seen.holds(one, correlated=True)), *_carry(others, one)).order_by(one).limit(most)
+            select(one)
+            .where(not_(seen.holds(one, correlated=True)), *_have_tags(others, one))
+            .order_by(one)
+            .limit(most)
         )
 
     def _last_seen_before(self, time: datetime, most: int) -> list[str]:
         """The patients whose newest data is from before `time`, the oldest first."""
         is_older = last_data(CGM, operator.lt, time)
-        members = [is_older.condition(LIST_INDEX), *_carry(self._tagged, LIST_INDEX.c.patient_id)]
+        members = [is_older.condition(LIST_INDEX), *_have_tags(self._tagged, LIST_INDEX.c.patient_id)]
         return self._first(members, is_older, most, descending=False)
 
     def _disconnected_before(self, time: datetime, most: int) -> list[str]:
@@ -165,7 +168,7 @@ class _Report:
                 *self._rows.conditions(),
                 patient_id.in_(_broken_sources()),
                 residual(and_(newest >= self._query.cutoff, newest < time)),
-                *_carry(self._tagged, patient_id),
+                *_have_tags(self._tagged, patient_id),
             )
             .order_by(newest, patient_id)
             .limit(most)
@@ -191,7 +194,7 @@ class _Report:
         return self._unit.execute(statement, {"clinic_id": self._clinic_id})
 
 
-def _carry(tags: Iterable[Filter], patient_id: ColumnElement[str]) -> list[Condition]:
+def _have_tags(tags: Iterable[Filter], patient_id: ColumnElement[str]) -> list[Condition]:
     return [tag.holds(patient_id, correlated=True) for tag in tags]
 
 

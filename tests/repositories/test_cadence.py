@@ -14,9 +14,9 @@ from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.models import ReportSchedule, ScheduledReportOrder
-from clinic_service.resources.ehr.redox import report_schedule
+from clinic_service.resources.ehr.redox import cadence
+from clinic_service.resources.ehr.redox.cadence import Round, run_round
 from clinic_service.resources.ehr.redox.messages import receive
-from clinic_service.resources.ehr.redox.report_schedule import Round, run_round
 from clinic_service.resources.ehr.redox.scheduling import sync_clinic
 from tests.ehr.exchange import NOW
 from tests.support.cast import CAROL
@@ -119,7 +119,7 @@ def test_after_a_failure_the_next_turn_comes_in_an_hour_and_others_are_not_held_
             raise Unavailable
         sync_clinic(unit, clinic_id)
 
-    monkeypatch.setattr(report_schedule, "sync_clinic", fail)
+    monkeypatch.setattr(cadence, "sync_clinic", fail)
     assert _round(database) == Round([second], [first])
     monkeypatch.undo()
     assert _round(database, HOUR - timedelta(milliseconds=1)) == NOTHING
@@ -138,7 +138,7 @@ def test_clinic_that_is_deleted_takes_its_turn_with_it(database: Database) -> No
 
 def test_clinic_that_is_deleted_meanwhile_is_no_failure(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     clinic_id = _clinic(database)
-    usual = report_schedule._end_others
+    usual = cadence._end_others
 
     def delete_and_go_on(database: Database, turns: Any) -> None:
         usual(database, turns)
@@ -146,7 +146,7 @@ def test_clinic_that_is_deleted_meanwhile_is_no_failure(database: Database, monk
             unit.patients.remove(unit.patients.all_of_user(CAROL.id), None)
             unit.clinics.remove(unit.clinics.lock(clinic_id), None)
 
-    monkeypatch.setattr(report_schedule, "_end_others", delete_and_go_on)
+    monkeypatch.setattr(cadence, "_end_others", delete_and_go_on)
     assert _round(database) == NOTHING
 
 

@@ -12,7 +12,7 @@ from clinic_service import clock
 from clinic_service.models import EhrSubscription, MatchedMessage, RedoxMessage, ReportOrderState, ScheduledReportOrder
 from clinic_service.outbox.queue import Entry
 from clinic_service.outbox.relay import CLAIMED_FOR
-from clinic_service.resources.ehr.redox.scheduled import NOT_CONNECTED, NOT_SUBSCRIBED, NOTHING_NEW, ORDER_GONE
+from clinic_service.resources.ehr.redox.scheduled_reports import NOT_CONNECTED, NOT_SUBSCRIBED, NOTHING_NEW, ORDER_GONE
 from tests.ehr.exchange import DESTINATIONS, NOW, Exchange, cgm
 from tests.ehr.orders import order
 from tests.support.cast import CAROL, DAVE

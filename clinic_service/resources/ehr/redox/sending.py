@@ -15,11 +15,11 @@ from clinic_service.db.engine import Database
 from clinic_service.errors import ConstraintViolation
 from clinic_service.gateways.redox import RedoxApi
 from clinic_service.gateways.reports import ReportRequest, Reports
-from clinic_service.resources.ehr.redox.facts import ReportFacts
 from clinic_service.resources.ehr.redox.flowsheet import PERIOD, Style, flowsheet, glucose_management_indicator
 from clinic_service.resources.ehr.redox.notes import FILE_NAME, NoteContent, note
 from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
 from clinic_service.resources.ehr.redox.outgoing import Envelope, Sender
+from clinic_service.resources.ehr.redox.report_facts import ReportFacts
 from clinic_service.resources.ehr.redox.results import ResultKind, results
 from clinic_service.unit_of_work import run
 

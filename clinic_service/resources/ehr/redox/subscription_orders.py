@@ -10,7 +10,7 @@ from clinic_service.outbox.limits import MailSender
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.ehr.matching import MatchedPatient, PatientData
 from clinic_service.resources.ehr.redox.addresses import change_address, replace_record, usable_email
-from clinic_service.resources.ehr.redox.dispatch import tag_names
+from clinic_service.resources.ehr.redox.order_content import tag_names
 from clinic_service.resources.ehr.redox.outcomes import Outcome
 from clinic_service.resources.ehr.redox.results import ResultKind
 from clinic_service.resources.ehr.redox.task import OrderTask, compensated

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clinic_service.resources.ehr.matching import PatientData
-from clinic_service.resources.ehr.redox.dispatch import (
+from clinic_service.resources.ehr.redox.order_content import (
     Action,
     UnusableOrder,
     email_of_order,

@@ -11,9 +11,9 @@ from sqlalchemy import and_, bindparam, or_, select, update
 
 from clinic_service.db.repository import Repository
 from clinic_service.models import RedoxMessage, ReportOrderState, ScheduledReportOrder
-from clinic_service.resources.ehr.redox.facts import ReportFacts
 from clinic_service.resources.ehr.redox.notes import may_replace
-from clinic_service.resources.ehr.redox.reports import ReportDocument
+from clinic_service.resources.ehr.redox.report_facts import ReportFacts
+from clinic_service.resources.ehr.redox.sending import ReportDocument
 
 NOT_CONNECTED = "The clinic or the patient is gone, or the clinic is not connected any more."
 NOT_SUBSCRIBED = "The reports of the patient are switched off."

@@ -8,7 +8,7 @@ from clinic_service import clock
 from clinic_service.errors import Conflict
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.ehr.matching import PatientData
-from clinic_service.resources.ehr.redox.dispatch import Action, new_patient, tag_names
+from clinic_service.resources.ehr.redox.order_content import Action, new_patient, tag_names
 from clinic_service.resources.ehr.redox.outcomes import Outcome
 from clinic_service.resources.ehr.redox.results import ResultKind
 from clinic_service.resources.ehr.redox.task import OrderTask, compensated
