@@ -224,7 +224,7 @@ def test_unknown_and_malformed_clinics_are_told_to_nobody_without_a_relation(api
 @pytest.mark.parametrize(
     ("permission", "service_passes"), [("custodian", True), ("view", False), ("upload", False), ("custodians", False)]
 )
-def test_services_may_take_custody_away_and_nothing_else(api: Client, permission: str, service_passes: bool) -> None:
+def test_services_may_withdraw_custodian_and_nothing_else(api: Client, permission: str, service_passes: bool) -> None:
     path = f"/v1/clinics/{'0' * 24}/patients/{CAROL.id}/permissions/{permission}"
     assert_passes(api.delete(path, as_=SERVICE), allowed=service_passes, who="a service")
     assert_passes(api.delete(path, as_=CAROL), allowed=True, who="the patient")

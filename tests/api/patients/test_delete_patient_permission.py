@@ -71,7 +71,7 @@ def test_the_patient_withdraws_any(api: Client, database: Database, clinic_id: s
     assert granted(database, CAROL) == {"view", "note"}
 
 
-def test_rule_a_service_ends_custody_when_the_account_is_claimed(
+def test_rule_a_service_withdraws_custodian_when_the_account_is_claimed(
     api: Client, database: Database, clinic_id: str
 ) -> None:
     assert withdraw(api, clinic_id, "custodian", DAVE, as_=SERVICE).status == 204
@@ -135,7 +135,7 @@ def test_all_views_show_it_at_once(api: Client, clinic_id: str) -> None:
     assert api.get(f"/v1/patients/{CAROL.id}/clinics", as_=CAROL).json == []
 
 
-def test_custody_of_the_clinics_members_ends_at_once(api: Client, clinic_id: str) -> None:
+def test_members_of_the_clinic_stop_being_custodians_at_once(api: Client, clinic_id: str) -> None:
     """A custodian may look at all grants over the account."""
     assert api.get(f"/access/{DAVE.id}", as_=BOB).status == 200
     withdraw(api, clinic_id, "custodian", DAVE, as_=SERVICE)
@@ -180,9 +180,7 @@ def test_other_people_withdraw_nothing(
 
 
 @pytest.mark.parametrize("permission", ["view", "upload", "note", "nonsense"])
-def test_a_service_withdraws_nothing_but_custody(
-    api: Client, database: Database, clinic_id: str, permission: str
-) -> None:
+def test_a_service_withdraws_only_custodian(api: Client, database: Database, clinic_id: str, permission: str) -> None:
     assert_error(withdraw(api, clinic_id, permission, DAVE, as_=SERVICE), 403)
     assert granted(database, DAVE) == set(ALL)
 

@@ -77,7 +77,7 @@ def test_grants_what_the_body_has_and_withdraws_the_rest(
         {"view": {}, "note": {}, "custodian": {}},
     ],
 )
-def test_the_content_of_the_objects_unknown_members_and_custody_are_ignored(
+def test_the_content_of_the_objects_unknown_members_and_custodian_are_ignored(
     api: Client, database: Database, clinic_id: str, body: dict[str, Any]
 ) -> None:
     reply = put(api, clinic_id, json=body)
