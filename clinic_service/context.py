@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from clinic_service.auth.caller import Caller
 from clinic_service.config import Config
 from clinic_service.outbox.limits import MailSender
 from clinic_service.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,24 @@ class Answer:
     body: Any = None
     media_type: str = "application/json"
     headers: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list, from which links lead to the other pages. `body` is that of the operation's success.
+
+    `offset` and `limit` are those of the request. `has_more`: entries follow after this page.
+    """
+
+    body: Any
+    offset: int
+    limit: int
+    has_more: bool
+
+    @classmethod
+    def of(cls, entries: Sequence[T], offset: int, limit: int, dump: Callable[[Sequence[T]], Any]) -> Self:
+        """The page of a list of which `limit` + 1 entries were asked for, to learn whether more follow.
+
+        `dump` makes the body of the entries that belong to the page.
+        """
+        return cls(dump(entries[:limit]), offset, limit, len(entries) > limit)

@@ -14,7 +14,7 @@ from clinic_service.api.exchange import REQUEST_ID_HEADER, RawAnswer
 _PREFLIGHT_SECONDS = "600"
 # The headers that a page may send and read, besides those that every page may.
 _SENT = "Authorization, Content-Type, Prefer, X-Tidepool-Session-Token, " + REQUEST_ID_HEADER
-_READ = "Preference-Applied, Retry-After, " + REQUEST_ID_HEADER
+_READ = "Link, Preference-Applied, Retry-After, " + REQUEST_ID_HEADER
 
 
 class CrossOrigin:

@@ -22,6 +22,7 @@ from clinic_service import deadline
 from clinic_service.api.answers import checked_answer
 from clinic_service.api.bodies import may_be_large, require_length_within
 from clinic_service.api.exchange import Exchange, RawAnswer
+from clinic_service.api.links import link_header
 from clinic_service.api.plan import Plan
 from clinic_service.api.preferences import is_strict, preference_headers, wanted_media_type
 from clinic_service.api.request import Request
@@ -29,7 +30,7 @@ from clinic_service.auth.caller import Caller
 from clinic_service.auth.partners import partner_caller
 from clinic_service.auth.rules import AccessCheck
 from clinic_service.config import Config
-from clinic_service.context import Context
+from clinic_service.context import Answer, Context, Page
 from clinic_service.db.engine import Database
 from clinic_service.errors import NotImplementedYet, ServiceError, Unauthenticated
 from clinic_service.gateways.tokens import TokenVerifier
@@ -110,6 +111,13 @@ class BaseDispatcher(ABC):
         if request.refusal:
             raise request.refusal
 
+    def link_pages(self, request: Request, _uow: UnitOfWork) -> None:
+        """Make the answer for a page of a list, with links to the other pages."""
+        page = request.result
+        if isinstance(page, Page):
+            link = link_header(page, request.exchange.environ.get("QUERY_STRING", ""))
+            request.result = Answer(request.plan.default_status, page.body, headers=[("Link", link)])
+
     def check_answer(self, request: Request, _uow: UnitOfWork | None = None) -> None:
         """Make the answer, and check that it fits the spec, before anything is committed (500)."""
         request.answer = checked_answer(request.plan, request.result, enforce=self._enforce)
@@ -161,6 +169,7 @@ class Dispatcher(BaseDispatcher):
             self.authorize,
             self.require_readable,
             self.handle,
+            self.link_pages,
             self.check_answer,
         )
 

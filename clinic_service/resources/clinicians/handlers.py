@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from clinic_service.context import Context
+from clinic_service.context import Context, Page
 from clinic_service.errors import BadRequest, Violation
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinicians import listing, service
@@ -23,15 +24,16 @@ def list_all_clinicians(
     limit: int,
     created_time_start: datetime | None,
     created_time_end: datetime | None,
-) -> list[JsonObject]:
+) -> Page:
     """The clinicians of all clinics, each with its clinic."""
-    rows = listing.of_all(ctx.uow, created_time_start, created_time_end, limit, offset or 0)
-    return _with_clinics(ctx.uow, rows)
+    rows = listing.of_all(ctx.uow, created_time_start, created_time_end, limit + 1, offset or 0)
+    return Page.of(rows, offset or 0, limit, partial(_with_clinics, ctx.uow))
 
 
-def list_clinics_for_clinician(ctx: Context, user_id: str, offset: int | None, limit: int) -> list[JsonObject]:
+def list_clinics_for_clinician(ctx: Context, user_id: str, offset: int | None, limit: int) -> Page:
     """The memberships of one user, each with its clinic."""
-    return _with_clinics(ctx.uow, listing.of_user(ctx.uow, user_id, limit, offset or 0))
+    rows = listing.of_user(ctx.uow, user_id, limit + 1, offset or 0)
+    return Page.of(rows, offset or 0, limit, partial(_with_clinics, ctx.uow))
 
 
 def list_clinicians(
@@ -42,10 +44,11 @@ def list_clinicians(
     limit: int,
     email: str | None,
     role: str | None,
-) -> list[JsonObject]:
+) -> Page:
     """The members, service accounts and pending invitations of a clinic."""
     filters = Filters(search=search, email=email, role=role)
-    return clinician_schema.dump(listing.of_clinic(ctx.uow, clinic_id, filters, limit, offset or 0), many=True)
+    rows = listing.of_clinic(ctx.uow, clinic_id, filters, limit + 1, offset or 0)
+    return Page.of(rows, offset or 0, limit, partial(clinician_schema.dump, many=True))
 
 
 def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> JsonObject:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from clinic_service.context import Context
+from clinic_service.context import Context, Page
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics import service
 from clinic_service.resources.clinics.schemas import clinic_schema
@@ -20,7 +21,7 @@ def list_clinics(
     created_time_start: datetime | None,
     created_time_end: datetime | None,
     ehr_enabled: bool | None,
-) -> list[JsonObject]:
+) -> Page:
     """One page of the clinics that pass all filters, oldest first."""
     filters = {
         "share_code": share_code,
@@ -28,7 +29,8 @@ def list_clinics(
         "created_time_end": created_time_end,
         "ehr_enabled": ehr_enabled,
     }
-    return clinic_schema.dump(ctx.uow.clinics.list(filters, limit=limit, offset=offset or 0), many=True)
+    clinics = ctx.uow.clinics.list(filters, limit=limit + 1, offset=offset or 0)
+    return Page.of(clinics, offset or 0, limit, partial(clinic_schema.dump, many=True))
 
 
 def _look_up_founders(ctx: Preparation) -> service.Founders:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from clinic_service.context import Answer, Context
+from clinic_service.context import Answer, Context, Page
 from clinic_service.errors import BadRequest, Violation
 from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinics.schemas import clinic_schema
@@ -43,14 +44,15 @@ def get_patient(ctx: Context, clinic_id: str, patient_id: str) -> JsonObject:
     return patient_schema.dump(ctx.uow.patients.describe_one(clinic_id, patient_id))
 
 
-def list_patients(ctx: Context, clinic_id: str, query: Mapping[str, Any]) -> JsonObject:
+def list_patients(ctx: Context, clinic_id: str, query: Mapping[str, Any]) -> Page:
     """One page of a clinic's patients, filtered and sorted."""
     wanted = read_query(query)
     with ctx.uow.snapshot():
         page = find_page(ctx.uow, clinic_id, wanted)
         patients = ctx.uow.patients.describe_all(clinic_id, page.patient_ids)
     meta = {"count": page.matching, "totalCount": page.total}
-    return {"data": patient_schema.dump(patients, many=True), "meta": meta}
+    body = {"data": patient_schema.dump(patients, many=True), "meta": meta}
+    return Page(body, wanted.offset, wanted.limit, has_more=wanted.offset + wanted.limit < page.matching)
 
 
 def tide_report(
@@ -74,9 +76,10 @@ def tide_report(
     return report(clinic_id, query, found, patients, figures)
 
 
-def list_clinics_for_patient(ctx: Context, user_id: str, limit: int, offset: int | None) -> list[JsonObject]:
+def list_clinics_for_patient(ctx: Context, user_id: str, limit: int, offset: int | None) -> Page:
     """The records of one user in all clinics, each with its clinic."""
-    return _with_clinics(ctx, ctx.uow.patients.list_for_user(user_id, limit, offset or 0))
+    patients = ctx.uow.patients.list_for_user(user_id, limit + 1, offset or 0)
+    return Page.of(patients, offset or 0, limit, partial(_with_clinics, ctx))
 
 
 def find_patients(
@@ -87,12 +90,13 @@ def find_patients(
     workspace_id_type: str | None,
     offset: int | None,
     limit: int,
-) -> list[JsonObject]:
+) -> Page:
     """Search the patients of all the caller's clinics. Each patient is shown with its clinic."""
     if workspace_id is not None and workspace_id_type is None:
         raise WorkspaceTypeMissing(violations=[Violation("/query/workspaceIdType", "required")])
     search = Search(mrn, birth_date, workspace_id, workspace_id_type)
-    return _with_clinics(ctx, find_records(ctx.uow, ctx.caller.id, search, limit, offset or 0))
+    patients = find_records(ctx.uow, ctx.caller.id, search, limit + 1, offset or 0)
+    return Page.of(patients, offset or 0, limit, partial(_with_clinics, ctx))
 
 
 def _look_up_user(ctx: Preparation, clinic_id: str, patient_id: str, body: Any) -> enrolment.EnrolmentRequest:

@@ -139,6 +139,13 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "    x-writes: true\n    operationId: CreateSite\n",
         "x-writes is true on a GET or false on another method",
     ),
+    "page without links": (
+        CLINICS,
+        "        headers:\n          Link:\n            $ref: ../../common/headers.yaml#/Link\n",
+        "",
+        "the header Link",
+        "      '200':",
+    ),
     "URL and parameters differ": (
         "access.v1.yaml",
         "  /access/groups/{userId}:\n",

@@ -11,6 +11,7 @@ from clinic_service.api.plan import JSON, compile_plan
 from clinic_service.api.validation import Validator, Validators
 from clinic_service.auth.rules import AccessRuleError, compile_access
 from clinic_service.cli.spec.check.findings import Faults
+from clinic_service.cli.spec.check.header_rules import header_faults
 from clinic_service.cli.spec.check.schema_rules import misfits
 from clinic_service.specification.apis import Api, Operation
 from clinic_service.specification.source import Place, Source
@@ -41,6 +42,7 @@ def _of_operation(api: Api, operation: Operation, validators: Validators) -> Fau
         *_members(api, operation),
         *_statuses(api, operation),
         *_media(api, operation, validators),
+        *header_faults(api, operation),
     ]
     yield from faults
     if not faults:
