@@ -19,7 +19,7 @@ _APIS = {name.removesuffix(".v1"): name for name in API_NAMES}
 
 @click.group()
 def spec() -> None:
-    """Check, bundle and list the spec."""
+    """Check, compare, bundle and list the spec."""
 
 
 _folder = click.option(
@@ -111,6 +111,47 @@ def coverage(as_json: bool, folder: Path | None) -> None:
         return
     click.echo(coverage_table(rows))
     click.echo(f"\n{sum(r.implemented for r in rows)} of {len(rows)} operations are implemented.")
+
+
+@spec.command()
+@click.argument("old", required=False)
+@click.argument("new", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects instead of lines.")
+def diff(old: str | None, new: str | None, *, as_json: bool) -> None:
+    """Print every change between two states of the spec, and whether clients may have to change.
+
+    OLD and NEW are files, folders of a spec, or revisions of git. NEW is the spec/ that you edit unless you name
+    another one, and OLD the announced version in spec/announced/. The exit status is 1 if a breaking change is not
+    announced: spec/README.md tells how to announce one.
+    """
+    from clinic_service.cli.spec.diff.documents import NoSuchSpecError, opened
+    from clinic_service.cli.spec.diff.report import report
+
+    edited = edited_spec_folder()
+    try:
+        with (
+            opened(old or _shown(edited / "announced"), edited) as before,
+            opened(new or _shown(edited), edited) as after,
+        ):
+            lines = report(before, after)
+    except (NoSuchSpecError, SpecError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(orjson.dumps([line.facts() for line in lines], option=orjson.OPT_INDENT_2))
+    else:
+        for line in lines:
+            click.echo(line)
+    unannounced = sum(bool(line.unannounced) for line in lines)
+    if unannounced:
+        what = "1 breaking change is" if unannounced == 1 else f"{unannounced} breaking changes are"
+        click.echo(f"{what} not announced. spec/README.md tells how to announce a change.", err=True)
+        raise SystemExit(1)
+
+
+def _shown(folder: Path) -> str:
+    """`folder` as one would type it."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
 @spec.command()

@@ -1,0 +1,62 @@
+"""What a comparison finds: changes, each with its class, its id and its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from clinic_service.cli.spec.diff.part import Part
+
+
+class Level(StrEnum):
+    """The class of a change: what it means for clients."""
+
+    BREAKING = "breaking"
+    """A client may have to change."""
+    ADDITIVE = "additive"
+    """A client goes on as before."""
+    WORDS = "words"
+    """Nothing changes on the wire."""
+
+
+class Direction(StrEnum):
+    """Who sends what a schema describes: the client or the server."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+class Effect(Enum):
+    """What a change of a schema does to the values that the schema admits."""
+
+    NARROWER = "some are not admitted any more"
+    WIDER = "some are admitted that were not"
+    OTHER = "both"
+    NONE = "neither"
+
+    def level(self, direction: Direction) -> Level:
+        """The class: clients break when less of what they send is admitted, and when answers hold more than they know."""
+        harmless = Effect.WIDER if direction is Direction.REQUEST else Effect.NARROWER
+        return Level.ADDITIVE if self in (harmless, Effect.NONE) else Level.BREAKING
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change. `part` is the new part, or the old one where something was removed (`is_old`).
+
+    `operation` is the operationId; for what belongs to no operation it is the name of the API.
+    """
+
+    level: Level
+    id: str
+    text: str
+    part: Part
+    is_old: bool
+    operation: str = ""
+
+    @classmethod
+    def of(cls, level: Level, id_: str, text: str, old: Part | None, new: Part | None) -> Change:
+        """The change from the part `old` to the part `new`, of which one may be absent."""
+        part = new or old
+        assert part, "something that is absent before and after has not changed"
+        return cls(level, id_, text, part, new is None)
