@@ -25,8 +25,8 @@ def test_the_announced_version_is_there_for_each_api() -> None:
 
 
 @pytest.mark.parametrize("name", API_NAMES)
-def test_the_announced_version_is_a_bundle(name: str) -> None:
-    """It is as `spec bundle` writes it, and its version has a section in the changelog."""
+def test_the_announced_version_is_as_it_was_announced(name: str) -> None:
+    """It is as `spec announce` writes it, and its version has a section in the changelog."""
     api = load_file(Source(ANNOUNCED), f"{name}.json")
     assert (ANNOUNCED / f"{name}.json").read_text(encoding="utf-8") == as_json(api.document)
     assert f"\n## {api.document['info']['version']}\n" in (spec_folder() / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
@@ -13,6 +14,11 @@ from clinic_service.specification.apis import API_NAMES, Api, load_apis
 from clinic_service.specification.formats import FORMATS
 from clinic_service.specification.source import SpecError
 
+if TYPE_CHECKING:
+    from clinic_service.cli.spec.diff.report import Line
+
+# The folder of the announced version, within that of the spec.
+ANNOUNCED = "announced"
 # The APIs by the short names that the commands take.
 _APIS = {name.removesuffix(".v1"): name for name in API_NAMES}
 
@@ -124,23 +130,45 @@ def diff(old: str | None, new: str | None, *, as_json: bool) -> None:
     another one, and OLD the announced version in spec/announced/. The exit status is 1 if a breaking change is not
     announced: spec/README.md tells how to announce one.
     """
-    from clinic_service.cli.spec.diff.documents import NoSuchSpecError, opened
-    from clinic_service.cli.spec.diff.report import report
-
     edited = edited_spec_folder()
-    try:
-        with (
-            opened(old or _shown(edited / "announced"), edited) as before,
-            opened(new or _shown(edited), edited) as after,
-        ):
-            lines = report(before, after)
-    except (NoSuchSpecError, SpecError) as error:
-        raise click.ClickException(str(error)) from None
+    lines = _compared(old or _shown(edited / ANNOUNCED), new or _shown(edited))
     if as_json:
         click.echo(orjson.dumps([line.facts() for line in lines], option=orjson.OPT_INDENT_2))
     else:
         for line in lines:
             click.echo(line)
+    _refuse_unannounced(lines)
+
+
+@spec.command()
+def announce() -> None:
+    """Make the spec that you edit the announced version, in spec/announced/, as part of a release.
+
+    The exit status is 1, and nothing is written, if a breaking change is not announced in the changelog.
+    """
+    edited = edited_spec_folder()
+    announced = edited / ANNOUNCED
+    if announced.is_dir():
+        _refuse_unannounced(_compared(str(announced), str(edited)))
+    for api in _apis(edited):
+        announced.mkdir(exist_ok=True)
+        (announced / f"{api.name}.json").write_text(FORMATS["json"](api.document), encoding="utf-8")
+        click.echo(f"{api.name} {api.document['info']['version']} is the announced version.")
+
+
+def _compared(old: str, new: str) -> list[Line]:
+    from clinic_service.cli.spec.diff.documents import NoSuchSpecError, opened
+    from clinic_service.cli.spec.diff.report import report
+
+    edited = edited_spec_folder()
+    try:
+        with opened(old, edited) as before, opened(new, edited) as after:
+            return report(before, after)
+    except (NoSuchSpecError, SpecError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _refuse_unannounced(lines: list[Line]) -> None:
     unannounced = sum(bool(line.unannounced) for line in lines)
     if unannounced:
         what = "1 breaking change is" if unannounced == 1 else f"{unannounced} breaking changes are"

@@ -74,6 +74,26 @@ def test_the_announced_version_is_what_one_compares_with_by_default(checkout: Pa
     assert (checkout / "spec" / "announced").is_dir()
 
 
+def test_a_version_is_announced_once_its_breaking_changes_are(checkout: Path) -> None:
+    announced = checkout / "spec" / "announced"
+    before = {file.name: file.read_text() for file in announced.iterdir()}
+    refused = CliRunner().invoke(main, ["spec", "announce"])
+    assert refused.exit_code == 1
+    assert "1 breaking change is not announced" in refused.stderr
+    assert {file.name: file.read_text() for file in announced.iterdir()} == before
+
+    for root in (checkout / "spec").glob("*.yaml"):
+        root.write_text(root.read_text().replace("version: 1.0.0", "version: 2.0.0"))
+    changelog = checkout / "spec" / "CHANGELOG.md"
+    entry = "## 2.0.0\n\n- `CreateSite`: no longer services (`x-access-narrowed`).\n\n## 1.0.0"
+    changelog.write_text(changelog.read_text().replace("## 1.0.0", entry, 1))
+    assert "breaking (announced): CreateSite" in diff().stdout
+    made = CliRunner().invoke(main, ["spec", "announce"])
+    assert (made.exit_code, made.stderr) == (0, "")
+    assert "clinic.v1 2.0.0 is the announced version." in made.stdout
+    assert diff().output == ""
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
