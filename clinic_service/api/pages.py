@@ -17,6 +17,7 @@ from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.auth.words import with_access_in_words
 from clinic_service.specification.apis import Api
 from clinic_service.specification.formats import FORMATS
+from clinic_service.specification.published import published
 
 Page = Callable[[Exchange], RawAnswer]
 LIVE, READY = "/live", "/ready"
@@ -86,7 +87,7 @@ def _placed(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _document(document: dict[str, Any], form: str) -> Page:
-    return _same_for_all(lambda: FORMATS[form](document).encode(), [("Content-Type", _DOCUMENT_TYPES[form])])
+    return _same_for_all(lambda: FORMATS[form](published(document)).encode(), [("Content-Type", _DOCUMENT_TYPES[form])])
 
 
 def _asset(name: str) -> Page:

@@ -51,7 +51,7 @@ def _is_date(value: object) -> bool:
 _EMAIL_OR_EMPTY = "email-or-empty"
 # The path of a keyword that stands directly in a named schema: components, schemas, the name, the keyword.
 _LENGTH_OF_NAMED = 4
-_FORMATS = {
+FORMATS = {
     "email": is_email,
     _EMAIL_OR_EMPTY: lambda value: value == "" or is_email(value),
     "date": _is_date,
@@ -163,7 +163,7 @@ class Validators:
         compiled = jsonschema_rs.Draft4Validator(
             _absolute(_transformed(schema, self._schemas, form), f"urn:{form}"),
             registry=self._registries[form],
-            formats=_FORMATS,
+            formats=FORMATS,
             validate_formats=True,
         )
         return Validator(compiled, self._known_names)

@@ -81,14 +81,6 @@ def strict_patterns_are_enforced(pair: Pair) -> bool:
     return is_strict and pair.stock.accepted and pair.ours.broken == {"pattern"}
 
 
-def read_only_members_are_not_demanded(pair: Pair) -> bool:
-    """A member that only the server sets is required in answers alone; Connexion demands it of requests as well."""
-    if not pair.ours.accepted or pair.stock.status != 400:
-        return False
-    violations = _validators(pair.api.name).response(_body_schema(pair)).violations(pair.ours.body, "")
-    return bool(violations) and {violation.rule for violation in violations} == {"required"}
-
-
 def an_optional_body_may_be_left_out(pair: Pair) -> bool:
     """`required: false` is taken at its word; Connexion refuses an absent body unless the schema is nullable."""
     is_optional = not pair.api.resolved(pair.request.operation.definition.get("requestBody", {})).get("required")
@@ -114,7 +106,6 @@ def a_final_newline_is_a_character(pair: Pair) -> bool:
 GENERATED_DIFFERENCES = (
     times_arrive_as_times,
     strict_patterns_are_enforced,
-    read_only_members_are_not_demanded,
     an_optional_body_may_be_left_out,
     no_body_is_none,
     formats_are_checked,

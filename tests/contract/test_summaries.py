@@ -82,7 +82,7 @@ def test_no_schema_of_a_summary_has_two_forms() -> None:
 
 
 def test_a_difference_of_forms_would_be_found() -> None:
-    assert DIFFERING & set(words(SCHEMAS["patient.v1"]))
+    assert DIFFERING & set(words(SCHEMAS["patientInput.v1"]))
 
 
 @pytest.mark.parametrize("kind", TYPES)

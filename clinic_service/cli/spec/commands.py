@@ -12,6 +12,7 @@ from clinic_service.cli.tables import table
 from clinic_service.packaged import edited_spec_folder
 from clinic_service.specification.apis import API_NAMES, Api, load_apis
 from clinic_service.specification.formats import FORMATS
+from clinic_service.specification.published import published
 from clinic_service.specification.source import SpecError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def bundle(api: str, format_name: str | None, file: Path | None, folder: Path | 
     It is the document that the server offers, in the order of the spec: two bundles of the same spec are the same text.
     """
     found = next(loaded for loaded in _apis(folder) if loaded.name == _APIS[api])
-    text = FORMATS[format_name or _format_of(file)](found.document)
+    text = FORMATS[format_name or _format_of(file)](published(found.document))
     if file is None:
         click.echo(text, nl=False)
     else:

@@ -19,6 +19,7 @@ SITES = "clinic/paths/sites.yaml"
 SCALARS = "clinic/schemas/scalars.yaml"
 PAGING = "clinic/parameters/paging.yaml"
 TAG = "clinic/schemas/patientTag.v1.yaml"
+PERMISSIONS = "access/schemas/userpermissions.v1.yaml"
 
 # What is wrong: (file, text that stands there, what it becomes, words of the finding). The finding is on the line where
 # the two texts begin to differ, unless a fifth member names a text that begins the line.
@@ -79,12 +80,12 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "operationId in another form": (SITES, "operationId: CreateSite", "operationId: create_site", "not in PascalCase"),
     "renamed operationId": (SITES, "operationId: CreateSite", "operationId: CreateSites", "was CreateSites renamed?"),
     "nullable beside allOf": (
-        SCALARS,
-        "  allOf:",
-        "  nullable: true\n  allOf:",
+        "clinic/schemas/ehrSettings.v1.yaml",
+        "    allOf:",
+        "    nullable: true\n    allOf:",
         "nullable has no effect",
     ),
-    "strict pattern": (TAG, "x-pattern: ^", "x-pattern: ^(", "does not compile"),
+    "strict pattern": (SCALARS, "x-pattern: ^", "x-pattern: ^(", "does not compile"),
     "pattern of requests": (
         "clinic/schemas/clinician.v1.yaml",
         "x-request-pattern: ^(",
@@ -101,6 +102,16 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "look-behind": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: (?<!a)b", "does not compile"),
     "back-reference": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: ^(a)\\1$", "does not compile"),
     "POSIX class": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: '^[[:alpha:]]$'", "POSIX"),
+    "named group": (
+        SCALARS,
+        "pattern: ^[a-f0-9]{24}$",
+        "pattern: ^(?P<a>[a-f0-9]{24})$",
+        "groups with a flag or a name",
+    ),
+    "flag in a pattern": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: (?i)^[a-f0-9]{24}$", "groups with a flag"),
+    "possessive quantifier": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: ^[a-f0-9]++$", "possessive quantifiers"),
+    "class in a class": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: ^[a-f[0-9]]{24}$", "in a class differently"),
+    "anchor of some engines": (SCALARS, "pattern: ^[a-f0-9]{24}$", "pattern: \\A[a-f0-9]{24}$", "x-pattern"),
     "text without maxLength": (SCALARS, "  maxLength: 255\n", "", "needs maxLength", "city.v1:"),
     "number without maximum": (PAGING, "  maximum: 1000\n", "", "needs maximum", "  schema:"),
     "list without maxItems": (
@@ -132,6 +143,70 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "in quotes",
     ),
     "URL in the comment": (CLINICS, "# /v1/clinics\n", "# /v1/klinics\n", "the comment above", "Clinics:"),
+    "alternatives that look alike": (
+        PERMISSIONS,
+        "properties:\n  root:",
+        "anyOf:\n  - $ref: permission.v1.yaml\n  - $ref: modifyuserpermissions.v1.yaml\nproperties:\n  root:",
+        "cannot tell the alternatives of anyOf apart",
+    ),
+    "text and annotation in allOf": (
+        SCALARS,
+        "siteName.v1:\n",
+        "siteName.v1:\n  allOf:\n    - type: string\n      maxLength: 9\n    - minLength: 1\n",
+        "allOf must be objects with properties",
+    ),
+    "read-only schema": (SCALARS, "  maxLength: 24\n", "  maxLength: 24\n  readOnly: true\n", "say so at the property"),
+    "read-only member that a request needs": (
+        "clinic/schemas/siteInput.v1.yaml",
+        "required:\n  - name",
+        "required:\n  - id\n  - name",
+        "a request needs 'id'",
+        "required:",
+    ),
+    "read-only member in the example of a request": (
+        SITES,
+        "            name: North Wing\n    responses:",
+        "            id: 65f1c0de0a1b2c3d4e5f6b01\n            name: North Wing\n    responses:",
+        "'id' is read-only",
+    ),
+    "member that a request cannot send back": (
+        "clinic/schemas/siteInput.v1.yaml",
+        "  numPatients:",
+        "  countPatients:",
+        "'numPatients' of the answer's schema is missing",
+        "properties:",
+    ),
+    "further members of another type": (
+        "access/schemas/modifyuserpermissions.v1.yaml",
+        "  view:\n    $ref: permission.v1.yaml",
+        "  view:\n    type: boolean\n    description: Reading.",
+        "another type than the property 'view'",
+        "  view:",
+    ),
+    "format that nobody checks": (SCALARS, "format: email", "format: e-mail", "does not enforce the format"),
+    "values of one name": (
+        SCALARS,
+        "    - tier0400\n",
+        "    - tier-x\n    - tier x\n",
+        "get the name TIER_X",
+        "  enum:",
+    ),
+    "names that differ by case": (
+        SCALARS,
+        "city.v1:\n",
+        "City.V1:\n  type: string\n  maxLength: 9\n\ncity.v1:\n  allOf:\n    - $ref: '#/City.V1'\n",
+        "the schemas 'City.V1' and 'city.v1' get the same name",
+        "city.v1:",
+    ),
+    "members that differ by case": (TAG, "  numPatients:", "  Name:", "get the same name in generated code"),
+    "one request for two URLs": (
+        "access.v1.yaml",
+        "/access/groups/{userId}:",
+        "/access/{groups}/{userId}:",
+        "the same request fits",
+        "  /access/{sharerId}/{userId}:",
+    ),
+    "no license": (ROOT, "  license:\n", "  x-license:\n", "info has no license", "info:"),
     "other version": (ROOT, "openapi: 3.0.3", "openapi: 3.0.2", "must be OpenAPI 3.0.3"),
     "writes said of a method that writes": (
         SITES,

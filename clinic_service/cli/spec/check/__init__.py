@@ -12,12 +12,14 @@ from itertools import chain
 from pathlib import Path
 
 from clinic_service.api.validation import Validators
+from clinic_service.cli.spec.check.client_rules import client_faults
 from clinic_service.cli.spec.check.document_rules import document_faults, duplicate_keys
 from clinic_service.cli.spec.check.file_rules import dead_faults, file_findings
 from clinic_service.cli.spec.check.findings import Faults, SpecFinding
 from clinic_service.cli.spec.check.handler_rules import handler_faults
 from clinic_service.cli.spec.check.operation_rules import operation_faults
-from clinic_service.cli.spec.check.schema_rules import pattern_faults, schema_faults
+from clinic_service.cli.spec.check.pattern_rules import pattern_faults
+from clinic_service.cli.spec.check.schema_rules import schema_faults
 from clinic_service.mock.document import require_version
 from clinic_service.specification.apis import API_NAMES, Api, load_file, made_api
 from clinic_service.specification.bundle import Bundle, bundle
@@ -106,6 +108,7 @@ def _faults(source: Source, made: list[Bundle], tests: Path | None) -> Faults:
 def _meaning_faults(source: Source, apis: list[Api], tests: Path | None) -> Faults:
     for api in apis:
         yield from schema_faults(api, Validators(api.document))
+        yield from client_faults(api)
     yield from operation_faults(source, apis)
     yield from handler_faults(apis, tests)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from clinic_service.api.validation import Validators
 from clinic_service.cli.spec.check.findings import Faults
-from clinic_service.cli.spec.check.schema_rules import uncompiled_patterns, value_faults
+from clinic_service.cli.spec.check.pattern_rules import uncompiled_patterns
+from clinic_service.cli.spec.check.schema_rules import value_faults
 from clinic_service.mock.plans import compile_mock
 from clinic_service.specification.apis import made_api
 from clinic_service.specification.bundle import Bundle

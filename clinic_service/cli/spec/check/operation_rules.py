@@ -154,15 +154,16 @@ def _contents(
     if "schema" not in content:
         yield here, f"{name}: the content has no schema"
         return
-    examples = list(_examples(content))
-    if not examples:
+    found = list(examples(content))
+    if not found:
         yield here, f"{name}: the content has no example"
     validator = compiled(content["schema"])
-    for keys, example in examples:
+    for keys, example in found:
         yield from misfits(Place(here.file, (*here.keys, *keys)), f"{name}: the example", validator, example)
 
 
-def _examples(content: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def examples(content: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The examples of a media type, each with the keys that lead to it."""
     if "example" in content:
         yield ("example",), content["example"]
     for name, named in content.get("examples", {}).items():
