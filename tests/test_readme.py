@@ -58,6 +58,7 @@ def test_every_block_runs_after_the_other(clone: Path) -> None:
     [example], [mock] = of.pop("One complete example"), of.pop("Try a client, or an edit of the spec, without a server")
     pipeline, fixture = of.pop("Test your client against it")
     [exchange] = of.pop("One exchange with a health record system")
+    [backup] = of.pop("Back up, restore, move")
     assert of == {}
     path = f"{clone / 'shims'}:{os.environ['PATH']}"
     demo_port, port, mock_port, client_port, redox_port = (free_port() for _ in range(5))
@@ -78,9 +79,11 @@ def test_every_block_runs_after_the_other(clone: Path) -> None:
         tested_by_pytest = here.run(fixture.replace("/tmp/client", client), _SECONDS)
         assert "8083" in exchange
         exchanged = here.run(exchange.replace("8083", str(redox_port)), _SECONDS)
+        restored = here.run(f'export PATH="$PWD/.venv/bin:$PATH"\n{backup}', _SECONDS)
     assert '"name":"Harbour Diabetes Centre"' in answers
     assert '"code":415,"message":"The request body must be application/json in UTF-8."' in answers
     assert_tested(tested, tested_by_pytest)
     # The README shows what the mock answers, word for word.
     assert next(line for line in mocked.splitlines() if line.startswith("{")).partition("}")[0] + "}" in README
     assert_exchanged(exchanged)
+    assert restored.endswith("Both sides are equal.\n")

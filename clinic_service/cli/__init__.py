@@ -19,7 +19,7 @@ from clinic_service.texts import is_storable
 _COMMANDS = {
     "serve": ("serve", "serve", "Serve the two APIs."),
     "mock": ("mock", "mock", "Answer an API from its spec, without a database."),
-    "db": ("db", "db", "Upgrade, check and repair the database."),
+    "db": ("db", "db", "Upgrade, check, back up and repair the database."),
     "users": ("users", "users", "Manage the accounts of the embedded directory."),
     "token": ("token", "token", "Print a session token."),
     "demo": ("demo", "demo", "Fill the database with made-up data."),

@@ -1,9 +1,10 @@
-"""`clinic-service db`: upgrades and checks the schema, and reconciles the projections that lists are read from."""
+"""`clinic-service db`: upgrades, checks, backs up and copies the database, and repairs the projections of lists."""
 
 from __future__ import annotations
 
 import click
 
+from clinic_service.cli.backup import backup, copy, restore
 from clinic_service.cli.common import load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.db import schema
@@ -12,7 +13,11 @@ from clinic_service.resources.summaries.reconcile import compare
 
 @click.group()
 def db() -> None:
-    """Upgrade and check the schema; check and repair the projections that lists are read from."""
+    """Upgrade and check the schema; back up, restore and copy; repair the projections that lists are read from."""
+
+
+for _command in (backup, restore, copy):
+    db.add_command(_command)
 
 
 _url = click.option("--database-url", help="URL of the database. Default: CLINIC_DATABASE_URL.")

@@ -135,7 +135,7 @@ def explained(url: URL) -> Iterator[None]:
     """When the database at `url` cannot be used in the block, raise DatabaseUnusable with the reason."""
     try:
         yield
-    except (DBAPIError, PoolTimeout, Unavailable) as error:
+    except (DBAPIError, PoolTimeout, Unavailable, sqlite3.Error) as error:
         sentence = explain(error, url)
         if sentence is None:
             raise
@@ -151,7 +151,7 @@ def explain(error: BaseException, url: URL | None = None) -> str | None:
     if cause is None:
         return None
     words = f" ({_words(origin, url)})" if cause.quoted else ""
-    return f"{_name(url)} cannot be used: {cause.what}{words}. {cause.mend}"
+    return f"{database_name(url)} cannot be used: {cause.what}{words}. {cause.mend}"
 
 
 def cause_of(error: BaseException, url: URL | None = None) -> Cause | None:
@@ -214,7 +214,8 @@ def _words(origin: BaseException, url: URL | None) -> str:
     return line.replace(url.password, "…") if url is not None and url.password else line
 
 
-def _name(url: URL | None) -> str:
+def database_name(url: URL | None) -> str:
+    """How messages for operators name the database, at the start of a sentence."""
     if url is None:
         return "The database"
     if is_sqlite(url):

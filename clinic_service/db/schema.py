@@ -14,7 +14,7 @@ from clinic_service.db.files import database_file
 from clinic_service.packaged import revisions_folder
 
 # The table in which Alembic stores the revision.
-_VERSIONS = table("alembic_version", column("version_num"))
+VERSIONS = table("alembic_version", column("version_num"))
 # A table that the first revision creates.
 _FIRST_TABLE = "clinics"
 
@@ -46,7 +46,7 @@ def current(url: str) -> str | None:
         return None
     with _connected(url) as connection:
         _require_own(connection)
-        return _revision_of(connection)
+        return revision_of(connection)
 
 
 @cache
@@ -57,7 +57,7 @@ def head() -> str:
 
 def is_current(connection: Connection) -> bool:
     """Whether the schema has everything that this code needs."""
-    return suffices(_revision_of(connection))
+    return suffices(revision_of(connection))
 
 
 def suffices(revision: str | None) -> bool:
@@ -82,29 +82,30 @@ def _connected(url: str) -> Iterator[Connection]:
 def _require_own(connection: Connection) -> None:
     """Raise DatabaseUnusable when the tables of the database belong to another program."""
     tables = set(inspect(connection).get_table_names())
-    revisions = _revisions_of(connection) if _VERSIONS.name in tables else []
-    is_empty = revisions == [] and tables <= {_VERSIONS.name}
+    revisions = _revisions_of(connection) if VERSIONS.name in tables else []
+    is_empty = revisions == [] and tables <= {VERSIONS.name}
     is_own = revisions is not None and [each.isdecimal() for each in revisions] == [True] and _FIRST_TABLE in tables
     if not (is_empty or is_own):
-        others = ", ".join(sorted(tables - {_VERSIONS.name})[:3])
+        others = ", ".join(sorted(tables - {VERSIONS.name})[:3])
         raise DatabaseUnusable(
-            f"The database holds the tables of another program ({others or _VERSIONS.name}). "
+            f"The database holds the tables of another program ({others or VERSIONS.name}). "
             "Name an empty database in the database URL."
         )
 
 
 def _revisions_of(connection: Connection) -> list[str] | None:
     """The revisions in the table of that name; None when it is not a table of Alembic."""
-    if [each["name"] for each in inspect(connection).get_columns(_VERSIONS.name)] != ["version_num"]:
+    if [each["name"] for each in inspect(connection).get_columns(VERSIONS.name)] != ["version_num"]:
         return None
-    return list(connection.execute(select(_VERSIONS.c.version_num)).scalars())
+    return list(connection.execute(select(VERSIONS.c.version_num)).scalars())
 
 
-def _revision_of(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """The revision of the database that is connected; None for an empty one."""
     # Called at every start and for `/ready`. Alembic is slow to import, and is imported only to change the schema.
-    if not inspect(connection).has_table(_VERSIONS.name):
+    if not inspect(connection).has_table(VERSIONS.name):
         return None
-    return connection.execute(select(_VERSIONS.c.version_num)).scalar()
+    return connection.execute(select(VERSIONS.c.version_num)).scalar()
 
 
 def _run(url: str, step: str, revision: str) -> None:

@@ -21,6 +21,7 @@ def test_every_block_runs_in_a_fresh_clone(tmp_path: Path) -> None:
     [example], [mock] = of.pop("One complete example"), of.pop("Try a client, or an edit of the spec, without a server")
     pipeline, fixture = of.pop("Test your client against it")
     [exchange] = of.pop("One exchange with a health record system")
+    [backup] = of.pop("Back up, restore, move")
     assert of == {}
     client = str(tmp_path / "client")
     with terminal(clone, PYTEST_ADDOPTS=_FEW_TESTS) as here:
@@ -31,8 +32,10 @@ def test_every_block_runs_in_a_fresh_clone(tmp_path: Path) -> None:
         tested = here.run(pipeline.replace("/tmp/client", client), _SECONDS)
         tested_by_pytest = here.run(fixture.replace("/tmp/client", client), _SECONDS, PYTEST_ADDOPTS="")
         exchanged = here.run(exchange, _SECONDS)
+        restored = here.run(f'export PATH="$PWD/.venv/bin:$PATH"\n{backup}', _SECONDS)
     assert '"name":"Harbour Diabetes Centre"' in answers
     assert '"code":415' in answers
     assert '{"code":404,"message":"The clinic was not found."' in mocked
     assert_tested(tested, tested_by_pytest)
     assert_exchanged(exchanged)
+    assert restored.endswith("Both sides are equal.\n")

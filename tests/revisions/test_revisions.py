@@ -16,12 +16,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, text
 
 from clinic_service.db import schema
 from clinic_service.db.engine import Database, revision_engine
 from clinic_service.models import Base
 from clinic_service.packaged import revisions_folder
+from tests.support.schemas import shape
 
 FILES = sorted((revisions_folder() / "versions").glob("*.py"))
 VERBS = {"add", "create", "drop", "fill", "move", "remove", "rename", "replace", "split", "tighten", "widen"}
@@ -35,36 +36,6 @@ def alembic_config(folder: Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(folder))
     return config
-
-
-def shape(url: str) -> dict[str, Any]:
-    """Everything the database says about its tables, in an order that does not depend on how they came to be."""
-    engine = revision_engine(url)
-    inspector = inspect(engine)
-    found = {name: table_shape(inspector, name) for name in inspector.get_table_names() if name != "alembic_version"}
-    engine.dispose()
-    return found
-
-
-def table_shape(inspector: Any, name: str) -> dict[str, Any]:
-    columns = {column["name"]: column | {"type": repr(column["type"])} for column in inspector.get_columns(name)}
-    return {
-        "columns": columns,
-        "options": inspector.get_table_options(name),
-        "primary key": inspector.get_pk_constraint(name),
-        "foreign keys": by_name(inspector.get_foreign_keys(name)),
-        "unique": by_name(inspector.get_unique_constraints(name)),
-        "checks": by_name(inspector.get_check_constraints(name)),
-        "indexes": {name: repr_of_options(index) for name, index in by_name(inspector.get_indexes(name)).items()},
-    }
-
-
-def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {item["name"]: item for item in items}
-
-
-def repr_of_options(index: dict[str, Any]) -> dict[str, Any]:
-    return index | {"dialect_options": {key: str(value) for key, value in index.get("dialect_options", {}).items()}}
 
 
 def test_empty_to_head_to_empty_to_head(database_url: str) -> None:

@@ -1,0 +1,20 @@
+"""How long work on many rows or pages reports how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+# Called with the name of the phase, how much of it is done, and how much that is in all.
+Progress = Callable[[str, int, int], object]
+
+
+def counted(progress: Progress, phase: str, total: int) -> Callable[[int], None]:
+    """A function that is called with how much was done since the last call."""
+    done = 0
+
+    def add(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(phase, done, total)
+
+    return add
