@@ -110,6 +110,15 @@ def test_a_schema_is_no_change_of_itself(schema: Schema) -> None:
     assert changes(document(schema), document({"allOf": [schema]})) == set()
 
 
+def test_alternatives_of_an_answer_may_become_one_object_with_all_their_members() -> None:
+    text = {"type": "string"}
+    parts = [{"type": "object", "properties": {name: text}} for name in "ab"]
+    old = {"type": "object", "anyOf": parts}
+    assert not breaks(old, {"type": "object", "properties": {"a": text, "b": text}}, "response")
+    assert breaks(old, {"type": "object"}, "response")
+    assert breaks(old, {"type": "object", "properties": {"c": text}}, "response")
+
+
 INVERSES = [
     ("-increased", "-decreased"), ("-set", "-unset"), ("-added", "-removed"), ("-generalized", "-specialized"),
     ("-became-", "-became-not-"), ("-allowed", "-disallowed"), ("-required", "-optional"), ("-changed", "-changed"),

@@ -14,6 +14,8 @@ _PATTERNS = {
     Direction.REQUEST: ("x-request-pattern", "x-pattern", "pattern"),
     Direction.RESPONSE: ("x-pattern", "pattern"),
 }
+# The keywords of a schema that does no more than describe members.
+_DESCRIBING = frozenset({"type", "description", "properties"})
 
 
 class Schema:
@@ -85,6 +87,26 @@ class Schema:
             for name in properties.value:
                 found.setdefault(name, []).append(_member(properties, name))
         return {name: Schema(*parts) for name, parts in found.items()}
+
+    def implies_any(self, other: Schema, name: str) -> bool:
+        """Whether what this schema admits fits one of the alternatives `name` of `other`, as far as can be seen."""
+        is_one_list = name == "anyOf" and len(other.found(name)) == 1
+        return is_one_list and any(self._implies(one) for one in other.alternatives(name))
+
+    def _implies(self, other: Schema) -> bool:
+        """Whether all that `other` demands is a type and the schemas of members, and this schema demands the same."""
+        own = self.properties()
+        return (
+            all(part.value.keys() <= _DESCRIBING for part in other.parts)
+            and other.types() <= self.types()
+            and not self.is_nullable()
+            and all(name in own and own[name].is_plainly(member) for name, member in other.properties().items())
+        )
+
+    def is_plainly(self, other: Schema) -> bool:
+        """Whether the two are written alike, and without references, which may lead to something else."""
+        values = [part.value for part in self.parts]
+        return values == [part.value for part in other.parts] and "$ref" not in repr(values)
 
     def required(self) -> dict[str, Part]:
         """The entries of `required`, by the name of the property."""

@@ -83,12 +83,14 @@ class SchemaComparison:
             yield from self.compare(one, other, at.within(f"an alternative of {at.what}"))
         for one in before:
             if all(one is not paired for paired, _ in pairs):
-                # Without any alternative left, all values are admitted.
-                effect = Effect.NARROWER if after else Effect.WIDER
+                # Without any alternative left all values are admitted, unless the schema itself says the same.
+                is_wider = not after and not new.implies_any(old, keyword)
+                effect = Effect.WIDER if is_wider else Effect.NARROWER
                 yield _alternative(at, f"{_ALTERNATIVES[keyword]}-removed", effect, one, None)
         for one in after:
             if all(one is not paired for _, paired in pairs):
-                effect = Effect.WIDER if before else Effect.NARROWER
+                is_wider = bool(before) or old.implies_any(new, keyword)
+                effect = Effect.WIDER if is_wider else Effect.NARROWER
                 yield _alternative(at, f"{_ALTERNATIVES[keyword]}-added", effect, None, one)
 
 
