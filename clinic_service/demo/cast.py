@@ -6,13 +6,17 @@ from clinic_service.demo.people import Somebody
 
 ADMIN = Somebody("ada0000001", "Ada Archer", "ada@harbour.example")
 MEMBER = Somebody("b0b0000002", "Bob Baker", "bob@harbour.example")
-PATIENT = Somebody("ca40100003", "Carol Cooper", "carol@mail.example")
+# Of Carol Cooper.
+BIRTH_DATE = "1987-04-12"
+PATIENT = Somebody("ca401c0003", "Carol Cooper", "carol@mail.example")
 # May view and follow the data of Carol Cooper.
-PARENT = Somebody("da40000004", "Daniel Cooper", "daniel@mail.example")
+PARENT = Somebody("da5e0d0004", "Daniel Cooper", "daniel@mail.example")
 # Has an account, and access to nothing but that.
 OUTSIDER = Somebody("0e10000005", "Olga Osborne", "olga@mail.example")
 # The name of a backend service.
 SERVICE = "demo-service"
 
+# The ids, names and codes are those of the examples in the spec, so that an example can be sent to the demo as it stands.
+CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
 CLINIC_NAME = "Harbour Diabetes Centre"
 SHARE_CODE = "HRBR-2Q7K-M9XD"

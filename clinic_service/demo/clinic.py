@@ -10,7 +10,17 @@ from sqlalchemy import bindparam, select
 
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
-from clinic_service.demo.cast import ADMIN, CLINIC_NAME, MEMBER, OUTSIDER, PARENT, PATIENT, SHARE_CODE
+from clinic_service.demo.cast import (
+    ADMIN,
+    BIRTH_DATE,
+    CLINIC_ID,
+    CLINIC_NAME,
+    MEMBER,
+    OUTSIDER,
+    PARENT,
+    PATIENT,
+    SHARE_CODE,
+)
 from clinic_service.demo.guard import require_no_real_clinics
 from clinic_service.demo.patients import made_up_summaries
 from clinic_service.demo.people import Somebody, name
@@ -79,7 +89,7 @@ def fill(database: Database, *, mix: bool = False) -> str:
 
 def _make_clinic(unit: UnitOfWork) -> str:
     clinic = Clinic(
-        id=new_id(),
+        id=CLINIC_ID,
         name=CLINIC_NAME,
         address="1 Quay Street",
         city="Port Haven",
@@ -140,8 +150,14 @@ def _add_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, role: str
 
 
 def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
-    tags = [Tag(clinic_id=clinic.id, id=new_id(), name=name, name_key=Tag.key_of(name)) for name in _TAGS]
-    sites = [Site(clinic_id=clinic.id, id=new_id(), name=name, name_key=Site.key_of(name)) for name in _SITES]
+    tags = [
+        Tag(clinic_id=clinic.id, id=f"65f1c0de0a1b2c3d4e5f6a{n:02x}", name=name, name_key=Tag.key_of(name))
+        for n, name in enumerate(_TAGS, start=1)
+    ]
+    sites = [
+        Site(clinic_id=clinic.id, id=f"65f1c0de0a1b2c3d4e5f6b{n:02x}", name=name, name_key=Site.key_of(name))
+        for n, name in enumerate(_SITES, start=1)
+    ]
     unit.session.add_all([*tags, *sites])
     unit.flush()
     # With a fixed seed, every demo has the same forty patients.
@@ -163,15 +179,16 @@ def _invented(number: int) -> Somebody:
 
 def _patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, number: int, chance: random.Random) -> Patient:
     custodial = number % 4 == 1
+    born = f"{chance.randrange(1945, 2016)}-{chance.randrange(1, 13):02d}-{chance.randrange(1, 29):02d}"
     patient = Patient(
         clinic_id=clinic.id,
         id=new_id(),
         user_id=person.id,
         full_name=person.name,
-        birth_date=f"{chance.randrange(1945, 2016)}-{chance.randrange(1, 13):02d}-{chance.randrange(1, 29):02d}",
+        birth_date=BIRTH_DATE if person is PATIENT else born,
         # Some custodial accounts have no e-mail address.
         email=None if custodial and number % 8 == 1 else person.email,
-        mrn=f"MRN-{20400 + number}",
+        mrn=f"MRN-{20417 + number}",
         target_devices=chance.choice([["dexcom"], ["libre2", "omnipod"], []]),
         diagnosis_type=chance.choice(_DIAGNOSES),
         invited_by=ADMIN.id if custodial else None,

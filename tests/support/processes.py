@@ -33,6 +33,7 @@ class ServerProcess:
 
     def __init__(self, folder: Path, *arguments: str, command: str = "serve", **settings: str) -> None:
         self.port = free_port()
+        self._live = settings.get("CLINIC_PATH_PREFIX", "") + "/live"
         self.output, self.errors = folder / "out.txt", folder / "err.txt"
         with self.output.open("wb") as out, self.errors.open("wb") as err:
             self.process = subprocess.Popen(
@@ -48,7 +49,7 @@ class ServerProcess:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                if self.get("/live").status == 200:
+                if self.get(self._live).status == 200:
                     return
             except OSError:
                 time.sleep(0.05)

@@ -33,7 +33,7 @@ def blocks() -> dict[str, list[str]]:
 def assert_exchanged(printed: str) -> None:
     """The exchange with Redox came to its end: the challenge, the match and the report."""
     assert '{"challenge":"5c1c7a6e"}' in printed
-    assert '"patients":[{"id":"ca40100003"' in printed
+    assert '"patients":[{"id":"ca401c0003"' in printed
     assert "scheduled: 202" in printed
 
 
