@@ -6,7 +6,8 @@ generated from the bundle keep their type names. References to path items and se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,18 +34,31 @@ _KIND_OF_MEMBERS = {
 }
 # The values of these keys are data, in which nothing is a reference.
 _LITERAL = frozenset({"example", "default", "enum", "x-access"})
+# What stands for a component that cannot be read; it says as little as its kind may.
+_GAPS: dict[str | None, dict[str, Any]] = {
+    "schemas": {"description": "?"},
+    "parameters": {"name": "?", "in": "query", "schema": {"description": "?"}},
+    "responses": {"description": "?"},
+    "requestBodies": {"content": {}},
+    "headers": {"schema": {"description": "?"}},
+    "securitySchemes": {"type": "http", "scheme": "?"},
+}
+OnFault = Callable[[SpecError], None]
 
 
 @dataclass
 class Bundle:
     """One API: its `document`, the place of its root file, and the places that its path items and components come from.
 
-    The keys of `places` are ("paths", URL) for a path item and (kind, name) for a component.
+    The keys of `places` are ("paths", URL) for a path item and (kind, name) for a component. `gaps` stand in the document
+    for parts that cannot be read; `has_all_operations` is false when there are operations among these parts.
     """
 
     document: dict[str, Any]
     root: Place
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    has_all_operations: bool = True
 
     def place(self, path: Sequence[str | int]) -> Place:
         """The place in the source of the part of the document that the keys `path` lead to."""
@@ -54,20 +68,32 @@ class Bundle:
         return Place(found.file, (*found.keys, *path[start + 2 :])) if found else Place(self.root.file, tuple(path))
 
 
-def bundle(source: Source, file_name: str) -> Bundle:
+def bundle(source: Source, file_name: str, on_fault: OnFault | None = None) -> Bundle:
     """The bundle of the API whose root file is `file_name`.
 
-    Raises SpecError, with file and line, for a file that cannot be read and for a reference that leads nowhere.
+    Raises SpecError, with file and line, for a file that cannot be read and for a reference that leads nowhere. With
+    `on_fault`, such errors are passed to it, and the bundle has gaps; only those of the root file are raised then.
     """
-    return _Bundler(source, source.folder / file_name).run()
+    return _Bundler(source, source.folder / file_name, on_fault).run()
+
+
+def gap(kind: str | None, made: Bundle) -> dict[str, Any]:
+    """A new gap of `made` in the place of a component."""
+    found = copy.deepcopy(_GAPS.get(kind, {}))
+    if kind == "parameters":
+        found["name"] = f"?{len(made.gaps)}"
+    made.gaps.append(found)
+    return found
 
 
 class _Bundler:
-    def __init__(self, source: Source, root: Path) -> None:
+    def __init__(self, source: Source, root: Path, on_fault: OnFault | None) -> None:
         self._source = source
         self._root = root
+        self._on_fault = on_fault
+        self._made = Bundle({}, Place(root))
         self._components: dict[str, dict[str, Any]] = {}
-        self._places: dict[tuple[str, str], Place] = {}
+        self._places = self._made.places
 
     def run(self) -> Bundle:
         root = self._source.document(self._root)
@@ -75,15 +101,34 @@ class _Bundler:
             raise SpecError(self._root, 1, "an OpenAPI document needs the object `paths`")
         document = {str(key): value for key, value in root.items() if key not in ("paths", "components")}
         try:
-            document["paths"] = {str(url): self._path_item(str(url), item) for url, item in root["paths"].items()}
+            items = ((str(url), self._path_item(str(url), item)) for url, item in root["paths"].items())
+            document["paths"] = {url: item for url, item in items if item is not None}
             self._root_components(root.get("components", {}))
         except RecursionError:
             raise SpecError(self._root, 1, "a part of the document contains itself") from None
         document["components"] = {kind: dict(sorted(named.items())) for kind, named in sorted(self._components.items())}
-        return Bundle(document, Place(self._root), self._places)
+        self._made.document = document
+        return self._made
+
+    def _followed(self, node: Any, place: Place) -> tuple[Any, Place] | None:
+        """What `node` refers to, with its place; None for a fault that somebody has been told of."""
+        try:
+            return self._source.follow(node, place)
+        except SpecError as error:
+            self._tell(error)
+            return None
+
+    def _tell(self, error: SpecError) -> None:
+        if self._on_fault is None:
+            raise error
+        self._on_fault(error)
 
     def _path_item(self, url: str, item: Any) -> Any:
-        item, place = self._source.follow(item, Place(self._root, ("paths", url)))
+        followed = self._followed(item, Place(self._root, ("paths", url)))
+        if followed is None:
+            self._made.has_all_operations = False
+            return None
+        item, place = followed
         self._places["paths", url] = place
         return self._copy(item, place, None)
 
@@ -91,9 +136,11 @@ class _Bundler:
         here = Place(self._root, ("components",))
         for kind, named in self._members(components, here):
             for name, item in self._members(named, here / kind):
-                target, place = self._source.follow(item, here / kind / name)
+                followed = self._followed(item, here / kind / name)
+                target, place = followed or (gap(kind, self._made), here / kind / name)
                 self._places.setdefault((kind, name), place)
-                self._components.setdefault(kind, {}).setdefault(name, self._copy(target, place, None))
+                copied = self._copy(target, place, None) if followed else target
+                self._components.setdefault(kind, {}).setdefault(name, copied)
 
     def _members(self, node: Any, place: Place) -> list[tuple[str, Any]]:
         if not isinstance(node, dict):
@@ -126,7 +173,10 @@ class _Bundler:
         return self._copy(value, place / key, _KIND_OF_KEY.get(key))
 
     def _reference(self, node: dict[str, Any], place: Place, kind: str | None) -> Any:
-        target, found = self._source.follow(node, place)
+        followed = self._followed(node, place)
+        if followed is None:
+            return gap(kind, self._made)
+        target, found = followed
         if kind is None:
             return self._copy(target, found, None)
         name = str(found.keys[-1]) if found.keys else found.file.stem
@@ -136,5 +186,5 @@ class _Bundler:
             self._components.setdefault(kind, {})[name] = self._copy(target, found, None)
         elif known != found:
             line = self._source.line(place / "$ref")
-            raise SpecError(place.file, line, f"two {kind} are named {name!r}: the other is in {known.file.name}")
+            self._tell(SpecError(place.file, line, f"two {kind} are named {name!r}: the other is in {known.file.name}"))
         return {"$ref": f"#/components/{kind}/{name}"}

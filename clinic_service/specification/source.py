@@ -84,13 +84,18 @@ class Source:
         self._texts: dict[Path, str] = {}
         self._documents: dict[Path, Any] = {}
         self._nodes: dict[Path, yaml.Node] = {}
-        # The targets of all references that were followed.
-        self.reached: set[Place] = set()
+        self._errors: dict[Path, SpecError] = {}
 
     def document(self, file: Path) -> Any:
         """The content of `file`. Raises SpecError when the file is missing or not YAML."""
+        if file in self._errors:
+            raise self._errors[file]
         if file not in self._documents:
-            self._documents[file] = self._read(file)
+            try:
+                self._documents[file] = self._read(file)
+            except SpecError as error:
+                self._errors[file] = error
+                raise
         return self._documents[file]
 
     def follow(self, node: Any, place: Place) -> tuple[Any, Place]:
@@ -104,7 +109,6 @@ class Source:
             if target in passed:
                 raise self._error(place, f"{target.keys or target.file.name} refers to itself")
             passed.add(target)
-            self.reached.add(target)
             place = target
         return node, place
 
@@ -165,9 +169,8 @@ class Source:
         try:
             return yaml.load(self.text(file), _Loader)
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
             problem = getattr(error, "problem", None) or "not YAML"
-            raise SpecError(file, mark.line + 1 if mark else 1, str(problem)) from None
+            raise SpecError(file, _line_of(error), str(problem)) from None
         except (ValueError, RecursionError):
             raise SpecError(file, 1, "the file holds a value that cannot be read") from None
 
@@ -186,6 +189,14 @@ class Source:
             except (OSError, UnicodeDecodeError):
                 raise SpecError(file, 1, "the file cannot be read as UTF-8 text") from None
         return self._texts[file]
+
+
+def _line_of(error: yaml.YAMLError) -> int:
+    """The line of what is wrong. What is opened and never closed is noticed further down, so its beginning counts."""
+    context = getattr(error, "context", None) or ""
+    is_open = "flow" in context or "quoted" in context
+    mark = getattr(error, "context_mark" if is_open else "problem_mark", None)
+    return mark.line + 1 if mark else 1
 
 
 def _child(node: yaml.Node | None, key: str | int, line: int) -> tuple[yaml.Node | None, int]:

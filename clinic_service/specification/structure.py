@@ -22,21 +22,29 @@ from clinic_service.specification.source import Place
 _REFERENCE = {"$ref": "#/definitions/Reference"}
 
 
+Keys = tuple[str | int, ...]
+
+
 def structure_faults(made: Bundle) -> Iterator[tuple[Place, str]]:
     """Each place of the source that breaks the structure of OpenAPI 3.0, and what is wrong there."""
+    yield from ((made.place(keys), message) for keys, message in structure_errors(made))
+
+
+def structure_errors(made: Bundle) -> Iterator[tuple[Keys, str]]:
+    """As `structure_faults`, with the keys that lead to the part of the document."""
     try:
         errors = list(_validator().iter_errors(made.document))
     except ValueError:
         # An alias within its own anchor, in a part that is not copied when the document is put together.
-        yield made.root, "something in the document contains itself"
+        yield (), "something in the document contains itself"
         return
     for error in errors:
         for cause in _causes(error):
-            place = made.place(list(cause.instance_path))
+            keys = tuple(cause.instance_path)
             if cause.kind.name == "additionalProperties":
-                yield from ((place / name, f"{name!r} is not known here") for name in cause.kind.value)
+                yield from (((*keys, name), f"{name!r} is not known here") for name in cause.kind.value)
             else:
-                yield place, _message(cause)
+                yield keys, _message(cause)
 
 
 @cache

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from clinic_service.cli.spec.check import check_document, document_findings
+from clinic_service.cli.spec.check import check_document
+from clinic_service.cli.spec.check.layers import document_findings
 from clinic_service.mock.app import Choices, create_mock
 from clinic_service.mock.document import load_documents
 from clinic_service.specification.source import Source, SpecError

@@ -99,9 +99,17 @@ def test_two_schemas_of_one_name_are_refused(folder: Path) -> None:
 
 
 def test_broken_yaml_is_told_with_its_line(folder: Path) -> None:
-    (folder / "paths.yaml").write_text("Pet:\n  get: [\n")
-    with pytest.raises(SpecError, match=r"paths\.yaml:3: "):
-        bundle(Source(folder), "root.yaml")
+    for broken in (
+        "get: [a\n",
+        "get: 'open\n  put: x\n",
+        'get: "open\n\n',
+        "get: {a: [1}\n",
+        "get: &a [*b]\n",
+        "get: a: b\n",
+    ):
+        (folder / "paths.yaml").write_text(f"Pet:\n  {broken}")
+        with pytest.raises(SpecError, match=r"paths\.yaml:2: "):
+            bundle(Source(folder), "root.yaml")
 
 
 def test_lines_and_duplicate_keys(folder: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from clinic_service.cli.spec.check import check, own_findings, standard_findings
+from clinic_service.cli.spec.check import check
+from clinic_service.cli.spec.check.layers import own_findings
+from clinic_service.cli.spec.check.standard import standard_findings
 from clinic_service.packaged import spec_folder
 from clinic_service.specification.source import Source
 from tests.support.edited_spec import EditedSource, spec_text

@@ -11,7 +11,7 @@ import pytest
 
 from clinic_service.api.parameters import PlanError
 from clinic_service.cli.spec.access import access
-from clinic_service.cli.spec.check import own_findings
+from clinic_service.cli.spec.check.layers import own_findings
 from clinic_service.cli.spec.coverage import coverage, coverage_table
 from clinic_service.cli.spec.stub import stub
 from clinic_service.specification.apis import API_NAMES, Api, load_api

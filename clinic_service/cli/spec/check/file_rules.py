@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,7 @@ from clinic_service.specification.source import Place, Source, SpecError
 
 _LONGEST_LINE = 118
 _INDENT = 2
+_REFERENCE = re.compile(r"""\$ref:\s*['"]?([^\s'"]+)""")
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 _TIME = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?")
 _EXTENSIONS = frozenset(
@@ -46,16 +48,65 @@ def file_findings(source: Source) -> Iterator[SpecFinding]:
 
 
 def dead_faults(source: Source) -> Faults:
-    """Files, and named parts of files, that no reference leads to. Both APIs of `source` must have been bundled before."""
+    """Files, and named parts of files, that no reference leads to, however long the way from a root file is."""
+    reached = _reached(source)
     for file in source.files():
-        if file.parent == source.folder:
-            continue
-        names = {place.keys[0] if place.keys else None for place in source.reached if place.file == file}
-        document = source.document(file)
-        if not names:
+        names = reached.get(file)
+        if names is None:
             yield Place(file), "nothing refers to this file"
-        elif None not in names and isinstance(document, dict):
+        elif None not in names:
+            document = source.document(file)
             yield from ((Place(file, (key,)), f"nothing refers to {key!r}") for key in document if key not in names)
+
+
+def _reached(source: Source) -> dict[Path, set[str | None]]:
+    """For each file that references lead to, the parts of it that they name; None stands for the file as a whole."""
+    reached: dict[Path, set[str | None]] = {}
+    pending: list[tuple[Path, str | None]] = [(file, None) for file in source.files() if file.parent == source.folder]
+    while pending:
+        file, name = pending.pop()
+        names = reached.setdefault(file, set())
+        if name in names:
+            continue
+        try:
+            document = source.document(file)
+        except SpecError:
+            # Nobody knows what belongs to which part of it.
+            names.add(None)
+            found: Iterable[str] = _references_in_text(source, file)
+        else:
+            names.add(name)
+            is_part = name is not None and isinstance(document, dict)
+            found = _references(document.get(name) if is_part else document)
+        for reference in found:
+            target, _, fragment = reference.partition("#")
+            path = (file.parent / target).resolve() if target else file
+            if "\0" not in reference and path.is_file():
+                pending.append((path, fragment.strip("/").split("/")[0].replace("~1", "/").replace("~0", "~") or None))
+    return reached
+
+
+def _references(document: Any) -> Iterator[str]:
+    pending, seen = [document], set()
+    while pending:
+        node = pending.pop()
+        # An alias may lead back to what it is in.
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+def _references_in_text(source: Source, file: Path) -> list[str]:
+    try:
+        return _REFERENCE.findall(source.text(file))
+    except SpecError:
+        return []
 
 
 def _duplicates(source: Source, file: Path) -> Iterator[tuple[int, str]]:

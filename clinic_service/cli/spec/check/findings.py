@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from clinic_service.specification.source import Place
+from clinic_service.specification.source import Place, Source, SpecError
 
 # What a rule finds: a place in the source, and what is wrong there.
 Faults = Iterator[tuple[Place, str]]
@@ -19,5 +19,15 @@ class SpecFinding(NamedTuple):
     line: int
     message: str
 
+    @classmethod
+    def of(cls, error: SpecError) -> SpecFinding:
+        """The finding that tells an error of reading."""
+        return cls(error.file, error.line, error.message)
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.message}"
+
+
+def located(source: Source, faults: Faults) -> list[SpecFinding]:
+    """The faults as findings, with their lines."""
+    return [SpecFinding(place.file, source.line(place), message) for place, message in faults]

@@ -15,21 +15,22 @@ from clinic_service.specification.apis import Api, Operation
 from clinic_service.specification.source import Place
 
 
-def handler_faults(apis: list[Api], tests: Path | None) -> Faults:
+def handler_faults(apis: list[Api], tests: Path | None, damaged: Collection[Place]) -> Faults:
     """Handlers without an operation, operations that do not fit their handler, and handlers without a test file.
 
-    `tests` is the folder of all tests; None: do not look for test files.
+    `tests` is the folder of all tests; None: do not look for test files. Of the operations at the places `damaged`, parts
+    could not be read, so nobody knows whether they fit.
     """
     operations = [operation for api in apis for operation in api.operations]
     handlers, strays = match_handlers(operations)
-    for group, name in strays:
+    for group, name in strays if all(api.bundle.has_all_operations for api in apis) else ():
         of_group = [operation for operation in operations if operation.group == group]
         yield _culprit(name, of_group, handlers)
     for api in apis:
         validators = Validators(api.document)
         for operation in api.operations:
             handler = handlers.get(operation.operation_id)
-            if handler is None:
+            if handler is None or operation.place in damaged:
                 continue
             try:
                 compile_plan(api, operation, validators, handler)

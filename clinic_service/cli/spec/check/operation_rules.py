@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from clinic_service.api.parameters import PlanError
@@ -23,8 +23,11 @@ _VERSION = "3.0.3"
 _ERROR_SCHEMA = {"$ref": "#/components/schemas/error.v1"}
 
 
-def operation_faults(source: Source, apis: list[Api]) -> Faults:
-    """What is wrong with the operations of both APIs, their tags and their URLs."""
+def operation_faults(source: Source, apis: list[Api], damaged: Collection[Place]) -> Faults:
+    """What is wrong with the operations of both APIs, their tags and their URLs.
+
+    Of the operations at the places `damaged`, parts could not be read; only their own members are judged.
+    """
     seen: dict[str, Operation] = {}
     for api in apis:
         validators = Validators(api.document)
@@ -34,10 +37,13 @@ def operation_faults(source: Source, apis: list[Api]) -> Faults:
         yield from _urls(source, api)
         for operation in api.operations:
             yield from _name(operation, seen.setdefault(operation.operation_id, operation))
-            yield from _of_operation(api, operation, validators)
+            missing = list(_missing_members(operation))
+            yield from missing
+            if operation.place not in damaged:
+                yield from _of_operation(api, operation, validators, is_complete=not missing)
 
 
-def _of_operation(api: Api, operation: Operation, validators: Validators) -> Faults:
+def _of_operation(api: Api, operation: Operation, validators: Validators, *, is_complete: bool) -> Faults:
     faults = [
         *_members(api, operation),
         *_statuses(api, operation),
@@ -45,7 +51,7 @@ def _of_operation(api: Api, operation: Operation, validators: Validators) -> Fau
         *header_faults(api, operation),
     ]
     yield from faults
-    if not faults:
+    if is_complete and not faults:
         try:
             compile_plan(api, operation, validators, None)
         except PlanError as error:
@@ -64,7 +70,7 @@ def _tags(api: Api) -> Faults:
             if tag not in declared:
                 yield operation.place / "tags" / index, f"the tag {tag!r} is not declared in {api.name}.yaml"
     for index, name in enumerate(declared):
-        if name not in used:
+        if name not in used and api.bundle.has_all_operations:
             yield api.bundle.root / "tags" / index, f"no operation has the tag {name!r}"
 
 
@@ -86,11 +92,14 @@ def _name(operation: Operation, first: Operation) -> Faults:
         yield place, f"the operationId {operation.operation_id!r} is not in PascalCase"
 
 
+def _missing_members(operation: Operation) -> Faults:
+    for member in ("operationId", "summary", "description", "tags", "x-access"):
+        if not operation.definition.get(member):
+            yield operation.place, f"{operation.operation_id} has no {member}"
+
+
 def _members(api: Api, operation: Operation) -> Faults:
     definition, place, name = operation.definition, operation.place, operation.operation_id
-    for member in ("operationId", "summary", "description", "tags", "x-access"):
-        if not definition.get(member):
-            yield place, f"{name} has no {member}"
     for here, parameter in api.parameters(operation):
         for member in ("description", "schema"):
             if not parameter.get(member):

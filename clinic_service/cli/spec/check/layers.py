@@ -1,0 +1,77 @@
+"""Our rules, in layers: files are YAML, references lead somewhere, the structure is that of OpenAPI, patterns compile, and
+then everything else.
+
+Each layer relies on the ones before it. What one of them finds fault with is taken out, so that the next ones judge the
+rest: all faults are found at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clinic_service.api.validation import Validators
+from clinic_service.cli.spec.check.client_rules import client_faults
+from clinic_service.cli.spec.check.document_rules import document_faults, duplicate_keys
+from clinic_service.cli.spec.check.file_rules import dead_faults, file_findings
+from clinic_service.cli.spec.check.findings import Faults, SpecFinding, located
+from clinic_service.cli.spec.check.handler_rules import handler_faults
+from clinic_service.cli.spec.check.operation_rules import operation_faults
+from clinic_service.cli.spec.check.pattern_rules import pattern_faults
+from clinic_service.cli.spec.check.repair import operations_with_gaps, without_faulty, without_patterns
+from clinic_service.cli.spec.check.schema_rules import schema_faults
+from clinic_service.mock.document import require_version
+from clinic_service.specification.apis import API_NAMES, Api, made_api
+from clinic_service.specification.bundle import Bundle, bundle
+from clinic_service.specification.source import Source, SpecError
+from clinic_service.specification.structure import structure_errors
+
+
+def own_findings(source: Source, tests: Path | None) -> list[SpecFinding]:
+    """The faults that our rules find in both APIs. `tests` is the folder of all tests; None: do not look for tests."""
+    findings = [*file_findings(source), *located(source, dead_faults(source))]
+    made = {name: one for name in API_NAMES if (one := _bundled(source, name, findings))}
+    findings.extend(located(source, _faults(source, made, tests)))
+    return findings
+
+
+def document_findings(source: Source, file_name: str) -> list[SpecFinding]:
+    """What keeps the document whose root file is `file_name` from being served by `clinic-service mock`."""
+    try:
+        require_version(source, source.folder / file_name)
+        made = bundle(source, file_name)
+    except SpecError as error:
+        return [SpecFinding.of(error)]
+    twice = [SpecFinding(file, line, message) for file, line, message in duplicate_keys(source)]
+    return twice or located(source, document_faults(made))
+
+
+def _bundled(source: Source, name: str, findings: list[SpecFinding]) -> Bundle | None:
+    try:
+        return bundle(source, f"{name}.yaml", lambda error: findings.append(SpecFinding.of(error)))
+    except SpecError as error:
+        findings.append(SpecFinding.of(error))
+        return None
+
+
+def _faults(source: Source, made: dict[str, Bundle], tests: Path | None) -> Faults:
+    apis = []
+    for name, one in made.items():
+        errors = list(structure_errors(one))
+        yield from ((one.place(keys), message) for keys, message in errors)
+        if without_faulty(one, [keys for keys, _ in errors]):
+            apis.append(made_api(name, one))
+    for api in apis:
+        faults = list(pattern_faults(api))
+        yield from faults
+        without_patterns(api, {place for place, _ in faults})
+        yield from schema_faults(api, Validators(api.document))
+        yield from client_faults(api)
+    yield from _meaning_faults(source, apis, tests)
+
+
+def _meaning_faults(source: Source, apis: list[Api], tests: Path | None) -> Faults:
+    damaged = {place for api in apis for place in operations_with_gaps(api)}
+    faults = list(operation_faults(source, apis, damaged))
+    yield from faults
+    # An operation that is at fault itself would be told once more that it does not fit its handler.
+    yield from handler_faults(apis, tests, damaged | {place for place, _ in faults})

@@ -1,0 +1,31 @@
+"""The faults that the validator of the standard finds. Nothing here needs our rules, which take long to import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clinic_service.cli.spec.check.findings import SpecFinding, located
+from clinic_service.specification.apis import load_file
+from clinic_service.specification.source import Source, SpecError
+
+
+def standard_findings(file: Path) -> list[SpecFinding]:
+    """The faults that openapi-spec-validator finds in the document `file`; none when its structure is wrong."""
+    # Imported here, because it is slow to import and only this process needs it.
+    from openapi_spec_validator import OpenAPIV30SpecValidator
+
+    source = Source(file.parent)
+    try:
+        made = load_file(source, file.name).bundle
+    except SpecError:
+        # Our rules report it.
+        return []
+    try:
+        errors = [
+            (error.absolute_path, error.message) for error in OpenAPIV30SpecValidator(made.document).iter_errors()
+        ]
+    except Exception as error:
+        # The validator fails in many ways when a document is not as it expects.
+        errors = [((), f"openapi-spec-validator failed: {type(error).__name__}")]
+    faults = ((made.place(list(path)), f"not valid OpenAPI: {message[:300]}") for path, message in errors)
+    return list(located(source, faults))
