@@ -83,7 +83,7 @@ CASES = {
         "openapi: 3.0.3", "swagger: '2.0'", "swagger: '2.0'", "OpenAPI 2.0 is not read, only 3.0 is"
     ),
     "no OpenAPI": Case("openapi: 3.0.3", "asyncapi: 2.0.0", "asyncapi: 2.0.0", "this is no OpenAPI document"),
-    "no YAML": Case("  title: One", "  title: [One", "  version: '1'", "did not find expected"),
+    "no YAML": Case("  title: One", "  title: [One", "  title: [One", "did not find expected"),
     "no structure": Case(
         "          description: Done.\n          content",
         "          content",

@@ -26,6 +26,7 @@ def without_faulty(made: Bundle, faulty: Iterable[Keys]) -> bool:
                 made.has_all_operations = False
             case ("paths", url, *_):
                 document["paths"].pop(url, None)
+                made.places.pop(("paths", str(url)), None)
                 made.has_all_operations = False
             case ("components", str(kind), str(name), *_) if name in document["components"].get(kind, {}):
                 document["components"][kind][name] = gap(kind, made)
