@@ -43,6 +43,8 @@ _GAPS: dict[str | None, dict[str, Any]] = {
     "headers": {"schema": {"description": "?"}},
     "securitySchemes": {"type": "http", "scheme": "?"},
 }
+# What stands for a path item that cannot be read, until it is left out.
+_LOST = object()
 OnFault = Callable[[SpecError], None]
 
 
@@ -102,7 +104,7 @@ class _Bundler:
         document = {str(key): value for key, value in root.items() if key not in ("paths", "components")}
         try:
             items = ((str(url), self._path_item(str(url), item)) for url, item in root["paths"].items())
-            document["paths"] = {url: item for url, item in items if item is not None}
+            document["paths"] = {url: item for url, item in items if item is not _LOST}
             self._root_components(root.get("components", {}))
         except RecursionError:
             raise SpecError(self._root, 1, "a part of the document contains itself") from None
@@ -127,7 +129,7 @@ class _Bundler:
         followed = self._followed(item, Place(self._root, ("paths", url)))
         if followed is None:
             self._made.has_all_operations = False
-            return None
+            return _LOST
         item, place = followed
         self._places["paths", url] = place
         return self._copy(item, place, None)

@@ -139,7 +139,9 @@ def _pairs(api: Api) -> Faults:
     schemas = api.document["components"].get("schemas", {})
     for name, schema in schemas.items():
         answer = schemas.get(f"{name.removesuffix(_INPUT)}.v1") if name.endswith(_INPUT) else None
-        for missing in sorted(answer["properties"].keys() - schema["properties"].keys()) if answer else ():
+        members = [one.get("properties", {}).keys() for one in (answer or {}, schema)]
+        # Without members it is at fault elsewhere.
+        for missing in sorted(members[0] - members[1]) if members[1] else ():
             yield api.bundle.places["schemas", name] / "properties", f"{missing!r} of the answer's schema is missing"
 
 
