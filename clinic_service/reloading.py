@@ -6,6 +6,7 @@ While an edit cannot be applied, the server keeps running with the last state th
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 import time
 import traceback
@@ -45,6 +46,7 @@ _KEPT = frozenset(
 # The application that is served. Each reload makes its class anew, so it has no type that could be named here.
 Application = Any
 Build = Callable[[Path], Application]
+_LONGEST_CHECK_SECONDS = 60
 
 
 def builder(config: Config, database: Database, write: Callable[[str], None]) -> Build:
@@ -61,6 +63,23 @@ def builder(config: Config, database: Database, write: Callable[[str], None]) ->
     return build
 
 
+def spec_check(*arguments: str) -> Callable[[], list[str]]:
+    """A function that tells the findings of `clinic-service spec check` with these arguments, each with file and line.
+
+    The check runs in a process of its own: it needs much that a server has no other use for.
+    """
+
+    def findings() -> list[str]:
+        command = [sys.executable, "-m", _PACKAGE, "spec", "check", *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_CHECK_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return ["The spec could not be checked."]
+        return done.stdout.splitlines()
+
+    return findings
+
+
 class ReloadingApp:
     """The application in its last good state. Passes each call on to it, and looks for edits a few times a second.
 
@@ -68,10 +87,18 @@ class ReloadingApp:
     """
 
     def __init__(
-        self, spec: Path, build: Build, code: Path | None = None, files: Callable[[], Iterable[Path]] | None = None
+        self,
+        spec: Path,
+        build: Build,
+        code: Path | None = None,
+        files: Callable[[], Iterable[Path]] | None = None,
+        check: Callable[[], list[str]] = list,
     ) -> None:
-        """`files`: those that the spec may be made of, when they are others than the YAML in the folder `spec`."""
-        self._spec, self._build, self._code = spec, build, code or package_folder()
+        """`files`: those that the spec may be made of, when they are others than the YAML in the folder `spec`.
+
+        `check` tells what is wrong with the spec, after each edit of it: also what does not keep it from being applied.
+        """
+        self._spec, self._build, self._code, self._check = spec, build, code or package_folder(), check
         self._files = files or (lambda: spec.rglob("*.yaml"))
         _say(f"The spec is read from {spec}, the code from {self._code}. Saved edits of both are applied.")
         before = self._stamps()
@@ -106,6 +133,9 @@ class ReloadingApp:
             return
         self._take_over("code" if code else "spec")
         self._seen = {**self._stamps(), **stamps}
+        if changed != code:
+            for finding in self._check():
+                _say(finding)
 
     def watch(self) -> None:
         """Call `refresh` a few times a second. Never returns."""

@@ -79,7 +79,7 @@ def _parts(config: Config, source: Path, load: Callable[[], Any], choices: Choic
     from clinic_service.api.metrics import count_lost_lines
     from clinic_service.log_lines import LogLines
     from clinic_service.mock.app import create_mock
-    from clinic_service.reloading import ReloadingApp
+    from clinic_service.reloading import ReloadingApp, spec_check
     from clinic_service.server.gate import Application
     from clinic_service.server.parts import Parts
 
@@ -87,7 +87,10 @@ def _parts(config: Config, source: Path, load: Callable[[], Any], choices: Choic
     try:
         if reload:
             edited = _EditedSpec(config, choices, source, lines.write)
-            app: Application = ReloadingApp(source, edited.build, files=None if source.is_dir() else edited.files)
+            is_file = source.is_file()
+            check = spec_check(*(("--only-document", "--spec") if is_file else ("--folder",)), str(source))
+            files = edited.files if is_file else None
+            app: Application = ReloadingApp(source, edited.build, files=files, check=check)
         else:
             app = create_mock(config, load(), choices, log=RequestLog(write=lines.write), tell=_tell)
     except SpecError as error:

@@ -17,7 +17,7 @@ from clinic_service.log_lines import LinesHandler, LogLines
 from clinic_service.outbox.relay import RelayLoop
 from clinic_service.packaged import edited_spec_folder
 from clinic_service.relays import create_relays, start_relays
-from clinic_service.reloading import ReloadingApp, builder
+from clinic_service.reloading import ReloadingApp, builder, spec_check
 from clinic_service.server.gate import Application
 from clinic_service.specification.apis import Api
 
@@ -81,7 +81,9 @@ def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False
     relays = create_relays(config, database)
 
     if reload:
-        app: Application = ReloadingApp(edited_spec_folder(), builder(config, database, lines.write))
+        spec = edited_spec_folder()
+        check = spec_check("--folder", str(spec))
+        app: Application = ReloadingApp(spec, builder(config, database, lines.write), check=check)
     else:
         app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
     return ServiceParts(config, app, lines, database, relays, Readiness(database))

@@ -88,6 +88,17 @@ def test_whatever_a_half_finished_edit_raises_the_app_goes_on(
     assert f"test_reloading.py:{build.__code__.co_firstlineno + 2}: {type(error).__name__}" in capsys.readouterr().err
 
 
+def test_the_findings_of_the_check_are_told_after_each_edit_of_the_spec(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = ReloadingApp(spec, lambda _: None, check=lambda: ["sites.yaml:5: CreateSite has no x-access"])
+    app.refresh()
+    assert "CreateSite" not in capsys.readouterr().err
+    _touch(spec / "access.v1.yaml", "")
+    app.refresh()
+    assert capsys.readouterr().err.endswith("The spec was applied.\nsites.yaml:5: CreateSite has no x-access\n")
+
+
 def test_files_that_come_and_go_are_noticed(spec: Path) -> None:
     builds: list[Path] = []
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from clinic_service.cli import main
 from clinic_service.cli.spec.check.layers import own_findings
 from clinic_service.packaged import spec_folder
+from clinic_service.reloading import spec_check
 from clinic_service.specification.source import Source
 
 # A mistake: (file, text that stands there, what it becomes, words of the finding). The finding is on the line where the two
@@ -100,6 +101,7 @@ def test_all_mistakes_are_told_at_once(spec: Path) -> None:
     result = CliRunner().invoke(main, ["spec", "check", "--folder", str(spec)])
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
+    assert lines == spec_check("--folder", str(spec))(), "what `serve --reload` tells"
     for file, line, words in made:
         assert [one for one in lines if one.startswith(f"{file}:{line}: ") and words in one], words
 
