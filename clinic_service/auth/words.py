@@ -42,7 +42,11 @@ def access_in_words(rules: Iterable[str]) -> str:
 
 
 def with_access_in_words(document: Mapping[str, Any]) -> dict[str, Any]:
-    """`document` with `x-access` in words at the end of the description of each operation."""
+    """`document` with `x-access` in words at the end of the description of each operation.
+
+    An operation that is being written may lack its description or its rules, or have a rule that does not exist: the mock
+    serves it all the same, and `spec check` tells.
+    """
     paths = {
         path: {key: _described(key, value) for key, value in item.items()} for path, item in document["paths"].items()
     }
@@ -52,4 +56,11 @@ def with_access_in_words(document: Mapping[str, Any]) -> dict[str, Any]:
 def _described(key: str, value: Any) -> Any:
     if key not in METHODS:
         return value
-    return {**value, "description": f"{value['description'].rstrip()}\n\n{access_in_words(value['x-access'])}"}
+    rules = value.get("x-access")
+    known = [rule for rule in rules if _is_rule(rule)] if isinstance(rules, list) else []
+    parts = [str(value.get("description") or "").rstrip(), access_in_words(known) if known else ""]
+    return {**value, "description": "\n\n".join(filter(None, parts))}
+
+
+def _is_rule(rule: Any) -> bool:
+    return isinstance(rule, str) and (rule in WORDS or rule.partition(":")[0] in WORDS)

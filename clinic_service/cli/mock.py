@@ -41,7 +41,7 @@ def mock(port: int | None, host: str | None, spec: Path | None, seed: int, *, au
 
     Serves the spec/ of the checkout in the current folder, or else the server's own. Parameters and bodies are read, and
     refused, as by `serve`. The answer is the first example of the success, or is made from the schema where there is
-    none. The header Prefer chooses another one:
+    none. An operation without a success answers with its lowest status. The header Prefer chooses another answer:
 
     \b
       Prefer: code=404          the answer that is declared for this status
@@ -68,10 +68,11 @@ def mock(port: int | None, host: str | None, spec: Path | None, seed: int, *, au
     from clinic_service.mock.app import Choices
     from clinic_service.server.process import run_process
 
-    parts = _parts(config, source, load, Choices(seed, auth), reload=reload)
-    gc.collect()
-    gc.freeze()
-    run_process(parts, listener, started=lambda: say(_introduction(config, source)))
+    with listener:
+        parts = _parts(config, source, load, Choices(seed, auth), reload=reload)
+        gc.collect()
+        gc.freeze()
+        run_process(parts, listener, started=lambda: say(_introduction(config, source)))
 
 
 def _parts(config: Config, source: Path, load: Callable[[], Any], choices: Choices, *, reload: bool) -> Parts:

@@ -79,8 +79,8 @@ class Answers:
 
     @cached_property
     def default_status(self) -> int:
-        """The status of an answer when the client has no preference: the lowest status that is not an error."""
-        return min(_first(status) for status in self._declared if _first(status) < 400)
+        """The status of an answer when the client has no preference: the lowest one, so that a success comes first."""
+        return min(map(_first, self._declared))
 
     @cached_property
     def statuses(self) -> Mapping[int, Declared]:

@@ -204,6 +204,28 @@ def test_dynamic_answers_are_never_failures(name: str) -> None:
             assert (reply.status, reply.headers.get("Preference-Applied")) == (200, "dynamic=true")
 
 
+@pytest.mark.parametrize(
+    ("declared", "answered"),
+    [
+        (("405", "400"), 400),
+        (("404", "default"), 200),
+        (("5XX",), 500),
+        (("302", "404"), 302),
+    ],
+)
+def test_without_a_success_the_answer_is_the_lowest_status(
+    tmp_path: Path, declared: tuple[str, ...], answered: int
+) -> None:
+    """Many documents describe only failures of an operation. `default` then stands for a success."""
+    responses = "".join(f"        {status!r}:\n          description: It is so.\n" for status in declared)
+    file = tmp_path / "one.yaml"
+    file.write_text(
+        "openapi: 3.0.3\ninfo: {title: One, version: '1'}\npaths:\n  /one:\n    get:\n      responses:\n" + responses
+    )
+    assert check_document(file) == []
+    assert document_client(file).get("/one").status == answered
+
+
 def test_the_path_of_the_files_does_not_matter(tmp_path: Path) -> None:
     """What is answered is the same on every machine."""
     copy = tmp_path / "pets.yaml"

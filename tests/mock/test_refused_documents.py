@@ -112,7 +112,7 @@ CASES = {
     "an example that does not fit": Case(
         "size: 1", "size: one", "                size: one", "the example does not fit its schema at /size (type)"
     ),
-    "no success": Case("'204':", "'404':", "    put:", "two: no response is a success"),
+    "nothing to answer": Case("'204':", "'100':", "    put:", "two: no response can be an answer"),
     "a pattern that nobody reads": Case(
         "type: integer", "type: string\n                    pattern: '('", "    get:", "one: "
     ),
