@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics
+from clinic_service.api.metrics_page import add_metrics
 from clinic_service.api.operations import refuse_strays
 from clinic_service.api.pages import add_pages, add_reference
 from clinic_service.api.routing import LeanFlask, PlanApi
@@ -18,6 +18,8 @@ from clinic_service.gateways.openid import chosen_openid
 from clinic_service.gateways.restricted_tokens.choice import chosen_restricted_tokens
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.gateways.xealth import chosen_xealth
+from clinic_service.metrics.collectors import create_collectors
+from clinic_service.metrics.counters import Metrics
 from clinic_service.preparation import Services
 from clinic_service.specification.apis import Api, load_apis
 
@@ -50,6 +52,7 @@ def create_app(
     refuse_strays(operation for api in apis for operation in api.operations)
     readiness, prefix = Readiness(database), config.path_prefix or ""
     add_viewer(app, config)
+    add_metrics(app, config, create_collectors(config, database))
     add_pages(app, apis, lambda: readiness.obstacle() is None, prefix=prefix)
     add_reference(app, apis, prefix=prefix)
     return app

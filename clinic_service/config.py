@@ -86,6 +86,11 @@ class Config:
     request_seconds: int = setting(
         30, "seconds for one request, calls to other systems included; after them the answer is 503", least=1, most=50
     )
+    metrics_port: int = setting(0, "port for /metrics, on which there is nothing else; 0: none", most=65535)
+    metrics_host: str = setting("127.0.0.1", "address to listen on with that port")
+    metrics_token: str | None = setting(
+        None, "bearer token that /metrics asks for; without it, /metrics needs a port of its own", secret=True
+    )
     drain_seconds: int = setting(15, "seconds that running requests have to finish when the server stops", most=3600)
     session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)
     session_jwks: str | None = setting(None, "file or URL with the public keys of RS256 and ES256 session tokens")

@@ -48,6 +48,8 @@ class ServiceError(Exception):
     # Seconds after which the same request may succeed, where that is known.
     retry_after: int | None = None
     violations: tuple[Violation, ...] = ()
+    # The rule that was not met, for the metrics, where the class does not say it: the names in `x-access`.
+    rule = ""
 
     def __init__(self, message: str | None = None, violations: Sequence[Violation] = ()) -> None:
         self.message = message or type(self).message
@@ -72,6 +74,8 @@ class Unauthenticated(ServiceError):
 
     status = 401
     message = "The session token is missing or not valid."
+    # How to prove who calls: the value of the header WWW-Authenticate.
+    challenge = 'ApiKey realm="clinic-service", header="X-Tidepool-Session-Token"'
 
 
 class PaymentRequired(ServiceError):

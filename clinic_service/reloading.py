@@ -27,7 +27,6 @@ _PACKAGE = "clinic_service"
 _KEPT = frozenset(
     {
         "__main__",
-        "api.metrics",
         "cli",
         "clock",
         "config",
@@ -35,6 +34,7 @@ _KEPT = frozenset(
         "deadline",
         "errors",
         "log_lines",
+        "metrics.counters",
         "models",
         "packaged",
         "reloading",

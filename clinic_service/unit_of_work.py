@@ -165,11 +165,19 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
         except Exception as error:
             may_succeed = is_retryable(error) or (not writes and getattr(error, "connection_invalidated", False))
             if may_succeed and tries_left and time.monotonic() - started < _TRY_AGAIN_SECONDS:
+                _count_retry()
                 continue
             if may_succeed or _is_unavailable(error, writes):
                 raise Unavailable from error
             raise
     raise AssertionError("unreachable")
+
+
+def _count_retry() -> None:
+    # Imported here, because most commands do not need the library of the metrics.
+    from clinic_service.metrics.counters import count_retry
+
+    count_retry()
 
 
 def _is_unavailable(error: Exception, writes: bool) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from clinic_service.api.exchange import RawAnswer, json_answer
 from clinic_service.api.plan import JSON, Plan
 from clinic_service.context import Answer
+from clinic_service.metrics.counters import count_broken_answer
 from clinic_service.serialization import to_json
 
 _log = logging.getLogger("clinic_service.dispatch")
@@ -24,6 +25,7 @@ def checked_answer(plan: Plan, result: Any, *, enforce: bool) -> RawAnswer:
     """
     answer = result if isinstance(result, Answer) else Answer(plan.default_status, result)
     if not plan.check_answer(answer):
+        count_broken_answer(plan.operation_id)
         _report_broken(plan, answer)
         if enforce:
             raise AnswerBreaksSpec

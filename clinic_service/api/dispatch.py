@@ -193,13 +193,13 @@ class Dispatcher(BaseDispatcher):
     def prepare(self, request: Request, uow: UnitOfWork) -> None:
         """Run the preparation of the operation, which may ask other services."""
         preparation = Preparation(request.caller, uow, self._services, self._database)
-        request.prepared = request.work.prepare(preparation, request.arguments)
+        request.preparation_result = request.work.prepare(preparation, request.arguments)
 
     def handle(self, request: Request, uow: UnitOfWork) -> None:
         """Call the handler of the operation."""
         context, work = Context(request.caller, uow, self._config), request.work
         if isinstance(work, Phases):
-            request.result = work.handle(context, request.prepared, request.arguments)
+            request.result = work.handle(context, request.preparation_result, request.arguments)
         else:
             request.result = work(context, **request.arguments)
         uow.flush()
@@ -232,7 +232,9 @@ class Dispatcher(BaseDispatcher):
             with deadline.unlimited():
                 run(
                     self._database,
-                    lambda uow: request.work.compensate(Context(request.caller, uow, self._config), request.prepared),
+                    lambda uow: request.work.compensate(
+                        Context(request.caller, uow, self._config), request.preparation_result
+                    ),
                     writes=True,
                 )
         except Exception as error:

@@ -21,11 +21,13 @@ _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPSt
 class Exchange:
     """What is known of a request: enough for the log line and the metrics, and nothing of its content."""
 
-    __slots__ = ("caller", "environ", "operation_id", "request_id", "started")
+    __slots__ = ("caller", "environ", "operation_id", "request_id", "route", "started")
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
         self.started: float = environ.get(ARRIVED) or time.perf_counter()
+        # The operation or page that answers, or what else does: a label of metrics.
+        self.route: str | None = None
         self.operation_id: str | None = None
         self.caller: Caller | None = None
         given = environ.get("HTTP_X_TIDEPOOL_TRACE_REQUEST", "")

@@ -1,4 +1,4 @@
-"""What the server answers beside the operations: health, metrics, the documents and a page to read them."""
+"""What the server answers beside the operations: health, the documents and a page to read them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import flask
 import orjson
 
-from clinic_service.api import metrics
 from clinic_service.api.compression import encode
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.auth.words import with_access_in_words
@@ -42,13 +41,12 @@ _ASSETS = {
 
 
 def add_pages(app: flask.Flask, apis: list[Api], is_ready: Callable[[], bool], *, prefix: str = "") -> None:
-    """Add health, metrics and the documents to `app`, which stands under the path `prefix`."""
+    """Add health and the documents to `app`, which stands under the path `prefix`."""
     _add(
         app,
         {
             LIVE: lambda _: _health(ok=True),
             READY: lambda exchange: _health(ok=_is_ready(exchange, is_ready)),
-            "/metrics": lambda _: RawAnswer(200, metrics.exposition(), [("Content-Type", metrics.CONTENT_TYPE)]),
         },
     )
     for api in apis:

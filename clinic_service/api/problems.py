@@ -14,7 +14,8 @@ from werkzeug.routing import RequestRedirect
 
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.api.preferences import preference_headers
-from clinic_service.errors import BadRequest, ServiceError, Violation
+from clinic_service.errors import BadRequest, ServiceError, Unauthenticated, Violation
+from clinic_service.metrics.counters import count_defect
 
 _log = logging.getLogger("clinic_service.defects")
 
@@ -42,6 +43,7 @@ def _answer_routing(error: HTTPException, exchange: Exchange) -> RawAnswer:
 
 def _answer_defect(error: BaseException, exchange: Exchange) -> RawAnswer:
     """500 with a reference. The log gets the kind of error and where it arose; its text could hold a request's values."""
+    count_defect(exchange.operation_id)
     frames = traceback.extract_tb(error.__traceback__)
     _log.error(
         "defect %s in %s: %s at %s",
@@ -75,8 +77,8 @@ def _answer(
 
 
 def _headers(error: ServiceError, exchange: Exchange) -> list[tuple[str, str]]:
-    if error.status == 401:
-        return [("WWW-Authenticate", 'ApiKey realm="clinic-service", header="X-Tidepool-Session-Token"')]
+    if isinstance(error, Unauthenticated):
+        return [("WWW-Authenticate", error.challenge)]
     if error.retry_after is not None:
         return [("Retry-After", str(error.retry_after))]
     # Of the other refusals, only those of a request that does not fit the spec depend on the preference.

@@ -16,11 +16,11 @@ class Request:
     `path`: the values in the path, by their names in the spec, as sent.
     `caller`: who calls, from the stage `identify` on.
     `arguments`, `refusal`: what the handler is called with, or why the request cannot be read, from the stage `read` on.
-    `prepared`: the result of the preparation, for an operation that has one.
+    `preparation_result`: the result of the preparation, for an operation that has one.
     `result`: what the handler returned. `answer`: what is sent.
     """
 
-    __slots__ = ("answer", "arguments", "caller", "exchange", "path", "plan", "prepared", "refusal", "result")
+    __slots__ = ("answer", "arguments", "caller", "exchange", "path", "plan", "preparation_result", "refusal", "result")
 
     caller: Caller
     answer: RawAnswer
@@ -29,7 +29,7 @@ class Request:
         self.plan, self.exchange, self.path = plan, exchange, path
         self.arguments: dict[str, Any] = {}
         self.refusal: ServiceError | None = None
-        self.prepared: Any = None
+        self.preparation_result: Any = None
         self.result: Any = None
 
     @property

@@ -27,16 +27,18 @@ from clinic_service.api.framework import (
     Resolver,
 )
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics, count_lost_lines, count_refused
 from clinic_service.api.operations import Handler, HandlerResolver
 from clinic_service.api.plan import Plan, compile_plan
 from clinic_service.api.problems import answer_failure
 from clinic_service.api.validation import Validators
 from clinic_service.config import Config
 from clinic_service.errors import ServiceError
+from clinic_service.metrics.counters import Metrics, count_lost_lines, count_refusal, count_refused
 from clinic_service.specification.apis import Api, Operation
 
 View = Callable[..., RawAnswer]
+# The metrics count answers to browsers that ask before they send as those of this page.
+_PREFLIGHT = "preflight"
 
 
 class BoundOperation(NamedTuple):
@@ -75,7 +77,7 @@ class LeanFlask(flask.Flask):
         try:
             answer = self._answer(exchange)
         except Exception as error:
-            answer = answer_failure(error, exchange)
+            answer = self._failed(error, exchange)
         return self._finished(answer, exchange)
 
     def admit(self, environ: dict[str, Any]) -> RawAnswer | int:
@@ -89,14 +91,14 @@ class LeanFlask(flask.Flask):
             operation = self._operations.get(rule.endpoint)
             return operation.admission(exchange, **values) if operation else 0
         except Exception as error:
-            return self._finished(answer_failure(error, exchange), exchange)
+            return self._finished(self._failed(error, exchange), exchange)
 
     def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> RawAnswer:
         """The answer to something that the server refused by itself, counted and logged as every other one."""
         exchange = Exchange(environ)
         with suppress(Exception):
             count_refused(refusal.status)
-        return self._finished(answer_failure(refusal, exchange), exchange)
+        return self._finished(self._failed(refusal, exchange), exchange)
 
     def add_operation(self, rule: str, method: str, name: str, operation: BoundOperation) -> None:
         """Bind `operation` to its address and method."""
@@ -110,6 +112,7 @@ class LeanFlask(flask.Flask):
             preflight = self._cross_origin.preflight(exchange.environ, refusal.valid_methods or ())
             if preflight is None:
                 raise
+            exchange.route = _PREFLIGHT
             return preflight
         view = cast(View, self.view_functions[rule.endpoint])
         return view(exchange, **values)
@@ -121,7 +124,14 @@ class LeanFlask(flask.Flask):
         if method not in (rule.methods or ()):
             # Werkzeug takes `get` for GET; to HTTP, and to the metrics, they are different.
             raise MethodNotAllowed(rule.methods)
+        exchange.route = rule.endpoint
         return rule, values
+
+    def _failed(self, error: Exception, exchange: Exchange) -> RawAnswer:
+        """The answer to a request that failed with `error`, which is counted."""
+        with suppress(Exception):
+            count_refusal(error)
+        return answer_failure(error, exchange)
 
     def _finished(self, answer: RawAnswer, exchange: Exchange) -> RawAnswer:
         """`answer` with the headers of every answer. A failure in here must not change it: it may be committed."""
@@ -141,8 +151,7 @@ class LeanFlask(flask.Flask):
 
     def _note(self, answer: RawAnswer, exchange: Exchange) -> None:
         seconds = exchange.seconds
-        if exchange.operation_id:
-            self._metrics.count(exchange.operation_id, exchange.environ["REQUEST_METHOD"], answer.status, seconds)
+        self._metrics.count(exchange.route, exchange.environ["REQUEST_METHOD"], answer.status, seconds)
         self._log.write(exchange, answer.status, seconds)
 
 

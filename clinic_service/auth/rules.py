@@ -130,8 +130,10 @@ class AccessRuleError(ValueError):
 class Access:
     """The rules of one operation, joined by *or*."""
 
-    def __init__(self, rules: Iterable[tuple[Rule, str]], partner: str | None = None) -> None:
+    def __init__(self, rules: Iterable[tuple[Rule, str]], partner: str | None = None, *, name: str = "") -> None:
+        """`name`: the rules as the spec names them, for the metrics."""
         self._rules = tuple(rules)
+        self._name = name
         self.partner = partner
 
     def authorize(self, check: AccessCheck) -> None:
@@ -147,7 +149,12 @@ class Access:
         if check.keeps_accounts and check.standing.is_deleted:
             raise Unauthenticated
         if not any(rule(check, parameter) for rule, parameter in self._rules):
-            raise Forbidden
+            raise self._refusal()
+
+    def _refusal(self) -> Forbidden:
+        refusal = Forbidden()
+        refusal.rule = self._name
+        return refusal
 
 
 def compile_access(names: Any, path: str, schemes: Collection[str]) -> Access:
@@ -160,7 +167,7 @@ def compile_access(names: Any, path: str, schemes: Collection[str]) -> Access:
     if any(str(name).startswith("partner:") for name in names):
         return _partner_access(names, schemes)
     _require_scheme(schemes, SESSION_SCHEME)
-    return Access([_compile(str(name), path) for name in names])
+    return Access([_compile(str(name), path) for name in names], name=" ".join(map(str, names)))
 
 
 def _partner_access(names: list[Any], schemes: Collection[str]) -> Access:
@@ -168,7 +175,7 @@ def _partner_access(names: list[Any], schemes: Collection[str]) -> Access:
     if len(names) != 1 or partner not in PARTNERS:
         raise AccessRuleError(f"a partner rule stands alone and names one of {', '.join(PARTNERS)}")
     _require_scheme(schemes, PARTNERS[partner].scheme)
-    return Access([], partner)
+    return Access([], partner, name=str(names[0]))
 
 
 def _require_scheme(schemes: Collection[str], verified: str | None) -> None:

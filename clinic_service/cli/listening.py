@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import click
@@ -16,17 +17,35 @@ def bound_socket(config: Config) -> tuple[socket.socket, Config]:
 
     Ends the command when another program has the port or the address is not ours.
     """
+    listener = _bound(config.host, config.port)
+    return listener, replace(config, port=listener.getsockname()[1])
+
+
+@contextmanager
+def metrics_socket(config: Config) -> Iterator[socket.socket | None]:
+    """The socket for metrics, which is closed after the block; None when they have no port of their own.
+
+    Ends the command as `bound_socket` does.
+    """
+    if not config.metrics_port:
+        yield None
+        return
+    with _bound(config.metrics_host, config.metrics_port) as listener:
+        yield listener
+
+
+def _bound(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise click.ClickException(f"Cannot listen on {config.host}:{config.port}: {reason}.") from None
-    return listener, replace(config, port=listener.getsockname()[1])
+        raise click.ClickException(f"Cannot listen on {host}:{port}: {reason}.") from None
+    return listener
 
 
 def address_of(config: Config) -> str:

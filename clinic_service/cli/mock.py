@@ -77,8 +77,8 @@ def mock(port: int | None, host: str | None, spec: Path | None, seed: int, *, au
 
 def _parts(config: Config, source: Path, load: Callable[[], Any], choices: Choices, *, reload: bool) -> Parts:
     from clinic_service.api.log import RequestLog
-    from clinic_service.api.metrics import count_lost_lines
     from clinic_service.log_lines import LogLines
+    from clinic_service.metrics.counters import count_lost_lines
     from clinic_service.mock.app import create_mock
     from clinic_service.reloading import ReloadingApp, spec_check
     from clinic_service.server.gate import Application

@@ -18,7 +18,7 @@ import click
 
 from clinic_service.cli.child import in_child
 from clinic_service.cli.common import DEMO_DATABASE_URL, load_config
-from clinic_service.cli.listening import bound_socket, say
+from clinic_service.cli.listening import bound_socket, metrics_socket, say
 from clinic_service.config import FILE_SUFFIX, Config, flag, is_number, variable
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
@@ -51,12 +51,12 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     if demo and not _names_database(flags):
         config = load_config(**{**flags, "database_url": DEMO_DATABASE_URL})
     listener, config = bound_socket(config)
-    with listener, _metrics_folder(config):
+    with listener, metrics_socket(config) as metrics_listener, _metrics_folder(config):
         # A child process reads the YAML while this one imports the other modules, which takes about as long. With
         # `--reload` the application itself reads the spec of the checkout.
         apis = (lambda: None) if reload else in_child(load_apis)
         text = _prepared(config, demo=demo, mix=mix)
-        parts = _parts(config, apis, reload=reload)
+        parts = _parts(config, apis, metrics_listener, reload=reload)
         # Server processes share this memory until one of them writes to it, and the collector would write to all of it.
         gc.collect()
         gc.freeze()
@@ -92,7 +92,9 @@ def _metrics_folder(config: Config) -> Iterator[None]:
         yield
 
 
-def _parts(config: Config, apis: Callable[[], list[Api] | None], *, reload: bool) -> Parts:
+def _parts(
+    config: Config, apis: Callable[[], list[Api] | None], metrics_listener: socket.socket | None, *, reload: bool
+) -> Parts:
     """Build the application before the server processes are forked, so that they share its memory.
 
     Raises click.ClickException when the spec cannot be served.
@@ -101,7 +103,7 @@ def _parts(config: Config, apis: Callable[[], list[Api] | None], *, reload: bool
     from clinic_service.server.parts import build
 
     try:
-        return build(config, apis(), reload=reload)
+        return build(config, apis(), reload=reload, metrics_listener=metrics_listener)
     except (SpecError, PlanError) as error:
         raise click.ClickException(f"The spec cannot be served: {error}") from None
 

@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from clinic_service.config import Config, ConfigError
 from clinic_service.db.limits import POOLER, PROBE, REQUEST, REVISION, Limits
+from clinic_service.db.pools import MeasuredPool, ReadPool, WritePool
 from clinic_service.db.sqlite import begin_immediate, is_sqlite, sqlite_engine
 
 _POOL_WAIT_SECONDS = 2
@@ -32,7 +33,9 @@ class Database:
         """Does not connect yet. Raises ConfigError."""
         self.url = normal_url(url)
         pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
-        self.write_engine = _engine(self.url, limits, synchronous=sqlite_synchronous, **pool, **_transactions(self.url))
+        self.write_engine = _engine(
+            self.url, limits, synchronous=sqlite_synchronous, poolclass=WritePool, **pool, **_transactions(self.url)
+        )
         # The isolation level is set on the engine, because setting it at each checkout costs more than the statement.
         # For the same reason connections are not reset when they return to the pool: there is never anything to roll
         # back.
@@ -41,6 +44,7 @@ class Database:
             limits,
             synchronous=sqlite_synchronous,
             read_only=True,
+            poolclass=ReadPool,
             # While a thread prepares a request it holds one connection, and the embedded directory uses a second one.
             **pool | {"pool_size": 2 * pool_size},
             isolation_level="AUTOCOMMIT",
@@ -49,6 +53,12 @@ class Database:
         )
         if is_sqlite(self.url):
             begin_immediate(self.write_engine)
+
+    def measure(self) -> None:
+        """Set the metrics of connections in use to those of this moment."""
+        for pool in (self.write_engine.pool, self.read_engine.pool):
+            if isinstance(pool, MeasuredPool):
+                pool.measure()
 
     def dispose(self) -> None:
         """Close all connections that are not in use."""

@@ -33,8 +33,11 @@ class CircuitOpen(Unavailable):
 class Breaker:
     """The circuit breaker for one other system. Safe to share between threads. Its lock is not held during a call."""
 
-    def __init__(self, *, failures: int = FAILURES, pause_seconds: float = PAUSE_SECONDS) -> None:
-        """`failures`: the number of failures in a row that opens it; `pause_seconds`: the time for which it stays open."""
+    def __init__(self, service: str = "", *, failures: int = FAILURES, pause_seconds: float = PAUSE_SECONDS) -> None:
+        """`service`: the name of the other system in metrics; `failures`: the number of failures in a row that opens the
+        breaker; `pause_seconds`: the time for which it stays open.
+        """
+        self._service = service
         self._limit = failures
         self._pause = pause_seconds
         self._failures = 0
@@ -68,16 +71,35 @@ class Breaker:
                 return
             now = clock.monotonic()
             if now < self._next_try:
+                self._count("refused")
                 raise CircuitOpen(self._next_try - now)
             # This call is made. If its outcome is never known, another call is made after a further pause.
             self._next_try = now + self._pause
 
     def _succeed(self) -> None:
+        self._count("answered")
         with self._lock:
-            self._failures, self._next_try = 0, None
+            self._failures = 0
+            if self._next_try is not None:
+                self._next_try = None
+                self._change_open(-1)
 
     def _fail(self) -> None:
+        self._count("failed")
         with self._lock:
             self._failures += 1
             if self._failures >= self._limit:
+                if self._next_try is None:
+                    self._change_open(1)
                 self._next_try = clock.monotonic() + self._pause
+
+    def _count(self, outcome: str) -> None:
+        # Imported here, because commands that call no other system do not need the library of the metrics.
+        from clinic_service.metrics.counters import count_remote_call
+
+        count_remote_call(self._service, outcome)
+
+    def _change_open(self, number: int) -> None:
+        from clinic_service.metrics.counters import change_open_breakers
+
+        change_open_breakers(self._service, number)

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from clinic_service import deadline
 from clinic_service.errors import BadGateway, Unavailable
@@ -80,7 +81,7 @@ class RemoteService:
         self._url = url
         self._seconds = seconds
         self._max_answer_bytes = max_answer_bytes
-        self._breaker = Breaker()
+        self._breaker = Breaker(urlsplit(url).hostname or "")
 
     def exchange(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
         """As the function `exchange`. Raises CircuitOpen at once while the circuit breaker is open."""

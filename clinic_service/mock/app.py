@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics
+from clinic_service.api.metrics_page import add_metrics
 from clinic_service.api.pages import add_pages, add_reference
 from clinic_service.api.routing import LeanFlask
 from clinic_service.config import Config
 from clinic_service.gateways.session_keys import KeyRing
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.metrics.collectors import ServerProcesses
+from clinic_service.metrics.counters import Metrics
 from clinic_service.mock.dispatch import MockDispatcher
 from clinic_service.mock.document import line_of
 from clinic_service.mock.plans import MockPlans, compile_mock
@@ -47,6 +49,7 @@ def create_mock(
     app = LeanFlask(log or RequestLog(), Metrics(), config)
     for api in apis:
         MockApi(api, _compiled(api, choices, tell), dispatcher, app)
+    add_metrics(app, config, [ServerProcesses()])
     prefix = config.path_prefix or ""
     add_pages(app, apis, lambda: True, prefix=prefix)
     if tuple(api.name for api in apis) == API_NAMES:

@@ -28,5 +28,6 @@ class OutboxEntry(Base):
 
     __table_args__ = (
         partial_index("ix_outbox_next_attempt_time", "next_attempt_time", where="delivered_time IS NULL"),
+        partial_index("ix_outbox_kind_next_attempt_time", "kind", "next_attempt_time", where="delivered_time IS NULL"),
         partial_index("ix_outbox_clinic_id_id", "clinic_id", "id", where="delivered_time IS NULL"),
     )

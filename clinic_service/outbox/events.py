@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -325,3 +325,17 @@ class EhrReportScheduled(_Payload):
     user_id: str
     order_id: str
     owner_id: str = _variable("clinicId")
+
+
+def _kinds_below(base: type[Any]) -> Iterator[str]:
+    for event in base.__subclasses__():
+        # The kind of some events is a property, and a base of others has none.
+        if isinstance(getattr(event, "kind", None), str):
+            yield event.kind
+        yield from _kinds_below(event)
+
+
+# The kinds of all events.
+KINDS = frozenset(_kinds_below(_Payload)) | {
+    ConnectionRequested.kind_of(provider, action) for provider in PROVIDER_NAMES for action in ConnectionAction
+}

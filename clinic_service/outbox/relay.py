@@ -14,6 +14,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.mail import Mailer, MailNotSent
+from clinic_service.metrics.counters import count_delivery
 from clinic_service.outbox.deliveries import MAILS, compose, is_mail, is_notice
 from clinic_service.outbox.queue import MAX_ATTEMPTS, Entry, Queue
 from clinic_service.unit_of_work import UnitOfWork, run
@@ -99,8 +100,10 @@ class RelayLoop(ABC):
         try:
             remark = self.carry_out(entry)
         except Exception as error:
+            count_delivery(entry.kind, "failed")
             self.fail(entry, error)
             return False
+        count_delivery(entry.kind, "delivered")
         self.mark_delivered([entry.id], remark)
         return True
 

@@ -11,8 +11,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from clinic_service.api.exchange import RawAnswer
-from clinic_service.api.metrics import count_closed
 from clinic_service.errors import ServiceError
+from clinic_service.metrics.counters import count_closed
 from clinic_service.server.errors import BodyEndedEarly, Overloaded, RequestTimeout, Stopping
 from clinic_service.server.heads import CONTINUE, answer_head
 from clinic_service.server.reader import Request, RequestReader

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from clinic_service.api.exchange import RawAnswer
 from clinic_service.api.pages import LIVE, READY, READY_KEY
 from clinic_service.errors import ServiceError
+from clinic_service.metrics.counters import observe_loop_delay, set_load
 from clinic_service.server.connection import Connection
 from clinic_service.server.errors import Overloaded
 from clinic_service.server.limits import Limits
@@ -54,6 +55,8 @@ class Gate:
         self.stopping = False
         self._app = app
         self._loop = asyncio.get_running_loop()
+        self._threads = threads
+        self._delay = 0.0
         self._workers = Workers(self._loop, threads, "request")
         self._probe = _ReadinessProbe(self._loop, is_ready)
         self._live, self._ready = prefix + LIVE, prefix + READY
@@ -131,11 +134,15 @@ class Gate:
 
         self._workers.submit(lambda: work(environ), ended)
 
-    async def watch(self) -> None:
-        """Check the deadlines in an endless loop."""
+    async def watch(self, measure: Callable[[], None] = lambda: None) -> None:
+        """Check the deadlines in an endless loop, and call `measure` after each check."""
         while True:
+            planned = time.monotonic() + self.limits.check_seconds
             await asyncio.sleep(self.limits.check_seconds)
-            self.check(time.monotonic())
+            now = time.monotonic()
+            self.check(now)
+            self._delay = now - planned
+            measure()
 
     def check(self, now: float) -> None:
         """Close connections that missed a deadline, and those of the slowest readers when too many bytes are in memory."""
@@ -144,6 +151,16 @@ class Gate:
         self.buffered = sum(connection.buffered for connection in self._connections)
         if self.buffered > self.limits.buffered_bytes:
             self._cut_off_slow_readers(now)
+
+    def measure(self) -> None:
+        """Set the metrics of the work of this process to those of this moment."""
+        observe_loop_delay(self._delay)
+        set_load(
+            running=min(self.requests, self._threads),
+            waiting=max(0, self.requests - self._threads),
+            connections=len(self._connections),
+            buffered=self.buffered,
+        )
 
     def _cut_off_slow_readers(self, now: float) -> None:
         stalled = [c for c in self._connections if c.unread and now - c.taken >= _STALLED_SECONDS]

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import count_lost_lines
+from clinic_service.api.metrics_page import create_metrics_app
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
 from clinic_service.log_lines import LinesHandler, LogLines
+from clinic_service.metrics.collectors import create_collectors
+from clinic_service.metrics.counters import count_lost_lines
 from clinic_service.outbox.relay import RelayLoop
 from clinic_service.packaged import edited_spec_folder
 from clinic_service.relays import create_relays, start_relays
 from clinic_service.reloading import ReloadingApp, builder, spec_check
 from clinic_service.server.gate import Application
 from clinic_service.specification.apis import Api
+
+
+class MetricsPort(NamedTuple):
+    """The port for metrics: its socket, and the application that answers on it."""
+
+    listener: socket.socket
+    app: Application
 
 
 @dataclass(frozen=True)
@@ -29,10 +40,14 @@ class Parts:
     config: Config
     app: Application
     lines: LogLines
+    metrics: MetricsPort | None = field(default=None, kw_only=True)
 
     def is_ready(self) -> bool:
         """Whether requests can be answered now."""
         return True
+
+    def measure(self) -> None:
+        """Set the metrics of this process to those of this moment."""
 
     def start_threads(self) -> None:
         """Start what works beside the requests of this process: the log, and the watch over the spec."""
@@ -59,6 +74,10 @@ class ServiceParts(Parts):
         """Whether the database can be used."""
         return self.readiness.obstacle() is None
 
+    def measure(self) -> None:
+        """Set the metrics of the database connections to those of this moment."""
+        self.database.measure()
+
     def start_threads(self) -> None:
         """Start the relays as well."""
         super().start_threads()
@@ -71,7 +90,13 @@ class ServiceParts(Parts):
         super().close()
 
 
-def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False) -> ServiceParts:
+def build(
+    config: Config,
+    apis: list[Api] | None = None,
+    *,
+    reload: bool = False,
+    metrics_listener: socket.socket | None = None,
+) -> ServiceParts:
     """Build the parts. `apis` are the APIs of the spec, when they have been loaded already.
 
     Raises SpecError, PlanError or ConfigError for a bad spec, handler or configuration.
@@ -86,7 +111,11 @@ def build(config: Config, apis: list[Api] | None = None, *, reload: bool = False
         app: Application = ReloadingApp(spec, builder(config, database, lines.write), check=check)
     else:
         app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
-    return ServiceParts(config, app, lines, database, relays, Readiness(database))
+    metrics = None
+    if metrics_listener is not None:
+        log = RequestLog(write=lines.write)
+        metrics = MetricsPort(metrics_listener, create_metrics_app(config, create_collectors(config, database), log))
+    return ServiceParts(config, app, lines, database, relays, Readiness(database), metrics=metrics)
 
 
 def _start_thread(name: str, target: Callable[[], None]) -> None:

@@ -16,11 +16,12 @@ from contextlib import suppress
 from clinic_service.server.connection import Connection
 from clinic_service.server.gate import Gate
 from clinic_service.server.limits import Limits
-from clinic_service.server.parts import Parts
+from clinic_service.server.parts import MetricsPort, Parts
 
 BACKLOG = 2048
 # File descriptors for other things than client connections, such as files and database connections.
 _OTHER_FILES = 200
+_METRICS_REQUESTS, _METRICS_CONNECTIONS = 16, 32
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -67,7 +68,9 @@ async def _serve(parts: Parts, limits: Limits, listener: socket.socket, started:
         parts.app, limits, threads=config.worker_threads, is_ready=parts.is_ready, prefix=config.path_prefix or ""
     )
     server = await loop.create_server(lambda: Connection(gate), sock=listener, backlog=BACKLOG)
-    watch = loop.create_task(gate.watch())
+    watches = [loop.create_task(gate.watch(lambda: _measure(gate, parts)))]
+    if parts.metrics is not None:
+        watches.append(loop.create_task(_serve_metrics(parts.metrics)))
     started()
     await stopping.wanted.wait()
     server.close()
@@ -76,7 +79,24 @@ async def _serve(parts: Parts, limits: Limits, listener: socket.socket, started:
         async with asyncio.timeout(config.drain_seconds):
             await _until_idle(gate, stopping)
     gate.abort()
-    watch.cancel()
+    for watch in watches:
+        watch.cancel()
+
+
+def _measure(gate: Gate, parts: Parts) -> None:
+    gate.measure()
+    parts.measure()
+
+
+async def _serve_metrics(metrics: MetricsPort) -> None:
+    """Answer on the port for metrics until this task is canceled, so also while the last requests are finished."""
+    gate = Gate(metrics.app, Limits(requests=_METRICS_REQUESTS, connections=_METRICS_CONNECTIONS), threads=1)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(gate), sock=metrics.listener)
+    try:
+        await gate.watch()
+    finally:
+        server.close()
+        gate.abort()
 
 
 async def _until_idle(gate: Gate, stopping: _Stopping) -> None:

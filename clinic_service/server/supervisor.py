@@ -12,6 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 
+from clinic_service.metrics.counters import forget_process
 from clinic_service.server.parts import Parts
 from clinic_service.server.process import BACKLOG, STOP_SIGNALS, run_process
 
@@ -26,6 +27,8 @@ _EXTRA_SECONDS = 2.0
 def run_processes(parts: Parts, listener: socket.socket, *, started: Callable[[], None]) -> None:
     """Serve with `config.workers` processes until this process is told to stop. A second signal kills them."""
     listener.listen(BACKLOG)
+    if parts.metrics is not None:
+        parts.metrics.listener.listen()
     stop = _stop_signals()
     processes = [_start(parts, listener) for _ in range(parts.config.workers)]
     started()
@@ -65,6 +68,7 @@ def _replace_dead(parts: Parts, listener: socket.socket, processes: list[ForkPro
     if dead:
         time.sleep(_PAUSE_SECONDS)
     for position in dead:
+        forget_process(processes[position].pid)
         processes[position] = _start(parts, listener)
 
 

@@ -247,7 +247,7 @@ class TestGroups:
 # From the bottom to the top. A module imports from its own layer and those below. A name stands for all that is in it;
 # the longest that fits counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("", "errors", "clock", "deadline", "packaged", "log_lines", "texts"),
+    ("", "errors", "clock", "deadline", "packaged", "log_lines", "metrics", "texts"),
     ("config", "auth.caller", "serialization", "specification"),
     ("db",),
     ("models", "gateways"),
@@ -262,6 +262,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateways.accounts.choice",
         "gateways.restricted_tokens.embedded",
         "gateways.restricted_tokens.choice",
+        "metrics.collectors",
         "outbox.relay",
     ),
     ("resources",),

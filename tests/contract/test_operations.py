@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics
 from clinic_service.api.operations import find_handlers, handler_name
 from clinic_service.api.parameters import PlanError
 from clinic_service.api.plan import Plan
@@ -20,6 +19,7 @@ from clinic_service.auth.rules import RULES
 from clinic_service.config import Config
 from clinic_service.context import Context
 from clinic_service.db.engine import Database
+from clinic_service.metrics.counters import Metrics
 from clinic_service.specification.apis import Operation
 from tests.conftest import SECRET
 from tests.support.errors import spec_apis

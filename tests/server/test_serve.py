@@ -7,7 +7,6 @@ import stat
 import threading
 from pathlib import Path
 
-from clinic_service.db.schema import upgrade
 from tests.conftest import SECRET
 from tests.support.processes import ServerProcess, run_command, serving
 
@@ -82,17 +81,6 @@ def test_postgresql_is_not_upgraded_unasked(database_url: str, tmp_path: Path) -
     assert run_command(tmp_path, "db", "upgrade", **settings).returncode == 0
     with serving(tmp_path, **settings) as server:
         assert server.get("/ready").status == 200
-
-
-def test_several_processes_count_together(database_url: str, tmp_path: Path) -> None:
-    upgrade(database_url)
-    settings = {"CLINIC_DATABASE_URL": database_url, "CLINIC_SESSION_SECRET": SECRET}
-    with serving(tmp_path, "--workers", "2", **settings) as server:
-        token = run_command(tmp_path, "token", "service", "x", **settings).stdout.strip()
-        for _ in range(20):
-            assert server.get("/v1/clinics", token).status == 200
-        metrics = server.get("/metrics").json.decode()
-    assert 'clinic_requests_total{method="GET",operation="ListClinics",status="200"} 20.0' in metrics
 
 
 def test_sigterm_finishes_what_is_running(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from werkzeug.test import Client as WsgiClient
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.framework import AbstractOperation, Resolution
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics
 from clinic_service.api.operations import Handler
 from clinic_service.api.parameters import snake_case
 from clinic_service.api.routing import LeanFlask, PlanApi
@@ -28,6 +27,7 @@ from clinic_service.db.engine import Database
 from clinic_service.errors import ServiceError
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.tokens import TokenVerifier, mint
+from clinic_service.metrics.counters import Metrics
 from clinic_service.preparation import Services
 from clinic_service.specification.apis import Api, Operation
 from clinic_service.specification.bundle import Bundle

@@ -9,7 +9,6 @@ from typing import Any
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.framework import AbstractOperation, Resolution, Resolver
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics
 from clinic_service.api.operations import Handler, find_handlers, handler_name
 from clinic_service.api.parameters import Parameters, compile_parameters
 from clinic_service.api.plan import Plan, compile_plan
@@ -19,6 +18,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.metrics.counters import Metrics
 from clinic_service.preparation import Phases, Services
 from clinic_service.specification.apis import METHODS, Api, Operation
 from clinic_service.specification.bundle import Bundle

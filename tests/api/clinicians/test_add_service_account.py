@@ -11,7 +11,6 @@ import pytest
 from clinic_service import clock
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.app import create_app
 from clinic_service.db.engine import Database
@@ -19,6 +18,7 @@ from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.http import MAX_ANSWER_BYTES
 from clinic_service.gateways.openid import HttpOpenId
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.metrics.counters import Metrics
 from clinic_service.models import Clinician
 from clinic_service.preparation import Services
 from tests.api.clinicians.service_accounts import ACCOUNT, NOW, SECONDS, add

@@ -12,12 +12,12 @@ import pytest
 from clinic_service import clock
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import Metrics
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.openid import HttpOpenId
 from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.metrics.counters import Metrics
 from clinic_service.models import Clinic, Clinician, ClinicianRoleUpdate, OutboxEntry
 from clinic_service.preparation import Services
 from tests.api.clinicians.service_accounts import ACCOUNT, NOW, SECONDS, add

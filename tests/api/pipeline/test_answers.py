@@ -15,11 +15,11 @@ from werkzeug.test import TestResponse
 
 from clinic_service.api.compression import choose_encoding
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import exposition
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.context import Context
 from clinic_service.db.engine import Database
+from clinic_service.metrics.counters import exposition
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, SERVICE
 from tests.support.client import Client
@@ -216,6 +216,6 @@ class TestAfterTheCommit:
             raise OSError(28, "No space left on device")
 
         client = small.client(lambda _ctx: {"name": "done"})
-        monkeypatch.setattr("clinic_service.api.metrics.Metrics.count", refuse)
+        monkeypatch.setattr("clinic_service.metrics.counters.Metrics.count", refuse)
         monkeypatch.setattr("clinic_service.api.routing.count_lost_lines", refuse)
         assert client.post("/write", as_=ALICE).status == 200

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics import exposition
 from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
+from clinic_service.metrics.counters import exposition
 from clinic_service.models import OutboxEntry
 from clinic_service.specification.apis import Operation
 from tests.conftest import SECRET

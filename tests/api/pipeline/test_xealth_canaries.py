@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
-from clinic_service.api.metrics import exposition
 from clinic_service.db.engine import Database
+from clinic_service.metrics.counters import exposition
 from tests.support.cast import CAROL, DAVE
 from tests.support.client import Reply
 from tests.support.failing import failing
