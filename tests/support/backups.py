@@ -55,7 +55,12 @@ def refused(result: Result) -> str:
 
 def listed(result: Result) -> dict[str, tuple[int, str]]:
     """The number of rows and the digest of each table, as the command prints them."""
-    rows = re.findall(r"^(\w+) +(\d+) +([0-9a-f]{64})$", result.stdout, re.M)
+    return listed_in(result.stdout)
+
+
+def listed_in(output: str) -> dict[str, tuple[int, str]]:
+    """As `listed`, in what the command prints on standard output."""
+    rows = re.findall(r"^(\w+) +(\d+) +([0-9a-f]{64})$", output, re.M)
     return {name: (int(count), digest) for name, count, digest in rows}
 
 

@@ -16,6 +16,7 @@ from tests.support.backups import (
     no_backup,
     refused,
     run,
+    succeeded,
 )
 from tests.support.rows import make_clinic, storing
 from tests.support.units import everything
@@ -172,3 +173,16 @@ class TestRefusals:
         assert sentence.endswith("Nothing was stored.")
         assert "tier9999" not in sentence
         assert not any(everything(target).values())
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("backup", ["FILE", "--force", "only its owner can read it", "It does not hold the session secret"]),
+        ("restore", ["FILE", "--replace", "in one transaction", "older revision"]),
+        ("copy", ["URL", "--replace", "in one transaction", "digests"]),
+    ],
+)
+def test_the_help_says_what_an_operator_must_know(command: str, words: list[str]) -> None:
+    help_text = " ".join(succeeded(run(command, "--help", on="sqlite:///none.db")).stdout.split())
+    assert [word for word in words if word not in help_text] == []
