@@ -13,6 +13,12 @@ PATIENT = Somebody("ca401c0003", "Carol Cooper", "carol@mail.example")
 PARENT = Somebody("da5e0d0004", "Daniel Cooper", "daniel@mail.example")
 # Has an account, and access to nothing but that.
 OUTSIDER = Somebody("0e10000005", "Olga Osborne", "olga@mail.example")
+# Is invited to become a clinician of the clinic, by the invitation with this key.
+INVITED = Somebody("e11e000006", "Ellen Ellis", "ellen@harbour.example")
+INVITATION_KEY = "SGFyYm91ciBjbGluaWNpYW4gaW52aXRl"
+# Offers the clinic access to their data, by the invitation with this key.
+OFFERING = Somebody("f0057e0007", "Frank Foster", "frank@mail.example")
+OFFER_KEY = "SGFyYm91ciBwYXRpZW50IGludml0ZSAz"
 # The name of a backend service.
 SERVICE = "demo-service"
 

@@ -15,7 +15,11 @@ from clinic_service.demo.cast import (
     BIRTH_DATE,
     CLINIC_ID,
     CLINIC_NAME,
+    INVITATION_KEY,
+    INVITED,
     MEMBER,
+    OFFER_KEY,
+    OFFERING,
     OUTSIDER,
     PARENT,
     PATIENT,
@@ -39,6 +43,7 @@ from clinic_service.models import (
     Site,
     Tag,
 )
+from clinic_service.models.invite import InviteType
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 from clinic_service.resources.settings.service import set_ehr_settings
 from clinic_service.resources.summaries.repository import Change
@@ -101,6 +106,8 @@ def _make_clinic(unit: UnitOfWork) -> str:
         preferred_bg_units="mg/dL",
         timezone="US/Pacific",
         is_migrated=True,
+        mrn_required=False,
+        mrn_unique=False,
         patient_count_settings={"hardLimit": {"plan": 250}},
         **_times(unit, days_ago=200),
     )
@@ -112,6 +119,7 @@ def _make_clinic(unit: UnitOfWork) -> str:
     _add_clinician(unit, clinic, ADMIN, "CLINIC_ADMIN")
     _add_clinician(unit, clinic, MEMBER, "CLINIC_MEMBER")
     _add_patients(unit, clinic)
+    _add_invites(unit, clinic)
     unit.session.add(Grant(sharer_id=PATIENT.id, grantee_id=PARENT.id, permissions={"view": {}, "follow": {}}))
     return clinic.id
 
@@ -122,13 +130,13 @@ def _times(unit: UnitOfWork, *, days_ago: int) -> dict[str, Any]:
 
 
 def _add_accounts(unit: UnitOfWork) -> None:
-    for person in (ADMIN, MEMBER, PATIENT, PARENT, OUTSIDER):
+    for person in (ADMIN, MEMBER, PATIENT, PARENT, OUTSIDER, INVITED, OFFERING):
         unit.session.add(
             Account(
                 user_id=person.id,
                 username=person.email,
                 full_name=person.name,
-                roles=["clinician"] if person in (ADMIN, MEMBER) else [],
+                roles=["clinician"] if person in (ADMIN, MEMBER, INVITED) else [],
                 **_times(unit, days_ago=210),
             )
         )
@@ -147,6 +155,27 @@ def _add_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, role: str
     )
     clinician.roles = (role,)
     unit.session.add(clinician)
+
+
+def _add_invites(unit: UnitOfWork, clinic: Clinic) -> None:
+    """Add an invitation to a clinician, and the offer of a patient. Neither expires."""
+    unit.clinicians.add(clinic.id, email=INVITED.email, roles=["CLINIC_MEMBER"], invite_id=INVITATION_KEY)
+    unit.invites.add(
+        clinic.id,
+        InviteType.CLINICIAN,
+        key=INVITATION_KEY,
+        email=INVITED.email,
+        creator_id=ADMIN.id,
+        user_id=INVITED.id,
+    )
+    unit.invites.add(
+        clinic.id,
+        InviteType.PATIENT,
+        key=OFFER_KEY,
+        email=OFFERING.email,
+        creator_id=OFFERING.id,
+        context={"view": {}, "upload": {}},
+    )
 
 
 def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
@@ -168,7 +197,7 @@ def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
         patient = _patient(unit, clinic, person, number, chance)
         unit.patients.add(patient)
         _link(unit, patient, chance.sample(tags, chance.randrange(3)), chance.sample(sites, chance.randrange(1, 3)))
-        _add_sources(unit, patient, _SOURCES[number % len(_SOURCES)])
+        _add_sources(unit, patient, _SOURCES[(number + 1) % len(_SOURCES)])
         summaries += made_up_summaries(patient, unit.now, chance)
     unit.summaries.apply(summaries)
 

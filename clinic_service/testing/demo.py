@@ -11,12 +11,13 @@ from typing import Any
 
 from clinic_service.cli.common import DEMO_DATABASE_URL
 from clinic_service.db.snapshot import Snapshot
-from clinic_service.demo.cast import ADMIN, MEMBER, OUTSIDER, PARENT, PATIENT, SERVICE, SHARE_CODE
+from clinic_service.demo.cast import ADMIN, INVITED, MEMBER, OFFERING, OUTSIDER, PARENT, PATIENT, SERVICE, SHARE_CODE
 from clinic_service.demo.people import Somebody
 from clinic_service.gateways.tokens import mint
 from clinic_service.testing.process import get, running
 from clinic_service.testing.servers import ClinicServer, DemoCaller
 
+_PEOPLE = (ADMIN, MEMBER, PATIENT, PARENT, OUTSIDER, INVITED, OFFERING)
 _WEEK = timedelta(days=7)
 _MOST_PATIENTS = 1000
 # The plugin chooses these itself.
@@ -40,7 +41,7 @@ def demo_server(folder: Path, settings: Mapping[str, str]) -> Iterator[ClinicSer
         running(folder, "serve", "--demo", settings={**own, **settings}) as url,
         closing(Snapshot(folder / Path(DEMO_DATABASE_URL).name)) as snapshot,
     ):
-        callers = {who: _person(secret, who) for who in (ADMIN, MEMBER, PATIENT, PARENT, OUTSIDER)}
+        callers = {who: _person(secret, who) for who in _PEOPLE}
         service = DemoCaller(SERVICE, SERVICE, "", mint(secret, SERVICE, service=True, lifetime=_WEEK))
         clinic = _read(f"{url}/v1/clinics/share_code/{SHARE_CODE}", service)
         patients = _read(f"{url}/v1/clinics/{clinic['id']}/patients?limit={_MOST_PATIENTS}", service)
@@ -51,6 +52,8 @@ def demo_server(folder: Path, settings: Mapping[str, str]) -> Iterator[ClinicSer
             patient=callers[PATIENT],
             parent=callers[PARENT],
             outsider=callers[OUTSIDER],
+            invited=callers[INVITED],
+            offering=callers[OFFERING],
             service=service,
             clinic_id=clinic["id"],
             share_code=SHARE_CODE,

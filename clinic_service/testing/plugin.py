@@ -13,9 +13,9 @@ from clinic_service.testing.servers import ClinicMock, ClinicServer
 def clinic_server(shared_clinic_server: ClinicServer) -> ClinicServer:
     """A clinic-service with the demo clinic, as it was before any test changed it.
 
-    It has the base URL `url`, the callers `admin`, `member`, `patient`, `parent`, `outsider` and `service` (each with
-    `id`, `token` and `headers`), and `clinic_id`, `share_code`, `tag_ids`, `site_ids` and `patient_ids`. All tests of a
-    process share the server, but not what they store: each test starts with the same data.
+    It has the base URL `url`, the callers `admin`, `member`, `patient`, `parent`, `outsider`, `invited`, `offering` and
+    `service` (each with `id`, `token` and `headers`), and `clinic_id`, `share_code`, `tag_ids`, `site_ids` and
+    `patient_ids`. All tests of a process share the server, but not what they store: each test starts with the same data.
     """
     shared_clinic_server.reset()
     return shared_clinic_server

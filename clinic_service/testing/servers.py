@@ -33,7 +33,8 @@ class ClinicServer:
 
     `url` is the base URL, without a slash at its end. Of the callers, `admin` and `member` are clinicians of the clinic,
     `patient` is one of its 40 patients, `parent` may view and follow the data of `patient`, `outsider` has an account
-    and no access to anything of the others, and `service` is a backend service. `tag_ids` and `site_ids` are the ids of
+    and no access to anything of the others, `invited` has a pending invitation to become a clinician, `offering` has a
+    pending offer to become a patient, and `service` is a backend service. `tag_ids` and `site_ids` are the ids of
     the clinic's patient tags and sites by name. `patient_ids` are the user ids of its patients.
     """
 
@@ -43,6 +44,8 @@ class ClinicServer:
     patient: DemoCaller
     parent: DemoCaller
     outsider: DemoCaller
+    invited: DemoCaller
+    offering: DemoCaller
     service: DemoCaller
     clinic_id: str
     share_code: str
