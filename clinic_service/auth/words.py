@@ -29,11 +29,11 @@ WORDS = {
 
 
 def in_words(rule: str) -> str:
-    """Whom `rule`, one name of an `x-access` list, admits. Raises KeyError for a name that is no rule."""
+    """Whom `rule`, one name of an `x-access` list, admits. A name that is no rule stands for itself."""
     if rule in WORDS:
         return WORDS[rule]
     name, _, parameter = rule.partition(":")
-    return WORDS[name].format(parameter=parameter)
+    return WORDS.get(name, f"`{rule}`").format(parameter=parameter)
 
 
 def access_in_words(rules: Iterable[str]) -> str:
@@ -44,8 +44,7 @@ def access_in_words(rules: Iterable[str]) -> str:
 def with_access_in_words(document: Mapping[str, Any]) -> dict[str, Any]:
     """`document` with `x-access` in words at the end of the description of each operation.
 
-    An operation that is being written may lack its description or its rules, or have a rule that does not exist: the mock
-    serves it all the same, and `spec check` tells.
+    The mock serves a spec while it is edited, so an operation may lack either of the two.
     """
     paths = {
         path: {key: _described(key, value) for key, value in item.items()} for path, item in document["paths"].items()
@@ -54,13 +53,8 @@ def with_access_in_words(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _described(key: str, value: Any) -> Any:
-    if key not in METHODS:
+    rules = value.get("x-access") if key in METHODS else None
+    if not isinstance(rules, list):
         return value
-    rules = value.get("x-access")
-    known = [rule for rule in rules if _is_rule(rule)] if isinstance(rules, list) else []
-    parts = [str(value.get("description") or "").rstrip(), access_in_words(known) if known else ""]
-    return {**value, "description": "\n\n".join(filter(None, parts))}
-
-
-def _is_rule(rule: Any) -> bool:
-    return isinstance(rule, str) and (rule in WORDS or rule.partition(":")[0] in WORDS)
+    words = f"{value.get('description', '').rstrip()}\n\n{access_in_words(map(str, rules))}"
+    return {**value, "description": words.lstrip()}

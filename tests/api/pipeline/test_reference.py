@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from clinic_service.auth.partners import PARTNERS
 from clinic_service.auth.rules import RULES
-from clinic_service.auth.words import WORDS, access_in_words
+from clinic_service.auth.words import WORDS, access_in_words, with_access_in_words
 from clinic_service.packaged import spec_folder
 from clinic_service.specification.apis import API_NAMES
 from tests.support.client import Client
@@ -150,6 +150,12 @@ class TestAccessInWords:
         assert access_in_words(["service", "self:userId"]) == (
             "**Who may call it**, any of:\n\n- a backend service\n- the person whose user id is in `userId`"
         )
+
+    def test_an_operation_that_is_not_complete_yet_is_shown_too(self) -> None:
+        item: dict[str, Any] = {"get": {"x-access": ["service", "later"]}, "put": {"summary": "Without rules"}}
+        shown = with_access_in_words({"paths": {"/v1/new": item}})["paths"]["/v1/new"]
+        assert shown == {**item, "get": {**item["get"], "description": access_in_words(["service", "later"])}}
+        assert shown["get"]["description"].endswith("- a backend service\n- `later`")
 
     @pytest.mark.parametrize("number", [0, 1], ids=API_NAMES)
     def test_nothing_else_of_the_document_changes(self, api: Client, number: int) -> None:
