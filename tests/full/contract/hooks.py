@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import Any
 
 import schemathesis
+from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import JsonSchemaError, RejectedPositiveData
 
 from tests.support.restoring import restorable
@@ -73,6 +75,9 @@ def filter_failure(_context: Any, failure: Any, case: Any, response: Any) -> boo
     Stateful tests put ids of one kind in place of another one, and take the request for valid all the same. A text with
     `x-may-be-empty` may be empty in answers, although the format beside it, which the published schema has, says otherwise.
     """
+    if isinstance(failure, AcceptedNegativeData):
+        # A member of a request that has a default need not be sent, also where the published schema requires it.
+        return "glycemicRanges -> Missing required property: type" not in failure.message
     if isinstance(failure, JsonSchemaError):
         return not (failure.instance == "" and "x-may-be-empty" in failure.message)
     if not isinstance(failure, RejectedPositiveData):
@@ -81,7 +86,9 @@ def filter_failure(_context: Any, failure: Any, case: Any, response: Any) -> boo
         return False
     operation = case.operation.definition.raw["operationId"]
     broken = [(each["pointer"], each["rule"]) for each in response.json().get("errors", [])]
-    return not all(_is_said_in_words(operation, *each) for each in broken or [("", "")])
+    return not all(
+        _is_said_in_words(operation, *each) or _is_read_otherwise(case, each[1]) for each in broken or [("", "")]
+    )
 
 
 def _is_said_in_words(operation: str, pointer: str, rule: str) -> bool:
@@ -89,6 +96,17 @@ def _is_said_in_words(operation: str, pointer: str, rule: str) -> bool:
         return True
     # `x-pattern` is stricter than the `pattern` beside it, which generators read.
     return rule == "pattern" and _NAME_OF_TAG_OR_SITE.fullmatch(pointer) is not None
+
+
+def _is_read_otherwise(case: Any, rule: str) -> bool:
+    """Whether the tool takes something for valid that the standards do not: it reads patterns and addresses its own way.
+
+    In Python, `$` also matches before a line feed at the end of a text. Addresses that the tool makes may have a longer
+    part before the `@` than RFC 5321 allows.
+    """
+    return (rule == "format" and "email" in json.dumps(case.body, default=str)) or (
+        rule == "pattern" and '\\n"' in json.dumps(case.body, default=str)
+    )
 
 
 def _is_stateful(case: Any) -> bool:
