@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clinic_service.api.audit import Auditor
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics_page import add_metrics
@@ -9,6 +10,8 @@ from clinic_service.api.operations import refuse_strays
 from clinic_service.api.pages import add_pages, add_reference
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.api.viewer import add_viewer
+from clinic_service.audit.choice import chosen_log
+from clinic_service.audit.log import AuditLog
 from clinic_service.auth.partners import warn_of_missing_secrets
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
@@ -30,6 +33,7 @@ def create_app(
     *,
     apis: list[Api] | None = None,
     log: RequestLog | None = None,
+    audit_log: AuditLog | None = None,
 ) -> LeanFlask:
     """The WSGI application for `config`.
 
@@ -44,7 +48,9 @@ def create_app(
         xealth=chosen_xealth(config),
         restricted_tokens=chosen_restricted_tokens(config, database),
     )
-    dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services)
+    audit_log = audit_log or chosen_log(config, database.url.render_as_string(hide_password=False))
+    auditor = Auditor(audit_log) if audit_log else None
+    dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services, auditor)
     app = LeanFlask(log or RequestLog(), Metrics(), config)
     for api in apis:
         PlanApi(api, dispatcher, app)

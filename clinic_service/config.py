@@ -181,6 +181,14 @@ class Config:
         None,
         "base URL at which this server logs in to call the auth service; unset: CLINIC_ACCOUNTS_URL, else it signs",
     )
+    audit: str = setting("on", "off: no request is recorded in the audit trail")
+    audit_folder: str | None = setting(
+        None,
+        "folder of the audit files; unset: beside the SQLite database; on PostgreSQL ~/.local/state/clinic-service/audit",
+    )
+    audit_days: int = setting(
+        2192, "days that the audit trail is kept, six years unless set; older entries are removed", least=1, most=36_600
+    )
     answer_check: str = setting(
         "enforce", "enforce: an answer that breaks the spec becomes a 500; report: it is sent and logged"
     )
@@ -189,6 +197,7 @@ class Config:
     def __post_init__(self) -> None:
         _require_choice("sqlite_synchronous", self.sqlite_synchronous, ("FULL", "NORMAL"))
         _require_choice("answer_check", self.answer_check, ("enforce", "report"))
+        _require_choice("audit", self.audit, ("on", "off"))
         _require_choice("compression", self.compression, ("on", "off"))
         if not _PREFIX_PATH.fullmatch(self.path_prefix or ""):
             raise ConfigError(

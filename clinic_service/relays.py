@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Protocol
 
+from clinic_service.audit.log import AuditLog
+from clinic_service.audit.sealing import Sealer
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
@@ -12,6 +15,17 @@ from clinic_service.gateways.mail import chosen_mailer
 from clinic_service.outbox.relay import Relay, RelayLoop
 from clinic_service.resources.ehr.redox.relay import KINDS, chosen_redox_relay
 from clinic_service.resources.patients.accounts.compensation import Compensation
+
+
+class Background(Protocol):
+    """Work that goes on beside the requests."""
+
+    @property
+    def name(self) -> str:
+        """The name of its thread."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set."""
 
 
 def create_relays(config: Config, database: Database) -> list[RelayLoop]:
@@ -27,8 +41,13 @@ def create_relays(config: Config, database: Database) -> list[RelayLoop]:
     return [relay, redox] if redox else [relay]
 
 
-def start_relays(relays: Sequence[RelayLoop], stop: threading.Event) -> list[threading.Thread]:
-    """Let each of the relays deliver on a thread of its own until `stop` is set."""
+def create_sealers(config: Config, database: Database, audit_log: AuditLog | None) -> list[Sealer]:
+    """What seals the audit trail of `database`: nothing when no request is recorded."""
+    return [Sealer(database, audit_log, keep_days=config.audit_days)] if audit_log else []
+
+
+def start_relays(relays: Sequence[Background], stop: threading.Event) -> list[threading.Thread]:
+    """Let each work on a thread of its own until `stop` is set."""
     threads = [threading.Thread(target=relay.run, args=(stop,), name=relay.name, daemon=True) for relay in relays]
     for thread in threads:
         thread.start()

@@ -49,16 +49,18 @@ Build = Callable[[Path], Application]
 _LONGEST_CHECK_SECONDS = 60
 
 
-def builder(config: Config, database: Database, write: Callable[[str], None]) -> Build:
+def builder(config: Config, database: Database, write: Callable[[str], None], audit_log: Any = None) -> Build:
     """A function that builds the application for the spec in a folder, from the modules as they are when it is called.
 
-    The application passes the lines of its log to `write`.
+    The application passes the lines of its log to `write`, and records requests in `audit_log`.
     """
 
     def build(spec: Path) -> Application:
         apis = importlib.import_module(f"{_PACKAGE}.specification.apis").load_apis(spec)
         log = importlib.import_module(f"{_PACKAGE}.api.log").RequestLog(write=write)
-        return importlib.import_module(f"{_PACKAGE}.app").create_app(config, database, apis=apis, log=log)
+        return importlib.import_module(f"{_PACKAGE}.app").create_app(
+            config, database, apis=apis, log=log, audit_log=audit_log
+        )
 
     return build
 

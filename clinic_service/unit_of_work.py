@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from clinic_service import deadline
+from clinic_service.audit.repository import AuditRepository
 from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailable
 from clinic_service.db.engine import Database
 from clinic_service.db.repository import Unit
@@ -48,6 +49,11 @@ class UnitOfWork(Unit):
     def outbox(self) -> Outbox:
         """The events of this unit, delivered after its commit."""
         return Outbox(self)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        """The rows of the audit trail."""
+        return AuditRepository(self)
 
     @cached_property
     def mail_limits(self) -> MailLimits:

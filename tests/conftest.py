@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,9 +91,23 @@ def database(shared_database: Database) -> Iterator[Database]:
     clear(shared_database)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def audit_folder() -> Iterator[Path]:
+    """The folder of audit files: in memory where there is such a folder, because each answer waits for the disk."""
+    memory = Path("/dev/shm")
+    parent = memory if memory.is_dir() else None
+    with (
+        tempfile.TemporaryDirectory(prefix="clinic-service-", dir=parent) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_STATE_HOME", folder)
+        yield Path(folder) / "shared"
+
+
 @pytest.fixture(scope="session")
-def shared_config(shared_database: Database) -> Config:
-    return Config(database_url=shared_database.url.render_as_string(hide_password=False), session_secret=SECRET)
+def shared_config(shared_database: Database, audit_folder: Path) -> Config:
+    url = shared_database.url.render_as_string(hide_password=False)
+    return Config(database_url=url, session_secret=SECRET, audit_folder=str(audit_folder))
 
 
 @pytest.fixture(scope="session")

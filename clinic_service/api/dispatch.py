@@ -20,6 +20,7 @@ from typing import Any
 
 from clinic_service import deadline
 from clinic_service.api.answers import checked_answer
+from clinic_service.api.audit import Auditor
 from clinic_service.api.bodies import may_be_large, require_length_within
 from clinic_service.api.exchange import Exchange, RawAnswer
 from clinic_service.api.links import link_header
@@ -61,9 +62,13 @@ class BaseDispatcher(ABC):
         request = Request(plan, exchange, path)
         # The time that the request has waited for a thread counts.
         seconds = plan.seconds or self._config.request_seconds
-        with deadline.limited(seconds - exchange.seconds):
-            for stage in self.stages:
-                stage(request)
+        try:
+            with deadline.limited(seconds - exchange.seconds):
+                for stage in self.stages:
+                    stage(request)
+        except Exception as error:
+            self.failed(request, error)
+            raise
         return request.answer
 
     def admit(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> int:
@@ -72,13 +77,19 @@ class BaseDispatcher(ABC):
         A server asks this before it reads a large body, so that nobody pays for the body of a caller who is refused.
         """
         request = Request(plan, exchange, path)
-        with deadline.limited(self._config.request_seconds):
-            self.identify(request)
-            self.authorize_alone(request)
-        if plan.body is None:
-            return 0
-        require_length_within(exchange.environ, plan.body.limit)
-        return plan.body.limit
+        try:
+            with deadline.limited(self._config.request_seconds):
+                self.identify(request)
+                self.authorize_alone(request)
+            if plan.body:
+                require_length_within(exchange.environ, plan.body.limit)
+        except Exception as error:
+            self.failed(request, error)
+            raise
+        return plan.body.limit if plan.body else 0
+
+    def failed(self, request: Request, error: Exception) -> None:  # noqa: B027 - most dispatchers note nothing
+        """Note that a stage has refused the request, or has failed."""
 
     def identify(self, request: Request) -> None:
         """Find out who calls. Raises Unauthenticated (401)."""
@@ -157,11 +168,22 @@ class BaseDispatcher(ABC):
 class Dispatcher(BaseDispatcher):
     """Runs requests against one database and one set of gateways."""
 
-    def __init__(self, database: Database, tokens: TokenVerifier, services: Services) -> None:
+    def __init__(
+        self, database: Database, tokens: TokenVerifier, services: Services, auditor: Auditor | None = None
+    ) -> None:
+        """`auditor` records the requests; None: nobody does."""
         super().__init__(services.config, tokens)
         self._database = database
         self._services = services
-        self.stages = (self.identify, self.authorize_early, self.read, self.carry_out, self.add_headers)
+        self._auditor = auditor
+        self.stages = (
+            self.identify,
+            self.authorize_early,
+            self.read,
+            self.carry_out,
+            self.record_read,
+            self.add_headers,
+        )
         # `carry_out` runs these. First, for an operation with a preparation, while no transaction is open:
         self.preparation: Sequence[StageInUnit] = (self.authorize, self.require_readable, self.prepare)
         # Then, in one transaction, which is committed after the last of them:
@@ -171,7 +193,12 @@ class Dispatcher(BaseDispatcher):
             self.handle,
             self.link_pages,
             self.check_answer,
+            self.record_write,
         )
+
+    def failed(self, request: Request, error: Exception) -> None:
+        if self._auditor:
+            self._auditor.record_failure(request, error)
 
     def carry_out(self, request: Request) -> None:
         """Run the stages of the preparation, if there is one, and those of the transaction."""
@@ -184,7 +211,8 @@ class Dispatcher(BaseDispatcher):
     def authorize(self, request: Request, uow: UnitOfWork) -> None:
         """Decide on access by what is stored now. Raises Forbidden (403), or Unauthenticated for a removed account."""
         keeps_accounts = self._config.accounts_url is None
-        request.plan.access.authorize(AccessCheck(request.caller, request.path, uow, keeps_accounts))
+        request.check = AccessCheck(request.caller, request.path, uow, keeps_accounts)
+        request.plan.access.authorize(request.check)
 
     def authorize_alone(self, request: Request) -> None:
         """`authorize`, in a unit of its own."""
@@ -203,6 +231,16 @@ class Dispatcher(BaseDispatcher):
         else:
             request.result = work(context, **request.arguments)
         uow.flush()
+
+    def record_write(self, request: Request, uow: UnitOfWork) -> None:
+        """Add a row about a write to its transaction, so that none takes effect without its record."""
+        if self._auditor and request.plan.writes:
+            self._auditor.record_write(request, uow)
+
+    def record_read(self, request: Request) -> None:
+        """Record that data of people was read. The answer leaves when the record is on the disk."""
+        if self._auditor and request.plan.audit.reads_people and not request.plan.writes:
+            self._auditor.record_read(request)
 
     def _with_preparation(self, request: Request) -> None:
         self._pass(request, self.preparation, writes=False)

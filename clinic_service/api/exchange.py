@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
+from clinic_service.audit.log import Recorded
 from clinic_service.auth.caller import Caller
 from clinic_service.db.ids import new_id
 
@@ -21,7 +22,7 @@ _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPSt
 class Exchange:
     """What is known of a request: enough for the log line and the metrics, and nothing of its content."""
 
-    __slots__ = ("caller", "environ", "operation_id", "request_id", "route", "started")
+    __slots__ = ("caller", "environ", "operation_id", "recorded", "request_id", "route", "started")
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
@@ -30,6 +31,8 @@ class Exchange:
         self.route: str | None = None
         self.operation_id: str | None = None
         self.caller: Caller | None = None
+        # Until this is done, the answer is not sent.
+        self.recorded: Recorded | None = None
         given = environ.get("HTTP_X_TIDEPOOL_TRACE_REQUEST", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
 
@@ -43,9 +46,10 @@ class RawAnswer:
     """A finished answer: status, headers and bytes, handed to the server as it is.
 
     `encoded` gives the body in a content encoding, for bodies that never change, so that each is compressed once.
+    `recorded`, if there is one, must be done before the answer is sent; when it has a failure, the answer must not be sent.
     """
 
-    __slots__ = ("body", "encoded", "headers", "status")
+    __slots__ = ("body", "encoded", "headers", "recorded", "status")
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class RawAnswer:
     ) -> None:
         self.status, self.body, self.encoded = status, body, encoded
         self.headers = list(headers)
+        self.recorded: Recorded | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         """Answer as a WSGI application does."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clinic_service.api.audit_rules import AuditRule, compile_audit
 from clinic_service.api.bodies import ABSENT, DEFAULT_LIMIT, decode_json, read_body, require_json
 from clinic_service.api.operations import Handler
 from clinic_service.api.parameters import Parameters, PlanError, compile_parameters, snake_case
@@ -85,6 +86,7 @@ class Plan:
     writes: bool
     handler: Handler | None
     passes_query: bool
+    audit: AuditRule
 
     @property
     def media_types(self) -> tuple[str, ...]:
@@ -119,6 +121,7 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
         writes=may_write(operation),
         handler=handler,
         passes_query=_names(handler, "query"),
+        audit=compile_audit(api, operation.path, definition),
     )
     if handler:
         _require_fitting(plan, handler)

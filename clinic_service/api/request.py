@@ -7,6 +7,7 @@ from typing import Any
 from clinic_service.api.exchange import Exchange, RawAnswer
 from clinic_service.api.plan import Plan
 from clinic_service.auth.caller import Caller
+from clinic_service.auth.rules import AccessCheck
 from clinic_service.errors import ServiceError
 
 
@@ -17,10 +18,22 @@ class Request:
     `caller`: who calls, from the stage `identify` on.
     `arguments`, `refusal`: what the handler is called with, or why the request cannot be read, from the stage `read` on.
     `preparation_result`: the result of the preparation, for an operation that has one.
+    `check`: what access was decided by, for a service with a database.
     `result`: what the handler returned. `answer`: what is sent.
     """
 
-    __slots__ = ("answer", "arguments", "caller", "exchange", "path", "plan", "preparation_result", "refusal", "result")
+    __slots__ = (
+        "answer",
+        "arguments",
+        "caller",
+        "check",
+        "exchange",
+        "path",
+        "plan",
+        "preparation_result",
+        "refusal",
+        "result",
+    )
 
     caller: Caller
     answer: RawAnswer
@@ -29,6 +42,7 @@ class Request:
         self.plan, self.exchange, self.path = plan, exchange, path
         self.arguments: dict[str, Any] = {}
         self.refusal: ServiceError | None = None
+        self.check: AccessCheck | None = None
         self.preparation_result: Any = None
         self.result: Any = None
 

@@ -39,6 +39,8 @@ from clinic_service.specification.apis import Api, Operation
 View = Callable[..., RawAnswer]
 # The metrics count answers to browsers that ask before they send as those of this page.
 _PREFLIGHT = "preflight"
+# How long a WSGI server waits for the record of an answer.
+_RECORDED_SECONDS = 10
 
 
 class BoundOperation(NamedTuple):
@@ -69,10 +71,17 @@ class LeanFlask(flask.Flask):
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Carry out one request, for WSGI servers; `answer` is what `clinic-service serve` calls."""
-        return self.answer(environ)(environ, start_response)
+        answer = self.answer(environ)
+        if answer.recorded:
+            failure = answer.recorded.wait(_RECORDED_SECONDS)
+            answer = self.refuse(failure, environ) if failure else answer
+        return answer(environ, start_response)
 
     def answer(self, environ: dict[str, Any]) -> RawAnswer:
-        """Carry out one request, whatever happens, and leave a trace of it in log and metrics."""
+        """Carry out one request, whatever happens, and leave a trace of it in log and metrics.
+
+        The answer must not be sent before its `recorded` is done, nor when that has a failure.
+        """
         exchange = Exchange(environ)
         try:
             answer = self._answer(exchange)
@@ -135,6 +144,7 @@ class LeanFlask(flask.Flask):
 
     def _finished(self, answer: RawAnswer, exchange: Exchange) -> RawAnswer:
         """`answer` with the headers of every answer. A failure in here must not change it: it may be committed."""
+        answer.recorded = exchange.recorded
         answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
         answer.headers.append(("X-Content-Type-Options", "nosniff"))
         if exchange.operation_id or answer.status >= 400:

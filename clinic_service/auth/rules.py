@@ -36,6 +36,11 @@ class AccessCheck:
         person_id = self.caller.person_id
         return self.uow.users.standing(person_id, self.path.get("clinicId")) if person_id else Standing(False)
 
+    @property
+    def known_standing(self) -> Standing | None:
+        """The standing, if a rule has looked it up."""
+        return self.__dict__.get("standing")
+
 
 Rule = Callable[[AccessCheck, str], bool]
 

@@ -24,6 +24,8 @@ _COMMANDS = {
     "token": ("token", "token", "Print a session token."),
     "demo": ("demo", "demo", "Fill the database with made-up data."),
     "outbox": ("outbox", "outbox", "Deliver or list the events of the outbox."),
+    "audit": ("audit", "audit", "List, verify and export the audit trail."),
+    "patients": ("patients", "patients", "Tell who has seen the data of a patient."),
     "ehr": ("ehr", "ehr", "Look at the integration of health record systems."),
     "spec": ("spec.commands", "spec", "Check, bundle and list the spec."),
     "config": ("config", "config_command", "Print the effective settings."),

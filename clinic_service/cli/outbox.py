@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from clinic_service import clock
+from clinic_service.audit.choice import chosen_log
 from clinic_service.cli.common import load_config, stop_signal
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
@@ -15,7 +16,7 @@ from clinic_service.config import Config
 from clinic_service.outbox.deliveries import is_mail
 from clinic_service.outbox.queue import ListedEntry, Queue
 from clinic_service.outbox.relay import RelayLoop
-from clinic_service.relays import create_relays, start_relays
+from clinic_service.relays import create_relays, create_sealers, start_relays
 from clinic_service.unit_of_work import UnitOfWork, run
 
 
@@ -34,11 +35,12 @@ def relay(once: bool) -> None:
     config = load_config()
     with opened_database(config) as database:
         relays = create_relays(config, database)
+        audit_log = chosen_log(config, config.database_url)
         if once:
             click.echo(f"{sum(map(_deliver_all, relays))} delivered")
         else:
             stop = stop_signal()
-            threads = start_relays(relays, stop)
+            threads = start_relays([*relays, *create_sealers(config, database, audit_log)], stop)
             stop.wait()
             for thread in threads:
                 # The next relay delivers again what takes longer.

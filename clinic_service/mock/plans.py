@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinic_service.api.audit_rules import NOT_AUDITED
 from clinic_service.api.operations import Handler
 from clinic_service.api.plan import JSON, DeclaredAnswer, Plan
 from clinic_service.api.validation import Validators
@@ -83,6 +84,7 @@ class _Compiler:
             writes=False,
             handler=Handler(answers, frozenset()),
             passes_query=False,
+            audit=NOT_AUDITED,
         )
 
     def _answers(self, operation: Operation) -> Answers:

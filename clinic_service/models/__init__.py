@@ -8,6 +8,7 @@ user) has a table with that fact as its primary key.
 from clinic_service.db.base import Base
 from clinic_service.models.access import Grant
 from clinic_service.models.account import Account, AccountDeletion, AccountEmail
+from clinic_service.models.audit import NO_CLINIC, AuditChain, AuditEntry
 from clinic_service.models.clinic import (
     BgUnits,
     Clinic,
@@ -63,6 +64,7 @@ __all__ = [
     "IS_REDOX_SUBSCRIPTION",
     "LIST_INDEX",
     "MATCHES_OF_SUBSCRIPTION",
+    "NO_CLINIC",
     "REDOX_REPORTS",
     "STATISTICS",
     "SUBSCRIPTIONS_OF_PATIENT",
@@ -70,6 +72,8 @@ __all__ = [
     "Account",
     "AccountDeletion",
     "AccountEmail",
+    "AuditChain",
+    "AuditEntry",
     "Base",
     "BgUnits",
     "Clinic",

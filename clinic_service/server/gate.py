@@ -132,7 +132,19 @@ class Gate:
             self.requests -= 1
             done(result)
 
-        self._workers.submit(lambda: work(environ), ended)
+        def carry_out(tell: Callable[[Any], None]) -> None:
+            result = work(environ)
+            if isinstance(result, RawAnswer) and result.recorded:
+                # This thread goes on with the next request while the record is written.
+                result.recorded.then(lambda: tell(self._if_recorded(result, environ)))
+            else:
+                tell(result)
+
+        self._workers.submit(carry_out, ended)
+
+    def _if_recorded(self, answer: RawAnswer, environ: dict[str, Any]) -> RawAnswer:
+        failure = answer.recorded and answer.recorded.failure
+        return self._app.refuse(failure, environ) if failure else answer
 
     async def watch(self, measure: Callable[[], None] = lambda: None) -> None:
         """Check the deadlines in an endless loop, and call `measure` after each check."""
@@ -203,7 +215,7 @@ class _ReadinessProbe:
         self._loop.call_later(_READY_SECONDS, self._tell_one, done)
         if not self._is_asking:
             self._is_asking = True
-            self._workers.submit(self._is_ready, self._tell_all)
+            self._workers.submit(lambda tell: tell(self._is_ready()), self._tell_all)
 
     def _tell_one(self, done: Callable[[bool], None]) -> None:
         if done in self._waiting:

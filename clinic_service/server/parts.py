@@ -12,15 +12,16 @@ from typing import NamedTuple
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics_page import create_metrics_app
 from clinic_service.app import create_app
+from clinic_service.audit.choice import chosen_log, require_writable
+from clinic_service.audit.log import AuditLog
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
 from clinic_service.log_lines import LinesHandler, LogLines
 from clinic_service.metrics.collectors import create_collectors
 from clinic_service.metrics.counters import count_lost_lines
-from clinic_service.outbox.relay import RelayLoop
 from clinic_service.packaged import edited_spec_folder
-from clinic_service.relays import create_relays, start_relays
+from clinic_service.relays import Background, create_relays, create_sealers, start_relays
 from clinic_service.reloading import ReloadingApp, builder, spec_check
 from clinic_service.server.gate import Application
 from clinic_service.specification.apis import Api
@@ -66,7 +67,8 @@ class ServiceParts(Parts):
     """The parts of the service itself, which has a database and an outbox."""
 
     database: Database
-    relays: Sequence[RelayLoop]
+    relays: Sequence[Background]
+    audit_log: AuditLog | None
     readiness: Readiness
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -86,6 +88,8 @@ class ServiceParts(Parts):
     def close(self) -> None:
         """Stop the threads. Another process, or the next start, continues their work."""
         self.stop.set()
+        if self.audit_log:
+            self.audit_log.close()
         self.database.dispose()
         super().close()
 
@@ -103,19 +107,22 @@ def build(
     """
     database = open_database(config)
     lines = LogLines(count_lost_lines)
-    relays = create_relays(config, database)
+    audit_log = chosen_log(config, config.database_url)
+    if audit_log:
+        require_writable(audit_log)
+    relays: list[Background] = [*create_relays(config, database), *create_sealers(config, database, audit_log)]
 
     if reload:
         spec = edited_spec_folder()
         check = spec_check("--folder", str(spec))
-        app: Application = ReloadingApp(spec, builder(config, database, lines.write), check=check)
+        app: Application = ReloadingApp(spec, builder(config, database, lines.write, audit_log), check=check)
     else:
-        app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write))
+        app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write), audit_log=audit_log)
     metrics = None
     if metrics_listener is not None:
         log = RequestLog(write=lines.write)
         metrics = MetricsPort(metrics_listener, create_metrics_app(config, create_collectors(config, database), log))
-    return ServiceParts(config, app, lines, database, relays, Readiness(database), metrics=metrics)
+    return ServiceParts(config, app, lines, database, relays, audit_log, Readiness(database), metrics=metrics)
 
 
 def _start_thread(name: str, target: Callable[[], None]) -> None:

@@ -7,13 +7,15 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 _log = logging.getLogger(__name__)
 
-Work = Callable[[], Any]
 Done = Callable[[Any], None]
+# Is called with the function that takes its result, which it may also call later and from another thread, but once.
+Work = Callable[[Done], None]
 
 
 class Workers:
@@ -26,19 +28,22 @@ class Workers:
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
 
     def submit(self, work: Work, done: Done) -> None:
-        """Call `work` in a thread, then `done` with its result on the event loop; with None when `work` raised."""
+        """Let `work` run in a thread, then call `done` with its result on the event loop; with None when `work` raised."""
         self._queue.put((work, done))
 
     def _run(self) -> None:
         while True:
             work, done = self._queue.get()
-            result = None
+            tell = partial(self._tell, done)
             try:
-                result = work()
+                work(tell)
             except Exception as error:
                 _log.error("a request failed outside the application: %s", type(error).__name__)
-            # The loop is closed when the process ends before the thread does.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(done, result)
+                tell(None)
             # So that nothing of a request stays in memory until the next one.
-            del work, done, result
+            del work, done, tell
+
+    def _tell(self, done: Done, result: Any) -> None:
+        # The loop is closed when the process ends before the thread does.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(done, result)

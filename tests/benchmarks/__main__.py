@@ -15,6 +15,7 @@ import click
 
 from clinic_service.db.engine import Database
 from tests.benchmarks import report
+from tests.benchmarks.audit import audit
 from tests.benchmarks.deliveries import wait_for_deliveries
 from tests.benchmarks.measure import measure_rounds, warm_up
 from tests.benchmarks.merges import merges
@@ -82,4 +83,5 @@ def _start(url: str, folder: Path, scene: Scene, stack: ExitStack) -> dict[str, 
 
 main.add_command(patients)
 main.add_command(merges)
+main.add_command(audit)
 main()

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +82,9 @@ def _read(pid: int, name: str) -> str:
 
 
 @contextmanager
-def running(name: str, database_url: str, folder: Path) -> Iterator[Server]:
+def running(
+    name: str, database_url: str, folder: Path, *, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """The server `name`, asked to stop in the end. It may not listen yet. Raises ServerFailed."""
     port = _free_port()
     log = folder / f"{name.split()[-1]}-{port}.log"
@@ -90,7 +92,7 @@ def running(name: str, database_url: str, folder: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, *_command(name, port, database_url)],
             cwd=_PROJECT,
-            env=_environment(database_url),
+            env=_environment(database_url) | dict(settings or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

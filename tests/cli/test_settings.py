@@ -87,7 +87,12 @@ def test_switches_are_true_or_false(text: str, value: bool) -> None:
 @pytest.mark.parametrize("name", [f.name for f in fields(Config)])
 def test_every_setting_can_be_read_from_a_file(tmp_path: Path, name: str) -> None:
     text = {"port": "9000", "sqlite_synchronous": "NORMAL", "answer_check": "report", "log_level": "ERROR"}
-    text |= {"compression": "off", "path_prefix": "/clinics-api", "allowed_origins": "https://app.example.org"}
+    text |= {
+        "audit": "off",
+        "compression": "off",
+        "path_prefix": "/clinics-api",
+        "allowed_origins": "https://app.example.org",
+    }
     text |= {"xealth_report_token_paths": "/export,/v1/data"}
     needed = {
         "accounts_url": ("accounts_server_name", "accounts_server_secret", "profiles_url"),

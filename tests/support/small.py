@@ -34,7 +34,7 @@ DEFAULTS: dict[str, Any] = {"parameters": [], "security": [{"sessionToken": []}]
 
 def operation(operation_id: str, **members: Any) -> dict[str, Any]:
     """An OpenAPI operation that anybody signed in may call and that answers any JSON, unless `members` say otherwise."""
-    return {"operationId": operation_id, "x-access": ANYBODY, "responses": JSON_ANSWER, **members}
+    return {"operationId": operation_id, "x-access": ANYBODY, "x-audit": "none", "responses": JSON_ANSWER, **members}
 
 
 def json_body(schema: Mapping[str, Any], *, required: bool = True) -> dict[str, Any]:

@@ -42,6 +42,11 @@ def number_of_statements(database: Database, call: Callable[[], Reply]) -> int:
 
 
 def everything(database: Database) -> dict[str, list[Any]]:
+    """All rows of all tables but the audit trail, which has a row about each write that is allowed."""
+    return {name: rows for name, rows in everything_recorded(database).items() if not name.startswith("audit_")}
+
+
+def everything_recorded(database: Database) -> dict[str, list[Any]]:
     """All rows of all tables."""
     with database.read_engine.connect() as connection:
         return {name: sorted(map(repr, connection.execute(rows))) for name, rows in _ROWS.items()}
@@ -83,11 +88,11 @@ def assert_all_or_nothing(
 ) -> None:
     """A failure at each statement of `call` in turn leaves no trace; without one it succeeds and changes something.
 
-    `statements`: how many there must be, SQLite's BEGIN and the COMMIT not counted. `compensate` does what the relay does
-    after a failure, for calls that are more than one transaction.
+    `statements`: how many there must be, SQLite's BEGIN, the COMMIT and the row of the audit trail not counted.
+    `compensate` does what the relay does after a failure, for calls that are more than one transaction.
     """
     compensate()
-    before = everything(database)
+    before = everything_recorded(database)
     for number in count():
         with _failing_at(database, number) as failed:
             reply = call()
@@ -95,10 +100,13 @@ def assert_all_or_nothing(
             break
         assert reply.status == 500, f"the failure of statement {number} was not noticed"
         compensate()
-        left = _difference(before, everything(database))
+        left = _difference(before, everything_recorded(database))
         assert not left, f"statement {number} failed, and this was left behind or is missing: {left}"
     assert 200 <= reply.status < 300, reply.json
-    assert everything(database) != before
+    after = everything_recorded(database)
+    assert len(after["audit_entries"]) == len(before["audit_entries"]) + 1
+    assert _difference(before, after).keys() > {"audit_entries"}
     if statements is not None:
         begins = database.url.get_backend_name() == "sqlite"
-        assert number - 1 - begins == statements
+        # The COMMIT, SQLite's BEGIN and the row of the audit trail are not counted.
+        assert number - 2 - begins == statements

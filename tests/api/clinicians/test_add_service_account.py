@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clinic_service import clock
+from clinic_service.api.audit import Auditor
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
 from clinic_service.api.routing import LeanFlask, PlanApi
 from clinic_service.app import create_app
+from clinic_service.audit.log import AuditLog
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.http import MAX_ANSWER_BYTES
@@ -61,13 +64,16 @@ def log() -> io.StringIO:
 
 
 @pytest.fixture(scope="module")
-def impatient_app(shared_database: Database, running: IdentityProvider, log: io.StringIO) -> LeanFlask:
+def impatient_app(
+    shared_database: Database, running: IdentityProvider, log: io.StringIO, audit_folder: Path
+) -> LeanFlask:
     """The application as `create_app` makes it, but that it waits for the identity provider for a moment only."""
     url = shared_database.url.render_as_string(hide_password=False)
     config = running.config(database_url=url, session_secret=SECRET)
     openid = HttpOpenId(config, seconds=SECONDS)
     services = Services(config, chosen_accounts(config, shared_database), openid)
-    dispatcher = Dispatcher(shared_database, TokenVerifier.from_config(config), services)
+    auditor = Auditor(AuditLog(audit_folder))
+    dispatcher = Dispatcher(shared_database, TokenVerifier.from_config(config), services, auditor)
     app = LeanFlask(RequestLog(log), Metrics(), config)
     for described in spec_apis():
         PlanApi(described, dispatcher, app)

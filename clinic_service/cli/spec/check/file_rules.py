@@ -21,6 +21,7 @@ _TIME = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?")
 _EXTENSIONS = frozenset(
     {
         "x-access",
+        "x-audit",
         "x-writes",
         "x-max-body-bytes",
         "x-max-seconds",

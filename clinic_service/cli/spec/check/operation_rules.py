@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from clinic_service.api.audit_rules import AuditRuleError, compile_audit
 from clinic_service.api.parameters import PlanError
 from clinic_service.api.plan import JSON, compile_plan
 from clinic_service.api.validation import Validator, Validators
@@ -93,7 +94,7 @@ def _name(operation: Operation, first: Operation) -> Faults:
 
 
 def _missing_members(operation: Operation) -> Faults:
-    for member in ("operationId", "summary", "description", "tags", "x-access"):
+    for member in ("operationId", "summary", "description", "tags", "x-access", "x-audit"):
         if not operation.definition.get(member):
             yield operation.place, f"{operation.operation_id} has no {member}"
 
@@ -112,6 +113,11 @@ def _members(api: Api, operation: Operation) -> Faults:
             compile_access(definition["x-access"], operation.path, operation.schemes)
         except AccessRuleError as error:
             yield place / "x-access", f"{name}: {error}"
+    if "x-audit" in definition:
+        try:
+            compile_audit(api, operation.path, definition)
+        except AuditRuleError as error:
+            yield place / "x-audit", f"{name}: {error}"
     if "x-writes" in definition and definition["x-writes"] is not (operation.method == "get"):
         yield place / "x-writes", f"{name}: x-writes is true on a GET or false on another method, and else left out"
     body = api.resolved(definition.get("requestBody", {}))

@@ -96,8 +96,9 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
     if changed:
         uow.patients.touch(patient)
     uow.patients.flush()
+    names = tuple(map(camel_case, changed))
+    uow.audit.changed = frozenset(names)
     if changed:
-        names = tuple(map(camel_case, changed))
         uow.outbox.add(PatientChanged(clinic_id, user_id, names, patient.is_custodial))
     if "email" in changed:
         repeat_requests_within_limit(uow, patient, sender)

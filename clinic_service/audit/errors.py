@@ -1,0 +1,9 @@
+"""What goes wrong with the audit trail."""
+
+from clinic_service.errors import Unavailable
+
+
+class AuditUnavailable(Unavailable):
+    """The record of a request cannot be written, so its answer does not leave the server."""
+
+    message = "The request cannot be recorded, so it is not answered."

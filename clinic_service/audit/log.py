@@ -1,0 +1,218 @@
+"""AuditLog: appends lines to the file of this process, and tells when they are on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import orjson
+
+from clinic_service import clock
+from clinic_service.audit.errors import AuditUnavailable
+from clinic_service.audit.files import hash_of, name_of, unnamed_ends
+from clinic_service.audit.record import NO_HASH, AuditRecord
+
+_log = logging.getLogger(__name__)
+_CLOSE_SECONDS = 5.0
+
+
+class Recorded:
+    """What comes of a line: it is done when the line is on the disk, or when it could not be written.
+
+    Like a `Future` of the library, which costs a multiple of this.
+    """
+
+    __slots__ = ("_callbacks", "_is_done", "failure")
+
+    def __init__(self) -> None:
+        self._is_done = False
+        self._callbacks: list[Callable[[], object]] = []
+        self.failure: AuditUnavailable | None = None
+        """Why the line could not be written."""
+
+    def then(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when it is done: from the thread that writes, or here when it is done already."""
+        self._callbacks.append(callback)
+        if self._is_done:
+            self._call()
+
+    def wait(self, seconds: float) -> AuditUnavailable | None:
+        """Wait until it is done, for at most so long. Returns why the answer must not be sent."""
+        done = threading.Event()
+        self.then(done.set)
+        return self.failure if done.wait(seconds) else AuditUnavailable()
+
+    def finish(self, failure: AuditUnavailable | None) -> None:
+        """Say that it is done."""
+        self.failure = failure
+        self._is_done = True
+        self._call()
+
+    def _call(self) -> None:
+        # Taking an item from a list is atomic, so that each callback is called once, whichever thread does it.
+        with contextlib.suppress(IndexError):
+            while True:
+                self._callbacks.pop()()
+
+
+class AuditLog:
+    """Writes the lines of one process, from a thread of its own.
+
+    While the disk works on some lines, others gather, and all of these become safe by the next flush. So the flush, which
+    takes milliseconds, costs the less for each line the more requests there are. No thread that works on requests waits.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """The folder is made when the first line is written, or by `prepare`."""
+        self.folder = folder
+        self._queue: SimpleQueue[tuple[bytes, Recorded] | None] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._file: _File | None = None
+
+    def prepare(self) -> None:
+        """Make the folder, for its owner alone. Raises OSError when nothing can be written there."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = self.folder / f".{secrets.token_hex(8)}"
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        probe.unlink()
+
+    def append(self, record: AuditRecord) -> Recorded:
+        """Write a line about `record`."""
+        return self.append_text(record.text())
+
+    def append_text(self, text: bytes) -> Recorded:
+        """Write a line with the members of the JSON object `text`."""
+        recorded = Recorded()
+        # Started here, because a thread does not survive the fork of a server process.
+        if self._thread is None:
+            self._start()
+        self._queue.put((text, recorded))
+        return recorded
+
+    def close(self) -> None:
+        """Write the lines that are waiting, and end the file."""
+        with self._starting:
+            thread, self._thread = self._thread, None
+        if thread:
+            self._queue.put(None)
+            thread.join(_CLOSE_SECONDS)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        goes_on = True
+        while goes_on:
+            group = [self._queue.get()]
+            with contextlib.suppress(Empty):
+                while True:
+                    group.append(self._queue.get_nowait())
+            goes_on = None not in group
+            self._write([entry for entry in group if entry])
+        self._end_file()
+
+    def _write(self, group: list[tuple[bytes, Recorded]]) -> None:
+        failure = None
+        try:
+            if group:
+                self._file_of_today().append([text for text, _ in group])
+        except Exception as error:
+            _log.error("audit_log_failed", extra={"failure": type(error).__name__})
+            failure = AuditUnavailable()
+            if not isinstance(error, _StillUsable):
+                self._end_file()
+        for _, recorded in group:
+            recorded.finish(failure)
+
+    def _file_of_today(self) -> _File:
+        today = clock.now().date()
+        if self._file is None or self._file.day != today:
+            self._end_file()
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = _File(self.folder, today)
+        return self._file
+
+    def _end_file(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+
+class _StillUsable(OSError):
+    """The lines could not be written, and the file is as it was before."""
+
+
+class _File:
+    """The file of one process and one day, open and locked."""
+
+    def __init__(self, folder: Path, day: date) -> None:
+        self.day = day
+        path = folder / name_of(day, secrets.token_hex(8))
+        self._size, self._hash = 0, NO_HASH
+        with _locked(folder) as folder_descriptor:
+            after = unnamed_ends(folder)
+            self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+                first = {
+                    "file": path.name,
+                    "time": clock.to_wire(clock.now()),
+                    "after": {name: list(end) for name, end in after.items()},
+                }
+                self.append([orjson.dumps(first)])
+                # The name of the file must survive a power failure as well.
+                os.fsync(folder_descriptor)
+            except BaseException:
+                self.close()
+                path.unlink()
+                raise
+
+    def append(self, texts: list[bytes]) -> None:
+        """Write a line for each JSON object, and return when all are on the disk. Raises OSError."""
+        lines, previous = [], self._hash
+        for text in texts:
+            line = b'%b,"previous":"%b"}' % (text[:-1], previous.encode())
+            previous = hash_of(line)
+            lines.append(line)
+        data = b"".join(line + b"\n" for line in lines)
+        try:
+            _write_all(self._descriptor, data)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            # A part of the lines may be there. The chain must not have lines that nobody waits for.
+            os.ftruncate(self._descriptor, self._size)
+            raise _StillUsable(*error.args) from error
+        self._size += len(data)
+        self._hash = previous
+
+    def close(self) -> None:
+        """Close the file, which unlocks it."""
+        os.close(self._descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """Let one process at a time begin a file, so that none sees a file that is not locked yet. Gives a descriptor."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,59 @@
+"""The rows of the audit trail about writes, and the chain that they are sealed into."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from clinic_service.db.base import Base, partial_index
+from clinic_service.db.types import ExactText, Json, ObjectId
+
+NO_CLINIC = ""
+
+
+class AuditEntry(Base):
+    """One write. There is no foreign key, because the entry outlives whatever it is about.
+
+    `clinic_id` is empty for a write of no clinic, because it is a part of the key. `sequence` and `hash` are its place in
+    the chain, and null until it is sealed.
+    """
+
+    __tablename__ = "audit_entries"
+
+    clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
+    time: Mapped[datetime]
+    request_id: Mapped[str]
+    operation: Mapped[str]
+    status: Mapped[int]
+    caller_id: Mapped[str | None] = mapped_column(ExactText(255))
+    caller_kind: Mapped[str | None]
+    caller_role: Mapped[str | None]
+    subject_id: Mapped[str | None] = mapped_column(ExactText(255))
+    patients: Mapped[int | None]
+    changed: Mapped[list[Any]] = mapped_column(Json)
+    sequence: Mapped[int | None] = mapped_column(BigInteger)
+    hash: Mapped[str | None]
+
+    __table_args__ = (
+        Index("ix_audit_entries_time", "time"),
+        Index("ix_audit_entries_sequence", "sequence"),
+        partial_index("ix_audit_entries_unsealed", "time", "id", where="sequence IS NULL"),
+        partial_index("ix_audit_entries_subject_id", "subject_id", "time", where="subject_id IS NOT NULL"),
+        Index("ix_audit_entries_caller_id", "caller_id", "time"),
+    )
+
+
+class AuditChain(Base):
+    """The one row with both ends of the chain: the last entry that is sealed, and the last one that was removed by age."""
+
+    __tablename__ = "audit_chain"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str]
+    removed_sequence: Mapped[int] = mapped_column(BigInteger)
+    removed_hash: Mapped[str]
