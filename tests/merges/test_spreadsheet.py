@@ -36,6 +36,8 @@ from tests.support.rows import (
 )
 from tests.support.summaries import cgm_stats, dates, put_summaries
 
+pytestmark = pytest.mark.one_engine
+
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SHEETS = [
     "Summary",

@@ -33,6 +33,8 @@ from tests.support.oracle import Request
 from tests.support.rows import make_staffed_clinic, storing
 from tests.support.variations import good_request, varied_bodies, varied_paths, varied_queries
 
+pytestmark = pytest.mark.one_engine
+
 MOCK = mock_client()
 CHECKING_MOCK = mock_client(auth=True)
 # What a request itself is refused for; the rest depends on what is stored.

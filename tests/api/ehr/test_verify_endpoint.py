@@ -13,6 +13,8 @@ from tests.support.ehr import REDOX, REDOX_SECRET
 from tests.support.errors import assert_error, assert_violations
 from tests.support.units import everything
 
+pytestmark = pytest.mark.one_engine
+
 CHALLENGE = "5c1c7a6e-6d0d-4b5e-9d3a-2f64c1a7e9b0"
 RIGHT = {"verification-token": REDOX_SECRET, "challenge": CHALLENGE}
 PATH = "/v1/redox/verify"

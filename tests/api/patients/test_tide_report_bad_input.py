@@ -12,6 +12,8 @@ from tests.support.client import Client
 from tests.support.errors import assert_error, assert_violations
 from tests.support.tide import Tide
 
+pytestmark = pytest.mark.one_engine
+
 CANARY = "kanarie4711"
 
 BAD: list[tuple[str, Any]] = [
