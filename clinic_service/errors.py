@@ -7,6 +7,7 @@ ServiceError
 ├── Forbidden             403  known caller, not allowed
 ├── NotFound              404
 ├── Conflict              409  must be unique and is not, or the present state rules it out
+├── PreconditionFailed    412  not the state that the client wants to change
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
 ├── ConstraintViolation   422  well formed, against a rule of the clinic
@@ -104,6 +105,13 @@ class Conflict(ServiceError):
 
     status = 409
     message = "The request conflicts with the present state."
+
+
+class PreconditionFailed(ServiceError):
+    """The present state is none of those that the client wants to change."""
+
+    status = 412
+    message = "The state has changed since it was read."
 
 
 class PayloadTooLarge(ServiceError):

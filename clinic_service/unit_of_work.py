@@ -35,6 +35,7 @@ from clinic_service.resources.sites.repository import SiteRepository
 from clinic_service.resources.summaries.repository import SummaryRepository
 from clinic_service.resources.tags.repository import TagRepository
 from clinic_service.resources.users.repository import UserRepository
+from clinic_service.stored_answers import StoredAnswers
 
 T = TypeVar("T")
 
@@ -59,6 +60,11 @@ class UnitOfWork(Unit):
     def mail_limits(self) -> MailLimits:
         """How many mails clinics and persons may still ask for."""
         return MailLimits(self)
+
+    @cached_property
+    def stored_answers(self) -> StoredAnswers:
+        """The answers to requests with an Idempotency-Key."""
+        return StoredAnswers(self)
 
     @cached_property
     def clinics(self) -> ClinicRepository:

@@ -43,7 +43,8 @@ def _record(request: Request, status: int, changed: frozenset[str] | None = None
     outcome = Outcome.of(status)
     is_allowed = outcome is Outcome.ALLOWED
     body, answer = request.arguments.get("body"), _body(request.result) if is_allowed else None
-    named = rule.named(body) if is_allowed and body and request.plan.writes else frozenset()
+    is_write = request.plan.writes and not request.is_repeat
+    named = rule.named(body) if is_allowed and body and is_write else frozenset()
     return AuditRecord(
         time=clock.now(),
         request=exchange.request_id,

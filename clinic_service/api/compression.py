@@ -15,6 +15,7 @@ from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 
 from clinic_service.api.exchange import RawAnswer
+from clinic_service.api.tags import coded_tag
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -45,6 +46,10 @@ def compress(answer: RawAnswer, accepted: str) -> None:
     encoding = choose_encoding(accepted)
     if encoding:
         answer.body = answer.encoded(encoding) if answer.encoded else encode(answer.body, encoding)
+        # The coded body is another representation than the plain one, so it has another tag.
+        answer.headers = [
+            (name, coded_tag(value, encoding) if name == "ETag" else value) for name, value in answer.headers
+        ]
         answer.headers.append(("Content-Encoding", encoding))
 
 

@@ -13,8 +13,11 @@ from clinic_service.api.exchange import REQUEST_ID_HEADER, RawAnswer
 # Browsers ask again after this many seconds.
 _PREFLIGHT_SECONDS = "600"
 # The headers that a page may send and read, besides those that every page may.
-_SENT = "Authorization, Content-Type, Prefer, X-Tidepool-Session-Token, " + REQUEST_ID_HEADER
-_READ = "Link, Preference-Applied, Retry-After, " + REQUEST_ID_HEADER
+_SENT = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Tidepool-Session-Token, "
+    + REQUEST_ID_HEADER
+)
+_READ = "ETag, Idempotent-Replayed, Link, Preference-Applied, Retry-After, " + REQUEST_ID_HEADER
 
 
 class CrossOrigin:

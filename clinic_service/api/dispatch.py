@@ -7,7 +7,8 @@ compensation undoes what the preparation did. When somebody else has changed mea
 of this is done again.
 
 A stage raises a ServiceError to refuse a request; then no further stage runs, and the transaction is rolled back.
-A new stage is a method with a line in one of the lists.
+A new stage is a method with a line in one of the lists. The stages of conditional requests are in `preconditions.py`, those
+of `Idempotency-Key` in `idempotency.py`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from clinic_service.api.answers import checked_answer
 from clinic_service.api.audit import Auditor
 from clinic_service.api.bodies import may_be_large, require_length_within
 from clinic_service.api.exchange import Exchange, RawAnswer
+from clinic_service.api.idempotency import IdempotencyKeys, read_key
 from clinic_service.api.links import link_header
 from clinic_service.api.plan import Plan
+from clinic_service.api.preconditions import Preconditions
 from clinic_service.api.preferences import is_strict, preference_headers, wanted_media_type
 from clinic_service.api.request import Request
+from clinic_service.api.tags import read_conditions
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.partners import partner_caller
 from clinic_service.auth.rules import AccessCheck
@@ -56,6 +60,8 @@ class BaseDispatcher(ABC):
         self._config = config
         self._tokens = tokens
         self._enforce = config.answer_check == "enforce"
+        # All plans by operationId. They are added while the operations are bound.
+        self.plans: dict[str, Plan] = {}
 
     def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
         """Carry out one request in the time it has. Raises ServiceError for every refusal."""
@@ -113,6 +119,8 @@ class BaseDispatcher(ABC):
         A refusal waits for `require_readable`, because access is decided first.
         """
         try:
+            request.conditions = read_conditions(request.exchange.environ)
+            request.key = read_key(request.exchange.environ) if request.plan.takes_key else None
             request.arguments = self._arguments(request)
         except ServiceError as refusal:
             request.refusal = refusal
@@ -176,24 +184,38 @@ class Dispatcher(BaseDispatcher):
         self._database = database
         self._services = services
         self._auditor = auditor
+        self.keys = IdempotencyKeys(database, (self.authorize, self.require_readable))
+        conditions = Preconditions(self.plans, self.prepare, (self.handle, self.check_answer))
         self.stages = (
             self.identify,
             self.authorize_early,
             self.read,
+            conditions.find_shown,
+            self.keys.claim,
             self.carry_out,
+            conditions.leave_out_known,
             self.record_read,
             self.add_headers,
         )
         # `carry_out` runs these. First, for an operation with a preparation, while no transaction is open:
-        self.preparation: Sequence[StageInUnit] = (self.authorize, self.require_readable, self.prepare)
+        self.preparation: Sequence[StageInUnit] = (
+            self.authorize,
+            self.require_readable,
+            conditions.require_match_early,
+            self.prepare,
+        )
         # Then, in one transaction, which is committed after the last of them:
         self.transaction: Sequence[StageInUnit] = (
             self.authorize,
             self.require_readable,
+            conditions.require_match,
             self.handle,
+            conditions.require_existing,
             self.link_pages,
             self.check_answer,
+            conditions.tag_answer,
             self.record_write,
+            self.keys.store_answer,
         )
 
     def failed(self, request: Request, error: Exception) -> None:
@@ -201,8 +223,14 @@ class Dispatcher(BaseDispatcher):
             self._auditor.record_failure(request, error)
 
     def carry_out(self, request: Request) -> None:
-        """Run the stages of the preparation, if there is one, and those of the transaction."""
-        carry_out = self._with_preparation if isinstance(request.work, Phases) else self._in_transaction
+        """Run the stages of the preparation, if there is one, and those of the transaction. A repeat runs none."""
+        with self.keys.holding(request):
+            if not request.is_repeat:
+                self._carry_out(request)
+
+    def _carry_out(self, request: Request) -> None:
+        needs_preparation = any(isinstance(one.work, Phases) for one in (request, request.shown) if one)
+        carry_out = self._with_preparation if needs_preparation else self._in_transaction
         for _ in range(_TRIES - 1):
             with suppress(PreparationOutdated):
                 return carry_out(request)
@@ -220,8 +248,9 @@ class Dispatcher(BaseDispatcher):
 
     def prepare(self, request: Request, uow: UnitOfWork) -> None:
         """Run the preparation of the operation, which may ask other services."""
-        preparation = Preparation(request.caller, uow, self._services, self._database)
-        request.preparation_result = request.work.prepare(preparation, request.arguments)
+        if isinstance(request.work, Phases):
+            preparation = Preparation(request.caller, uow, self._services, self._database)
+            request.preparation_result = request.work.prepare(preparation, request.arguments)
 
     def handle(self, request: Request, uow: UnitOfWork) -> None:
         """Call the handler of the operation."""
@@ -239,7 +268,8 @@ class Dispatcher(BaseDispatcher):
 
     def record_read(self, request: Request) -> None:
         """Record that data of people was read. The answer leaves when the record is on the disk."""
-        if self._auditor and request.plan.audit.reads_people and not request.plan.writes:
+        only_reads = request.is_repeat or not request.plan.writes
+        if self._auditor and request.plan.audit.reads_people and only_reads:
             self._auditor.record_read(request)
 
     def _with_preparation(self, request: Request) -> None:
@@ -247,7 +277,7 @@ class Dispatcher(BaseDispatcher):
         try:
             self._in_transaction(request)
         except Exception:
-            if request.work.is_compensated:
+            if isinstance(request.work, Phases) and request.work.is_compensated:
                 self._compensate(request)
             raise
 

@@ -87,11 +87,20 @@ class Plan:
     handler: Handler | None
     passes_query: bool
     audit: AuditRule
+    # The operation that shows what this one changes, for one that takes If-Match.
+    shown_by: str | None = None
+    # Whether it takes an Idempotency-Key.
+    takes_key: bool = False
 
     @property
     def media_types(self) -> tuple[str, ...]:
         """The media types of a success, in the order of the spec."""
         return tuple(self.answers[self.default_status].media_types)
+
+    def has_tag(self, status: int) -> bool:
+        """Whether the answer with this status has an entity tag."""
+        declared = self.answers.get(status)
+        return declared is not None and "ETag" in declared.headers
 
     def check_answer(self, answer: Answer) -> bool:
         """Whether the spec declares the status of `answer` for this operation, and the rest fits what it says of it."""
@@ -122,6 +131,8 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
         handler=handler,
         passes_query=_names(handler, "query"),
         audit=compile_audit(api, operation.path, definition),
+        shown_by=_shown_by(api, operation),
+        takes_key="Idempotency-Key" in _headers(api, operation),
     )
     if handler:
         _require_fitting(plan, handler)
@@ -132,6 +143,22 @@ def may_write(operation: Operation) -> bool:
     """Whether the operation may store something. `x-writes` in the spec says where this does not follow from the method."""
     says: bool | None = operation.definition.get("x-writes")
     return operation.method != "get" if says is None else says
+
+
+def _shown_by(api: Api, operation: Operation) -> str | None:
+    """The GET at the address of an operation that takes If-Match; None for another operation."""
+    if "If-Match" not in _headers(api, operation):
+        return None
+    get = api.document["paths"][operation.path].get("get")
+    if get is None:
+        raise PlanError("If-Match needs a GET at the same address, which shows what is changed")
+    return str(get["operationId"])
+
+
+def _headers(api: Api, operation: Operation) -> set[str]:
+    """The headers that the operation takes."""
+    declared = map(api.resolved, operation.definition["parameters"])
+    return {node["name"] for node in declared if node["in"] == "header"}
 
 
 def _names(handler: Handler | None, argument: str) -> bool:

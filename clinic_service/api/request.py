@@ -6,9 +6,11 @@ from typing import Any
 
 from clinic_service.api.exchange import Exchange, RawAnswer
 from clinic_service.api.plan import Plan
+from clinic_service.api.tags import Conditions
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.rules import AccessCheck
 from clinic_service.errors import ServiceError
+from clinic_service.stored_answers import Claim
 
 
 class Request:
@@ -19,7 +21,11 @@ class Request:
     `arguments`, `refusal`: what the handler is called with, or why the request cannot be read, from the stage `read` on.
     `preparation_result`: the result of the preparation, for an operation that has one.
     `check`: what access was decided by, for a service with a database.
-    `result`: what the handler returned. `answer`: what is sent.
+    `result`: what the handler returned. `answer`: what is sent. `tag`: the entity tag of the answer, if it has one.
+    `conditions`: which tags the client demands, from the stage `read` on; None for an unconditional request.
+    `shown`: for a change with conditions, the request for what it changes.
+    `key`: the Idempotency-Key, from the stage `read` on. `claim`: the right to carry out the request with this key.
+    `is_repeat`: the answer is the stored one.
     """
 
     __slots__ = (
@@ -27,12 +33,18 @@ class Request:
         "arguments",
         "caller",
         "check",
+        "claim",
+        "conditions",
         "exchange",
+        "is_repeat",
+        "key",
         "path",
         "plan",
         "preparation_result",
         "refusal",
         "result",
+        "shown",
+        "tag",
     )
 
     caller: Caller
@@ -45,6 +57,12 @@ class Request:
         self.check: AccessCheck | None = None
         self.preparation_result: Any = None
         self.result: Any = None
+        self.conditions: Conditions | None = None
+        self.shown: Request | None = None
+        self.tag: str | None = None
+        self.key: str | None = None
+        self.claim: Claim | None = None
+        self.is_repeat = False
 
     @property
     def work(self) -> Any:

@@ -215,6 +215,7 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
     def make_operation(self, operation: AbstractOperation) -> BoundOperation:
         plan = self.compile(self._operations[operation.operation_id], operation.function)
         dispatcher = self._dispatcher
+        dispatcher.plans[plan.operation_id] = plan
 
         def view(exchange: Exchange, **path: str) -> RawAnswer:
             exchange.operation_id = plan.operation_id

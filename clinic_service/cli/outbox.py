@@ -17,6 +17,7 @@ from clinic_service.outbox.deliveries import is_mail
 from clinic_service.outbox.queue import ListedEntry, Queue
 from clinic_service.outbox.relay import RelayLoop
 from clinic_service.relays import create_relays, create_sealers, start_relays
+from clinic_service.retention import Retention
 from clinic_service.unit_of_work import UnitOfWork, run
 
 
@@ -40,7 +41,7 @@ def relay(once: bool) -> None:
             click.echo(f"{sum(map(_deliver_all, relays))} delivered")
         else:
             stop = stop_signal()
-            threads = start_relays([*relays, *create_sealers(config, database, audit_log)], stop)
+            threads = start_relays([*relays, *create_sealers(config, database, audit_log), Retention(database)], stop)
             stop.wait()
             for thread in threads:
                 # The next relay delivers again what takes longer.

@@ -68,9 +68,12 @@ class Unit:
         rows = self.rows(statement, parameters)
         return rows[0] if rows else None
 
-    def insert(self, statement: Insert, *rows: Parameters) -> None:
-        """Store `rows`. Each has a value for every column that the statement names, or else for all those of the table."""
-        self._write(statement, rows)
+    def insert(self, statement: Insert, *rows: Parameters) -> int:
+        """Store `rows`. Each has a value for every column that the statement names, or else for all those of the table.
+
+        Returns the number of rows that were stored.
+        """
+        return self._write(statement, rows)
 
     def change(self, statement: Update | Delete, *rows: Parameters) -> int:
         """Update or delete by a constant statement, with the parameters of each of `rows`. Returns the number of rows."""

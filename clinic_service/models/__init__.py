@@ -56,6 +56,7 @@ from clinic_service.models.reservation import Reservation
 from clinic_service.models.restricted_token import RestrictedToken
 from clinic_service.models.site import PatientSite, Site
 from clinic_service.models.statistics import STATISTICS
+from clinic_service.models.stored_answer import StoredAnswer
 from clinic_service.models.summary import Summary, SummaryDocument
 from clinic_service.models.tag import PatientTag, Tag
 from clinic_service.models.xealth import XealthOrder, XealthPreorder, XealthReportView
@@ -122,6 +123,7 @@ __all__ = [
     "SentMessage",
     "ShareCode",
     "Site",
+    "StoredAnswer",
     "SubscriptionKind",
     "Summary",
     "SummaryDocument",

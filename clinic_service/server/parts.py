@@ -23,6 +23,7 @@ from clinic_service.metrics.counters import count_lost_lines
 from clinic_service.packaged import edited_spec_folder
 from clinic_service.relays import Background, create_relays, create_sealers, start_relays
 from clinic_service.reloading import ReloadingApp, builder, spec_check
+from clinic_service.retention import Retention
 from clinic_service.server.gate import Application
 from clinic_service.specification.apis import Api
 
@@ -110,7 +111,11 @@ def build(
     audit_log = chosen_log(config, config.database_url)
     if audit_log:
         require_writable(audit_log)
-    relays: list[Background] = [*create_relays(config, database), *create_sealers(config, database, audit_log)]
+    relays: list[Background] = [
+        *create_relays(config, database),
+        *create_sealers(config, database, audit_log),
+        Retention(database),
+    ]
 
     if reload:
         spec = edited_spec_folder()

@@ -136,7 +136,7 @@ class TestStatements:
     def test_are_built_where_the_database_is_asked(self) -> None:
         # The demo's clinic looks whether it is there already; it is an operator's tool like those of `cli`.
         embedded = ("gateways.accounts.embedded", "gateways.restricted_tokens.embedded")
-        allowed = ("db", "outbox", "audit.repository", *embedded, "demo", "cli.outbox")
+        allowed = ("db", "outbox", "audit.repository", "stored_answers", *embedded, "demo", "cli.outbox")
         found = offenders(self._builds_statements, *allowed)
         assert [name for name in found if not name.startswith("resources.")] == []
 
@@ -251,7 +251,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "auth.caller", "serialization", "specification"),
     ("db",),
     ("models", "gateways"),
-    ("outbox", "audit.errors", "audit.record", "audit.files", "audit.log", "audit.repository"),
+    ("outbox", "stored_answers", "audit.errors", "audit.record", "audit.files", "audit.log", "audit.repository"),
     ("resources below the unit of work",),
     ("unit_of_work",),
     (
@@ -268,7 +268,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("resources",),
     ("api",),
-    ("app", "relays", "mock"),
+    ("app", "relays", "retention", "mock"),
     ("server", "reloading", "demo", "cli", "__main__", "testing"),
 )
 

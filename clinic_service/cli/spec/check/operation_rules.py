@@ -21,6 +21,8 @@ _OPERATION_ID = re.compile(r"([A-Z][a-z0-9]*)+")
 _STATUS = re.compile(r"[2-5][0-9]{2}|default")
 _URL_PARAMETER = re.compile(r"\{([^}]*)\}")
 _VERSION = "3.0.3"
+# Of the answers that are no success, those that are no failure either.
+_WITHOUT_ERROR = ("304",)
 _ERROR_SCHEMA = {"$ref": "#/components/schemas/error.v1"}
 
 
@@ -36,6 +38,7 @@ def operation_faults(source: Source, apis: list[Api], damaged: Collection[Place]
             yield api.bundle.root / "openapi", f"the version must be OpenAPI {_VERSION}"
         yield from _tags(api)
         yield from _urls(source, api)
+        yield from header_faults(api)
         for operation in api.operations:
             yield from _name(operation, seen.setdefault(operation.operation_id, operation))
             missing = list(_missing_members(operation))
@@ -49,7 +52,6 @@ def _of_operation(api: Api, operation: Operation, validators: Validators, *, is_
         *_members(api, operation),
         *_statuses(api, operation),
         *_media(api, operation, validators),
-        *header_faults(api, operation),
     ]
     yield from faults
     if is_complete and not faults:
@@ -136,7 +138,11 @@ def _statuses(api: Api, operation: Operation) -> Faults:
         content = api.resolved(node).get("content", {})
         if not _STATUS.fullmatch(status):
             yield place / status, f"{operation.operation_id}: {status} is not a status"
-        elif not status.startswith("2") and content.get(JSON, {}).get("schema") != _ERROR_SCHEMA:
+        elif (
+            status not in _WITHOUT_ERROR
+            and not status.startswith("2")
+            and content.get(JSON, {}).get("schema") != _ERROR_SCHEMA
+        ):
             yield place / status, f"{operation.operation_id}: the body of {status} must be error.v1"
 
 
