@@ -202,10 +202,9 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "format that nobody checks": (SCALARS, "format: email", "format: e-mail", "does not enforce the format"),
     "values of one name": (
         SCALARS,
-        "    - tier0400\n",
-        "    - tier-x\n    - tier x\n",
+        "  enum:\n    - tier0100\n",
+        "  enum:  # of tiers\n    - tier-x\n    - tier x\n    - tier0100\n",
         "get the name TIER_X",
-        "  enum:",
     ),
     "names that differ by case": (
         SCALARS,
