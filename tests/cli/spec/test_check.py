@@ -231,7 +231,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     ),
     "object without a tag": (
         "clinic/paths/migrations.yaml",
-        "        headers:\n          ETag:\n            $ref: ../../common/headers.yaml#/ETag\n",
+        "          ETag:\n            $ref: ../../common/headers.yaml#/ETag\n",
         "",
         "the header ETag",
         "      '202':",
