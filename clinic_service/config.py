@@ -181,6 +181,24 @@ class Config:
         None,
         "base URL at which this server logs in to call the auth service; unset: CLINIC_ACCOUNTS_URL, else it signs",
     )
+    keep_delivered_events_days: int = setting(30, "days that delivered events of the outbox are kept", most=36_600)
+    keep_unsent_mail_days: int = setting(
+        90, "days that mail waits in the outbox for a mail server; older mail is removed unsent", least=1, most=36_600
+    )
+    keep_closed_invites_days: int = setting(
+        90, "days that invitations are kept after they were accepted, declined or canceled", most=36_600
+    )
+    keep_partner_messages_days: int = setting(
+        90,
+        "days that messages, orders and views of reports of health record systems are kept, and longer while in use",
+        most=36_600,
+    )
+    keep_deletion_records_days: int = setting(
+        365, "days that records of deleted clinics, clinicians and patients are kept, with their content", most=36_600
+    )
+    retention_pause_seconds: int = setting(
+        600, "seconds between two searches for what is kept too long", least=1, most=86_400
+    )
     audit: str = setting("on", "off: no request is recorded in the audit trail")
     audit_folder: str | None = setting(
         None,

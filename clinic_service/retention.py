@@ -1,40 +1,156 @@
-"""Retention: removes what is kept for a limited time, while relays run."""
+"""Retention: removes rows whose time is over, while relays run. `CLINIC_KEEP_…` tells how long each kind is kept.
+
+Each transaction removes a fixed number of rows, and finds them by an index. So its cost does not depend on the size of the
+table, and requests wait only for a moment.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple
 
+from sqlalchemy import ColumnElement, Delete, and_, bindparam, delete, literal_column, select, tuple_
+
+from clinic_service import clock
+from clinic_service.config import Config
+from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
+from clinic_service.models import (
+    ClinicDeletion,
+    ClinicianDeletion,
+    Invite,
+    InviteStatus,
+    OutboxEntry,
+    PatientDeletion,
+    XealthReportView,
+)
+from clinic_service.outbox.deliveries import MAILS
+from clinic_service.resources.ehr import retention as partner_messages
 from clinic_service.unit_of_work import run
 
 _log = logging.getLogger(__name__)
 
-# A batch is one transaction. It is small, so that nobody waits long for its locks.
-_BATCH = 500
+BATCH = 500
+
+
+def _older(model: type[Base], time: Any, *conditions: ColumnElement[bool]) -> Delete:
+    """The statement that deletes at most `batch` rows whose `time` is before the parameter `before`.
+
+    A row that another process deletes at the same moment is left to it.
+    """
+    table = Base.metadata.tables[model.__tablename__]
+    keys = list(table.primary_key)
+    found = (
+        select(*keys)
+        .where(time < bindparam("before", type_=time.type), *conditions)
+        .limit(bindparam("batch"))
+        .with_for_update(skip_locked=True)
+    )
+    key: Any = keys[0] if len(keys) == 1 else tuple_(*keys)
+    return delete(table).where(key.in_(found))
+
+
+class _Kind(NamedTuple):
+    """A kind of rows, the setting with the days that it is kept, and the statement that removes a batch."""
+
+    name: str
+    setting: str
+    removal: Delete
+
+
+_DELIVERED = _Kind(
+    "delivered events",
+    "keep_delivered_events_days",
+    _older(OutboxEntry, OutboxEntry.delivered_time, OutboxEntry.delivered_time.is_not(None)),
+)
+# Without a mail server, mail is never tried, so the time of its next attempt stays that of its creation. With one, the
+# relay gives up mail that cannot be sent.
+_UNSENT_MAIL = _Kind(
+    "unsent mail",
+    "keep_unsent_mail_days",
+    _older(
+        OutboxEntry,
+        OutboxEntry.next_attempt_time,
+        and_(OutboxEntry.delivered_time.is_(None), OutboxEntry.kind.in_(sorted(MAILS))),
+    ),
+)
+_OUTBOX = (_DELIVERED, _UNSENT_MAIL)
+_OTHERS = (
+    *(
+        _Kind(name, "keep_deletion_records_days", _older(model, model.deleted_time))
+        for name, model in (
+            ("deletion records of clinics", ClinicDeletion),
+            ("deletion records of clinicians", ClinicianDeletion),
+            ("deletion records of patients", PatientDeletion),
+        )
+    ),
+    _Kind(
+        "closed invitations",
+        "keep_closed_invites_days",
+        # A constant in the statement, because a parameter would keep planners from using the partial index.
+        _older(Invite, Invite.modified, Invite.status != literal_column(f"'{InviteStatus.PENDING}'")),
+    ),
+    _Kind("views of reports", "keep_partner_messages_days", _older(XealthReportView, XealthReportView.created_time)),
+)
+
+
+class Removed(NamedTuple):
+    """How many rows of one kind were removed."""
+
+    name: str
+    number: int
+
+
+def purge_outbox(database: Database, config: Config) -> list[Removed]:
+    """Remove delivered events, and mail that was never tried, when their time is over."""
+    return [_purge(database, config, kind) for kind in _OUTBOX]
+
+
+def purge_stored_answers(database: Database) -> Removed:
+    """Remove the stored answers to requests with an Idempotency-Key when their time is over."""
+    total = 0
+    while number := run(database, lambda uow: uow.stored_answers.remove_expired(BATCH), writes=True):
+        total += number
+    return Removed("stored answers", total)
+
+
+def purge_all(database: Database, config: Config) -> Iterator[Removed]:
+    """Remove everything whose time is over, kind by kind."""
+    for kind in (*_OUTBOX, *_OTHERS):
+        yield _purge(database, config, kind)
+    yield purge_stored_answers(database)
+    messages = partner_messages.purge(database, timedelta(days=config.keep_partner_messages_days))
+    yield Removed("messages of partners", sum(messages))
+
+
+def _purge(database: Database, config: Config, kind: _Kind) -> Removed:
+    before = clock.precise_now() - timedelta(days=getattr(config, kind.setting))
+    parameters = {"before": before, "batch": BATCH}
+    total = 0
+    while number := run(database, lambda uow: uow.execute(kind.removal, parameters).rowcount, writes=True):
+        total += number
+    return Removed(kind.name, total)
 
 
 class Retention:
-    """Removes stored answers to requests with an Idempotency-Key when their time is over."""
+    """Removes everything whose time is over, again and again. Several processes may do so on one database."""
 
     name = "retention"
 
-    def __init__(self, database: Database, *, pause_seconds: float = 60.0) -> None:
-        self._database = database
-        self._pause_seconds = pause_seconds
+    def __init__(self, database: Database, config: Config) -> None:
+        self._database, self._config = database, config
 
     def run(self, stop: threading.Event) -> None:
         """Remove until `stop` is set. Continues when the database cannot be used for a while."""
-        while not stop.is_set():
+        while not stop.wait(self._config.retention_pause_seconds):
             try:
-                self.remove_expired()
+                for removed in purge_all(self._database, self._config):
+                    if removed.number:
+                        _log.info("rows_expired", extra={"kind": removed.name, "number": removed.number})
+                    if stop.is_set():
+                        return
             except Exception as error:
                 _log.warning("retention_failed", extra={"failure": type(error).__name__})
-            stop.wait(self._pause_seconds)
-
-    def remove_expired(self) -> int:
-        """Remove everything whose time is over. Returns how many rows that were."""
-        total = 0
-        while removed := run(self._database, lambda uow: uow.stored_answers.remove_expired(_BATCH), writes=True):
-            total += removed
-        return total

@@ -23,7 +23,7 @@ _COMMANDS = {
     "users": ("users", "users", "Manage the accounts of the embedded directory."),
     "token": ("token", "token", "Print a session token."),
     "demo": ("demo", "demo", "Fill the database with made-up data."),
-    "outbox": ("outbox", "outbox", "Deliver or list the events of the outbox."),
+    "outbox": ("outbox", "outbox", "Deliver, list or remove the events of the outbox."),
     "audit": ("audit", "audit", "List, verify and export the audit trail."),
     "patients": ("patients", "patients", "Tell who has seen the data of a patient."),
     "ehr": ("ehr", "ehr", "Look at the integration of health record systems."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 
 import click
 
@@ -125,9 +126,13 @@ def _tell(done: Round) -> None:
 
 @ehr.command
 def purge() -> None:
-    """Delete messages, orders and scheduled reports that are older than 90 days and not needed any more."""
-    with opened_database(load_config()) as database:
-        removed = purge_old(database)
+    """Delete messages, orders and scheduled reports that are too old and not needed any more.
+
+    CLINIC_KEEP_PARTNER_MESSAGES_DAYS tells how long they are kept. Relays do the same from time to time.
+    """
+    config = load_config()
+    with opened_database(config) as database:
+        removed = purge_old(database, timedelta(days=config.keep_partner_messages_days))
     click.echo(
         f"Removed: {removed.messages} messages of Redox, {removed.orders} scheduled reports, "
         f"{removed.xealth_orders} orders of Xealth, {removed.preorders} forms of Xealth."

@@ -1,8 +1,9 @@
-"""`clinic-service outbox`: delivers and lists the events that other systems and people must be told of."""
+"""`clinic-service outbox`: delivers, lists and removes the events that other systems and people must be told of."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -16,20 +17,20 @@ from clinic_service.config import Config
 from clinic_service.outbox.deliveries import is_mail
 from clinic_service.outbox.queue import ListedEntry, Queue
 from clinic_service.outbox.relay import RelayLoop
-from clinic_service.relays import create_relays, create_sealers, start_relays
-from clinic_service.retention import Retention
+from clinic_service.relays import Background, create_relays, create_sealers, start_relays
+from clinic_service.retention import Retention, purge_outbox
 from clinic_service.unit_of_work import UnitOfWork, run
 
 
 @click.group
 def outbox() -> None:
-    """Deliver or list the events of the outbox, such as mails."""
+    """Deliver, list or remove the events of the outbox, such as mails."""
 
 
 @outbox.command
 @click.option("--once", is_flag=True, help="Deliver the events that are due now, then stop.")
 def relay(once: bool) -> None:
-    """Deliver events until stopped.
+    """Deliver events until stopped, and remove what is kept too long.
 
     `clinic-service serve` does the same. Several relays can run at the same time.
     """
@@ -41,7 +42,12 @@ def relay(once: bool) -> None:
             click.echo(f"{sum(map(_deliver_all, relays))} delivered")
         else:
             stop = stop_signal()
-            threads = start_relays([*relays, *create_sealers(config, database, audit_log), Retention(database)], stop)
+            background: list[Background] = [
+                *relays,
+                *create_sealers(config, database, audit_log),
+                Retention(database, config),
+            ]
+            threads = start_relays(background, stop)
             stop.wait()
             for thread in threads:
                 # The next relay delivers again what takes longer.
@@ -75,6 +81,26 @@ def list_outbox(delivered_too: bool, as_json: bool) -> None:
     else:
         headings = ("ID", "CREATED", "KIND", "CLINIC", "STATE", "ATTEMPTS", "LAST FAILURE")
         click.echo(table(headings, [_cells(row, config) for row in found]))
+
+
+@outbox.command
+@click.option(
+    "--older-than",
+    type=click.IntRange(0, 36_600),
+    metavar="DAYS",
+    help="Remove events that were delivered more than DAYS days ago. Default: CLINIC_KEEP_DELIVERED_EVENTS_DAYS.",
+)
+def purge(older_than: int | None) -> None:
+    """Remove delivered events, and unsent mail, that are kept too long.
+
+    CLINIC_KEEP_UNSENT_MAIL_DAYS tells how long mail waits for a mail server. Relays do the same from time to time.
+    """
+    config = load_config()
+    if older_than is not None:
+        config = replace(config, keep_delivered_events_days=older_than)
+    with opened_database(config) as database:
+        removed = purge_outbox(database, config)
+    click.echo("Removed: " + ", ".join(f"{number} {name}" for name, number in removed) + ".")
 
 
 def _state(row: ListedEntry, config: Config) -> str:

@@ -64,6 +64,7 @@ class Invite(Base):
         Index(None, "user_id", "type", "status"),
         Index(None, "email", "type", "status"),
         Index(None, "creator_id", "type", "status"),
+        partial_index("ix_invites_closed", "modified", where="status <> 'pending'"),
         # A patient has at most one open offer to a clinic. An index cannot compare with the present time, so an expired
         # offer is closed before the next one is made.
         partial_index(

@@ -92,4 +92,5 @@ class XealthReportView(Base):
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"], ondelete="CASCADE"),
         # Without deployment and program: they hardly differ for one user, and would make the key too wide.
         Index("ix_xealth_report_views_latest", "clinic_id", "patient_id", "ehr_user_id", "created_time"),
+        Index(None, "created_time"),
     )

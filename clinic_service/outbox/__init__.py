@@ -5,7 +5,8 @@ each kind of event is delivered, and `relay.py` delivers it. `limits.py` counts 
 kinds:
 
 * **Mails** are composed from `templates/` and sent by SMTP. Without a mail server they stay undelivered. They do not count
-  as failures, and no event waits for them. When a mail server is configured they are sent, however old they are.
+  as failures, and no event waits for them. When a mail server is configured within CLINIC_KEEP_UNSENT_MAIL_DAYS they are
+  sent; afterwards they are removed. Mail that cannot be sent for five days is given up, and marked as delivered.
 * **Notices** tell other programs what changed. The relay calls nobody; it marks them as delivered in their turn, and
   `clinic-service outbox list --all` still shows them.
 

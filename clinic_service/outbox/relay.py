@@ -28,6 +28,8 @@ FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(hours=1)
 # Longer than a delivery can take. When a relay dies during a delivery, another one takes the row after this time.
 CLAIMED_FOR = timedelta(minutes=5)
+# Mail that cannot be sent is given up after so many attempts, which is after five days.
+MAX_MAIL_ATTEMPTS = 128
 NO_RECIPIENT = "NoRecipient"
 
 
@@ -155,6 +157,14 @@ class Relay(RelayLoop):
 
     def carry_out(self, entry: Entry) -> str | None:
         return self._send(entry) if is_mail(entry.kind) else self._compensate(entry.kind, entry.payload)
+
+    def fail(self, entry: Entry, error: Exception) -> None:
+        if not is_mail(entry.kind) or entry.attempts + 1 < MAX_MAIL_ATTEMPTS:
+            super().fail(entry, error)
+            return
+        failure = failure_of(error)
+        _log.warning("delivery_given_up", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
+        self.mark_delivered([entry.id], failure)
 
     def _send(self, entry: Entry) -> str | None:
         """Send the mail. Returns why there was nothing to send, or None."""

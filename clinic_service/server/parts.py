@@ -114,7 +114,7 @@ def build(
     relays: list[Background] = [
         *create_relays(config, database),
         *create_sealers(config, database, audit_log),
-        Retention(database),
+        Retention(database, config),
     ]
 
     if reload:

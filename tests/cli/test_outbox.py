@@ -78,6 +78,14 @@ def test_relay_once_without_a_mail_server(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("_events")
+def test_purge_removes_what_is_delivered(run: Run) -> None:
+    run("relay", "--once")
+    assert run("purge").output == "Removed: 0 delivered events, 0 unsent mail.\n"
+    assert run("purge", "--older-than", "0").output == "Removed: 1 delivered events, 0 unsent mail.\n"
+    assert [row["state"] for row in _listed(run, "--all")] == ["no mail server"]
+
+
+@pytest.mark.usefixtures("_events")
 def test_relay_once_sends_mail(run: Run) -> None:
     with smtp_server() as server:
         assert run("relay", "--once", CLINIC_SMTP_URL=f"smtp://127.0.0.1:{server.port}").output == "2 delivered\n"

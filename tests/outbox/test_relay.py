@@ -26,7 +26,7 @@ from clinic_service.outbox.events import (
     ClinicianPermissionsUpdated,
 )
 from clinic_service.outbox.queue import MAX_ATTEMPTS
-from clinic_service.outbox.relay import LONGEST_PAUSE, NO_RECIPIENT, Relay, pause_after
+from clinic_service.outbox.relay import LONGEST_PAUSE, MAX_MAIL_ATTEMPTS, NO_RECIPIENT, Relay, pause_after
 from clinic_service.unit_of_work import writing
 from tests.outbox.relaying import (
     HARBOUR,
@@ -97,6 +97,20 @@ def test_offer_reaches_each_administrator(database: Database, relay: Relay, mail
     assert relay.deliver_due() == 2
     assert [mail.to for mail in mailer.sent] == [ALICE.email, BOB.email]
     assert mailer.subjects == ["Carol Cooper would like to share data with Harbour"] * 2
+
+
+def test_mail_that_cannot_be_sent_is_given_up_at_last(
+    database: Database, relay: Relay, mailer: RecordingMailer
+) -> None:
+    mailer.fails = lambda _: True
+    add_events(database, clinic_created(HARBOUR, "Harbour"))
+    attempts, seconds = 0, 0.0
+    while outbox_rows(database)[0].delivered_time is None:
+        with _after(seconds):
+            relay.deliver_due()
+        attempts, seconds = attempts + 1, seconds + 3601
+    assert attempts == MAX_MAIL_ATTEMPTS
+    assert outbox_rows(database)[0].last_error == "MailNotSent: SMTPServerDisconnected"
 
 
 def test_mail_goes_through_a_real_server(database: Database, accounts: EmbeddedAccounts) -> None:

@@ -13,7 +13,7 @@ from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import EhrSubscription, RedoxMessage, ScheduledReportOrder, XealthOrder, XealthPreorder
 from clinic_service.resources.ehr import retention
-from clinic_service.resources.ehr.retention import KEPT, Purged, purge
+from clinic_service.resources.ehr.retention import Purged
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import CAROL, DAVE
 from tests.support.ehr import make_ehr_clinic, make_subscription, redox_order, store_message
@@ -22,6 +22,7 @@ from tests.support.statements import counting
 from tests.support.xealth_site import make_enrolled_patient, make_xealth_clinic
 
 NOW = clock.now()
+KEPT = timedelta(days=90)
 OLD, YOUNG = NOW - KEPT - timedelta(seconds=1), NOW - KEPT + timedelta(seconds=1)
 
 
@@ -29,6 +30,10 @@ OLD, YOUNG = NOW - KEPT - timedelta(seconds=1), NOW - KEPT + timedelta(seconds=1
 def _frozen() -> Iterator[None]:
     with clock.frozen(NOW):
         yield
+
+
+def purge(database: Database) -> Purged:
+    return retention.purge(database, KEPT)
 
 
 def store_at(database: Database, time: Any, log_id: str) -> str:

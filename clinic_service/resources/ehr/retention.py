@@ -1,4 +1,4 @@
-"""Retention: messages, orders and scheduled reports are kept for 90 days, or while an active subscription needs them.
+"""Retention: messages, orders and scheduled reports are kept for a time, or while an active subscription needs them.
 
 They are deleted in batches, each in a transaction of its own, so that locks are short.
 """
@@ -30,7 +30,6 @@ from clinic_service.models import (
 from clinic_service.resources.ehr.repository import IS_LAST_MATCH
 from clinic_service.unit_of_work import UnitOfWork, run
 
-KEPT = timedelta(days=90)
 _BATCH = 1000
 # Sorts before every message.
 _START = (datetime(1, 1, 1, tzinfo=UTC), "")
@@ -110,13 +109,13 @@ class Purged(NamedTuple):
     preorders: int
 
 
-def purge(database: Database) -> Purged:
-    """Delete rows that are older than 90 days.
+def purge(database: Database, kept: timedelta) -> Purged:
+    """Delete rows that are older than `kept`.
 
     A message or an order stays while it is the last one that changed an active subscription. A message also stays while a
     pending report that is not older refers to it. The records of messages sent to Redox are deleted as well.
     """
-    before = clock.precise_now() - KEPT
+    before = clock.precise_now() - kept
     # Reports first, because a message stays while a report refers to it.
     orders = _remove_in_batches(database, _REMOVE_ORDERS, before)
     _remove_in_batches(database, _REMOVE_SENT, before)

@@ -18,7 +18,7 @@ from clinic_service.context import Context
 from clinic_service.db.engine import Database
 from clinic_service.models import StoredAnswer
 from clinic_service.preparation import Preparation, with_preparation
-from clinic_service.retention import Retention
+from clinic_service.retention import purge_stored_answers
 from clinic_service.specification.apis import Operation
 from tests.conftest import SECRET
 from tests.contract.test_all_or_nothing import NOTHING_STORED
@@ -288,18 +288,18 @@ class TestRetention:
         with clock.frozen(now + timedelta(hours=1)):
             assert post(api, clinic_id, "Sensor", key="later").status == 200
         with clock.frozen(now + timedelta(hours=23)):
-            assert Retention(database).remove_expired() == 0
+            assert purge_stored_answers(database).number == 0
         with clock.frozen(now + timedelta(hours=24, minutes=1)):
-            assert Retention(database).remove_expired() == 1
+            assert purge_stored_answers(database).number == 1
         assert [row.key for row in stored(database, StoredAnswer)] == ["later"]
 
     def test_removes_in_small_batches(
         self, api: Client, database: Database, clinic_id: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("clinic_service.retention._BATCH", 2)
+        monkeypatch.setattr("clinic_service.retention.BATCH", 2)
         for number in range(5):
             assert post(api, clinic_id, f"Tag {number}", key=str(number)).status == 200
         with clock.frozen(clock.now() + timedelta(days=2)), counting(database) as sent:
-            assert Retention(database).remove_expired() == 5
+            assert purge_stored_answers(database).number == 5
         assert len([sql for sql in sent if sql.startswith("DELETE")]) == 4
         assert stored(database, StoredAnswer) == []
