@@ -93,6 +93,9 @@ class Config:
     )
     drain_seconds: int = setting(15, "seconds that running requests have to finish when the server stops", most=3600)
     session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)
+    session_secret_also: str | None = setting(
+        None, "second secret, with which tokens are also accepted while a secret is replaced", secret=True
+    )
     session_jwks: str | None = setting(None, "file or URL with the public keys of RS256 and ES256 session tokens")
     session_issuer: str | None = setting(None, "issuer (iss) that session tokens must name")
     session_audience: str | None = setting(None, "audience (aud) that session tokens must name")

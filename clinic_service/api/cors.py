@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from clinic_service.api.exchange import REQUEST_ID_HEADER, RawAnswer
+from clinic_service.api.exchange import RawAnswer
+from clinic_service.tracing import PLAIN_REQUEST_ID_HEADER, REQUEST_ID_HEADER
 
 # Browsers ask again after this many seconds.
 _PREFLIGHT_SECONDS = "600"
 # The headers that a page may send and read, besides those that every page may.
+_IDS = f"{REQUEST_ID_HEADER}, {PLAIN_REQUEST_ID_HEADER}"
 _SENT = (
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Tidepool-Session-Token, "
-    + REQUEST_ID_HEADER
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, traceparent, tracestate, "
+    f"X-Tidepool-Session-Token, {_IDS}"
 )
-_READ = "ETag, Idempotent-Replayed, Link, Preference-Applied, Retry-After, " + REQUEST_ID_HEADER
+_READ = f"ETag, Idempotent-Replayed, Link, Preference-Applied, Retry-After, {_IDS}"
 
 
 class CrossOrigin:

@@ -40,6 +40,7 @@ from clinic_service.db.engine import Database
 from clinic_service.errors import NotImplementedYet, ServiceError, Unauthenticated
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.preparation import Phases, Preparation, PreparationOutdated, Services
+from clinic_service.tracing import Traced
 from clinic_service.unit_of_work import UnitOfWork, run
 
 Stage = Callable[[Request], None]
@@ -69,7 +70,7 @@ class BaseDispatcher(ABC):
         # The time that the request has waited for a thread counts.
         seconds = plan.seconds or self._config.request_seconds
         try:
-            with deadline.limited(seconds - exchange.seconds):
+            with deadline.limited(seconds - exchange.seconds), Traced(exchange.trace):
                 for stage in self.stages:
                     stage(request)
         except Exception as error:
@@ -84,7 +85,7 @@ class BaseDispatcher(ABC):
         """
         request = Request(plan, exchange, path)
         try:
-            with deadline.limited(self._config.request_seconds):
+            with deadline.limited(self._config.request_seconds), Traced(exchange.trace):
                 self.identify(request)
                 self.authorize_alone(request)
             if plan.body:

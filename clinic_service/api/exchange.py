@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -10,19 +9,17 @@ from typing import Any
 
 from clinic_service.audit.log import Recorded
 from clinic_service.auth.caller import Caller
-from clinic_service.db.ids import new_id
+from clinic_service.tracing import Trace
 
-REQUEST_ID_HEADER = "X-Tidepool-Trace-Request"
 # The server puts the moment here (of `time.perf_counter`) at which the whole request had arrived.
 ARRIVED = "clinic_service.arrived"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class Exchange:
     """What is known of a request: enough for the log line and the metrics, and nothing of its content."""
 
-    __slots__ = ("caller", "environ", "operation_id", "recorded", "request_id", "route", "started")
+    __slots__ = ("caller", "environ", "operation_id", "recorded", "request_id", "route", "started", "trace")
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
@@ -33,8 +30,8 @@ class Exchange:
         self.caller: Caller | None = None
         # Until this is done, the answer is not sent.
         self.recorded: Recorded | None = None
-        given = environ.get("HTTP_X_TIDEPOOL_TRACE_REQUEST", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+        self.trace = Trace(environ)
+        self.request_id = self.trace.request_id
 
     @property
     def seconds(self) -> float:

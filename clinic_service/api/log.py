@@ -32,6 +32,7 @@ class RequestLog:
             "status": status,
             "ms": round(seconds * 1000, 3),
             "request": exchange.request_id,
+            "trace": exchange.trace.trace_id,
             "caller": caller.id if caller else None,
             "kind": caller.kind if caller else None,
         }

@@ -19,7 +19,7 @@ from clinic_service.api.addresses import request_path
 from clinic_service.api.compression import compress
 from clinic_service.api.cors import CrossOrigin
 from clinic_service.api.dispatch import BaseDispatcher
-from clinic_service.api.exchange import REQUEST_ID_HEADER, Exchange, RawAnswer
+from clinic_service.api.exchange import Exchange, RawAnswer
 from clinic_service.api.framework import (
     AbstractOperation,
     AbstractRoutingAPI,
@@ -35,6 +35,7 @@ from clinic_service.config import Config
 from clinic_service.errors import ServiceError
 from clinic_service.metrics.counters import Metrics, count_lost_lines, count_refusal, count_refused
 from clinic_service.specification.apis import Api, Operation
+from clinic_service.tracing import PLAIN_REQUEST_ID_HEADER, REQUEST_ID_HEADER
 
 View = Callable[..., RawAnswer]
 # The metrics count answers to browsers that ask before they send as those of this page.
@@ -146,6 +147,7 @@ class LeanFlask(flask.Flask):
         """`answer` with the headers of every answer. A failure in here must not change it: it may be committed."""
         answer.recorded = exchange.recorded
         answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
+        answer.headers.append((PLAIN_REQUEST_ID_HEADER, exchange.request_id))
         answer.headers.append(("X-Content-Type-Options", "nosniff"))
         if exchange.operation_id or answer.status >= 400:
             answer.headers.append(("Cache-Control", "no-store"))

@@ -5,10 +5,14 @@ The library of the metrics is imported in the functions that use it, because mos
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import ClassVar
 
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+# A pool logs under the name of its class, and at the level INFO that it was disposed of.
+logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
 class MeasuredPool(QueuePool):

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from clinic_service import deadline
 from clinic_service.errors import BadGateway, Unavailable
 from clinic_service.gateways.breaker import Breaker, CircuitOpen
+from clinic_service.tracing import trace_headers
 
 if TYPE_CHECKING:
     import httpx
@@ -152,7 +153,7 @@ def exchange(
     limit = deadline.shortened(seconds)
     client = _client()
     try:
-        return client.run(client.send(method, url, headers, body, limit, max_answer_bytes))
+        return client.run(client.send(method, url, {**trace_headers(), **headers}, body, limit, max_answer_bytes))
     except ServiceUnreachable:
         # Raises DeadlineExceeded when the time for the present request is over.
         deadline.remaining()

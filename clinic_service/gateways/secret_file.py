@@ -34,6 +34,15 @@ def session_secret(config: Config) -> str:
         ) from None
 
 
+def second_secret(config: Config) -> str | None:
+    """The secret with which tokens are also accepted, but not signed. Raises ConfigError when it is too short."""
+    if config.session_secret_also is None:
+        return None
+    if config.session_jwks and not config.session_secret:
+        raise ConfigError("CLINIC_SESSION_SECRET_ALSO needs CLINIC_SESSION_SECRET as well.")
+    return _long_enough(config.session_secret_also, "CLINIC_SESSION_SECRET_ALSO")
+
+
 def _key_file(config: Config) -> Path:
     database = database_file(config.database_url)
     if database is None:

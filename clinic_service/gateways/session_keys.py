@@ -45,14 +45,20 @@ class SessionKey:
 
 
 class KeyRing:
-    """All keys: at most one shared secret, and the public keys of `jwks`."""
+    """All keys: at most two shared secrets, and the public keys of `jwks`."""
 
-    def __init__(self, secret: str | None, jwks: Jwks | None = None) -> None:
+    def __init__(self, secret: str | None, jwks: Jwks | None = None, *, also: str | None = None) -> None:
+        """`secret` and `also` check the same tokens, so that a secret can be replaced while both are in use."""
         self._secret = () if secret is None else (SessionKey(None, "HS256", secret.encode()),)
+        self._also = None if also is None else SessionKey(None, "HS256", also.encode())
         self._jwks = jwks
 
+    def other_secret(self, key: SessionKey) -> SessionKey | None:
+        """The secret that a token may be signed with if it is not signed with the secret `key`; None when there is none."""
+        return self._also if key in self._secret else None
+
     def find(self, key_id: str | None) -> SessionKey:
-        """The key for a token with this `kid` (None for a token without one).
+        """The key for a token with this `kid` (None for a token without one); of two secrets the first.
 
         Raises Unauthenticated when there is no such key, and KeysUnreachable when the keys cannot be fetched.
         """

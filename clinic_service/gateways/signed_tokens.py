@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 
 from clinic_service.errors import Unauthenticated
-from clinic_service.gateways.session_keys import KeyRing
+from clinic_service.gateways.session_keys import KeyRing, SessionKey
 
 MAX_TOKEN_BYTES = 8 * 1024
 _LEEWAY_SECONDS = 30
@@ -30,9 +30,19 @@ def signed_claims(token: str, keys: KeyRing) -> dict[str, Any]:
         raise Unauthenticated
     try:
         key = keys.find(jwt.get_unverified_header(token).get("kid"))
-        return jwt.decode(token, key.material, algorithms=[key.algorithm], options=_SIGNATURE_ONLY)
+        try:
+            return _decoded(token, key)
+        except jwt.InvalidSignatureError:
+            other = keys.other_secret(key)
+            if other is None:
+                raise
+            return _decoded(token, other)
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         raise Unauthenticated from None
+
+
+def _decoded(token: str, key: SessionKey) -> dict[str, Any]:
+    return jwt.decode(token, key.material, algorithms=[key.algorithm], options=_SIGNATURE_ONLY)
 
 
 def require_time_between(claims: Mapping[str, Any], now: datetime) -> float:

@@ -18,7 +18,7 @@ from clinic_service import clock
 from clinic_service.auth.caller import Caller, CallerKind
 from clinic_service.config import Config
 from clinic_service.errors import Unauthenticated
-from clinic_service.gateways.secret_file import session_secret
+from clinic_service.gateways.secret_file import second_secret, session_secret
 from clinic_service.gateways.session_keys import Jwks, KeyRing
 from clinic_service.gateways.signed_tokens import require_audience, require_issuer, require_time_between, signed_claims
 from clinic_service.gateways.user_ids import is_user_id
@@ -55,7 +55,11 @@ class TokenVerifier:
         """The verifier for `config`. Raises ConfigError when its keys cannot be used."""
         jwks = Jwks(config.session_jwks) if config.session_jwks else None
         secret = session_secret(config) if config.session_secret or jwks is None else None
-        return cls(KeyRing(secret, jwks), issuer=config.session_issuer, audience=config.session_audience)
+        return cls(
+            KeyRing(secret, jwks, also=second_secret(config)),
+            issuer=config.session_issuer,
+            audience=config.session_audience,
+        )
 
     def caller(self, token: str) -> Caller:
         """The caller of `token`.

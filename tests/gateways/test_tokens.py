@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from clinic_service import clock
 from clinic_service.auth.caller import Caller, CallerKind
-from clinic_service.config import Config
+from clinic_service.config import Config, ConfigError
 from clinic_service.errors import Unauthenticated
 from clinic_service.gateways.session_keys import Jwks, KeyRing
 from clinic_service.gateways.tokens import MAX_CACHED, TokenVerifier, mint
@@ -389,3 +389,40 @@ def test_configuration_without_keys_makes_a_secret(tmp_path: Path) -> None:
     secret = (tmp_path / "data.key").read_text().strip()
     assert verifier.caller(token(secret, iss="me")) == ALICE
     _refused(verifier, token(secret))
+
+
+class TestTwoSecrets:
+    """So that a secret can be replaced while tokens of both are in use."""
+
+    OLD, NEW = "the old secret of these tests, long enough", "the new secret of these tests, long enough"
+
+    def _minted(self, secret: str) -> str:
+        return mint(secret, PERSON_ID, service=False, lifetime=timedelta(hours=1))
+
+    def _verifier(self, **settings: str) -> TokenVerifier:
+        return TokenVerifier.from_config(Config(**settings))  # type: ignore[arg-type]
+
+    def test_both_are_accepted_and_no_other(self) -> None:
+        verifier = self._verifier(session_secret=self.NEW, session_secret_also=self.OLD)
+        assert verifier.caller(self._minted(self.NEW)) == ALICE
+        assert verifier.caller(self._minted(self.OLD)) == ALICE
+        _refused(verifier, self._minted(SECRET))
+
+    def test_the_second_is_not_accepted_once_it_is_removed(self) -> None:
+        _refused(self._verifier(session_secret=self.NEW), self._minted(self.OLD))
+
+    def test_public_keys_are_checked_with_no_secret(self, tmp_path: Path) -> None:
+        file = tmp_path / "keys.json"
+        file.write_bytes(key_set(rsa_jwk("one")))
+        verifier = self._verifier(session_secret=self.NEW, session_secret_also=self.OLD, session_jwks=str(file))
+        assert verifier.caller(token(rsa_key(), "RS256", key_id="one")) == ALICE
+        _refused(verifier, token(rsa_key("another"), "RS256", key_id="one"))
+        assert verifier.caller(self._minted(self.OLD)) == ALICE
+
+    def test_the_second_alone_or_a_short_one_is_a_wrong_setting(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="CLINIC_SESSION_SECRET_ALSO must hold"):
+            self._verifier(session_secret=self.NEW, session_secret_also="short")
+        file = tmp_path / "keys.json"
+        file.write_bytes(key_set(rsa_jwk("one")))
+        with pytest.raises(ConfigError, match="needs CLINIC_SESSION_SECRET"):
+            self._verifier(session_secret_also=self.OLD, session_jwks=str(file))

@@ -11,6 +11,7 @@ from tests.support.cast import ALICE
 from tests.support.client import Client
 
 HEADER = "X-Tidepool-Trace-Request"
+PLAIN = "X-Request-Id"
 MADE = re.compile(r"[0-9a-f]{24}")
 
 
@@ -20,6 +21,20 @@ def test_a_fit_id_is_repeated(api: Client, given: str, capsys: pytest.CaptureFix
     assert reply.headers.getlist(HEADER) == [given]
     assert reply.json["instance"] == given
     assert json.loads(capsys.readouterr().err)["request"] == given
+
+
+def test_the_plain_header_gives_the_id_too(api: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    reply = api.get("/nowhere", headers={PLAIN: "gateway-17"})
+    assert (reply.headers[HEADER], reply.headers[PLAIN], reply.json["instance"]) == ("gateway-17",) * 3
+    assert json.loads(capsys.readouterr().err)["request"] == "gateway-17"
+
+
+def test_the_header_of_the_platform_comes_first(api: Client) -> None:
+    reply = api.get("/nowhere", headers={PLAIN: "gateway-17", HEADER: "platform-4"})
+    assert (reply.headers[HEADER], reply.headers[PLAIN]) == ("platform-4", "platform-4")
+    # One that is not fit to be repeated counts for nothing.
+    assert api.get("/nowhere", headers={PLAIN: "gateway-17", HEADER: "a b"}).headers[PLAIN] == "gateway-17"
+    assert MADE.fullmatch(api.get("/nowhere", headers={PLAIN: "a b"}).headers[PLAIN])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.support.ehr import REDOX, REDOX_SECRET, make_ehr_clinic, redox_order
 from tests.support.errors import spec_apis
 from tests.support.rows import make_account, make_patient, make_staffed_clinic, stored, storing
 
-KEYS = {"time", "operation", "method", "status", "ms", "request", "caller", "kind"}
+KEYS = {"time", "operation", "method", "status", "ms", "request", "trace", "caller", "kind"}
 CLINIC_ID = "5f0c7d1e9a3b4c6d8e2f1a0b"
 CANARY = "kanarie4711"
 
@@ -73,6 +73,7 @@ class TestLines:
             "method": "GET",
             "status": 200,
             "request": reply.headers["X-Tidepool-Trace-Request"],
+            "trace": None,
             "caller": BOB.id,
             "kind": "person",
         }
