@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -19,6 +20,8 @@ from typing import Any, TextIO
 import orjson
 
 from clinic_service import clock
+
+_log = logging.getLogger(__name__)
 
 _CAPACITY = 10_000
 # Lines that come within this time are written together, so that a busy process does not switch threads for each line.
@@ -77,6 +80,38 @@ class LogLines:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             self._lost(len(lines))
+
+
+def log_as_json(level: str, handler: logging.Handler | None = None) -> None:
+    """Let `handler` write all that this process has to say, one JSON object on each line; None: to standard error.
+
+    This includes what would otherwise be written as plain text: warnings of Python, and exceptions that nobody catches.
+    """
+    if handler is None:
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    warnings.showwarning = _log_warning
+    sys.excepthook = lambda _kind, error, _places: _log_uncaught(error)
+    sys.unraisablehook = lambda args: _log_uncaught(args.exc_value)
+    threading.excepthook = lambda args: _log_uncaught(args.exc_value)
+
+
+def _log_warning(
+    message: Warning | str,  # noqa: ARG001 - the signature of the standard library
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    # The text of a warning may hold values of a request.
+    _log.warning("warning", extra={"error": category.__name__, "places": [f"{filename}:{lineno}"]})
+
+
+def _log_uncaught(error: BaseException | None) -> None:
+    if not isinstance(error, SystemExit):
+        _log.critical("uncaught exception", exc_info=error)
 
 
 class JsonFormatter(logging.Formatter):

@@ -44,7 +44,7 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            raise _readable(error) from None
+            raise readable_error(error) from None
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -61,7 +61,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
 
 
-def _readable(error: Exception) -> Exception:
+def readable_error(error: Exception) -> Exception:
     """The exception to show for `error`: one line if the operator can solve the problem, else `error` itself."""
     from clinic_service.cli.common import WrongSettings
     from clinic_service.config import ConfigError

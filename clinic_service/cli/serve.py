@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from clinic_service.cli.child import in_child
 from clinic_service.cli.common import DEMO_DATABASE_URL, load_config
 from clinic_service.cli.listening import bound_socket, metrics_socket, say
 from clinic_service.config import FILE_SUFFIX, Config, flag, is_number, variable
+from clinic_service.log_lines import log_as_json
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
 
@@ -47,7 +49,13 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
     gc.disable()
     # During the start, SIGTERM ends the process at once; `sys.exit` lets it remove its temporary files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with _errors_as_json():
+        _serve(demo=demo, mix=mix, reload=reload, flags=flags)
+
+
+def _serve(*, demo: bool, mix: bool, reload: bool, flags: dict[str, Any]) -> None:
     config = load_config(**flags)
+    log_as_json(config.log_level)
     if demo and not _names_database(flags):
         config = load_config(**{**flags, "database_url": DEMO_DATABASE_URL})
     listener, config = bound_socket(config)
@@ -60,7 +68,25 @@ def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
         # Server processes share this memory until one of them writes to it, and the collector would write to all of it.
         gc.collect()
         gc.freeze()
-        _run(parts, listener, started=lambda: say(text))
+        _run(parts, listener, started=lambda: say(text), renew=None if reload else partial(_renewed, flags))
+
+
+@contextmanager
+def _errors_as_json() -> Iterator[None]:
+    """Write the error that ends the command as a line of the log, except for somebody who reads a terminal."""
+    from clinic_service.cli import readable_error
+
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not is_terminal:
+        log_as_json("INFO")
+    try:
+        yield
+    except Exception as error:
+        shown = readable_error(error)
+        if is_terminal or not isinstance(shown, click.ClickException):
+            raise
+        logging.getLogger(__name__).critical(shown.format_message())
+        sys.exit(shown.exit_code)
 
 
 def _prepared(config: Config, *, demo: bool, mix: bool) -> str:
@@ -108,12 +134,22 @@ def _parts(
         raise click.ClickException(f"The spec cannot be served: {error}") from None
 
 
-def _run(parts: Parts, listener: socket.socket, started: Callable[[], None]) -> None:
+def _renewed(flags: dict[str, Any], parts: Parts) -> Parts:
+    """The parts for the settings as they are now: flags and variables stay, files may have changed. Raises ConfigError."""
+    from clinic_service.server.parts import ServiceParts
+
+    assert isinstance(parts, ServiceParts)
+    return parts.renewed(Config.load(**flags))
+
+
+def _run(
+    parts: Parts, listener: socket.socket, started: Callable[[], None], renew: Callable[[Parts], Parts] | None
+) -> None:
     if parts.config.workers == 1:
         from clinic_service.server.process import run_process
 
-        run_process(parts, listener, started=started)
+        run_process(parts, listener, started=started, renew=renew)
     else:
         from clinic_service.server.supervisor import run_processes
 
-        run_processes(parts, listener, started=started)
+        run_processes(parts, listener, started=started, renew=renew)

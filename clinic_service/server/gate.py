@@ -67,6 +67,10 @@ class Gate:
         self.buffered = 0
         """Bytes in memory for clients, as of the last check."""
 
+    def replace_app(self, app: Application) -> None:
+        """Let `app` answer all further requests."""
+        self._app = app
+
     def opened(self, connection: Connection) -> None:
         """Record a new connection. Beyond the limit another connection is closed."""
         if len(self._connections) >= self.limits.connections:

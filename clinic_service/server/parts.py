@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from clinic_service.api.log import RequestLog
@@ -17,7 +16,7 @@ from clinic_service.audit.log import AuditLog
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
-from clinic_service.log_lines import LinesHandler, LogLines
+from clinic_service.log_lines import LinesHandler, LogLines, log_as_json
 from clinic_service.metrics.collectors import create_collectors
 from clinic_service.metrics.counters import count_lost_lines
 from clinic_service.packaged import edited_spec_folder
@@ -26,6 +25,12 @@ from clinic_service.reloading import ReloadingApp, builder, spec_check
 from clinic_service.retention import Retention
 from clinic_service.server.gate import Application
 from clinic_service.specification.apis import Api
+
+# What the sockets, the database, the logs and the processes were made with.
+_KEPT_UNTIL_RESTART = (
+    *("host", "port", "metrics_host", "metrics_port", "path_prefix", "workers", "threads", "max_requests"),
+    *("max_connections", "database_url", "sqlite_synchronous", "drain_seconds", "audit", "audit_folder"),
+)
 
 
 class MetricsPort(NamedTuple):
@@ -54,9 +59,12 @@ class Parts:
     def start_threads(self) -> None:
         """Start what works beside the requests of this process: the log, and the watch over the spec."""
         self.lines.start()
-        logging.basicConfig(level=self.config.log_level, handlers=[LinesHandler(self.lines)], force=True)
+        log_as_json(self.config.log_level, LinesHandler(self.lines))
         if isinstance(self.app, ReloadingApp):
             _start_thread("spec-watch", self.app.watch)
+
+    def hand_over(self, parts: Parts) -> None:
+        """Let `parts`, which were made from these, take over what works beside the requests."""
 
     def close(self) -> None:
         """Stop the threads."""
@@ -84,7 +92,26 @@ class ServiceParts(Parts):
     def start_threads(self) -> None:
         """Start the relays as well."""
         super().start_threads()
+        self.start_relays()
+
+    def start_relays(self) -> None:
+        """Start to deliver the events of the outbox."""
         start_relays(self.relays, self.stop)
+
+    def hand_over(self, parts: Parts) -> None:
+        """Stop the relays, and start those of `parts`. Events that are being delivered are claimed, so none is repeated."""
+        self.stop.set()
+        if isinstance(parts, ServiceParts):
+            parts.start_relays()
+
+    def renewed(self, config: Config) -> ServiceParts:
+        """The parts for changed settings, with the database, the logs and the sockets of these.
+
+        The settings about those keep their values until a restart. Raises what `build` raises.
+        """
+        kept = {name: getattr(self.config, name) for name in _KEPT_UNTIL_RESTART}
+        listener = self.metrics.listener if self.metrics is not None else None
+        return _assemble(replace(config, **kept), self.database, self.lines, self.audit_log, metrics_listener=listener)
 
     def close(self) -> None:
         """Stop the threads. Another process, or the next start, continues their work."""
@@ -106,17 +133,28 @@ def build(
 
     Raises SpecError, PlanError or ConfigError for a bad spec, handler or configuration.
     """
-    database = open_database(config)
-    lines = LogLines(count_lost_lines)
     audit_log = chosen_log(config, config.database_url)
     if audit_log:
         require_writable(audit_log)
+    lines, database = LogLines(count_lost_lines), open_database(config)
+    return _assemble(config, database, lines, audit_log, apis, reload=reload, metrics_listener=metrics_listener)
+
+
+def _assemble(
+    config: Config,
+    database: Database,
+    lines: LogLines,
+    audit_log: AuditLog | None,
+    apis: list[Api] | None = None,
+    *,
+    reload: bool = False,
+    metrics_listener: socket.socket | None = None,
+) -> ServiceParts:
     relays: list[Background] = [
         *create_relays(config, database),
         *create_sealers(config, database, audit_log),
         Retention(database, config),
     ]
-
     if reload:
         spec = edited_spec_folder()
         check = spec_check("--folder", str(spec))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import multiprocessing
 import os
 import resource
@@ -12,29 +13,41 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
+from clinic_service.config import ConfigError
 from clinic_service.server.connection import Connection
 from clinic_service.server.gate import Gate
 from clinic_service.server.limits import Limits
 from clinic_service.server.parts import MetricsPort, Parts
 
+_log = logging.getLogger(__name__)
+
+# Makes the parts for the settings as they are now from the present parts.
+Renew = Callable[[Parts], Parts]
 BACKLOG = 2048
 # File descriptors for other things than client connections, such as files and database connections.
 _OTHER_FILES = 200
 _METRICS_REQUESTS, _METRICS_CONNECTIONS = 16, 32
+# With this signal the supervisor replaces a process. Unlike SIGTERM, it leaves idle connections open for a while.
+GENTLE_SIGNAL = signal.SIGUSR1
+_GENTLE_SECONDS = 3.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_process(parts: Parts, listener: socket.socket, *, started: Callable[[], None] = lambda: None) -> None:
+def run_process(
+    parts: Parts, listener: socket.socket, *, started: Callable[[], None] = lambda: None, renew: Renew | None = None
+) -> None:
     """Serve until the process is told to stop, then finish the running requests, for at most the drain time.
 
-    `started` is called as soon as clients can connect. A second signal ends the process at once.
+    `started` is called as soon as clients can connect. A second signal ends the process at once. `renew` makes the parts
+    that replace the present ones when SIGHUP arrives.
     """
     gc.enable()
     limits = _limits(parts)
     parts.start_threads()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(parts, limits, listener, started))
+        parts = runner.run(_serve(parts, limits, listener, started, renew))
     parts.close()
 
 
@@ -60,20 +73,31 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return None
 
 
-async def _serve(parts: Parts, limits: Limits, listener: socket.socket, started: Callable[[], None]) -> None:
+async def _serve(
+    parts: Parts, limits: Limits, listener: socket.socket, started: Callable[[], None], renew: Renew | None
+) -> Parts:
+    """Returns the parts in use at the end."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_failure)
     stopping = _Stopping(loop)
     config = parts.config
     gate = Gate(
         parts.app, limits, threads=config.worker_threads, is_ready=parts.is_ready, prefix=config.path_prefix or ""
     )
     server = await loop.create_server(lambda: Connection(gate), sock=listener, backlog=BACKLOG)
-    watches = [loop.create_task(gate.watch(lambda: _measure(gate, parts)))]
+    renewal = _Renewal(parts, gate, renew)
+    watches = [loop.create_task(gate.watch(renewal.measure))]
     if parts.metrics is not None:
-        watches.append(loop.create_task(_serve_metrics(parts.metrics)))
+        watches.append(loop.create_task(_serve_metrics(parts.metrics, renewal)))
+    if renew is not None:
+        loop.add_signal_handler(signal.SIGHUP, lambda: watches.append(loop.create_task(renewal.renew())))
     started()
     await stopping.wanted.wait()
     server.close()
+    if stopping.gently:
+        # Clients that send another request on their connection get its answer, and then open a new connection.
+        gate.stopping = True
+        await asyncio.sleep(_GENTLE_SECONDS)
     gate.stop()
     with suppress(TimeoutError):
         async with asyncio.timeout(config.drain_seconds):
@@ -81,16 +105,63 @@ async def _serve(parts: Parts, limits: Limits, listener: socket.socket, started:
     gate.abort()
     for watch in watches:
         watch.cancel()
+    return renewal.parts
 
 
-def _measure(gate: Gate, parts: Parts) -> None:
-    gate.measure()
-    parts.measure()
+def _log_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # The text of the library may hold bytes of a request.
+    _log.error("a callback of the event loop failed", exc_info=context.get("exception"))
 
 
-async def _serve_metrics(metrics: MetricsPort) -> None:
+class _Renewal:
+    """The parts in use, and how they are replaced while requests are answered."""
+
+    def __init__(self, parts: Parts, gate: Gate, renew: Renew | None) -> None:
+        self.parts = parts
+        self.metrics_gate: Gate | None = None
+        self._gate = gate
+        self._renew = renew
+        self._lock = asyncio.Lock()
+
+    def measure(self) -> None:
+        self._gate.measure()
+        self.parts.measure()
+
+    async def renew(self) -> None:
+        """Replace the parts. When the new settings cannot be used, the present parts stay."""
+        async with self._lock:
+            parts = await asyncio.to_thread(renewed_or_none, self.parts, self._renew)
+            if parts is None:
+                return
+            self._gate.replace_app(parts.app)
+            if self.metrics_gate is not None and parts.metrics is not None:
+                self.metrics_gate.replace_app(parts.metrics.app)
+            self.parts.hand_over(parts)
+            self.parts = parts
+
+
+def renewed_or_none(parts: Parts, renew: Renew | None) -> Parts | None:
+    """The parts for the settings as they are now; None, after a line in the log, when these cannot be used."""
+    try:
+        new = renew(parts) if renew else None
+    except Exception as error:
+        _log.error("reload_failed", extra={"reason": reload_failure(error)})
+        return None
+    if new is not None:
+        logging.getLogger().setLevel(new.config.log_level)
+        _log.warning("reloaded")
+    return new
+
+
+def reload_failure(error: Exception) -> str:
+    """Why the settings cannot be used, for the operator. Messages of errors other than ours are left out."""
+    return error.message if isinstance(error, ConfigError) else type(error).__name__
+
+
+async def _serve_metrics(metrics: MetricsPort, renewal: _Renewal) -> None:
     """Answer on the port for metrics until this task is canceled, so also while the last requests are finished."""
     gate = Gate(metrics.app, Limits(requests=_METRICS_REQUESTS, connections=_METRICS_CONNECTIONS), threads=1)
+    renewal.metrics_gate = gate
     server = await asyncio.get_running_loop().create_server(lambda: Connection(gate), sock=metrics.listener)
     try:
         await gate.watch()
@@ -110,6 +181,7 @@ class _Stopping:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.wanted = asyncio.Event()
         self.at_once = False
+        self.gently = False
         parent = multiprocessing.parent_process()
         if parent is None:
             for number in STOP_SIGNALS:
@@ -118,7 +190,12 @@ class _Stopping:
         # Ctrl-C in a terminal signals every process. Only the parent reacts to it, and tells this process to stop.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGTERM, self._ask)
+        loop.add_signal_handler(GENTLE_SIGNAL, self._ask_gently)
         loop.add_reader(parent.sentinel, self._leave)
+
+    def _ask_gently(self) -> None:
+        self.gently = True
+        self.wanted.set()
 
     def _ask(self) -> None:
         self.at_once = self.wanted.is_set()
