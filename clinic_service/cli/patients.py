@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 
 import click
@@ -9,12 +11,24 @@ import orjson
 
 from clinic_service.audit.disclosures import disclosures
 from clinic_service.cli.audit import HEADINGS, cells, opened_trail, since_and_until
+from clinic_service.cli.common import load_config
+from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
+from clinic_service.config import Config
+from clinic_service.db.engine import Database
+from clinic_service.db.types import to_json
+from clinic_service.gateways.accounts.choice import chosen_accounts
+from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
+from clinic_service.personal_data.declaration import Person
+from clinic_service.personal_data.documents import find_documents
+from clinic_service.personal_data.erasure import Erased, count, erase
+from clinic_service.personal_data.export import export
+from clinic_service.unit_of_work import UnitOfWork, run
 
 
 @click.group
 def patients() -> None:
-    """Tell who has seen the data of a patient."""
+    """Export or erase what is known of a patient, or tell who has seen it."""
 
 
 @patients.command(name="disclosures")
@@ -35,3 +49,82 @@ def list_disclosures(user: str, since: datetime | None, until: datetime | None, 
                 click.echo(orjson.dumps(record.document()))
         else:
             click.echo(table(HEADINGS, map(cells, found)))
+
+
+_emails = click.option(
+    "--email",
+    "emails",
+    multiple=True,
+    help="An address that the account had, for an account that exists no more. May be repeated.",
+)
+
+
+@patients.command(name="export")
+@click.argument("user")
+@_emails
+def export_patient(user: str, emails: tuple[str, ...]) -> None:
+    """Print all that is stored of USER, a user id, as one JSON document.
+
+    The audit trail is left out; `clinic-service patients disclosures` prints it. So is what an accounts service keeps.
+    """
+    config = load_config()
+    with opened_database(config) as database:
+        person = _person(config, database, user, emails)
+        found = run(database, lambda uow: export(uow, person), writes=False)
+    click.echo(to_json(found))
+
+
+@patients.command(name="erase")
+@click.argument("user")
+@_emails
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def erase_patient(user: str, emails: tuple[str, ...], *, yes: bool) -> None:
+    """Erase all that is stored of USER, a user id, and print how many rows of each table were removed or emptied.
+
+    The records of all clinics are removed, with memberships, invitations, grants, messages of partners and the account
+    in the embedded directory. Records of deletions keep their ids alone. The audit trail stays; it names ids alone. The
+    account at an accounts service stays. The command can run beside servers, and can be repeated.
+    """
+    config = load_config()
+    with opened_database(config) as database:
+        person = _person(config, database, user, emails)
+        if not yes:
+            _confirm(count(database, person))
+        done = _erase(config, database, person)
+    click.echo(_counts(done))
+    if waiting := sum(one.left for one in done if one.table == "outbox"):
+        click.echo(f"{waiting} events wait for delivery: repeat the command when they are delivered.", err=True)
+    if config.accounts_url:
+        click.echo("The account at CLINIC_ACCOUNTS_URL was not changed. Delete it there.", err=True)
+
+
+def _person(config: Config, database: Database, user_id: str, emails: tuple[str, ...]) -> Person:
+    account = chosen_accounts(config, database).find_account(user_id)
+    known = (*(account.emails if account else ()), *(email.lower() for email in emails))
+    return Person(user_id, tuple(dict.fromkeys(known)), find_documents(database, user_id))
+
+
+def _confirm(found: Sequence[Erased]) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("Add --yes to erase without being asked.")
+    click.echo(_counts(found), err=True)
+    click.confirm("Erase these rows? They cannot be restored.", abort=True, err=True)
+
+
+def _erase(config: Config, database: Database, person: Person) -> list[Erased]:
+    directory = EmbeddedAccounts(database)
+    if config.accounts_url or directory.find_account(person.user_id) is None:
+        return run(database, lambda uow: erase(uow, person), writes=True)
+    done: list[Erased] = []
+
+    def erase_rows(uow: UnitOfWork, _user_id: str, _emails: Sequence[str]) -> None:
+        # The whole is done again when the database asks for it.
+        done[:] = erase(uow, person)
+
+    directory.delete(person.user_id, erase_rows)
+    return done
+
+
+def _counts(found: Sequence[Erased]) -> str:
+    rows = [(one.table, str(one.number)) for one in sorted(found) if one.number]
+    return table(("TABLE", "ROWS"), rows) if rows else "Nothing is stored of this person."

@@ -231,6 +231,25 @@ def _contains_on_sqlite(element: contains, compiler: SQLCompiler, **options: Any
     return f"(instr({compiler.process(element.clauses, **options)}) > 0)"
 
 
+class has_text(FunctionElement[bool]):  # noqa: N801 - used as a function
+    """Whether the first argument, bytes, contains the second one, a text, in UTF-8."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(has_text, "postgresql")
+def _has_text_on_postgresql(element: has_text, compiler: SQLCompiler, **options: Any) -> str:
+    whole, part = (compiler.process(each, **options) for each in element.clauses)
+    return f"(position(convert_to({part}, 'UTF8') IN {whole}) > 0)"
+
+
+@compiles(has_text, "sqlite")
+def _has_text_on_sqlite(element: has_text, compiler: SQLCompiler, **options: Any) -> str:
+    whole, part = (compiler.process(each, **options) for each in element.clauses)
+    return f"(instr({whole}, CAST({part} AS BLOB)) > 0)"
+
+
 class _Among(FunctionElement[Any]):
     inherit_cache = True
     # With the type Boolean the SQL for SQLite would be `(… IN …) = 1`, which uses no index.

@@ -145,7 +145,7 @@ class ClinicianInvited(_Payload):
 
 @dataclass(frozen=True)
 class AccessOffered(_Payload):
-    """A patient offers a clinic access to their data. Mail to the admin `user_id`.
+    """The patient `sharer_id` offers a clinic access to their data. Mail to the admin `user_id`.
 
     `careteam_name` is the patient's name. `web_path` is the page of the application for the answer.
     """
@@ -153,6 +153,7 @@ class AccessOffered(_Payload):
     kind: ClassVar[str] = "patient_clinic_invitation"
     clinic_id: str
     user_id: str
+    sharer_id: str
     clinic_name: str = _variable("ClinicName")
     careteam_name: str = _variable("CareteamName")
     web_path: str = _variable("WebPath")

@@ -136,8 +136,18 @@ class TestStatements:
     def test_are_built_where_the_database_is_asked(self) -> None:
         # The demo's clinic looks whether it is there already; it is an operator's tool like those of `cli`.
         embedded = ("gateways.accounts.embedded", "gateways.restricted_tokens.embedded")
-        # What is kept for a time is in tables of all groups.
-        allowed = ("db", "outbox", "audit.repository", "stored_answers", *embedded, "demo", "cli.outbox", "retention")
+        # What is kept for a time, and what is known of a person, is in tables of all groups.
+        allowed = (
+            "db",
+            "outbox",
+            "audit.repository",
+            "stored_answers",
+            *embedded,
+            "demo",
+            "cli.outbox",
+            "retention",
+            "personal_data",
+        )
         found = offenders(self._builds_statements, *allowed)
         assert [name for name in found if not name.startswith("resources.")] == []
 
@@ -270,7 +280,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("resources",),
     ("api",),
-    ("app", "relays", "retention", "mock"),
+    ("app", "relays", "retention", "personal_data", "mock"),
     ("server", "reloading", "demo", "cli", "__main__", "testing"),
 )
 

@@ -69,10 +69,11 @@ ALL_KINDS = {
             },
         ),
         (
-            events.AccessOffered(CLINIC_ID, "a11ce00001", "Harbour", "Carol Cooper", events.LOG_IN_PATH),
+            events.AccessOffered(CLINIC_ID, "a11ce00001", "ca401c0003", "Harbour", "Carol Cooper", events.LOG_IN_PATH),
             {
                 "clinicId": CLINIC_ID,
                 "userId": "a11ce00001",
+                "sharerId": "ca401c0003",
                 "ClinicName": "Harbour",
                 "CareteamName": "Carol Cooper",
                 "WebPath": "login",

@@ -38,7 +38,7 @@ from tests.outbox.relaying import (
     outbox_rows,
     relay_with,
 )
-from tests.support.cast import ALICE, BOB
+from tests.support.cast import ALICE, BOB, CAROL
 from tests.support.smtp_server import smtp_server
 
 HILLTOP = "65f1c0de0a1b2c3d4e5f6a7c"
@@ -93,7 +93,9 @@ def test_invitation_reaches_the_invited_address_which_is_nobodys_yet(
 
 def test_offer_reaches_each_administrator(database: Database, relay: Relay, mailer: RecordingMailer) -> None:
     people = (ALICE, BOB)
-    add_events(database, *(AccessOffered(HARBOUR, who.id, "Harbour", "Carol Cooper", LOG_IN_PATH) for who in people))
+    add_events(
+        database, *(AccessOffered(HARBOUR, who.id, CAROL.id, "Harbour", "Carol Cooper", LOG_IN_PATH) for who in people)
+    )
     assert relay.deliver_due() == 2
     assert [mail.to for mail in mailer.sent] == [ALICE.email, BOB.email]
     assert mailer.subjects == ["Carol Cooper would like to share data with Harbour"] * 2

@@ -82,7 +82,7 @@ def offer_access(
     )
     if not (clinic.suppressed_notifications or {}).get(_SUPPRESSED):
         uow.mail_limits.count(clinic.id, MailPurpose.OFFER, sender)
-        _tell_admins(uow, clinic, _patient_name(user.profile))
+        _tell_admins(uow, clinic, invite.creator_id, _patient_name(user.profile))
     return describe(InviteRow.of(invite), user.profile)
 
 
@@ -154,12 +154,13 @@ def _enrol(uow: UnitOfWork, clinic: Clinic, acceptance: Acceptance, permissions:
     enrol(uow, clinic, Enrolment(patient.account, patient.profile, **given), require_sites=True)
 
 
-def _tell_admins(uow: UnitOfWork, clinic: Clinic, careteam_name: str) -> None:
+def _tell_admins(uow: UnitOfWork, clinic: Clinic, sharer_id: str, careteam_name: str) -> None:
     uow.outbox.add(
         *(
             AccessOffered(
                 clinic_id=clinic.id,
                 user_id=user_id,
+                sharer_id=sharer_id,
                 clinic_name=clinic.name or "",
                 careteam_name=careteam_name,
                 web_path=LOG_IN_PATH,

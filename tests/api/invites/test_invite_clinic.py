@@ -109,6 +109,7 @@ def test_mails_go_to_all_admins_with_an_address(api: Client, database: Database,
         "clinicId": clinic_id,
         "userId": ALICE.id,
         "ClinicName": "Harbour Diabetes Centre",
+        "sharerId": CAROL.id,
         "CareteamName": "Carol Cooper",
         "WebPath": "login",
     }

@@ -1,0 +1,94 @@
+"""Erasure: removes what is stored of one person, in one transaction.
+
+The transaction locks the clinics of the person as the operations do, so it is safe beside running servers. It can be
+repeated: what came meanwhile is removed then, and events that had to be delivered first.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Delete, Table, Update, delete, func, select, update
+
+from clinic_service.db.engine import Database
+from clinic_service.errors import Conflict
+from clinic_service.personal_data.declaration import About, Erasure, Person, declared
+from clinic_service.resources.users.service import remove_from_clinics
+from clinic_service.unit_of_work import UnitOfWork, run
+
+# They are found by the matches with the person's records, so they go before the records.
+_BEFORE_RECORDS = ("redox_messages", "xealth_orders", "xealth_preorders")
+
+# The directory deletes these rows itself, and refuses the tokens of the person from then on.
+_OF_DIRECTORY = ("accounts", "account_emails")
+
+
+class OnlyAdmin(Conflict):
+    """The person is the only admin of a clinic. Without an admin, patients would leave it too."""
+
+    message = "The person is the only admin of a clinic. Give the clinic another admin, or delete it, first."
+
+
+class Erased(NamedTuple):
+    """How many rows of a table were removed or emptied, and how many about the person are left."""
+
+    table: str
+    number: int
+    left: int
+
+
+def count(database: Database, person: Person) -> list[Erased]:
+    """What an erasure would remove now."""
+    return run(
+        database, lambda uow: [Erased(t.name, _count(uow, t, a, person), 0) for t, a in declared()], writes=False
+    )
+
+
+def erase(uow: UnitOfWork, person: Person) -> list[Erased]:
+    """Remove or empty every row about the person, except in the directory of accounts. Returns what was done, by table.
+
+    Raises OnlyAdmin.
+    """
+    uow.users.lock_clinics(person.user_id, person.emails)
+    if uow.clinicians.only_admin_of(person.user_id):
+        raise OnlyAdmin
+    tables = declared()
+    before = {table.name: _count(uow, table, about, person) for table, about in tables}
+    for table, about in tables:
+        if table.name in _BEFORE_RECORDS:
+            _erase(uow, table, about, person)
+    remove_from_clinics(uow, person.user_id, person.emails)
+    emptied = {table.name: _erase(uow, table, about, person) for table, about in tables}
+    return [
+        Erased(
+            table.name,
+            emptied[table.name] if about.erasure is Erasure.EMPTIED else before[table.name],
+            _left(uow, table, about, person),
+        )
+        for table, about in tables
+    ]
+
+
+def _count(uow: UnitOfWork, table: Table, about: About, person: Person) -> int:
+    return _number(uow, table, about.condition & about.erased, person)
+
+
+def _left(uow: UnitOfWork, table: Table, about: About, person: Person) -> int:
+    if about.erasure is Erasure.EMPTIED or table.name in _OF_DIRECTORY:
+        return 0
+    return _number(uow, table, about.condition, person)
+
+
+def _number(uow: UnitOfWork, table: Table, condition: ColumnElement[bool], person: Person) -> int:
+    rows = select(func.count()).select_from(table).where(condition)
+    return uow.execute(rows, person.parameters(condition)).scalar_one()
+
+
+def _erase(uow: UnitOfWork, table: Table, about: About, person: Person) -> int:
+    if about.erasure is Erasure.LEAVES_CLINICS or table.name in _OF_DIRECTORY:
+        return 0
+    condition = about.condition & about.erased
+    change: Delete | Update = delete(table).where(condition)
+    if about.document is not None:
+        change = update(table).where(condition).values({about.document: {}})
+    return uow.execute(change, person.parameters(condition)).rowcount
