@@ -89,7 +89,9 @@ class Config:
     metrics_port: int = setting(0, "port for /metrics, on which there is nothing else; 0: none", most=65535)
     metrics_host: str = setting("127.0.0.1", "address to listen on with that port")
     metrics_token: str | None = setting(
-        None, "bearer token that /metrics asks for; without it, /metrics needs a port of its own", secret=True
+        None,
+        "bearer token that /metrics asks for; without it, /metrics answers on a loopback address or a port of its own only",
+        secret=True,
     )
     drain_seconds: int = setting(15, "seconds that running requests have to finish when the server stops", most=3600)
     session_secret: str | None = setting(None, "shared secret of HS256 session tokens", secret=True)

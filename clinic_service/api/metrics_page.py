@@ -1,9 +1,10 @@
-"""The page /metrics. It is on a port of its own, or behind a token, because it tells how the service is used."""
+"""The page /metrics. It tells how the service is used, so other machines need a port of its own, or a token, to read it."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from prometheus_client.registry import Collector
@@ -19,7 +20,7 @@ _ADDRESS = "/metrics"
 
 
 class MetricsClosed(NotFound):
-    """Neither a port of their own nor a token is configured, or the port is another one."""
+    """The metrics have a port of their own, or other machines can reach this one and there is no token."""
 
     message = "Metrics are not shown here: see CLINIC_METRICS_PORT and CLINIC_METRICS_TOKEN."
 
@@ -32,8 +33,12 @@ class MetricsTokenRefused(Unauthenticated):
 
 
 def add_metrics(app: LeanFlask, config: Config, collectors: Sequence[Collector]) -> None:
-    """Add /metrics to the application on the main port: it answers only if there is a token, and no port for it."""
-    _add(app, config, collectors, is_open=config.metrics_token is not None and not config.metrics_port)
+    """Add /metrics to the application on the main port.
+
+    It answers unless there is a port for it. Without a token it answers only on a loopback address.
+    """
+    is_guarded = config.metrics_token is not None or _is_loopback(config.host)
+    _add(app, config, collectors, is_open=is_guarded and not config.metrics_port)
 
 
 def create_metrics_app(config: Config, collectors: Sequence[Collector], log: RequestLog) -> LeanFlask:
@@ -51,6 +56,13 @@ def _add(app: LeanFlask, config: Config, collectors: Sequence[Collector], *, is_
         return RawAnswer(200, exposition(collectors), [("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store")])
 
     app.add_url_rule(_ADDRESS, _ADDRESS, page, methods=["GET"], provide_automatic_options=False)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _require_token(token: str | None, environ: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Who may read /metrics: those with the token, or who reach the port for metrics; by default nobody."""
+"""Who may read /metrics: those with the token, or who reach the port for metrics; by default the same machine."""
 
 from __future__ import annotations
 
@@ -29,10 +29,16 @@ def main_client(tmp_path: Path, **settings: str | int) -> Client:
     return Client(create_app(config, apis=spec_apis(), log=silent()), SECRET)
 
 
-def test_by_default_nobody(tmp_path: Path) -> None:
-    reply = main_client(tmp_path).get("/metrics", headers=BEARER)
-    assert_error(reply, 404)
-    assert "CLINIC_METRICS_TOKEN" in reply.json["message"]
+class TestNoToken:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+    def test_the_same_machine_may_read(self, tmp_path: Path, host: str) -> None:
+        assert WsgiClient(main_client(tmp_path, host=host).app).get("/metrics").status_code == 200
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "clinic.example"])
+    def test_other_machines_may_not(self, tmp_path: Path, host: str) -> None:
+        reply = main_client(tmp_path, host=host).get("/metrics", headers=BEARER)
+        assert_error(reply, 404)
+        assert "CLINIC_METRICS_TOKEN" in reply.json["message"]
 
 
 class TestToken:
