@@ -2,6 +2,7 @@
 
 The value of a setting comes from the first of these that is given: its flag on the command line, its environment variable
 (`CLINIC_` and the field's name in capitals), the file that the variable's name with `_FILE` appended names, its default.
+Flags with secrets, and with URLs that have a password, are refused, because every user of the machine can see them.
 White space around a value is removed, and an empty value counts as not given. An unknown variable with the prefix
 `CLINIC_` is an error, because it is nearly always a misspelling; variables that a platform sets by itself are ignored.
 """
@@ -39,7 +40,7 @@ class ConfigError(ServiceError):
 
 
 def setting(default: Any, why: str, *, secret: bool = False, least: int = 0, most: int | None = None) -> Any:
-    """A field of Config. `why` tells operators its meaning; `secret` masks its value.
+    """A field of Config. `why` tells operators its meaning; `secret` masks its value, and refuses it as a flag.
 
     `least` and `most` bound a number, both included; None: no bound. They have no effect on text.
     """
@@ -277,7 +278,7 @@ class Config:
     def load(cls, environ: Mapping[str, str] = os.environ, **flags: Any) -> Self:
         """The settings of `environ`. A flag that is neither None nor empty overrides the variable of its setting.
 
-        Raises ConfigError for an unknown variable and for a value that cannot be used.
+        Raises ConfigError for an unknown variable, for a value that cannot be used, and for a flag with a secret.
         """
         given = {
             name: text for name, text in environ.items() if name.startswith(PREFIX) and not _is_injected(name, text)
@@ -287,15 +288,25 @@ class Config:
         for f in fields(cls):
             flagged = flags.get(f.name)
             text = str(flagged).strip() if flagged is not None else ""
+            _require_no_secret(f, text)
             text = text or _value_of(variable(f.name), given)
             if text:
                 values[f.name] = _read(f, text)
         return cls(**values)
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Each setting as (variable, flag of `serve`, effective value, default, meaning). Secrets are masked."""
+        """Each setting as (variable, flag of `serve`, effective value, default, meaning).
+
+        Secrets are masked, and have no flag.
+        """
         return [
-            (variable(f.name), flag(f.name), self._shown(f.name), _text(f.default), f.metadata["why"])
+            (
+                variable(f.name),
+                "" if is_secret(f) else flag(f.name),
+                self._shown(f.name),
+                _text(f.default),
+                f.metadata["why"],
+            )
             for f in fields(self)
         ]
 
@@ -303,7 +314,7 @@ class Config:
         value = getattr(self, name)
         if value is None:
             return ""
-        if next(f for f in fields(self) if f.name == name).metadata["secret"]:
+        if is_secret(next(f for f in fields(self) if f.name == name)):
             return _STARS
         return mask_password(value) if isinstance(value, str) and "://" in value else str(value)
 
@@ -331,12 +342,32 @@ def mask_password(url: str) -> str:
     if parts.password:
         user_info, _, host = parts.netloc.rpartition("@")
         url = url.replace(parts.netloc, f"{user_info.split(':', 1)[0]}:{_STARS}@{host}", 1)
-    return re.sub(r"(?i)([?&]password=)[^&]*", rf"\1{_STARS}", url)
+    return re.sub(r"(?i)([?&](ssl)?password=)[^&]*", rf"\1{_STARS}", url)
+
+
+def has_password(text: str) -> bool:
+    """Whether `text` is a URL with a password, or one that cannot be parsed and so may have one."""
+    return "://" in text and mask_password(text) != text
 
 
 def _is_injected(name: str, text: str) -> bool:
     """Whether a platform, not the operator, has set the variable."""
     return bool(_INJECTED.fullmatch(name) or _INJECTED_ADDRESS.fullmatch(f"{name}={text}"))
+
+
+def _require_no_secret(setting_field: Any, flagged: str) -> None:
+    """Raise ConfigError if the flag of the setting was given and its value is secret."""
+    name, shown = variable(setting_field.name), flag(setting_field.name)
+    if flagged and is_secret(setting_field):
+        raise ConfigError(
+            f"{shown} cannot be given, because every user of the machine can see the arguments of a command. "
+            f"Set {name}, or write the secret into a file and set {name}{FILE_SUFFIX} to its path."
+        )
+    if has_password(flagged):
+        raise ConfigError(
+            f"{shown} has a URL with a password, but every user of the machine can see the arguments of a command. "
+            f"Set {name}, or write the URL into a file and set {name}{FILE_SUFFIX} to its path."
+        )
 
 
 def _require_known(names: Mapping[str, str], known: list[str]) -> None:
@@ -392,6 +423,11 @@ def _read_switch(setting_field: Any, text: str) -> bool:
 def is_number(setting_field: Any) -> bool:
     """Whether the setting is a whole number; all others are text, or true or false."""
     return str(setting_field.type) == "int"
+
+
+def is_secret(setting_field: Any) -> bool:
+    """Whether the value of the setting must not be shown to anybody."""
+    return bool(setting_field.metadata["secret"])
 
 
 def _require_range(number: Any, value: int) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from clinic_service import clock
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import WrongSettings, load_config
 from clinic_service.cli.opening import plain_errors
 from clinic_service.cli.progress import shown_progress
 from clinic_service.cli.tables import table
+from clinic_service.config import has_password
 from clinic_service.db.files import file_url
 from clinic_service.db.transfer.backup import make_backup, opened_backup
 from clinic_service.db.transfer.copy import fill
@@ -24,6 +25,15 @@ _TABLES = Base.metadata.sorted_tables
 
 _url = click.option("--database-url", help="URL of the database. Default: CLINIC_DATABASE_URL.")
 _replace = click.option("--replace", is_flag=True, help="Delete everything that is in the target database first.")
+
+
+def _without_password(_context: click.Context, _parameter: click.Parameter, url: str) -> str:
+    if has_password(url):
+        raise WrongSettings(
+            "URL has a password, but every user of the machine can see the arguments of a command. "
+            "Leave it out, and write it into the file ~/.pgpass, or into another one that PGPASSFILE names."
+        )
+    return url
 
 
 @click.command()
@@ -72,11 +82,14 @@ def restore(file: Path, database_url: str | None, *, replace: bool) -> None:
 
 
 @click.command()
-@click.argument("target", metavar="URL")
+@click.argument("target", metavar="URL", callback=_without_password)
 @_replace
 @_url
 def copy(target: str, database_url: str | None, *, replace: bool) -> None:
     """Copy all rows of the database to the one at URL, from one engine to the other or within one.
+
+    A URL with a password is refused, because every user of the machine could see it: leave the password out, and write it
+    into the file ~/.pgpass, or into another one that PGPASSFILE names.
 
     The service may use the database meanwhile; the copy holds everything that was stored before the command began. A target
     that holds rows is refused without --replace. All rows are stored in one transaction, which is undone if anything fails

@@ -20,7 +20,7 @@ import click
 from clinic_service.cli.child import in_child
 from clinic_service.cli.common import DEMO_DATABASE_URL, load_config
 from clinic_service.cli.listening import bound_socket, metrics_socket, say
-from clinic_service.config import FILE_SUFFIX, Config, flag, is_number, variable
+from clinic_service.config import FILE_SUFFIX, Config, flag, is_number, is_secret, variable
 from clinic_service.log_lines import log_as_json
 from clinic_service.specification.apis import Api, load_apis
 from clinic_service.specification.source import SpecError
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
 
 def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Add a flag for every setting to `command`."""
+    """Add a flag for every setting to `command`. Those of secrets are not shown: `load_config` refuses them."""
     for setting in reversed(fields(Config)):
         kind = int if is_number(setting) else str
         words = f"{setting.metadata['why']}  [{variable(setting.name)}]"
-        command = click.option(flag(setting.name), setting.name, type=kind, help=words)(command)
+        command = click.option(flag(setting.name), setting.name, type=kind, help=words, hidden=is_secret(setting))(
+            command
+        )
     return command
 
 
@@ -44,7 +46,10 @@ def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--reload", is_flag=True, help="Apply edits of the spec and of the code when they are saved.")
 @_setting_flags
 def serve(demo: bool, mix: bool, reload: bool, **flags: Any) -> None:
-    """Serve the two APIs until SIGTERM or Ctrl-C. Running requests are finished first."""
+    """Serve the two APIs until SIGTERM or Ctrl-C. Running requests are finished first.
+
+    Secrets have no flags, because every user of the machine could see them. The command `config` lists their variables.
+    """
     # Objects made during the start stay in use. Collecting garbage among them would take a tenth of the start-up time.
     gc.disable()
     # During the start, SIGTERM ends the process at once; `sys.exit` lets it remove its temporary files.

@@ -124,8 +124,6 @@ def _command(name: str, port: int, database_url: str) -> list[str]:
             str(port),
             "--threads",
             threads,
-            "--database-url",
-            database_url,
         ],
         IDIOMATIC: [*uvicorn, f"{_PEERS}.idiomatic:app"],
         TUNED: [*uvicorn, f"{_PEERS}.tuned:app"],
@@ -136,6 +134,7 @@ def _command(name: str, port: int, database_url: str) -> list[str]:
 def _environment(database_url: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
     return kept | {
+        "CLINIC_DATABASE_URL": database_url,
         DATABASE_URL_VARIABLE: database_url,
         SECRET_VARIABLE: SECRET,
         "CLINIC_SESSION_SECRET": SECRET,

@@ -33,7 +33,8 @@ class Place(NamedTuple):
 @pytest.fixture
 def run(config: Config) -> Run:
     def call(*arguments: str) -> Result:
-        return CliRunner().invoke(db, [*arguments, "--database-url", config.database_url], catch_exceptions=False)
+        settings = {"CLINIC_DATABASE_URL": config.database_url}
+        return CliRunner().invoke(db, list(arguments), env=settings, catch_exceptions=False)
 
     return call
 

@@ -21,7 +21,7 @@ from clinic_service.demo.load import load_clinic
 from clinic_service.gateways.tokens import mint
 from clinic_service.models import Clinician, ShareCode
 from tests.conftest import SECRET
-from tests.support.backups import listed_in, rows_at
+from tests.support.backups import listed_in, password_apart, rows_at
 from tests.support.databases import create_database
 from tests.support.processes import ServerProcess, run_command, serving, spawn
 from tests.support.rows import stored
@@ -180,15 +180,16 @@ def timed(what: str, capture: pytest.CaptureFixture[str]) -> Iterator[None]:
 def test_a_large_clinic_there_and_back(postgresql_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = loaded(tmp_path / "large.db", PATIENTS)
 
-    def run(what: str, *arguments: str, on: str) -> str:
+    def run(what: str, *arguments: str, on: str, password: str = "") -> str:
         with timed(what, capsys):
-            process = spawn(tmp_path, "db", *arguments, CLINIC_DATABASE_URL=on)
+            process = spawn(tmp_path, "db", *arguments, CLINIC_DATABASE_URL=on, PGPASSWORD=password)
             out, err = process.communicate(timeout=MOST_SECONDS)
         assert process.returncode == 0, err
         return out
 
     with create_database(postgresql_url) as server_url:
-        there = run("SQLite to PostgreSQL", "copy", server_url, on=url)
+        target, password = password_apart(server_url)
+        there = run("SQLite to PostgreSQL", "copy", target, on=url, password=password)
         back = run("PostgreSQL to SQLite", "copy", f"sqlite:///{tmp_path / 'back.db'}", on=server_url)
         backup = run("backup of PostgreSQL", "backup", "a.backup", on=server_url)
         assert listed_in(there) == listed_in(back) == listed_in(backup)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,16 @@ def test_pages_and_mail_templates_are_in_it(installed: Path) -> None:
     assert (package / "api" / "assets" / "scalar" / "THIRD-PARTY-NOTICES.txt").is_file()
     here = {path.name for path in (ROOT / "clinic_service" / "outbox" / "templates").iterdir() if path.is_file()}
     assert {path.name for path in (package / "outbox" / "templates").iterdir() if path.is_file()} == here
+
+
+def test_the_licence_is_in_it_and_in_its_metadata(installed: Path) -> None:
+    [folder] = installed.glob("*.dist-info")
+    metadata = Parser().parsestr((folder / "METADATA").read_text())
+    assert metadata["License-Expression"] == "BSD-2-Clause"
+    assert metadata.get_all("License-File") == ["clinic_service/LICENSE"]
+    text = (folder / "licenses" / "clinic_service" / "LICENSE").read_text()
+    assert text == (installed / "clinic_service" / "LICENSE").read_text()
+    assert text.startswith("BSD 2-Clause License")
 
 
 def test_type_checkers_of_clients_find_its_annotations(installed: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, make_url, text
 
 from clinic_service.cli import main
+from clinic_service.config import has_password
 from clinic_service.db import schema
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
@@ -28,7 +29,16 @@ _PAGES_OF_AN_EMPTY_DATABASE = 400
 
 def run(command: str, *arguments: object, on: str) -> Result:
     """Run `clinic-service db COMMAND ARGUMENTS` with the database at the URL `on`."""
-    return CliRunner().invoke(main, ["db", command, *map(str, arguments)], env={"CLINIC_DATABASE_URL": on})
+    given, variables = list(map(str, arguments)), {"CLINIC_DATABASE_URL": on}
+    if command == "copy" and has_password(given[0]):
+        given[0], variables["PGPASSWORD"] = password_apart(given[0])
+    return CliRunner().invoke(main, ["db", command, *given], env=variables)
+
+
+def password_apart(url: str) -> tuple[str, str]:
+    """`url` without its password, and the password."""
+    parts = make_url(url)
+    return parts._replace(password=None).render_as_string(), str(parts.password or "")
 
 
 def rows_at(url: str) -> dict[str, list[Any]]:
