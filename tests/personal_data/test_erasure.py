@@ -69,6 +69,8 @@ def test_nothing_of_the_person_is_left_in_any_table(database: Database, run: Run
     after = everything_as_text(database)
     assert f"canary-{CAROL.id}" not in after
     assert CAROL.email not in after
+    naming = {name for name, rows in everything(database).items() if any(CAROL.id in row for row in rows)}
+    assert naming == {"account_deletions", "patient_deletions", "clinician_deletions", "outbox", "reservations"}
 
 
 def test_rows_of_others_stay_as_they_are(database: Database, run: Run, known: Known) -> None:
