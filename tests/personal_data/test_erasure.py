@@ -17,6 +17,7 @@ from clinic_service.unit_of_work import writing
 from tests.support.cast import ALICE, BOB, CAROL, DAVE
 from tests.support.ehr import make_ehr_clinic, redox_order, store_message
 from tests.support.personal_rows import Place, Seed
+from tests.support.platform import platform
 from tests.support.rows import (
     make_account,
     make_clinician,
@@ -157,6 +158,27 @@ def test_mail_that_names_the_person_is_erased_and_a_repair_of_an_account_waits(d
     result = run("erase", CAROL.id, "--yes")
     assert [row.kind for row in stored(database, OutboxEntry)] == ["patient_clinic_invitation", "account_unconfirmed"]
     assert "1 events wait for delivery" in result.stderr
+
+
+def test_an_account_at_an_accounts_service_stays(config: Config, database: Database) -> None:
+    with storing(database) as unit:
+        make_patient(unit, make_staffed_clinic(unit), CAROL)
+    with platform() as accounts:
+        accounts.users[CAROL.id] = CAROL.email
+        url = accounts.server.url
+        environ = {
+            "CLINIC_DATABASE_URL": config.database_url,
+            "CLINIC_ACCOUNTS_URL": url,
+            "CLINIC_PROFILES_URL": f"{url}/metadata",
+            "CLINIC_ACCOUNTS_SERVER_NAME": "clinic",
+            "CLINIC_ACCOUNTS_SERVER_SECRET": "server secret",
+        }
+        result = CliRunner().invoke(patients, ("erase", CAROL.id, "--yes"), env=environ)
+        assert result.exit_code == 0, result.output
+        assert {call.split()[0] for call in accounts.calls} == {"GET"}
+        assert list(accounts.users) == [CAROL.id]
+    assert "Delete it there." in result.stderr
+    assert CAROL.name not in everything_as_text(database)
 
 
 def test_the_only_admin_of_a_clinic_is_not_erased(database: Database, run: Run) -> None:
