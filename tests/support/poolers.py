@@ -38,7 +38,6 @@ def pooler(database_url: str, folder: Path, *, ignored: str = "") -> Iterator[st
 
     `ignored`: the start parameters that it drops; it refuses sessions that have others.
     """
-    assert PGBOUNCER
     port, database = free_port(), make_url(database_url)
     with linked(database_url) as (link, _):
         file = folder / "pgbouncer.ini"
@@ -47,17 +46,25 @@ def pooler(database_url: str, folder: Path, *, ignored: str = "") -> Iterator[st
                 port=port, target=link.port, name=database.database, user=database.username, ignored=ignored
             )
         )
-        # It refuses to be run by root, who may hand it over to somebody else.
-        user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        process = subprocess.Popen(
-            [PGBOUNCER, "-q", *user, str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            _wait_for(port, process)
+        with running_pooler(file, port):
             yield through(database, port)
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
+
+
+@contextmanager
+def running_pooler(configuration: Path, port: int) -> Iterator[None]:
+    """A pooler with this configuration, which says that it listens on `port`."""
+    assert PGBOUNCER
+    # It refuses to be run by root, who may hand it over to somebody else.
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen(
+        [PGBOUNCER, "-q", *user, str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(port, process)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
