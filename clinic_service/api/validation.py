@@ -2,9 +2,10 @@
 
 Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it, nor members with a default; read-only
 values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds
-but what the spec says may be absent (`x-answer-may-be-absent`). In both, `nullable` becomes a union with null, and an
-`x-pattern` is the exact rule where the `pattern` beside it is weaker; an `x-request-pattern` binds requests alone. Patterns
-run only in the validator's own engine, which reads `$` and `\\d` as the spec means them.
+but what the spec says may be absent (`x-answer-may-be-absent`). In both, a schema with properties is of an object, also
+where its type is not said, `nullable` becomes a union with null, and an `x-pattern` is the exact rule where the `pattern`
+beside it is weaker; an `x-request-pattern` binds requests alone. Patterns run only in the validator's own engine, which
+reads `$` and `\\d` as the spec means them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import orjson
 from clinic_service import texts
 from clinic_service.clock import is_date
 from clinic_service.errors import Violation
+from clinic_service.specification.published import is_object_without_type
 
 # Texts for readers carry no rule, and leaving them out makes compiling faster.
 _WORDS = frozenset(
@@ -135,7 +137,7 @@ class Validators:
         self._known_names = frozenset(_property_names(document))
         self._registries = {
             form: jsonschema_rs.Registry(
-                [(f"urn:{form}", {"components": {"schemas": _transformed(schemas, schemas, form)}})],
+                [(f"urn:{form}", {"components": {"schemas": _all_transformed(schemas, schemas, form)}})],
                 # Without it, referenced schemas would be read by the newest draft, in which 1.0 is an integer.
                 draft=jsonschema_rs.Draft4,
             )
@@ -174,11 +176,9 @@ def _transformed(node: Any, schemas: dict[str, Any], form: str) -> Any:
         return [_transformed(item, schemas, form) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {
-        key: copy.copy(value) if key in ("enum", "required") else _transformed(value, schemas, form)
-        for key, value in node.items()
-        if not (key in _WORDS and isinstance(value, str | list | bool) and not _is_property_map(node, key))
-    }
+    made = {key: _part(key, value, schemas, form) for key, value in node.items() if key not in _WORDS}
+    if is_object_without_type(node):
+        made["type"] = "object"
     if "x-pattern" in made:
         made["pattern"] = made.pop("x-pattern")
     if form == "request" and "x-request-pattern" in node:
@@ -192,9 +192,17 @@ def _transformed(node: Any, schemas: dict[str, Any], form: str) -> Any:
     return made
 
 
-def _is_property_map(node: dict[str, Any], key: str) -> bool:
-    """Whether `key` names a property of a schema called like a keyword, and not the keyword."""
-    return isinstance(node[key], dict)
+def _part(key: str, value: Any, schemas: dict[str, Any], form: str) -> Any:
+    if key in ("enum", "required"):
+        return copy.copy(value)
+    if key == "properties":
+        return _all_transformed(value, schemas, form)
+    return _transformed(value, schemas, form)
+
+
+def _all_transformed(named: dict[str, Any], schemas: dict[str, Any], form: str) -> dict[str, Any]:
+    """The schemas in `named`, whose keys are names, also where they look like keywords."""
+    return {name: _transformed(schema, schemas, form) for name, schema in named.items()}
 
 
 def _release_absent(made: dict[str, Any], node: dict[str, Any], schemas: dict[str, Any], form: str) -> None:

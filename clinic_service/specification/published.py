@@ -22,10 +22,16 @@ def published(document: dict[str, Any]) -> dict[str, Any]:
     """The document `document` with what our extensions mean in the words of OpenAPI.
 
     Texts with `x-may-be-empty` have no rule that the empty text breaks, members with `x-answer-may-be-absent` are not
-    required, and enums from whose values generators cannot derive names get names (`x-enum-varnames`).
+    required, schemas with properties have the type `object`, and enums from whose values generators cannot derive names
+    get names (`x-enum-varnames`).
     """
     made: dict[str, Any] = _published(document, is_map=False)
     return made
+
+
+def is_object_without_type(schema: dict[str, Any]) -> bool:
+    """Whether `schema` is of an object and leaves that to its properties to say."""
+    return "type" not in schema and isinstance(schema.get("properties"), dict)
 
 
 def enum_names(values: Sequence[Any]) -> list[str] | None:
@@ -49,6 +55,8 @@ def _published(node: Any, *, is_map: bool) -> Any:
     }
     if node.get("x-may-be-empty") is True:
         made = {key: value for key, value in made.items() if key not in _OF_TEXT}
+    if is_object_without_type(node):
+        made["type"] = "object"
     if isinstance(node.get("required"), list):
         made["required"] = [name for name in node["required"] if not _may_be_absent(node, name)]
         if not made["required"]:

@@ -45,7 +45,8 @@ _CALLERS = {"service": "service", "admin": ADMIN.id, "patient": PATIENT.id}
 _APIS = ("clinic.v1", "access.v1")
 # Requests to each operation in the phase that draws them at random. The engines differ below the API only, so on the second
 # one fewer are enough.
-_EXAMPLES, _FEWER_EXAMPLES = 500, 100
+_EXAMPLES = int(os.environ.get("CLINIC_TEST_EXAMPLES", "500"))
+_FEWER_EXAMPLES = min(_EXAMPLES, 100)
 _SECONDS = 3 * 3600
 
 

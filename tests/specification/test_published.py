@@ -32,6 +32,12 @@ def test_members_called_like_keywords_are_members() -> None:
     assert "format" not in members["enum"]["items"]
 
 
+def test_a_schema_with_properties_is_of_an_object() -> None:
+    assert published({"properties": {"a": {}}}) == {"type": "object", "properties": {"a": {}}}
+    # A property that is called like the keyword.
+    assert published({"properties": {"properties": {}}}) == {"type": "object", "properties": {"properties": {}}}
+
+
 def test_examples_are_not_touched() -> None:
     example = {"required": ["a"], "x-may-be-empty": True, "format": "email", "enum": ["+", "-"]}
     assert published({"example": example}) == {"example": example}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clinic_service.errors import BadRequest, Violation
 from clinic_service.resources.patients.errors import CustomRangesMissing
 
 _PRESET = "preset"
@@ -13,13 +12,11 @@ _CUSTOM = "custom"
 _DEFAULT_PRESET = "adaStandard"
 
 
-def kept_ranges(given: Any) -> dict[str, Any]:
-    """`given`, a valid `glycemicRanges.v1`, without the branch that its type does not name.
+def kept_ranges(given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given`, a valid `glycemicRangesInput.v1`, without the branch that its type does not name.
 
-    Raises BadRequest when it is not an object, which the published schema does not require, and CustomRangesMissing.
+    Raises CustomRangesMissing.
     """
-    if not isinstance(given, Mapping):
-        raise BadRequest(violations=[Violation("/body/glycemicRanges", "type", "object")])
     if given.get("type", _PRESET) == _PRESET:
         return {"type": _PRESET, _PRESET: given.get(_PRESET, _DEFAULT_PRESET)}
     if _CUSTOM not in given:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from marshmallow import fields, missing
+from marshmallow import fields
 
 from clinic_service.errors import BadRequest
 from clinic_service.models import Patient, Permission
@@ -40,9 +40,8 @@ class BirthDate(fields.Raw):
 class GlycemicRanges(fields.Raw):
     """Ranges with every default filled in."""
 
-    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
-        # The published schema admits null, which marshmallow would otherwise handle itself.
-        return super().deserialize(value, attr, data, **kwargs) if value is missing else kept_ranges(value)
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ARG002
+        return kept_ranges(value)
 
 
 class PermissionNames(fields.Raw):

@@ -90,6 +90,15 @@ class TestForms:
         missing = [violation[:2] for violation in SHOWN_IN_REQUEST.violations({"email": "a@b.example"}, "/body")]
         assert missing == [("/body/author", "required")]
 
+    @pytest.mark.parametrize("compiled", [VALIDATORS.request, VALIDATORS.response])
+    def test_a_schema_with_properties_is_of_an_object(self, compiled: Callable[[dict[str, Any]], Validator]) -> None:
+        validator = compiled({"properties": {"properties": {"maxLength": 1}, "example": {"maxLength": 1}}})
+        assert [violation[1] for violation in validator.violations("text", "/body")] == ["type"]
+        # The properties are called like keywords, and have no type themselves.
+        assert validator.is_valid({"properties": "x", "example": 1})
+        assert not validator.is_valid({"properties": "xy"})
+        assert not validator.is_valid({"example": "xy"})
+
     def test_some_patterns_hold_for_requests_alone(self) -> None:
         shown = {"email": "", "author": "x", "number": "7"}
         assert SHOWN_IN_ANSWER.is_valid(shown)

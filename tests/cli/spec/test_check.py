@@ -179,6 +179,13 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "a request needs 'id'",
         "required:",
     ),
+    "required member with a default in a request": (
+        "clinic/schemas/glycemicRangesInput.v1.yaml",
+        "properties:\n",
+        "required:\n  - type\nproperties:\n",
+        "'type' has a default",
+        "required:",
+    ),
     "read-only member in the example of a request": (
         SITES,
         "            name: North Wing\n    responses:",

@@ -107,11 +107,14 @@ def _admits(api: Api, operation: Operation, part: str, text: str) -> bool:
 
 
 def _request_members(api: Api) -> Faults:
-    """A request can be sent with what a generator leaves of it, which drops read-only members."""
+    """A request can be sent with what a generator leaves of it, which drops read-only members and makes required ones."""
     for place, node in request_schemas(api):
         for name in node.get("required", []):
-            if _is_read_only(node.get("properties", {}).get(name, {})):
+            member = node.get("properties", {}).get(name, {})
+            if _is_read_only(member):
                 yield place / "required", f"a request needs {name!r}, so it cannot be read-only"
+            if "default" in member:
+                yield place / "required", f"{name!r} has a default, so a request does not need it"
     for operation in api.operations:
         body = api.resolved(operation.definition.get("requestBody", {}))
         for media_type, content in body.get("content", {}).items():
