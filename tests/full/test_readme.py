@@ -19,7 +19,7 @@ def test_every_block_runs_in_a_fresh_clone(tmp_path: Path) -> None:
     of = blocks()
     [run_it], [test_it] = of.pop("Run it"), of.pop("Test it")
     [example], [mock] = of.pop("One complete example"), of.pop("Try a client, or an edit of the spec, without a server")
-    pipeline, fixture = of.pop("Test your client against it")
+    pipeline, fixture, schemathesis = of.pop("Test your client against it")
     # `tests/full/test_generated_clients.py` runs these.
     of.pop("Generate a client")
     [exchange] = of.pop("One exchange with a health record system")
@@ -33,11 +33,14 @@ def test_every_block_runs_in_a_fresh_clone(tmp_path: Path) -> None:
         mocked = here.run(f'export PATH="$PWD/.venv/bin:$PATH"\n{mock}', _SECONDS)
         tested = here.run(pipeline.replace("/tmp/client", client), _SECONDS)
         tested_by_pytest = here.run(fixture.replace("/tmp/client", client), _SECONDS, PYTEST_ADDOPTS="")
+        tried = here.run(schemathesis.replace("/tmp/client", client), _SECONDS)
         exchanged = here.run(exchange, _SECONDS)
         restored = here.run(f'export PATH="$PWD/.venv/bin:$PATH"\n{backup}', _SECONDS)
     assert '"name":"Harbour Diabetes Centre"' in answers
     assert '"code":415' in answers
     assert '{"code":404,"message":"The clinic was not found."' in mocked
     assert_tested(tested, tested_by_pytest)
+    assert "Tested: 4" in tried
+    assert "No issues found" in tried
     assert_exchanged(exchanged)
     assert restored.endswith("Both sides are equal.\n")
