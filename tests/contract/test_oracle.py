@@ -15,6 +15,7 @@ import pytest
 from clinic_service.api.validation import Validators
 from clinic_service.db.engine import Database
 from clinic_service.specification.apis import Api, Operation
+from clinic_service.specification.published import is_object_without_type
 from tests.support.errors import spec_apis
 from tests.support.oracle import ACCEPTED, Ours, Outcome, Request, Stock
 from tests.support.variations import CLINIC_ID, good_request, varied_bodies, varied_paths, varied_queries
@@ -81,6 +82,19 @@ def strict_patterns_are_enforced(pair: Pair) -> bool:
     return is_strict and pair.stock.accepted and pair.ours.broken == {"pattern"}
 
 
+def what_has_properties_is_an_object(pair: Pair) -> bool:
+    """A schema with properties is of an object, also where its type is not said."""
+    has_untyped = any(is_object_without_type(node) for node in _nodes(_body_schema(pair, deep=True)))
+    return has_untyped and pair.stock.accepted and pair.ours.broken == {"type"}
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _nodes(inner)
+
+
 def an_optional_body_may_be_left_out(pair: Pair) -> bool:
     """`required: false` is taken at its word; Connexion refuses an absent body unless the schema is nullable."""
     is_optional = not pair.api.resolved(pair.request.operation.definition.get("requestBody", {})).get("required")
@@ -106,6 +120,7 @@ def a_final_newline_is_a_character(pair: Pair) -> bool:
 GENERATED_DIFFERENCES = (
     times_arrive_as_times,
     strict_patterns_are_enforced,
+    what_has_properties_is_an_object,
     an_optional_body_may_be_left_out,
     no_body_is_none,
     formats_are_checked,
