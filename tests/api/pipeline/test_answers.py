@@ -50,9 +50,9 @@ class TestHeaders:
         assert reply.headers["Cache-Control"] == "no-store"
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
 
-    def test_of_pages_may_be_stored(self, api: Client) -> None:
+    def test_of_pages_may_be_stored_and_are_asked_for_again(self, api: Client) -> None:
         page = WsgiClient(api.app).get("/docs")
-        assert "Cache-Control" not in page.headers
+        assert page.headers["Cache-Control"] == "no-cache"
         assert page.headers["X-Content-Type-Options"] == "nosniff"
 
 
