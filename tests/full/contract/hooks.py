@@ -90,7 +90,8 @@ def _is_read_otherwise(case: Any, violation: dict[str, Any]) -> bool:
     """Whether the tool takes the request for valid although it does not fit the schemas.
 
     In stateful tests it puts ids of one kind in place of another kind. Where it cannot make an address of the greatest
-    length, or a list of entity tags, it sends zeros. Python, in which it reads patterns, takes `$` also for the place before a line feed at the end.
+    length, or a list of entity tags, it sends zeros. Python, in which it reads patterns, takes `$` also for the place
+    before a line feed at the end.
     """
     pointer, rule = violation["pointer"], violation["rule"]
     if _is_stateful(case) and rule in _RULES_OF_IDS and _ID.fullmatch(pointer):
