@@ -108,6 +108,11 @@ class Plan:
         return declared is not None and declared.fits(answer)
 
 
+def takes_key(api: Api, operation: Operation) -> bool:
+    """Whether `operation` declares the header `Idempotency-Key`."""
+    return "Idempotency-Key" in _headers(api, operation)
+
+
 def compile_plan(api: Api, operation: Operation, validators: Validators, handler: Handler | None) -> Plan:
     """The plan of `operation`. Raises PlanError when spec and handler do not fit together, or the spec makes no sense."""
     try:
@@ -132,7 +137,7 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
         passes_query=_names(handler, "query"),
         audit=compile_audit(api, operation.path, definition),
         shown_by=_shown_by(api, operation),
-        takes_key="Idempotency-Key" in _headers(api, operation),
+        takes_key=takes_key(api, operation),
     )
     if handler:
         _require_fitting(plan, handler)
@@ -157,7 +162,7 @@ def _shown_by(api: Api, operation: Operation) -> str | None:
 
 def _headers(api: Api, operation: Operation) -> set[str]:
     """The headers that the operation takes."""
-    declared = map(api.resolved, operation.definition["parameters"])
+    declared = map(api.resolved, operation.definition.get("parameters", []))
     return {node["name"] for node in declared if node["in"] == "header"}
 
 

@@ -73,6 +73,15 @@ class TestApplications:
             assert real.status == 400
             assert said(MOCK.get(address(operation), **ask)) == said(real)
 
+    def test_idempotency_keys(self, api: Client) -> None:
+        [operation] = [operation for operation in WITH_BODY if operation.operation_id == "CreateClinic"]
+        body = {"name": "Second", "preferredBgUnits": "mg/dL"}
+        ask: dict[str, Any] = {"as_": allowed(operation), "headers": {"Idempotency-Key": "two words"}, "json": body}
+        real = api.post("/v1/clinics", **ask)
+        assert real.status == 400
+        assert real.json["errors"][0]["pointer"] == "/header/Idempotency-Key"
+        assert said(MOCK.post("/v1/clinics", **ask)) == said(real)
+
     @pytest.mark.parametrize("case", IDS)
     def test_ids(self, api: Client, case: str) -> None:
         for operation, name in WITH_IDS:

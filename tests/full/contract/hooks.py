@@ -38,6 +38,8 @@ _SAID_IN_WORDS = {
     # In a query, the list of one empty text is the empty list.
     ("ListPatients", "/query/sites", "minItems"),
     ("ListPatients", "/query/tags", "minItems"),
+    # An `x-request-pattern`, which the published schema does not have.
+    ("MatchClinicAndPatient", "/body/messageRef/documentId", "pattern"),
     # Optional in the published schema, and needed.
     ("MatchClinicAndPatient", "/body/messageRef", "required"),
     ("ProcessEHRMessage", "/body/Meta", "required"),
