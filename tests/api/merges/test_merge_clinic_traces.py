@@ -67,6 +67,7 @@ DROPPED = {"membership_restrictions", "patient_counts", "demo_clinics", "report_
 
 # What is told of it after it is gone: what was deleted, what was merged, and what others are yet to learn.
 HISTORY = {
+    "audit_entries",
     "clinic_deletions",
     "clinician_deletions",
     "patient_deletions",

@@ -38,7 +38,7 @@ TAKING = [o for api in spec_apis() for o in api.operations if o.method == "post"
 # The rows and events of one `store`.
 ONE_EFFECT = (2, 1)
 # What is different in every answer, whether it is a repeat or not.
-OWN_HEADERS = {"X-Tidepool-Trace-Request", "Date", "Idempotent-Replayed"}
+OWN_HEADERS = {"X-Tidepool-Trace-Request", "X-Request-Id", "Date", "Idempotent-Replayed"}
 
 
 @pytest.fixture
