@@ -56,5 +56,5 @@ def _described(key: str, value: Any) -> Any:
     rules = value.get("x-access") if key in METHODS else None
     if not isinstance(rules, list):
         return value
-    words = f"{value.get('description', '').rstrip()}\n\n{access_in_words(map(str, rules))}"
+    words = f"{(value.get('description') or '').rstrip()}\n\n{access_in_words(map(str, rules))}"
     return {**value, "description": words.lstrip()}

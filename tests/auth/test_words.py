@@ -26,13 +26,18 @@ def test_the_callers_follow_the_description() -> None:
 
 @pytest.mark.parametrize(
     "unfinished",
-    [
-        {},
-        {"x-access": None},
-        {"x-access": "service"},
-        {"x-access": ["nobody", "nobody:userId", 1]},
-        {"description": None},
-    ],
+    [{}, {"x-access": None}, {"x-access": "service"}, {"description": None}, {"description": "Reads one."}],
 )
-def test_an_operation_that_is_being_written_has_what_is_there(unfinished: dict[str, Any]) -> None:
-    assert _described(unfinished) == ""
+def test_an_operation_without_a_list_of_rules_stays_as_it_is(unfinished: dict[str, Any]) -> None:
+    document = {"paths": {"/one": {"get": unfinished}}}
+    assert with_access_in_words(document) == document
+
+
+@pytest.mark.parametrize("unfinished", [{}, {"description": None}, {"description": ""}])
+def test_an_operation_without_a_description_has_its_callers_alone(unfinished: dict[str, Any]) -> None:
+    assert _described({**unfinished, "x-access": ["service"]}).startswith("**Who may call it**")
+
+
+def test_what_is_no_rule_stands_for_itself() -> None:
+    text = _described({"x-access": ["nobody", "nobody:userId", 1]})
+    assert text.split("\n\n")[-1] == "- `nobody`\n- `nobody:userId`\n- `1`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -314,4 +315,8 @@ def test_the_server_tells_it_in_one_line(tmp_path: Path, engine: str) -> None:
     ended = run_command(
         tmp_path, "serve", "--port", str(free_port()), CLINIC_DATABASE_URL=url, CLINIC_SESSION_SECRET=SECRET
     )
-    assert_one_line(ended.returncode, ended.stdout, ended.stderr, words)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert json.loads(line)["level"] == "CRITICAL"
+    assert words in json.loads(line)["message"]
+    assert "hidden" not in line

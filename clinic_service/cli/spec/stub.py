@@ -68,7 +68,8 @@ def _answer_type(api: Api, operation: Operation) -> str:
 
 
 def _arguments(api: Api, operation: Operation) -> list[tuple[str, str]]:
-    found = [parameter for _, parameter in api.parameters(operation)]
+    # Headers are read before the handler.
+    found = [parameter for _, parameter in api.parameters(operation) if parameter["in"] != "header"]
     whole_query = []
     if sum(parameter["in"] == "query" for parameter in found) > _MOST_PARAMETERS:
         found = [parameter for parameter in found if parameter["in"] == "path"]

@@ -21,8 +21,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "bad reference": ("clinic/paths/tags.yaml", "patientTag.v1.yaml", "patientTab.v1.yaml", "does not exist"),
     "missing x-access": (
         "clinic/paths/sites.yaml",
-        "    x-access:\n      - service\n      - admin\n    requestBody:",
-        "    requestBody:",
+        "    x-access:\n      - service\n      - admin\n",
+        "",
         "CreateSite has no x-access",
         "  post:",
     ),
