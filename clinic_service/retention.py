@@ -29,7 +29,7 @@ from clinic_service.models import (
 )
 from clinic_service.outbox.deliveries import MAILS
 from clinic_service.resources.ehr import retention as partner_messages
-from clinic_service.unit_of_work import run
+from clinic_service.unit_of_work import run_in_batches
 
 _log = logging.getLogger(__name__)
 
@@ -111,10 +111,7 @@ def purge_outbox(database: Database, config: Config) -> list[Removed]:
 
 def purge_stored_answers(database: Database) -> Removed:
     """Remove the stored answers to requests with an Idempotency-Key when their time is over."""
-    total = 0
-    while number := run(database, lambda uow: uow.stored_answers.remove_expired(BATCH), writes=True):
-        total += number
-    return Removed("stored answers", total)
+    return Removed("stored answers", run_in_batches(database, lambda uow: uow.stored_answers.remove_expired(BATCH)))
 
 
 def purge_all(database: Database, config: Config) -> Iterator[Removed]:
@@ -129,10 +126,7 @@ def purge_all(database: Database, config: Config) -> Iterator[Removed]:
 def _purge(database: Database, config: Config, kind: _Kind) -> Removed:
     before = clock.precise_now() - timedelta(days=getattr(config, kind.setting))
     parameters = {"before": before, "batch": BATCH}
-    total = 0
-    while number := run(database, lambda uow: uow.execute(kind.removal, parameters).rowcount, writes=True):
-        total += number
-    return Removed(kind.name, total)
+    return Removed(kind.name, run_in_batches(database, lambda uow: uow.execute(kind.removal, parameters).rowcount))
 
 
 class Retention:

@@ -185,6 +185,17 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
     raise AssertionError("unreachable")
 
 
+def run_in_batches(database: Database, work: Callable[[UnitOfWork], int]) -> int:
+    """Do `work` in one writing unit after another until there is nothing left to do, so that no unit lasts long.
+
+    `work` returns how many rows it has changed. Returns their sum. Raises what `run` raises.
+    """
+    total = 0
+    while number := run(database, work, writes=True):
+        total += number
+    return total
+
+
 def _count_retry() -> None:
     # Imported here, because most commands do not need the library of the metrics.
     from clinic_service.metrics.counters import count_retry

@@ -11,7 +11,7 @@ from clinic_service.audit.files import anchor_text, day_of, end_of, is_finished,
 from clinic_service.audit.log import AuditLog
 from clinic_service.audit.record import linked
 from clinic_service.db.engine import Database
-from clinic_service.unit_of_work import UnitOfWork, run
+from clinic_service.unit_of_work import UnitOfWork, run, run_in_batches
 
 _log = logging.getLogger(__name__)
 # Small enough to hold up nobody: on SQLite other writers wait meanwhile.
@@ -65,9 +65,7 @@ class Sealer:
 
     def purge(self) -> tuple[int, int]:
         """Remove all rows and files that are older than is kept. Returns their numbers."""
-        rows = 0
-        while removed := run(self._database, self._remove_batch, writes=True):
-            rows += removed
+        rows = run_in_batches(self._database, self._remove_batch)
         return rows, self._remove_files()
 
     def _remove_batch(self, uow: UnitOfWork) -> int:

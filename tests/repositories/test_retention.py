@@ -190,7 +190,7 @@ class TestLoop:
         self._run(database, lambda: stored(database, OutboxEntry) == [])
 
     def test_goes_on_when_the_database_comes_back(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-        working, calls = unit_of_work.run, list[int]()
+        working, calls = unit_of_work.run_in_batches, list[int]()
 
         def failing_once(*arguments: Any, **named: Any) -> Any:
             calls.append(1)
@@ -198,7 +198,7 @@ class TestLoop:
                 raise OperationalError("", None, Exception())
             return working(*arguments, **named)
 
-        monkeypatch.setattr(retention, "run", failing_once)
+        monkeypatch.setattr(retention, "run_in_batches", failing_once)
         with storing(database) as unit:
             delivered_event(unit, NOW - timedelta(days=2))
         self._run(database, lambda: stored(database, OutboxEntry) == [])

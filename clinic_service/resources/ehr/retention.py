@@ -28,7 +28,7 @@ from clinic_service.models import (
     XealthPreorder,
 )
 from clinic_service.resources.ehr.repository import IS_LAST_MATCH
-from clinic_service.unit_of_work import UnitOfWork, run
+from clinic_service.unit_of_work import UnitOfWork, run, run_in_batches
 
 _BATCH = 1000
 # Sorts before every message.
@@ -128,12 +128,8 @@ def purge(database: Database, kept: timedelta) -> Purged:
 
 
 def _remove_in_batches(database: Database, statement: Delete, before: datetime) -> int:
-    removed = 0
-    while batch := run(
-        database, lambda uow: uow.execute(statement, {"before": before, "batch": _BATCH}).rowcount, writes=True
-    ):
-        removed += batch
-    return removed
+    parameters = {"before": before, "batch": _BATCH}
+    return run_in_batches(database, lambda uow: uow.execute(statement, parameters).rowcount)
 
 
 def _purge_messages(database: Database, before: datetime) -> int:
