@@ -200,7 +200,16 @@ class Config:
         most=36_600,
     )
     keep_deletion_records_days: int = setting(
-        365, "days that records of deleted clinics, clinicians and patients are kept, with their content", most=36_600
+        365,
+        "days that records of deleted clinics, clinicians and patients, of merges and of changes of roles are kept",
+        most=36_600,
+    )
+    keep_account_deletions_days: int = setting(
+        730,
+        "days that the tokens of a removed account are refused; no token may be valid for longer",
+        # `clinic-service token` makes tokens for up to a year.
+        least=366,
+        most=36_600,
     )
     retention_pause_seconds: int = setting(
         600, "seconds between two searches for what is kept too long", least=1, most=86_400

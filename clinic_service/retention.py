@@ -12,17 +12,25 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Delete, and_, bindparam, delete, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Delete, and_, bindparam, delete, exists, literal_column, not_, select, tuple_
+from sqlalchemy.orm import aliased
 
 from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
+from clinic_service.db.ids import first_id
+from clinic_service.db.types import ObjectId
 from clinic_service.models import (
+    AccountDeletion,
+    Clinic,
     ClinicDeletion,
     ClinicianDeletion,
+    ClinicianRoleUpdate,
     Invite,
     InviteStatus,
+    MergeElementType,
+    MergePlanElement,
     OutboxEntry,
     PatientDeletion,
     XealthReportView,
@@ -39,13 +47,15 @@ BATCH = 500
 def _older(model: type[Base], time: Any, *conditions: ColumnElement[bool]) -> Delete:
     """The statement that deletes at most `batch` rows whose `time` is before the parameter `before`.
 
-    A row that another process deletes at the same moment is left to it.
+    `time` is a column of times, or one of ids, which contain times; then the parameter is `before_id`. A row that another
+    process deletes at the same moment is left to it.
     """
     table = Base.metadata.tables[model.__tablename__]
     keys = list(table.primary_key)
+    before = "before_id" if isinstance(time.type, ObjectId) else "before"
     found = (
         select(*keys)
-        .where(time < bindparam("before", type_=time.type), *conditions)
+        .where(time < bindparam(before, type_=time.type), *conditions)
         .limit(bindparam("batch"))
         .with_for_update(skip_locked=True)
     )
@@ -78,6 +88,15 @@ _UNSENT_MAIL = _Kind(
     ),
 )
 _OUTBOX = (_DELIVERED, _UNSENT_MAIL)
+
+# What refers to a merged clinic finds its successor by this part of the merge, so it stays while there is a successor.
+_CLINIC: ColumnElement[str] = literal_column(f"'{MergeElementType.CLINIC}'")
+_IS_CLINIC = MergePlanElement.type == _CLINIC
+_later = aliased(MergePlanElement)
+_LEADS_NOWHERE = and_(
+    not_(exists().where(Clinic.id == MergePlanElement.clinic_id)),
+    not_(exists().where(_later.source_id == MergePlanElement.clinic_id, _later.type == _CLINIC)),
+)
 _OTHERS = (
     *(
         _Kind(name, "keep_deletion_records_days", _older(model, model.deleted_time))
@@ -86,6 +105,20 @@ _OTHERS = (
             ("deletion records of clinicians", ClinicianDeletion),
             ("deletion records of patients", PatientDeletion),
         )
+    ),
+    _Kind(
+        "parts of merges",
+        "keep_deletion_records_days",
+        _older(MergePlanElement, MergePlanElement.plan_id, not_(_IS_CLINIC)),
+    ),
+    _Kind(
+        "merges into deleted clinics",
+        "keep_deletion_records_days",
+        _older(MergePlanElement, MergePlanElement.plan_id, _IS_CLINIC, _LEADS_NOWHERE),
+    ),
+    _Kind("changes of roles", "keep_deletion_records_days", _older(ClinicianRoleUpdate, ClinicianRoleUpdate.time)),
+    _Kind(
+        "deletions of accounts", "keep_account_deletions_days", _older(AccountDeletion, AccountDeletion.deleted_time)
     ),
     _Kind(
         "closed invitations",
@@ -125,7 +158,7 @@ def purge_all(database: Database, config: Config) -> Iterator[Removed]:
 
 def _purge(database: Database, config: Config, kind: _Kind) -> Removed:
     before = clock.precise_now() - timedelta(days=getattr(config, kind.setting))
-    parameters = {"before": before, "batch": BATCH}
+    parameters = {"before": before, "before_id": first_id(before), "batch": BATCH}
     return Removed(kind.name, run_in_batches(database, lambda uow: uow.execute(kind.removal, parameters).rowcount))
 
 

@@ -46,7 +46,11 @@ class IdSource:
         with self._lock:
             first = self._number + 1
             self._number += count
-        return IdRange(f"{int(time.timestamp()):08x}{time.microsecond:05x}", first)
+        return IdRange(_prefix(time), first)
+
+
+def _prefix(time: datetime) -> str:
+    return f"{int(time.timestamp()):08x}{time.microsecond:05x}"
 
 
 _source = IdSource()
@@ -55,6 +59,11 @@ _source = IdSource()
 def new_id(time: datetime | None = None) -> str:
     """A new id of `time`, by default of now."""
     return _source.new_id(time)
+
+
+def first_id(time: datetime) -> str:
+    """An id that is not greater than those of `time`, and greater than those of earlier times."""
+    return f"{_prefix(time)}{0:0{NUMBER_DIGITS}x}"
 
 
 def new_ids(count: int, time: datetime) -> IdRange:

@@ -37,6 +37,8 @@ class AccountDeletion(Base):
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     deleted_time: Mapped[datetime]
 
+    __table_args__ = (Index(None, "deleted_time"),)
+
 
 class AccountEmail(Base):
     """An e-mail address of an account, lower-case. Mail goes to the address with the lowest position."""

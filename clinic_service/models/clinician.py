@@ -108,4 +108,5 @@ class ClinicianRoleUpdate(Base):
         ForeignKeyConstraint(
             ["clinic_id", "clinician_id"], ["clinicians.clinic_id", "clinicians.id"], ondelete="CASCADE"
         ),
+        Index(None, "time"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
@@ -36,5 +37,9 @@ class MergePlanElement(Base):
     type: Mapped[MergeElementType] = mapped_column(string_enum(MergeElementType, "type"))
     element: Mapped[dict[str, Any]] = mapped_column(Json)
 
-    # For finding the successor of a clinic that was deleted in a merge.
-    __table_args__ = (partial_index("ix_merge_plan_elements_source_id", "source_id", where="type = 'clinic'"),)
+    __table_args__ = (
+        # For finding the successor of a clinic that was deleted in a merge.
+        partial_index("ix_merge_plan_elements_source_id", "source_id", where="type = 'clinic'"),
+        # The id tells when the merge was carried out.
+        Index(None, "plan_id"),
+    )

@@ -18,6 +18,7 @@ from clinic_service.models import OutboxEntry
 from clinic_service.outbox.backlog import MAX_COUNTED, Backlog
 from clinic_service.outbox.deliveries import MAILS
 from clinic_service.outbox.events import AccessChanged, ClinicDeleted
+from clinic_service.outbox.outbox import Event
 from clinic_service.unit_of_work import run, writing
 from tests.outbox.relaying import HARBOUR, NOW, add_events, clinic_created
 from tests.support.metrics import samples
@@ -99,7 +100,7 @@ class TestOutbox:
 
     def test_reads_neither_delivered_events_nor_more_than_it_counts(self, database: Database) -> None:
         # As many of each of three kinds, so that the order of time alone would read three times as much.
-        kinds = [clinic_created(HARBOUR, "Harbour"), AccessChanged("a", "b"), ClinicDeleted(HARBOUR)]
+        kinds: list[Event] = [clinic_created(HARBOUR, "Harbour"), AccessChanged("a", "b"), ClinicDeleted(HARBOUR)]
         with writing(database) as unit:
             unit.outbox.add(*[event for event in kinds for _ in range(2000)])
             unit.execute(update(OutboxEntry).values(delivered_time=NOW))

@@ -15,6 +15,7 @@ from clinic_service.models import (
     Patient,
     SubscriptionKind,
 )
+from clinic_service.resources.ehr.repository import MAX_MATCHES
 from clinic_service.resources.ehr.subscriptions import (
     MatchedDocument,
     Subscription,
@@ -156,3 +157,16 @@ def test_an_update_is_four_statements(database: Database, patient: Patient) -> N
         with counting(database) as sent:
             update_subscription(unit, locked, REDOX_REPORTS, FIRST, active=True)
     assert len(sent) == 4
+
+
+def test_the_latest_documents_are_remembered(database: Database, patient: Patient) -> None:
+    """Each order changes the subscription, so that a patient who gets orders for years has more and more of them."""
+    documents = [
+        MatchedDocument(f"65f1c0de0a1b2c3d4e{number:06x}", "Order", "New") for number in range(MAX_MATCHES + 3)
+    ]
+    for number, document in enumerate(documents):
+        assert update(database, patient, document, active=bool(number % 2))
+    kept = {row.document_id for row in stored(database, MatchedMessage)}
+    assert kept == {document.id for document in documents[3:]}
+    assert not update(database, patient, documents[3], active=True)
+    assert current(database, patient) == Subscription(False, documents[-1])

@@ -18,10 +18,16 @@ from clinic_service import clock, retention, unit_of_work
 from clinic_service.config import Config
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
+from clinic_service.db.ids import new_id
+from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.models import (
+    AccountDeletion,
     ClinicDeletion,
     ClinicianDeletion,
+    ClinicianRoleUpdate,
     Invite,
+    MergeElementType,
+    MergePlanElement,
     OutboxEntry,
     PatientDeletion,
     RedoxMessage,
@@ -31,7 +37,7 @@ from clinic_service.retention import Removed, Retention, purge_all, purge_outbox
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import CAROL
 from tests.support.ehr import make_ehr_clinic, store_message
-from tests.support.rows import make_clinic, make_invite, make_patient, stored, storing
+from tests.support.rows import make_clinic, make_clinician, make_invite, make_patient, stored, storing
 
 NOW = clock.now()
 SHORT = Config(
@@ -40,6 +46,7 @@ SHORT = Config(
     keep_closed_invites_days=3,
     keep_partner_messages_days=4,
     keep_deletion_records_days=5,
+    keep_account_deletions_days=400,
 )
 CLINIC = "65f1c0de0a1b2c3d4e5f6a7b"
 
@@ -87,6 +94,29 @@ def deletion(model: type[Base]) -> Callable[[UnitOfWork, datetime], None]:
     return make
 
 
+def merge(unit: UnitOfWork, time: datetime, source: str, target: str, kind: MergeElementType) -> None:
+    key = {"clinic_id": target, "plan_id": new_id(time), "id": new_id(time), "source_id": source}
+    add(unit, MergePlanElement(**key, type=kind, element={}))
+
+
+def part_of_merge(unit: UnitOfWork, time: datetime) -> None:
+    merge(unit, time, new_id(), CLINIC, MergeElementType.PATIENT)
+
+
+def merge_into_deleted_clinic(unit: UnitOfWork, time: datetime) -> None:
+    merge(unit, time, new_id(), CLINIC, MergeElementType.CLINIC)
+
+
+def role_update(unit: UnitOfWork, time: datetime) -> None:
+    member = make_clinician(unit, make_clinic(unit), CAROL)
+    key = {"clinic_id": member.clinic_id, "clinician_id": member.id, "id": unit.new_id()}
+    add(unit, ClinicianRoleUpdate(**key, roles=["CLINIC_MEMBER"], time=time))
+
+
+def account_deletion(unit: UnitOfWork, time: datetime) -> None:
+    add(unit, AccountDeletion(user_id=new_user_id(), deleted_time=time))
+
+
 KINDS = [
     pytest.param(OutboxEntry, delivered_event, 1, "delivered events", id="delivered events"),
     pytest.param(OutboxEntry, unsent_mail, 2, "unsent mail", id="unsent mail"),
@@ -95,6 +125,10 @@ KINDS = [
     pytest.param(ClinicDeletion, deletion(ClinicDeletion), 5, "deletion records of clinics", id="clinics"),
     pytest.param(ClinicianDeletion, deletion(ClinicianDeletion), 5, "deletion records of clinicians", id="clinicians"),
     pytest.param(PatientDeletion, deletion(PatientDeletion), 5, "deletion records of patients", id="patients"),
+    pytest.param(MergePlanElement, part_of_merge, 5, "parts of merges", id="parts of merges"),
+    pytest.param(MergePlanElement, merge_into_deleted_clinic, 5, "merges into deleted clinics", id="merges"),
+    pytest.param(ClinicianRoleUpdate, role_update, 5, "changes of roles", id="changes of roles"),
+    pytest.param(AccountDeletion, account_deletion, 400, "deletions of accounts", id="deletions of accounts"),
 ]
 
 
@@ -136,6 +170,21 @@ def test_what_waits_or_is_open_stays_however_old_it_is(database: Database) -> No
     assert not any(removed.number for removed in purge_all(database, SHORT))
 
 
+def test_a_merge_is_kept_while_it_leads_to_a_clinic(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge can lead there through clinics that were merged as well."""
+    long_ago, first, second, gone, lost = NOW - timedelta(days=1000), *(new_id() for _ in range(4))
+    with storing(database) as unit:
+        clinic = make_clinic(unit)
+        for source, target in ((first, second), (second, clinic.id), (lost, gone), (gone, CLINIC)):
+            merge(unit, long_ago, source, target, MergeElementType.CLINIC)
+    monkeypatch.setattr(retention, "BATCH", 1)
+    assert Removed("merges into deleted clinics", 2) in list(purge_all(database, SHORT))
+    with unit_of_work.reading(database) as reading:
+        assert reading.merges.find_successor(first) == second
+        assert reading.merges.find_successor(second) == clinic.id
+        assert reading.merges.find_successor(lost) is None
+
+
 def test_the_outbox_alone_is_purged_alone(database: Database) -> None:
     long_ago = NOW - timedelta(days=1000)
     with storing(database) as unit:
@@ -159,7 +208,7 @@ def test_rows_are_found_by_an_index(database: Database, kind: Any) -> None:
             # The tables are empty, so it would not choose an index.
             connection.execute(text("SET LOCAL enable_seqscan = off"))
         sa_event.listen(connection, "before_cursor_execute", note)
-        connection.execute(kind.removal, {"before": NOW, "batch": 500})
+        connection.execute(kind.removal, {"before": NOW, "before_id": new_id(), "batch": 500})
         ((statement, parameters),) = (one for one in sent if one[0].startswith("DELETE"))
         explain = "EXPLAIN" if is_postgresql else "EXPLAIN QUERY PLAN"
         plan = "\n".join(map(str, connection.exec_driver_sql(f"{explain} {statement}", parameters)))

@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import insert_or_skip, insert_or_update
@@ -24,6 +36,8 @@ from clinic_service.models import (
 )
 
 _MOST_OF_A_CRITERION = 100
+# So many documents of a subscription are remembered, the latest ones.
+MAX_MATCHES = 100
 _later = aliased(MatchedMessage)
 # The condition for a matched document that changed its subscription last.
 IS_LAST_MATCH = ~(
@@ -191,16 +205,24 @@ class EhrRepository(Repository):
     _ADD_MATCH = insert_into(
         MatchedMessage, "clinic_id", "patient_id", "name", "position", "document_id", "data_model", "event_type"
     )
+    _REMOVE_MATCHES = delete(MatchedMessage).where(
+        MatchedMessage.clinic_id == bindparam("clinic_id"),
+        MatchedMessage.patient_id == bindparam("patient_id"),
+        MatchedMessage.name == bindparam("name"),
+        MatchedMessage.position <= bindparam("last"),
+    )
 
     def store_match(
         self, patient: Patient, kind: SubscriptionKind, position: int, document: Document, *, active: bool
     ) -> None:
-        """Make the subscription active or inactive, and store the document that changed it."""
+        """Make the subscription active or inactive, and store the document that changed it. Old ones are forgotten."""
         key = _key(patient, kind)
         times = {"created_time": self._uow.now, "updated_time": self._uow.now}
         self._uow.insert(self._SET_SUBSCRIPTION, {**key, "provider": kind.provider, "active": active, **times})
         match = {"document_id": document.id, "data_model": document.data_model, "event_type": document.event_type}
         self._uow.insert(self._ADD_MATCH, {**key, "position": position, **match})
+        if position >= MAX_MATCHES:
+            self._uow.change(self._REMOVE_MATCHES, {**key, "last": position - MAX_MATCHES})
 
     _DEACTIVATE = (
         update(EhrSubscription)
