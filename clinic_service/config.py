@@ -22,6 +22,7 @@ from clinic_service.errors import ServiceError
 PREFIX = "CLINIC_"
 _PREFIX_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s,]+")
+_RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)( burst [1-9][0-9]{0,8})?")
 FILE_SUFFIX = "_FILE"
 _STARS = "********"
 # More than any value needs. A device or a log file that is named by mistake is not read to its end.
@@ -77,6 +78,16 @@ class Config:
         "connections that a process holds; when one more comes, the one that has been silent longest is closed",
         least=1,
         most=1_000_000,
+    )
+    rate_limit: str | None = setting(
+        None,
+        "requests that a caller may send, such as 600/minute, or 600/minute burst 50, which allows 50 of them at once; "
+        "each process counts by itself; unset: no limit",
+    )
+    proxies: int = setting(
+        0,
+        "reverse proxies before the server that add the address of their client to X-Forwarded-For; 0: it is not read",
+        most=100,
     )
     compression: str = setting("on", "off: answers are not compressed, for servers behind a proxy that compresses them")
     path_prefix: str | None = setting(None, "path under which everything is served, such as /clinics-api")
@@ -239,6 +250,10 @@ class Config:
         if not all(_ORIGIN.fullmatch(origin) for origin in self.origins):
             raise ConfigError(
                 "CLINIC_ALLOWED_ORIGINS must look like https://app.example.org,https://other.example.org."
+            )
+        if self.rate_limit and not _RATE.fullmatch(self.rate_limit):
+            raise ConfigError(
+                "CLINIC_RATE_LIMIT must look like 600/minute, or 600/minute burst 50; for each second, minute, hour or day."
             )
         _require_choice("log_level", self.log_level, ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
         for number in filter(is_number, fields(self)):

@@ -19,7 +19,7 @@ _SENT = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, traceparent, tracestate, "
     f"X-Tidepool-Session-Token, {_IDS}"
 )
-_READ = f"ETag, Idempotent-Replayed, Link, Preference-Applied, Retry-After, {_IDS}"
+_READ = f"ETag, Idempotent-Replayed, Link, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, {_IDS}"
 
 
 class CrossOrigin:

@@ -29,10 +29,11 @@ from clinic_service.api.links import link_header
 from clinic_service.api.plan import Plan
 from clinic_service.api.preconditions import Preconditions
 from clinic_service.api.preferences import is_strict, preference_headers, wanted_media_type
+from clinic_service.api.rate_limit import RateLimit, RateLimitReached
 from clinic_service.api.request import Request
 from clinic_service.api.tags import read_conditions
 from clinic_service.auth.caller import Caller
-from clinic_service.auth.partners import partner_caller
+from clinic_service.auth.partners import partner_caller, proves_itself_early
 from clinic_service.auth.rules import AccessCheck
 from clinic_service.config import Config
 from clinic_service.context import Answer, Context, Page
@@ -56,11 +57,14 @@ class BaseDispatcher(ABC):
 
     # All stages of a request.
     stages: Sequence[Stage]
+    # Those of them that a request with a large body passes before its body is read.
+    admission: Sequence[Stage]
 
     def __init__(self, config: Config, tokens: TokenVerifier) -> None:
         self._config = config
         self._tokens = tokens
         self._enforce = config.answer_check == "enforce"
+        self.admission = (self.identify, self.authorize_alone)
         # All plans by operationId. They are added while the operations are bound.
         self.plans: dict[str, Plan] = {}
 
@@ -86,8 +90,8 @@ class BaseDispatcher(ABC):
         request = Request(plan, exchange, path)
         try:
             with deadline.limited(self._config.request_seconds), Traced(exchange.trace):
-                self.identify(request)
-                self.authorize_alone(request)
+                for stage in self.admission:
+                    stage(request)
             if plan.body:
                 require_length_within(exchange.environ, plan.body.limit)
         except Exception as error:
@@ -185,10 +189,13 @@ class Dispatcher(BaseDispatcher):
         self._database = database
         self._services = services
         self._auditor = auditor
+        self._rate_limit = RateLimit.from_config(services.config)
+        self.admission = (self.identify, self.limit_rate, self.authorize_alone)
         self.keys = IdempotencyKeys(database, (self.authorize, self.require_readable))
         conditions = Preconditions(self.plans, self.prepare, (self.handle, self.check_answer))
         self.stages = (
             self.identify,
+            self.limit_rate,
             self.authorize_early,
             self.read,
             conditions.find_shown,
@@ -220,8 +227,23 @@ class Dispatcher(BaseDispatcher):
         )
 
     def failed(self, request: Request, error: Exception) -> None:
-        if self._auditor:
+        if self._auditor and not (isinstance(error, RateLimitReached) and not error.is_recorded):
             self._auditor.record_failure(request, error)
+
+    def identify(self, request: Request) -> None:
+        try:
+            super().identify(request)
+        except ServiceError:
+            if self._rate_limit:
+                self._rate_limit.count(request.exchange, None)
+            raise
+
+    def limit_rate(self, request: Request) -> None:
+        """Count the request against the limit of its caller (429)."""
+        if self._rate_limit:
+            partner = request.plan.access.partner
+            is_known = partner is None or proves_itself_early(partner)
+            self._rate_limit.count(request.exchange, request.caller if is_known else None)
 
     def carry_out(self, request: Request) -> None:
         """Run the stages of the preparation, if there is one, and those of the transaction. A repeat runs none."""

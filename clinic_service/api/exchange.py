@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +19,7 @@ _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPSt
 class Exchange:
     """What is known of a request: enough for the log line and the metrics, and nothing of its content."""
 
-    __slots__ = ("caller", "environ", "operation_id", "recorded", "request_id", "route", "started", "trace")
+    __slots__ = ("caller", "environ", "headers", "operation_id", "recorded", "request_id", "route", "started", "trace")
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
@@ -28,6 +28,8 @@ class Exchange:
         self.route: str | None = None
         self.operation_id: str | None = None
         self.caller: Caller | None = None
+        # The answer gets these headers, also when it refuses the request.
+        self.headers: Sequence[tuple[str, str]] = ()
         # Until this is done, the answer is not sent.
         self.recorded: Recorded | None = None
         self.trace = Trace(environ)

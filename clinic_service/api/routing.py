@@ -146,6 +146,7 @@ class LeanFlask(flask.Flask):
     def _finished(self, answer: RawAnswer, exchange: Exchange) -> RawAnswer:
         """`answer` with the headers of every answer. A failure in here must not change it: it may be committed."""
         answer.recorded = exchange.recorded
+        answer.headers.extend(exchange.headers)
         answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
         answer.headers.append((PLAIN_REQUEST_ID_HEADER, exchange.request_id))
         answer.headers.append(("X-Content-Type-Options", "nosniff"))

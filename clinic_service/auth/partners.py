@@ -88,6 +88,11 @@ PARTNERS: Mapping[str, Partner] = {
 }
 
 
+def proves_itself_early(name: str) -> bool:
+    """Whether the partner `name` proves itself in a header, so that it is known before the body and the query are read."""
+    return PARTNERS[name].scheme is not None
+
+
 def warn_of_missing_secrets(config: Config) -> None:
     """Log that every call of Redox will be refused, when no secret is shared with it; Xealth has a switch of its own."""
     if not config.redox_verification_token:

@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._limits = gate.limits
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._socket: socket.socket = cast(socket.socket, None)
+        self._peer = ""
         self._reader = RequestReader(gate.limits, self._on_head, self._on_body, self._on_complete)
         self._requests: deque[Request] = deque()
         self._refusal: tuple[ServiceError, Request] | None = None
@@ -64,6 +65,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._socket = transport.get_extra_info("socket")
+        # A client that has gone already has no address.
+        self._peer = (transport.get_extra_info("peername") or ("",))[0]
         bound_send_buffer(self._socket, self._limits)
         self._deadline = time.monotonic() + self._limits.head_seconds
         self._gate.opened(self)
@@ -106,6 +109,7 @@ class Connection(asyncio.Protocol):
     def _on_head(self, request: Request) -> None:
         if len(self._requests) >= self._limits.pipelined:
             raise Overloaded
+        request.peer = self._peer
         self._requests.append(request)
 
     def _on_body(self, request: Request, part: bytes) -> None:

@@ -39,6 +39,7 @@ class Request:
         "length",
         "limit",
         "method",
+        "peer",
         "size",
         "target",
         "version",
@@ -48,6 +49,8 @@ class Request:
         self.method = "GET"
         self.target = ""
         self.version = "1.1"
+        self.peer = ""
+        """The address of the other side of the connection."""
         self.headers: list[tuple[str, str]] = []
         self.length: int | None = 0
         """The announced size of the body; None for a chunked one."""
@@ -72,6 +75,7 @@ class Request:
             "PATH_INFO": unquote_to_bytes(path.encode(_LATIN_1)).decode(_LATIN_1) if "%" in path else path,
             "QUERY_STRING": query,
             "REQUEST_URI": self.target,
+            "REMOTE_ADDR": self.peer,
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "0",
             "SERVER_PROTOCOL": f"HTTP/{self.version}",

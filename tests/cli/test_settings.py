@@ -45,6 +45,18 @@ KUBERNETES = {
         ({"CLINIC_SQLITE_SYNCHRONOUS": "OFF"}, "CLINIC_SQLITE_SYNCHRONOUS must be one of"),
         ({"CLINIC_LOG_LEVEL": "chatty"}, "CLINIC_LOG_LEVEL must be one of"),
         ({"CLINIC_ACCOUNTS_URL": "http://accounts"}, "With CLINIC_ACCOUNTS_URL, set"),
+        *(
+            ({"CLINIC_RATE_LIMIT": text}, "CLINIC_RATE_LIMIT must look like 600/minute")
+            for text in (
+                "600",
+                "0/minute",
+                "6/fortnight",
+                "6/second, 7/minute",
+                "6/minute burst 0",
+                "-1/day",
+                "1" * 10 + "/day",
+            )
+        ),
         ({"CLINIC_REDOX_ENABLED": "yes"}, "CLINIC_REDOX_ENABLED must be true or false"),
         ({"CLINIC_REDOX_ENABLED": "true"}, "CLINIC_REDOX_ENABLED needs CLINIC_REDOX_CLIENT_ID"),
     ],
@@ -93,7 +105,7 @@ def test_every_setting_can_be_read_from_a_file(tmp_path: Path, name: str) -> Non
         "path_prefix": "/clinics-api",
         "allowed_origins": "https://app.example.org",
     }
-    text |= {"xealth_report_token_paths": "/export,/v1/data"}
+    text |= {"xealth_report_token_paths": "/export,/v1/data", "rate_limit": "600/minute burst 50"}
     needed = {
         "accounts_url": ("accounts_server_name", "accounts_server_secret", "profiles_url"),
         "auth_client_external_address": ("accounts_server_name", "accounts_server_secret"),

@@ -144,7 +144,7 @@ class TestPreferences:
         reply = self.get(f"code={code}")
         assert_error(reply, 400)
         assert reply.json["message"] == "The preferred code is none that the operation declares."
-        codes = ["200", "304", "400", "401", "403", "404", "500", "503"]
+        codes = ["200", "304", "400", "401", "403", "404", "429", "500", "503"]
         assert reply.json["errors"] == [{"pointer": "/header/Prefer", "rule": "unknown", "expected": codes}]
         assert "Preference-Applied" not in reply.headers
 

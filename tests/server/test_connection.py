@@ -114,6 +114,7 @@ class TestHeaders:
             served.get("/echo")
             (environ,) = served.app.seen
         assert sorted(name for name in environ if name.startswith("HTTP_")) == ["HTTP_ACCEPT_ENCODING", "HTTP_HOST"]
+        assert environ["REMOTE_ADDR"] == "127.0.0.1"
 
     def test_behind_a_chunked_body_are_none(self) -> None:
         with serving_gate() as served:

@@ -264,6 +264,20 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "CreateSite takes an Idempotency-Key",
         "  post:",
     ),
+    "limit that is not declared": (
+        SITES,
+        "      '429':\n        $ref: ../../common/responses.yaml#/TooManyRequests\n",
+        "",
+        "CreateSite can answer 429",
+        "    responses:",
+    ),
+    "limit without its headers": (
+        SITES,
+        "      '429':\n        $ref: ../../common/responses.yaml#/TooManyRequests\n",
+        "      '429':\n        $ref: ../../common/responses.yaml#/Unavailable\n",
+        "the answer 429 must declare the headers RateLimit, RateLimit-Policy",
+        "      '429':",
+    ),
     "page without links": (
         CLINICS,
         "        headers:\n          Link:\n            $ref: ../../common/headers.yaml#/Link\n",

@@ -10,6 +10,7 @@ from clinic_service.cli.spec.check.findings import Faults
 from clinic_service.specification.apis import Api, Operation
 
 _CHANGES = ("put", "patch", "delete")
+_LIMITS = ("Retry-After", "RateLimit", "RateLimit-Policy")
 
 
 def header_faults(api: Api) -> Faults:
@@ -20,6 +21,7 @@ def header_faults(api: Api) -> Faults:
         yield from _tags(api, operation, shown)
         yield from _conditions(api, operation)
         yield from _keys(api, operation)
+        yield from _limits(api, operation)
 
 
 def _links(api: Api, operation: Operation) -> Faults:
@@ -78,6 +80,15 @@ def _keys(api: Api, operation: Operation) -> Faults:
             f"{word} an Idempotency-Key, and so must say its parameter, the header Idempotent-Replayed, 409 and 422"
         )
         yield operation.place, f"{operation.operation_id} {message}"
+
+
+def _limits(api: Api, operation: Operation) -> Faults:
+    """The answer 429 says when the next request is allowed, and what the limit is."""
+    answer = operation.definition["responses"].get("429")
+    missing = [name for name in _LIMITS if name not in api.resolved(answer).get("headers", {})] if answer else []
+    if missing:
+        place = operation.place / "responses" / "429"
+        yield place, f"{operation.operation_id}: the answer 429 must declare the headers {', '.join(missing)}"
 
 
 def _is_shown(api: Api, operation: Operation) -> bool:

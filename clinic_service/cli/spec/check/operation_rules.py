@@ -147,7 +147,7 @@ def _statuses(api: Api, operation: Operation) -> Faults:
 
 
 def _expected_statuses(operation: Operation) -> set[str]:
-    expected = {"400", "401", "500", "503", "default"}
+    expected = {"400", "401", "429", "500", "503", "default"}
     if "requestBody" in operation.definition:
         expected |= {"413"}
     rules = operation.definition.get("x-access")
