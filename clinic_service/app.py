@@ -56,7 +56,7 @@ def create_app(
         PlanApi(api, dispatcher, app)
     warn_of_missing_secrets(config)
     refuse_strays(operation for api in apis for operation in api.operations)
-    readiness, prefix = Readiness(database), config.path_prefix or ""
+    readiness, prefix = Readiness(database, audit_log.obstacle if audit_log else None), config.path_prefix or ""
     add_viewer(app, config)
     add_metrics(app, config, create_collectors(config, database))
     add_pages(app, apis, lambda: readiness.obstacle() is None, prefix=prefix)

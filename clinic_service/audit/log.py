@@ -22,6 +22,8 @@ from clinic_service.audit.record import NO_HASH, AuditRecord
 
 _log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 5.0
+_PROBE_BYTES = 4096
+_UNFINISHED = ".unfinished"
 
 
 class Recorded:
@@ -81,9 +83,18 @@ class AuditLog:
     def prepare(self) -> None:
         """Make the folder, for its owner alone. Raises OSError when nothing can be written there."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = self.folder / f".{secrets.token_hex(8)}"
-        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        probe.unlink()
+        # A file of some size, because an empty one fits on a full disk as well.
+        with _unfinished(self.folder) as (_, descriptor):
+            _write_all(descriptor, bytes(_PROBE_BYTES))
+            os.fsync(descriptor)
+
+    def obstacle(self) -> str | None:
+        """Why no line can be written now, in a sentence that names no file; None when lines can be written."""
+        try:
+            self.prepare()
+        except OSError as error:
+            return f"The audit files cannot be written: {os.strerror(error.errno or 0)}."
+        return None
 
     def append(self, record: AuditRecord) -> Recorded:
         """Write a line about `record`."""
@@ -138,7 +149,7 @@ class AuditLog:
 
     def _file_of_today(self) -> _File:
         today = clock.now().date()
-        if self._file is None or self._file.day != today:
+        if self._file is None or self._file.day != today or self._file.is_deleted():
             self._end_file()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = _File(self.folder, today)
@@ -162,22 +173,25 @@ class _File:
         path = folder / name_of(day, secrets.token_hex(8))
         self._size, self._hash = 0, NO_HASH
         with _locked(folder) as folder_descriptor:
-            after = unnamed_ends(folder)
-            self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-                first = {
-                    "file": path.name,
-                    "time": clock.to_wire(clock.now()),
-                    "after": {name: list(end) for name, end in after.items()},
-                }
-                self.append([orjson.dumps(first)])
-                # The name of the file must survive a power failure as well.
-                os.fsync(folder_descriptor)
-            except BaseException:
-                self.close()
-                path.unlink()
-                raise
+            _remove_unfinished(folder)
+            first = {
+                "file": path.name,
+                "time": clock.to_wire(clock.now()),
+                "after": {name: list(end) for name, end in unnamed_ends(folder).items()},
+            }
+            # It gets its name when its first line is on the disk, so that a process that is killed leaves no empty file.
+            with _unfinished(folder) as (file, descriptor):
+                self._descriptor = os.dup(descriptor)
+                try:
+                    fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+                    self.append([orjson.dumps(first)])
+                    file.rename(path)
+                    # The name must survive a power failure as well.
+                    os.fsync(folder_descriptor)
+                except BaseException:
+                    self.close()
+                    path.unlink(missing_ok=True)
+                    raise
 
     def append(self, texts: list[bytes]) -> None:
         """Write a line for each JSON object, and return when all are on the disk. Raises OSError."""
@@ -197,9 +211,31 @@ class _File:
         self._size += len(data)
         self._hash = previous
 
+    def is_deleted(self) -> bool:
+        """Whether somebody has deleted the file, so that its lines would be lost."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
     def close(self) -> None:
         """Close the file, which unlocks it."""
         os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[tuple[Path, int]]:
+    """A new file, open for appending, that is deleted after the block unless it has got another name."""
+    path = folder / f".{secrets.token_hex(8)}{_UNFINISHED}"
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        yield path, descriptor
+    finally:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Delete what killed processes have left. The folder is locked, and tests of it last for a moment."""
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

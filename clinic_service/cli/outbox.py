@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,11 @@ import click
 from clinic_service import clock
 from clinic_service.audit.choice import chosen_log
 from clinic_service.cli.common import load_config, stop_signal
+from clinic_service.cli.listening import metrics_socket
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
+from clinic_service.db.engine import Database
 from clinic_service.outbox.deliveries import is_mail
 from clinic_service.outbox.queue import ListedEntry, Queue
 from clinic_service.outbox.relay import RelayLoop
@@ -29,19 +32,24 @@ def outbox() -> None:
 
 @outbox.command
 @click.option("--once", is_flag=True, help="Deliver the events that are due now, then stop.")
-def relay(once: bool) -> None:
+@click.option("--metrics-port", type=int, help="Port for /metrics. Default: CLINIC_METRICS_PORT.")
+def relay(once: bool, metrics_port: int | None) -> None:
     """Deliver events until stopped, and remove what is kept too long.
 
-    `clinic-service serve` does the same. Several relays can run at the same time.
+    `clinic-service serve` does the same. Several relays can run at the same time. Beside a server on the same machine, a
+    relay needs another port for its metrics.
     """
-    config = load_config()
+    config = load_config(metrics_port=metrics_port)
     with opened_database(config) as database:
         relays = create_relays(config, database)
         audit_log = chosen_log(config, config.database_url)
         if once:
             click.echo(f"{sum(map(_deliver_all, relays))} delivered")
-        else:
+            return
+        with metrics_socket(config) as listener:
             stop = stop_signal()
+            if listener is not None:
+                _show_metrics(config, database, listener)
             background: list[Background] = [
                 *relays,
                 *create_sealers(config, database, audit_log),
@@ -52,6 +60,14 @@ def relay(once: bool) -> None:
             for thread in threads:
                 # The next relay delivers again what takes longer.
                 thread.join(config.drain_seconds)
+
+
+def _show_metrics(config: Config, database: Database, listener: socket.socket) -> None:
+    # Imported here, because the other commands need no server.
+    from clinic_service.api.log import RequestLog
+    from clinic_service.server.metrics_port import answer_metrics_in_thread, create_metrics_port
+
+    answer_metrics_in_thread(create_metrics_port(config, database, listener, RequestLog()))
 
 
 def _deliver_all(worker: RelayLoop) -> int:

@@ -1,15 +1,22 @@
-"""Tests whether the database can be used: it answers, its schema is current, and it accepts writes."""
+"""Tests whether requests can be answered: the database answers, its schema is current, and it accepts writes."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Engine
 
 from clinic_service.db.engine import Database, probe_engine
 from clinic_service.db.failures import cause_of
 from clinic_service.db.schema import is_current
+
+_log = logging.getLogger(__name__)
+
+# A further test: why requests cannot be answered; None when nothing is in the way.
+FindObstacle = Callable[[], str | None]
 
 # The sum is below two seconds, the maximum time to notice a dead database.
 _ANSWER_SECONDS = 1.5
@@ -23,31 +30,39 @@ _OLD_SCHEMA = "The schema of the database is not at the revision that this progr
 class Readiness:
     """Tests one database. Safe to share between threads. It connects and starts threads only when it is asked."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: FindObstacle | None = None) -> None:
+        """`audit` tests whether requests can be recorded."""
         self._engine = probe_engine(database.url)
+        self._finders = [lambda: _find_obstacle(self._engine), *([audit] if audit else [])]
+        self._last: str | None = None
         self._lock = threading.Lock()
         self._test: _Test | None = None
 
     def obstacle(self) -> str | None:
-        """Why the database cannot be used, in a sentence that names no host, file or user; None when it can be used.
+        """Why requests cannot be answered, in a sentence that names no host, file or user; None when they can.
 
-        Returns within two seconds, whatever the database does. Calls at the same time share one test.
+        Returns within two seconds, whatever the database does. Calls at the same time share one test. A change is logged.
         """
         with self._lock:
             if self._test is None or self._test.is_over():
-                self._test = _Test(self._engine)
+                self._test = _Test(self._finders)
             test = self._test
-        return test.result()
+        found = test.result()
+        with self._lock:
+            last, self._last = self._last, found
+        if found != last:
+            _log.warning("ready" if found is None else "not_ready", extra={"reason": found})
+        return found
 
 
 class _Test:
-    """One test of the database, in a thread of its own, because it may take longer than a caller waits."""
+    """One test, in a thread of its own, because it may take longer than a caller waits."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, finders: Sequence[FindObstacle]) -> None:
         self._started = time.monotonic()
         self._done = threading.Event()
         self._obstacle: str | None = _SILENT
-        threading.Thread(target=self._take, args=(engine,), name="readiness", daemon=True).start()
+        threading.Thread(target=self._take, args=(finders,), name="readiness", daemon=True).start()
 
     def is_over(self) -> bool:
         """Whether the test has ended, and is too old to be used again."""
@@ -58,9 +73,9 @@ class _Test:
         self._done.wait(max(0.0, self._started + _ANSWER_SECONDS - time.monotonic()))
         return self._obstacle
 
-    def _take(self, engine: Engine) -> None:
+    def _take(self, finders: Sequence[FindObstacle]) -> None:
         try:
-            self._obstacle = _find_obstacle(engine)
+            self._obstacle = next(filter(None, (find() for find in finders)), None)
         finally:
             self._done.set()
 

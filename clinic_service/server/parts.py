@@ -6,10 +6,8 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from clinic_service.api.log import RequestLog
-from clinic_service.api.metrics_page import create_metrics_app
 from clinic_service.app import create_app
 from clinic_service.audit.choice import chosen_log, require_writable
 from clinic_service.audit.log import AuditLog
@@ -17,13 +15,13 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Readiness
 from clinic_service.log_lines import LinesHandler, LogLines, log_as_json
-from clinic_service.metrics.collectors import create_collectors
 from clinic_service.metrics.counters import count_lost_lines
 from clinic_service.packaged import edited_spec_folder
 from clinic_service.relays import Background, create_relays, create_sealers, start_relays
 from clinic_service.reloading import ReloadingApp, builder, spec_check
 from clinic_service.retention import Retention
 from clinic_service.server.gate import Application
+from clinic_service.server.metrics_port import MetricsPort, create_metrics_port
 from clinic_service.specification.apis import Api
 
 # What the sockets, the database, the logs and the processes were made with.
@@ -31,13 +29,6 @@ _KEPT_UNTIL_RESTART = (
     *("host", "port", "metrics_host", "metrics_port", "path_prefix", "workers", "threads", "max_requests"),
     *("max_connections", "database_url", "sqlite_synchronous", "drain_seconds", "audit", "audit_folder"),
 )
-
-
-class MetricsPort(NamedTuple):
-    """The port for metrics: its socket, and the application that answers on it."""
-
-    listener: socket.socket
-    app: Application
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,7 @@ class ServiceParts(Parts):
     stop: threading.Event = field(default_factory=threading.Event)
 
     def is_ready(self) -> bool:
-        """Whether the database can be used."""
+        """Whether the database can be used and requests can be recorded."""
         return self.readiness.obstacle() is None
 
     def measure(self) -> None:
@@ -163,9 +154,9 @@ def _assemble(
         app = create_app(config, database, apis=apis, log=RequestLog(write=lines.write), audit_log=audit_log)
     metrics = None
     if metrics_listener is not None:
-        log = RequestLog(write=lines.write)
-        metrics = MetricsPort(metrics_listener, create_metrics_app(config, create_collectors(config, database), log))
-    return ServiceParts(config, app, lines, database, relays, audit_log, Readiness(database), metrics=metrics)
+        metrics = create_metrics_port(config, database, metrics_listener, RequestLog(write=lines.write))
+    readiness = Readiness(database, audit_log.obstacle if audit_log else None)
+    return ServiceParts(config, app, lines, database, relays, audit_log, readiness, metrics=metrics)
 
 
 def _start_thread(name: str, target: Callable[[], None]) -> None:

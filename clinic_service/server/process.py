@@ -19,7 +19,8 @@ from clinic_service.config import ConfigError
 from clinic_service.server.connection import Connection
 from clinic_service.server.gate import Gate
 from clinic_service.server.limits import Limits
-from clinic_service.server.parts import MetricsPort, Parts
+from clinic_service.server.metrics_port import answer_metrics
+from clinic_service.server.parts import Parts
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,6 @@ Renew = Callable[[Parts], Parts]
 BACKLOG = 2048
 # File descriptors for other things than client connections, such as files and database connections.
 _OTHER_FILES = 200
-_METRICS_REQUESTS, _METRICS_CONNECTIONS = 16, 32
 # With this signal the supervisor replaces a process. Unlike SIGTERM, it leaves idle connections open for a while.
 GENTLE_SIGNAL = signal.SIGUSR1
 _GENTLE_SECONDS = 3.0
@@ -88,7 +88,8 @@ async def _serve(
     renewal = _Renewal(parts, gate, renew)
     watches = [loop.create_task(gate.watch(renewal.measure))]
     if parts.metrics is not None:
-        watches.append(loop.create_task(_serve_metrics(parts.metrics, renewal)))
+        # Also while the last requests are finished.
+        watches.append(loop.create_task(answer_metrics(parts.metrics, renewal.add_metrics_gate)))
     if renew is not None:
         loop.add_signal_handler(signal.SIGHUP, lambda: watches.append(loop.create_task(renewal.renew())))
     started()
@@ -118,10 +119,13 @@ class _Renewal:
 
     def __init__(self, parts: Parts, gate: Gate, renew: Renew | None) -> None:
         self.parts = parts
-        self.metrics_gate: Gate | None = None
+        self._metrics_gate: Gate | None = None
         self._gate = gate
         self._renew = renew
         self._lock = asyncio.Lock()
+
+    def add_metrics_gate(self, gate: Gate) -> None:
+        self._metrics_gate = gate
 
     def measure(self) -> None:
         self._gate.measure()
@@ -134,8 +138,8 @@ class _Renewal:
             if parts is None:
                 return
             self._gate.replace_app(parts.app)
-            if self.metrics_gate is not None and parts.metrics is not None:
-                self.metrics_gate.replace_app(parts.metrics.app)
+            if self._metrics_gate is not None and parts.metrics is not None:
+                self._metrics_gate.replace_app(parts.metrics.app)
             self.parts.hand_over(parts)
             self.parts = parts
 
@@ -156,18 +160,6 @@ def renewed_or_none(parts: Parts, renew: Renew | None) -> Parts | None:
 def reload_failure(error: Exception) -> str:
     """Why the settings cannot be used, for the operator. Messages of errors other than ours are left out."""
     return error.message if isinstance(error, ConfigError) else type(error).__name__
-
-
-async def _serve_metrics(metrics: MetricsPort, renewal: _Renewal) -> None:
-    """Answer on the port for metrics until this task is canceled, so also while the last requests are finished."""
-    gate = Gate(metrics.app, Limits(requests=_METRICS_REQUESTS, connections=_METRICS_CONNECTIONS), threads=1)
-    renewal.metrics_gate = gate
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(gate), sock=metrics.listener)
-    try:
-        await gate.watch()
-    finally:
-        server.close()
-        gate.abort()
 
 
 async def _until_idle(gate: Gate, stopping: _Stopping) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -171,6 +172,47 @@ def test_a_folder_that_is_away_refuses_until_it_is_back(log: AuditLog, folder: P
     assert isinstance(log.append(record(1)).wait(SECONDS), AuditUnavailable)
     folder.unlink()
     write(log, 2)
+    assert flaws(folder) == []
+
+
+def test_tells_that_nothing_can_be_written(log: AuditLog, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert log.obstacle() is None
+
+    def fail(_descriptor: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        # An empty file can still be made on a full disk.
+        patch.setattr(os, "write", fail)
+        assert log.obstacle() == "The audit files cannot be written: No space left on device."
+    assert log.obstacle() is None
+    folder.rmdir()
+    folder.write_text("no folder")
+    assert log.obstacle() == "The audit files cannot be written: File exists."
+
+
+def test_a_deleted_file_is_followed_by_a_new_one(log: AuditLog, folder: Path) -> None:
+    write(log, 1)
+    (deleted,) = list_files(folder)
+    deleted.unlink()
+    write(log, 2)
+    assert [line.get("request") for line in lines(folder)[0][1:]] == ["request-2"]
+
+
+def test_a_process_that_is_killed_while_it_begins_a_file_leaves_none(folder: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from clinic_service.audit.log import AuditLog
+os.fdatasync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+AuditLog(Path({str(folder)!r})).append_text(b"{{}}").wait(20)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert list_files(folder) == []
+    assert len(list(folder.iterdir())) == 1
+    with closing(AuditLog(folder)) as log:
+        write(log, 1)
+    assert list(folder.iterdir()) == list_files(folder)
     assert flaws(folder) == []
 
 

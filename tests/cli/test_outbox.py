@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,9 @@ from clinic_service.outbox.events import ClinicCreated, ClinicianAdded
 from clinic_service.unit_of_work import writing
 from tests.support.cast import ALICE, BOB
 from tests.support.ehr import make_ehr_clinic, store_message
+from tests.support.gates import wait_until
+from tests.support.metrics import get, parsed
+from tests.support.processes import free_port, spawn
 from tests.support.redox import redox_server
 from tests.support.rows import stored, storing
 from tests.support.smtp_server import smtp_server
@@ -152,3 +156,28 @@ def test_relay_stops_when_told_to(config: Config, run: Run) -> None:
             process.wait()
     # The round that was under way has been finished.
     assert [row["state"] for row in _listed(run, "--all")] == ["delivered", "delivered"]
+
+
+@pytest.mark.usefixtures("_events")
+def test_relay_shows_its_metrics(config: Config, tmp_path: Path) -> None:
+    """Its deliveries, its own process, and what waits in the outbox."""
+    port = free_port()
+    with smtp_server() as server:
+        settings = {"CLINIC_DATABASE_URL": config.database_url, "CLINIC_SMTP_URL": f"smtp://127.0.0.1:{server.port}"}
+        process = spawn(tmp_path, "outbox", "relay", "--metrics-port", str(port), **settings)
+        try:
+            assert server.arrived.wait(60)
+            wait_until(
+                lambda: _value(port, "clinic_outbox_deliveries_total", kind="clinic_created", outcome="delivered")
+            )
+            wait_until(lambda: _value(port, "clinic_outbox_due_events", kind="clinic_created") == 0)
+            assert _value(port, "process_resident_memory_bytes", pid=str(process.pid)) > 2**20
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def _value(port: int, name: str, **labels: str) -> float:
+    status, text = get(port, "/metrics")
+    assert status == 200
+    return parsed(text).get((name, frozenset(labels.items())), -1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from clinic_service.metrics.collectors import ServerProcesses
 from tests.conftest import SECRET
 from tests.support.client import Client
 from tests.support.errors import assert_error, spec_apis
-from tests.support.metrics import parsed
+from tests.support.metrics import get, parsed
 from tests.support.mocks import silent
 from tests.support.processes import free_port, run_command, serving
 
@@ -85,13 +84,3 @@ def test_a_port_shows_all_processes_and_nothing_else(database_url: str, tmp_path
     memory = [value for (name, _), value in found.items() if name == "process_resident_memory_bytes"]
     assert len(memory) == 3
     assert all(value > 2**20 for value in memory)
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterable
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,3 +27,14 @@ def parsed(text: str) -> Samples:
 def metric(name: str, **labels: str) -> float:
     """The present value of a metric of this process; 0 when it has none yet."""
     return samples().get((name, frozenset(labels.items())), 0)
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """The status and the text of the answer on the port for metrics of a server or a relay."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -68,6 +69,17 @@ class TestHealth:
         )
         self._assert_not_ready(api)
         assert api.get("/live").status == 200
+
+    def test_it_is_not_ready_while_requests_cannot_be_recorded(self, database_url: str, tmp_path: Path) -> None:
+        upgrade(database_url)
+        folder, database = tmp_path / "audit", Database(database_url)
+        config = Config(database_url=database_url, session_secret=SECRET, audit_folder=str(folder))
+        api = Client(create_app(config, database, apis=spec_apis()), SECRET)
+        folder.write_text("no folder")
+        self._assert_not_ready(api)
+        folder.unlink()
+        wait_until(lambda: api.get("/ready").status == 200)
+        database.dispose()
 
     @staticmethod
     def _assert_not_ready(api: Client) -> None:
