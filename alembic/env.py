@@ -7,12 +7,16 @@ transaction is, or keeps, the lock.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from clinic_service.config import Config
 from clinic_service.db.dialects import is_one_transaction, revision_lock
 from clinic_service.db.engine import revision_engine
+from clinic_service.db.schema import COMPATIBILITY
 from clinic_service.models import Base
 
 
@@ -25,6 +29,7 @@ def run(connection: Connection) -> None:
             render_as_batch=is_sqlite,
             transactional_ddl=True,
             transaction_per_migration=not is_one_transaction(connection),
+            on_version_apply=note_oldest_program,
         )
         with context.begin_transaction():
             context.run_migrations()
@@ -38,6 +43,20 @@ def check_references(connection: Connection) -> None:
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
         raise RuntimeError(f"A row of {broken[0]} refers to a row of {broken[2]} that does not exist.")
+
+
+def note_oldest_program(ctx: Any, step: object, heads: Collection[str], run_args: object) -> None:  # noqa: ARG001
+    """Store the newest `oldest_program` of the revisions that are applied, in the transaction of each step."""
+    scripts = ctx.opts["script"]
+    applied = (script for head in heads for script in scripts.walk_revisions("base", head))
+    oldest = max((getattr(script.module, "oldest_program", "") for script in applied), default="")
+    name = COMPATIBILITY.name
+    if oldest:
+        ctx.connection.execute(text(f"CREATE TABLE IF NOT EXISTS {name} (oldest_program VARCHAR(32) NOT NULL)"))
+    if ctx.connection.dialect.has_table(ctx.connection, name):
+        ctx.connection.execute(COMPATIBILITY.delete())
+        if oldest:
+            ctx.connection.execute(COMPATIBILITY.insert().values(oldest_program=oldest))
 
 
 def run_with_own_connection() -> None:

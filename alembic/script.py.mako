@@ -4,6 +4,8 @@
   a constraint on its rows, go in a revision of their own.
 - Compatible with the release before: it goes on running while this revision is carried out and afterwards. Add first,
   remove one release later; a new column is nullable or has a default.
+- Not compatible with older programs, because they would leave something wrong, such as a projection that they do not write:
+  it says `oldest_program = revision`, so that these programs are told.
 - A working downgrade: it takes back exactly what `upgrade` did.
 - Structure or data, never both in one revision.
 - It imports nothing of the application but column types, because everything else may change later.

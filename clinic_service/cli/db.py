@@ -38,13 +38,13 @@ def upgrade(database_url: str | None) -> None:
 @db.command()
 @_url
 def check(database_url: str | None) -> None:
-    """Check that the schema is at the newest revision.
+    """Check that the schema is at the newest revision, or at a later one that this program can work with.
 
     The exit status is 0 if it is, else 1.
     """
     config = load_config(database_url=database_url)
-    found = schema.current(config.database_url)
-    if not schema.suffices(found):
+    is_usable, found = schema.is_usable(config.database_url), schema.current(config.database_url)
+    if not is_usable:
         raise click.ClickException(
             f"The schema is at {found or 'no revision'}; this program needs {schema.head()}. "
             "Run `clinic-service db upgrade`."

@@ -69,7 +69,7 @@ def require_schema(config: Config, *, make: bool = False, upgrade: Callable[[str
     file = database_file(config.database_url)
     if file is not None and not make and not file.exists():
         raise click.ClickException(f"There is no database at {file} yet. Run `clinic-service db upgrade` first.")
-    if schema.suffices(schema.current(config.database_url)):
+    if schema.is_usable(config.database_url):
         return
     if file is None:
         raise click.ClickException("The database is not up to date. Run `clinic-service db upgrade` first.")

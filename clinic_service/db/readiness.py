@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from clinic_service.db.engine import Database, probe_engine
 from clinic_service.db.failures import cause_of
-from clinic_service.db.schema import is_current
+from clinic_service.db.schema import is_current, needs_newer_program
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ _FRESH_SECONDS = 0.4
 _SILENT = "The database does not answer in time."
 _READ_ONLY = "The database cannot be used: it is read-only."
 _OLD_SCHEMA = "The schema of the database is not at the revision that this program needs."
+_OLD_PROGRAM = "The schema of the database needs a newer version of this program."
 
 
 class Readiness:
@@ -83,7 +84,9 @@ class _Test:
 def _find_obstacle(engine: Engine) -> str | None:
     try:
         with engine.connect() as connection:
-            return _try_to_write(connection) if is_current(connection) else _OLD_SCHEMA
+            if not is_current(connection):
+                return _OLD_SCHEMA
+            return _OLD_PROGRAM if needs_newer_program(connection) else _try_to_write(connection)
     except Exception as error:
         cause = cause_of(error, engine.url)
         return f"The database cannot be used: {cause.what if cause else 'it is not as this program needs it'}."

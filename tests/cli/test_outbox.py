@@ -168,7 +168,7 @@ def test_relay_shows_its_metrics(config: Config, tmp_path: Path) -> None:
         try:
             assert server.arrived.wait(60)
             wait_until(
-                lambda: _value(port, "clinic_outbox_deliveries_total", kind="clinic_created", outcome="delivered")
+                lambda: _value(port, "clinic_outbox_deliveries_total", kind="clinic_created", outcome="delivered") == 1
             )
             wait_until(lambda: _value(port, "clinic_outbox_due_events", kind="clinic_created") == 0)
             assert _value(port, "process_resident_memory_bytes", pid=str(process.pid)) > 2**20

@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import inspect
 
 from clinic_service.db.engine import revision_engine
+from clinic_service.db.schema import BOOKKEEPING
 
 
 def shape(url: str) -> dict[str, Any]:
     """Everything the database says about its tables, in an order that does not depend on how they came to be."""
     engine = revision_engine(url)
     inspector = inspect(engine)
-    found = {name: _table_shape(inspector, name) for name in inspector.get_table_names() if name != "alembic_version"}
+    found = {name: _table_shape(inspector, name) for name in inspector.get_table_names() if name not in BOOKKEEPING}
     engine.dispose()
     return found
 

@@ -164,7 +164,7 @@ def _tables_in(connection: Connection) -> list[Table]:
     """The tables of the database, whatever its revision is."""
     metadata = MetaData()
     metadata.reflect(connection)
-    return [table for table in metadata.sorted_tables if table.name not in OWN_TABLES | {schema.VERSIONS.name}]
+    return [table for table in metadata.sorted_tables if table.name not in OWN_TABLES | schema.BOOKKEEPING]
 
 
 def _foreign(file: Path) -> DatabaseUnusable:
