@@ -46,7 +46,7 @@ STORING_NOTHING = [o for o in MAY_WRITE if o.operation_id in NOTHING_STORED]
 
 
 def test_every_case_is_one_of_an_operation_that_may_write_or_has_a_body() -> None:
-    """Those with a body are varied by `test_missing_members`."""
+    """Those with a body are varied by `test_missing_and_null_members`."""
     described = (o for o in OPERATIONS.values() if may_write(o) or "requestBody" in o.definition)
     known = {handler_name(o.operation_id) for o in described}
     modules = [

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from clinic_service.api.validation import Validators
+from clinic_service.api.validation import Validator, Validators
 from clinic_service.specification.apis import Api
 
 Path = tuple[str | int, ...]
@@ -35,6 +35,10 @@ class FullBodies:
             first, *rest = given if isinstance(given, list) and given else [...]
             return [self.complete(node["items"], first), *rest]
         return self._scalar(schema, node) if given is ... else given
+
+    def validator(self, schema: dict[str, Any]) -> Validator:
+        """What judges bodies by `schema`."""
+        return self._validators.request(schema)
 
     def _object(self, node: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         if "properties" not in node:
@@ -73,10 +77,19 @@ def places(body: Any, path: Path = ()) -> Iterator[Path]:
 
 def without(body: Any, path: Path) -> Any:
     """`body` without the member that stands at `path`."""
+    return _changed(body, path, lambda members, name: {key: members[key] for key in members if key != name})
+
+
+def with_null(body: Any, path: Path) -> Any:
+    """`body` with null for the member that stands at `path`."""
+    return _changed(body, path, lambda members, name: {**members, name: None})
+
+
+def _changed(body: Any, path: Path, change: Callable[[dict[str, Any], Any], Any]) -> Any:
     first, *rest = path
     if not rest:
-        return {name: member for name, member in body.items() if name != first}
-    changed = without(body[first], tuple(rest))
+        return change(body, first)
+    changed = _changed(body[first], tuple(rest), change)
     if isinstance(body, list):
         return [changed if position == first else item for position, item in enumerate(body)]
     return {**body, first: changed}

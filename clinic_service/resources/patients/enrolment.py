@@ -19,7 +19,8 @@ from clinic_service.unit_of_work import UnitOfWork
 class Enrolment:
     """A user who becomes a patient: the account, its profile, and the caller's values, which override the profile.
 
-    `permissions` is None when none were ever given. The API shows this differently from an empty set.
+    `permissions` is None when none were ever given. The API shows this differently from an empty set. `tag_ids` may be
+    None, because a request may have null for no tags.
     """
 
     account: Account
@@ -30,7 +31,7 @@ class Enrolment:
     full_name: str | None = None
     birth_date: str | None = None
     mrn: str | None = None
-    tag_ids: tuple[str, ...] = ()
+    tag_ids: tuple[str, ...] | None = None
     site_ids: tuple[str, ...] = ()
     glycemic_ranges: dict[str, Any] | None = None
     diagnosis_type: str | None = None
@@ -130,7 +131,7 @@ def enrol(
     register_mrn(uow, clinic, patient)
     if limit_reached:
         raise PatientLimitReached
-    uow.patients.add(patient, enrolment.tag_ids, enrolment.site_ids, require_sites=require_sites)
+    uow.patients.add(patient, enrolment.tag_ids or (), enrolment.site_ids, require_sites=require_sites)
     announce(uow, patient)
     return patient
 

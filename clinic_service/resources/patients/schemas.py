@@ -59,7 +59,7 @@ class SiteIds(fields.Raw):
 
 
 class TagIds(fields.Raw):
-    """The ids of tags. Null means that none were given."""
+    """The ids of tags. Null, which means that none were given, is loaded as None."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:  # noqa: ARG002
         return tuple(value)
