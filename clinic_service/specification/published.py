@@ -11,6 +11,9 @@ from typing import Any
 
 # The values of these keys are data, in which nothing is a schema.
 _LITERAL = frozenset({"example", "examples", "default", "enum"})
+# They are for the server alone, or are said in the words of OpenAPI. A client that obeyed them would judge by a rule that
+# holds for one direction only.
+_LEFT_OUT = frozenset({"x-may-be-empty", "x-answer-may-be-absent", "x-request-pattern"})
 # The rules that an empty text may break.
 _OF_TEXT = ("minLength", "pattern", "format")
 _SIGNS = ((re.compile(r"\+"), " plus "), (re.compile(r"(?<![0-9])-(?=[0-9])|^-"), " minus "))
@@ -22,8 +25,8 @@ def published(document: dict[str, Any]) -> dict[str, Any]:
     """The document `document` with what our extensions mean in the words of OpenAPI.
 
     Texts with `x-may-be-empty` have no rule that the empty text breaks, members with `x-answer-may-be-absent` are not
-    required, schemas with properties have the type `object`, and enums from whose values generators cannot derive names
-    get names (`x-enum-varnames`).
+    required, and these two and `x-request-pattern` are left out. Schemas with properties have the type `object`, and enums
+    from whose values generators cannot derive names get names (`x-enum-varnames`).
     """
     made: dict[str, Any] = _published(document, is_map=False)
     return made
@@ -51,7 +54,9 @@ def _published(node: Any, *, is_map: bool) -> Any:
     if is_map:
         return {name: _published(member, is_map=False) for name, member in node.items()}
     made = {
-        key: value if key in _LITERAL else _published(value, is_map=key == "properties") for key, value in node.items()
+        key: value if key in _LITERAL else _published(value, is_map=key == "properties")
+        for key, value in node.items()
+        if key not in _LEFT_OUT
     }
     if node.get("x-may-be-empty") is True:
         made = {key: value for key, value in made.items() if key not in _OF_TEXT}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -15,7 +16,7 @@ EMAIL = {"type": "string", "format": "email", "minLength": 6, "pattern": "@", "m
 
 
 def test_a_text_that_may_be_empty_has_no_rule_that_the_empty_text_breaks() -> None:
-    assert published(EMAIL) == {"type": "string", "maxLength": 254, "x-may-be-empty": True}
+    assert published(EMAIL) == {"type": "string", "maxLength": 254}
 
 
 def test_what_an_answer_may_leave_out_is_not_required() -> None:
@@ -23,6 +24,13 @@ def test_what_an_answer_may_leave_out_is_not_required() -> None:
     both = {"required": ["id", "name"], "properties": {"id": {"type": "string"}, "name": name}}
     assert published(both)["required"] == ["id"]
     assert "required" not in published({"required": ["name"], "properties": {"name": name}})
+
+
+@pytest.mark.parametrize("api", spec_apis(), ids=lambda api: api.name)
+@pytest.mark.parametrize("extension", ["x-request-pattern", "x-may-be-empty", "x-answer-may-be-absent"])
+def test_rules_of_one_direction_are_left_out(api: Api, extension: str) -> None:
+    assert f'"{extension}":' not in json.dumps(published(api.document))
+    assert published({"type": "string", extension: "a"}) == {"type": "string"}
 
 
 def test_members_called_like_keywords_are_members() -> None:
