@@ -33,7 +33,7 @@ from clinic_service.api.rate_limit import RateLimit, RateLimitReached
 from clinic_service.api.request import Request
 from clinic_service.api.tags import read_conditions
 from clinic_service.auth.caller import Caller
-from clinic_service.auth.partners import partner_caller, proves_itself_early
+from clinic_service.auth.partners import partner_caller, proves_itself_early, require_partner_body
 from clinic_service.auth.rules import AccessCheck
 from clinic_service.config import Config
 from clinic_service.context import Answer, Context, Page
@@ -124,8 +124,9 @@ class BaseDispatcher(ABC):
         A refusal waits for `require_readable`, because access is decided first.
         """
         try:
-            request.conditions = read_conditions(request.exchange.environ)
-            request.key = read_key(request.exchange.environ) if request.plan.takes_key else None
+            plan, environ = request.plan, request.exchange.environ
+            request.conditions = read_conditions(environ, are_declared=plan.takes_conditions)
+            request.key = read_key(environ) if plan.takes_key else None
             request.arguments = self._arguments(request)
         except ServiceError as refusal:
             request.refusal = refusal
@@ -172,7 +173,10 @@ class BaseDispatcher(ABC):
             for name, parameter in plan.parameters.query.items():
                 arguments[parameter.argument] = query.get(name)
         if plan.body:
-            arguments.update(plan.body.read(environ))
+            body = plan.body.decode(environ)
+            if plan.access.partner:
+                require_partner_body(plan.access.partner, body.value, self._config)
+            arguments.update(plan.body.arguments(body))
         if plan.handler and "media_type" in plan.handler.accepts:
             arguments["media_type"] = wanted_media_type(environ, plan.media_types)
         return arguments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from clinic_service.api.audit_rules import AuditRule, compile_audit
 from clinic_service.api.bodies import ABSENT, DEFAULT_LIMIT, decode_json, read_body, require_json
@@ -39,6 +39,14 @@ class DeclaredAnswer:
         return fits and all(name in self.headers for name, _ in answer.headers)
 
 
+class Body(NamedTuple):
+    """A decoded body: its value, ABSENT when there is none, its bytes, and what validates it; None: nothing does."""
+
+    value: Any
+    raw: bytes
+    validator: Validator | None
+
+
 @dataclass(frozen=True)
 class BodyPlan:
     """How the body of a request is read: `limit` is its greatest length in bytes.
@@ -53,22 +61,23 @@ class BodyPlan:
     passes_text: bool
     any_content_type: bool
 
-    def read(self, environ: dict[str, Any]) -> dict[str, Any]:
-        """The arguments that the body gives; it is None when it may be absent and is.
-
-        Raises BadRequest, PayloadTooLarge and UnsupportedMediaType.
-        """
+    def decode(self, environ: dict[str, Any]) -> Body:
+        """The body as it was sent, not validated yet. Raises BadRequest, PayloadTooLarge and UnsupportedMediaType."""
         raw = read_body(environ, self.limit)
         if raw.strip() and not self.any_content_type:
             require_json(environ.get("CONTENT_TYPE", ""))
-        value = decode_json(raw)
+        return Body(decode_json(raw), raw, self.validator)
+
+    def arguments(self, body: Body) -> dict[str, Any]:
+        """The arguments that a decoded body gives; it is None when it may be absent and is. Raises BadRequest."""
+        value = body.value
         if value is ABSENT:
             if self.required:
                 raise BadRequest("A request body is required.", [Violation("/body", "required")])
             value = None
-        elif not self.validator.is_valid(value):
-            raise BadRequest(violations=self.validator.violations(value, "/body"))
-        return {"body": value, "body_text": raw.decode()} if self.passes_text else {"body": value}
+        elif body.validator and not body.validator.is_valid(value):
+            raise BadRequest(violations=body.validator.violations(value, "/body"))
+        return {"body": value, "body_text": body.raw.decode()} if self.passes_text else {"body": value}
 
 
 @dataclass(frozen=True)
@@ -89,8 +98,9 @@ class Plan:
     audit: AuditRule
     # The operation that shows what this one changes, for one that takes If-Match.
     shown_by: str | None = None
-    # Whether it takes an Idempotency-Key.
+    # Whether it declares the header Idempotency-Key, and one of the headers If-Match and If-None-Match.
     takes_key: bool = False
+    takes_conditions: bool = False
 
     @property
     def media_types(self) -> tuple[str, ...]:
@@ -111,6 +121,11 @@ class Plan:
 def takes_key(api: Api, operation: Operation) -> bool:
     """Whether `operation` declares the header `Idempotency-Key`."""
     return "Idempotency-Key" in _headers(api, operation)
+
+
+def takes_conditions(api: Api, operation: Operation) -> bool:
+    """Whether `operation` declares one of the headers `If-Match` and `If-None-Match`."""
+    return not _headers(api, operation).isdisjoint(("If-Match", "If-None-Match"))
 
 
 def compile_plan(api: Api, operation: Operation, validators: Validators, handler: Handler | None) -> Plan:
@@ -138,6 +153,7 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
         audit=compile_audit(api, operation.path, definition),
         shown_by=_shown_by(api, operation),
         takes_key=takes_key(api, operation),
+        takes_conditions=takes_conditions(api, operation),
     )
     if handler:
         _require_fitting(plan, handler)

@@ -60,17 +60,32 @@ class Conditions(NamedTuple):
         return None
 
 
-def read_conditions(environ: dict[str, Any]) -> Conditions | None:
-    """The conditions of a request; None when it has none. Raises BadRequest for a header that is no list of tags."""
+def read_conditions(environ: dict[str, Any], *, are_declared: bool) -> Conditions | None:
+    """The conditions of a request; None when it has none.
+
+    `are_declared`: the operation takes conditions, so a header that is no list of tags raises BadRequest. For another
+    operation it names no tag.
+    """
     match, none_match = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
     if match is None and none_match is None:
         return None
-    return Conditions(_tags("If-Match", match), _tags("If-None-Match", none_match))
+    return Conditions(
+        _named("If-Match", match, is_declared=are_declared),
+        _named("If-None-Match", none_match, is_declared=are_declared),
+    )
 
 
-def _tags(header: str, text: str | None) -> tuple[str, ...] | None:
+def _named(header: str, text: str | None, *, is_declared: bool) -> tuple[str, ...] | None:
     if text is None:
         return None
+    tags = _tags(text)
+    if tags is None and is_declared:
+        raise BadRequest(violations=[Violation(f"/header/{header}", "format", "entity tags")])
+    return tags or ()
+
+
+def _tags(text: str) -> tuple[str, ...] | None:
+    """The tags in a list; None for a text that is no list of tags."""
     if text.strip() == _ANY:
         return (_ANY,)
     tags: list[str] = []
@@ -78,7 +93,7 @@ def _tags(header: str, text: str | None) -> tuple[str, ...] | None:
     while position < len(text) or not tags:
         element = _ELEMENT.match(text, position)
         if element is None:
-            raise BadRequest(violations=[Violation(f"/header/{header}", "format", "entity tags")])
+            return None
         tags.append(element[1])
         position = element.end()
     return tuple(tags)

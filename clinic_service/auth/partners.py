@@ -34,28 +34,31 @@ class XealthDisabled(NotImplementedYet):
 
 @dataclass(frozen=True)
 class Partner:
-    """A partner: the security scheme of the spec that it uses, and the check of a request's WSGI environment.
+    """A partner: the security scheme of the spec that it uses, and the checks of its requests.
 
-    The scheme is None where the secret is not in a header: then the operation judges the body or the query itself. The
-    check raises what refuses the request.
+    The scheme is None where the secret is not in a header. Then it is in the body, which `check_body` gets as decoded and
+    not validated, or in the query, which the operation judges itself. `check` gets the WSGI environment. A check raises
+    what refuses the request.
     """
 
     scheme: str | None
     check: Callable[[Config, Environ], None]
-
-
-def is_redox_token(config: Config, sent: bytes) -> bool:
-    """Whether `sent` is the secret shared with Redox in UTF-8, compared in constant time; an unset secret admits nobody."""
-    return _same(config.redox_verification_token, sent)
+    check_body: Callable[[Config, Any], None] | None = None
 
 
 def _check_redox(config: Config, environ: Environ) -> None:
-    if not is_redox_token(config, _bytes(environ.get("HTTP_VERIFICATION_TOKEN", ""))):
+    if not _same(config.redox_verification_token, _bytes(environ.get("HTTP_VERIFICATION_TOKEN", ""))):
         raise SecretRefused
 
 
 def _check_redox_challenge(config: Config, environ: Environ) -> None:  # noqa: ARG001 - the secret is in the body
     if not config.redox_verification_token:
+        raise SecretRefused
+
+
+def _check_redox_body(config: Config, body: Any) -> None:
+    sent = body.get("verification-token") if isinstance(body, dict) else None
+    if not isinstance(sent, str) or not _same(config.redox_verification_token, sent.encode()):
         raise SecretRefused
 
 
@@ -77,12 +80,13 @@ def _bytes(header: str) -> bytes:
 
 
 def _same(expected: str | None, sent: bytes) -> bool:
+    """Whether `sent` is the secret `expected` in UTF-8, compared in constant time; an unset secret admits nobody."""
     return bool(expected) and hmac.compare_digest(str(expected).encode(), sent)
 
 
 PARTNERS: Mapping[str, Partner] = {
     "redox": Partner("redoxToken", _check_redox),
-    "redox-challenge": Partner(None, _check_redox_challenge),
+    "redox-challenge": Partner(None, _check_redox_challenge, _check_redox_body),
     "xealth": Partner("xealthToken", _check_xealth),
     "report": Partner(None, _require_xealth),
 }
@@ -103,3 +107,10 @@ def partner_caller(name: str, environ: Environ, config: Config) -> Caller:
     """The partner `name`, which has proved itself. Raises Unauthenticated and XealthDisabled."""
     PARTNERS[name].check(config, environ)
     return Caller(name, CallerKind.PARTNER)
+
+
+def require_partner_body(name: str, body: Any, config: Config) -> None:
+    """Have the partner `name` prove itself by the decoded `body`, if its secret is there. Raises Unauthenticated."""
+    check_body = PARTNERS[name].check_body
+    if check_body:
+        check_body(config, body)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clinic_service.api.bodies import DEFAULT_LIMIT, read_body
-from clinic_service.api.plan import BodyPlan
+from clinic_service.api.bodies import ABSENT, DEFAULT_LIMIT, read_body
+from clinic_service.api.plan import Body, BodyPlan
 from clinic_service.api.validation import Validators
-from clinic_service.errors import BadRequest, UnsupportedMediaType, Violation
+from clinic_service.errors import UnsupportedMediaType
 from clinic_service.mock.media import JSON, covers, is_json
 
 
@@ -20,19 +20,15 @@ class AnyBody(BodyPlan):
     declared: tuple[str, ...]
     json: Mapping[str, BodyPlan]
 
-    def read(self, environ: dict[str, Any]) -> dict[str, Any]:
+    def decode(self, environ: dict[str, Any]) -> Body:
         sent = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
         declared = next((words for words in self.declared if covers(words, sent)), None)
         if declared is not None and is_json(sent):
-            return self.json[declared].read(environ)
+            return self.json[declared].decode(environ)
         raw = read_body(environ, self.limit)
-        if not raw:
-            if self.required:
-                raise BadRequest("A request body is required.", [Violation("/body", "required")])
-            return {"body": None}
-        if declared is None:
+        if raw and declared is None:
             raise UnsupportedMediaType(f"The request body must be {' or '.join(self.declared)}.")
-        return {"body": raw}
+        return Body(raw or ABSENT, raw, None)
 
 
 def compile_body(described: Mapping[str, Any], definition: Mapping[str, Any], validators: Validators) -> BodyPlan:

@@ -9,7 +9,7 @@ from typing import Any
 
 from clinic_service.api.audit_rules import NOT_AUDITED
 from clinic_service.api.operations import Handler
-from clinic_service.api.plan import JSON, DeclaredAnswer, Plan, takes_key
+from clinic_service.api.plan import JSON, DeclaredAnswer, Plan, takes_conditions, takes_key
 from clinic_service.api.validation import Validators
 from clinic_service.auth.rules import Access, AccessRuleError, compile_access
 from clinic_service.mock.access import OpenAccess, credential
@@ -86,6 +86,7 @@ class _Compiler:
             passes_query=False,
             audit=NOT_AUDITED,
             takes_key=takes_key(self._api, operation),
+            takes_conditions=takes_conditions(self._api, operation),
         )
 
     def _answers(self, operation: Operation) -> Answers:

@@ -147,6 +147,6 @@ def read(plan: Plan, sent: Request) -> tuple[bool, Any]:
     }
     try:
         values = plan.parameters.read(sent.path, sent.query)
-        return False, (values, plan.body.read(environ) if plan.body else None)
+        return False, (values, plan.body.arguments(plan.body.decode(environ)) if plan.body else None)
     except ServiceError as refusal:
         return True, (refusal.status, refusal.message, refusal.violations)

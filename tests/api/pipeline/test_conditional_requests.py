@@ -367,3 +367,10 @@ class TestOrder:
         assert_error(api.put(path, as_=BOB, json={"name": "South"}, headers={"If-Match": STALE}), 403)
         assert everything(database) == before
         assert api.put(path, as_=ALICE, json={"name": "South"}, headers={"If-Match": "*"}).status == 200
+
+    def test_a_malformed_list_names_no_tag_where_no_condition_is_declared(self, api: Client, clinic_id: str) -> None:
+        sites, site = f"/v1/clinics/{clinic_id}/sites", {"name": "South"}
+        assert_error(api.post(sites, as_=ALICE, json=site, headers={"If-Match": "3b1f6c02"}), 412)
+        assert api.post(sites, as_=ALICE, json=site, headers={"If-None-Match": "3b1f6c02"}).status == 200
+        clinicians = f"/v1/clinics/{clinic_id}/clinicians"
+        assert api.get(clinicians, as_=ALICE, headers={"If-Match": "3b1f6c02"}).status == 200

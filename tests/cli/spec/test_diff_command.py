@@ -23,9 +23,10 @@ NARROWED = PETS.replace("        - member\n", "        - admin\n")
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository of git with the spec, in which one access rule was removed after the commit."""
+    """A repository of git with the spec as announced, in which one access rule was removed after the commit."""
     shutil.copytree(spec_folder(), tmp_path / "spec")
     monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["spec", "announce"]).exit_code == 0
     for command in (
         ["init", "-q"],
         ["add", "."],
@@ -82,15 +83,17 @@ def test_a_version_is_announced_once_its_breaking_changes_are(checkout: Path) ->
     assert "1 breaking change is not announced" in refused.stderr
     assert {file.name: file.read_text() for file in announced.iterdir()} == before
 
+    present = json.loads(before["clinic.v1.json"])["info"]["version"]
+    following = f"{int(present.partition('.')[0]) + 1}.0.0"
     for root in (checkout / "spec").glob("*.yaml"):
-        root.write_text(root.read_text().replace("version: 1.0.0", "version: 2.0.0"))
+        root.write_text(root.read_text().replace(f"version: {present}", f"version: {following}"))
     changelog = checkout / "spec" / "CHANGELOG.md"
-    entry = "## 2.0.0\n\n- `CreateSite`: no longer services (`x-access-narrowed`).\n\n## 1.0.0"
-    changelog.write_text(changelog.read_text().replace("## 1.0.0", entry, 1))
+    entry = f"## {following}\n\n- `CreateSite`: no longer services (`x-access-narrowed`).\n\n## {present}"
+    changelog.write_text(changelog.read_text().replace(f"## {present}", entry, 1))
     assert "breaking (announced): CreateSite" in diff().stdout
     made = CliRunner().invoke(main, ["spec", "announce"])
     assert (made.exit_code, made.stderr) == (0, "")
-    assert "clinic.v1 2.0.0 is the announced version." in made.stdout
+    assert f"clinic.v1 {following} is the announced version." in made.stdout
     assert diff().output == ""
 
 
