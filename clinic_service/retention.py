@@ -47,18 +47,12 @@ BATCH = 500
 def _older(model: type[Base], time: Any, *conditions: ColumnElement[bool]) -> Delete:
     """The statement that deletes at most `batch` rows whose `time` is before the parameter `before`.
 
-    `time` is a column of times, or one of ids, which contain times; then the parameter is `before_id`. A row that another
-    process deletes at the same moment is left to it.
+    `time` is a column of times, or one of ids, which contain times; then the parameter is `before_id`.
     """
     table = Base.metadata.tables[model.__tablename__]
     keys = list(table.primary_key)
     before = "before_id" if isinstance(time.type, ObjectId) else "before"
-    found = (
-        select(*keys)
-        .where(time < bindparam(before, type_=time.type), *conditions)
-        .limit(bindparam("batch"))
-        .with_for_update(skip_locked=True)
-    )
+    found = select(*keys).where(time < bindparam(before, type_=time.type), *conditions).limit(bindparam("batch"))
     key: Any = keys[0] if len(keys) == 1 else tuple_(*keys)
     return delete(table).where(key.in_(found))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, ClassVar
 
 from sqlalchemy import Index, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from clinic_service.db.placement import Placement
 from clinic_service.db.types import CreationTime, UtcDateTime
 
 # Every constraint has a name, so that code can tell which one was violated, and a later revision can drop it.
@@ -17,6 +19,12 @@ NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
 }
+
+
+def placed(placement: Placement) -> dict[str, Placement]:
+    """The `info` of a table with this placement."""
+    return {"placement": placement}
+
 
 # Marks a column that is computed from other columns of its row.
 DERIVED = {"derived": True}
@@ -30,6 +38,12 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {str: Text, datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it as it stands
+    placement: ClassVar[Placement]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__table__" in cls.__dict__:
+            cls.metadata.tables[cls.__tablename__].info.update(placed(cls.placement))
 
 
 class Timestamps:

@@ -30,9 +30,8 @@ from sqlalchemy.types import NullType
 
 from clinic_service.db.base import Base
 from clinic_service.db.failures import DatabaseUnusable
-from clinic_service.db.ids import NUMBER_DIGITS
 from clinic_service.db.limits import POOLER
-from clinic_service.db.types import ObjectId, TextList, UtcDateTime
+from clinic_service.db.types import TextList, UtcDateTime
 
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK = "40P01"
@@ -52,6 +51,10 @@ _SQLITE_UNAVAILABLE = (
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_NOTADB,
 )
+# A machine of a Citus cluster names its part of a table, and the constraints of that part, with a number at the end.
+_SHARD = re.compile(r"_\d{6,}$")
+# The error of another machine has the name only in its text.
+_CONSTRAINT_IN_TEXT = re.compile(r'violates [a-z -]*constraint "([^"]+)"')
 _SQLITE_PREFIX = re.compile(r"(UNIQUE|CHECK) constraint failed: (.+)", re.DOTALL)
 # The key of an advisory lock: any number that no other program uses in the same database.
 _REVISION_LOCK = 0x636C696E6963
@@ -105,13 +108,19 @@ def constraint_name(error: IntegrityError) -> str | None:
     """
     diagnosis = getattr(error.orig, "diag", None)
     if diagnosis is not None:
-        name: str | None = diagnosis.constraint_name
-        return name
+        return _postgresql_name(diagnosis.constraint_name, str(error.orig))
     found = _SQLITE_PREFIX.search(str(error.orig))
     if found is None:
         return None
     kind, detail = found.groups()
     return detail if kind == "CHECK" else _unique_name(detail)
+
+
+def _postgresql_name(name: str | None, message: str) -> str | None:
+    if name is None:
+        found = _CONSTRAINT_IN_TEXT.search(message)
+        name = found[1] if found else None
+    return None if name is None else _SHARD.sub("", name)
 
 
 def _unique_name(detail: str) -> str | None:
@@ -172,7 +181,9 @@ class _MillisecondAfter(FunctionElement[datetime]):
 
 @compiles(_MillisecondAfter, "postgresql")
 def _on_postgresql(element: _MillisecondAfter, compiler: SQLCompiler, **options: Any) -> str:
-    return f"({compiler.process(element.clauses, **options)} + interval '1 millisecond')"
+    time = compiler.process(element.clauses, **options)
+    # Time with a zone plus interval depends on the zone of the session, and Citus refuses such expressions in CASE.
+    return f"((({time} AT TIME ZONE 'UTC') + interval '1 millisecond') AT TIME ZONE 'UTC')"
 
 
 @compiles(_MillisecondAfter, "sqlite")
@@ -193,25 +204,6 @@ def moved_on(column: Any) -> ColumnElement[datetime]:
     """
     now: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
     return case((column < now, now), else_=_MillisecondAfter(column))
-
-
-class numbered_id(FunctionElement[str]):  # noqa: N801 - used as a function
-    """The id of an `IdRange` that begins with the first argument, a text, and has the second one as its number."""
-
-    inherit_cache = True
-    type = ObjectId()
-
-
-@compiles(numbered_id, "postgresql")
-def _numbered_id_on_postgresql(element: numbered_id, compiler: SQLCompiler, **options: Any) -> str:
-    prefix, number = (compiler.process(each, **options) for each in element.clauses)
-    return f"({prefix} || lpad(to_hex({number}), {NUMBER_DIGITS}, '0'))"
-
-
-@compiles(numbered_id, "sqlite")
-def _numbered_id_on_sqlite(element: numbered_id, compiler: SQLCompiler, **options: Any) -> str:
-    prefix, number = (compiler.process(each, **options) for each in element.clauses)
-    return f"({prefix} || printf('%0{NUMBER_DIGITS}x', {number}))"
 
 
 class contains(FunctionElement[bool]):  # noqa: N801 - used as a function

@@ -11,7 +11,6 @@ import os
 import secrets
 import threading
 from datetime import datetime
-from typing import NamedTuple
 
 from clinic_service import clock
 
@@ -19,14 +18,7 @@ from clinic_service import clock
 # upper half of the range is left free, so that no process reaches its end.
 _RANDOM_BITS = 43
 # An id ends with so many characters of its number.
-NUMBER_DIGITS = 11
-
-
-class IdRange(NamedTuple):
-    """Ids that a database makes: what they begin with, and the number of the first one."""
-
-    prefix: str
-    first: int
+_NUMBER_DIGITS = 11
 
 
 class IdSource:
@@ -38,15 +30,11 @@ class IdSource:
 
     def new_id(self, time: datetime | None = None) -> str:
         """A new id of `time`, by default of now."""
-        prefix, number = self.new_ids(1, time or clock.precise_now())
-        return f"{prefix}{number:0{NUMBER_DIGITS}x}"
-
-    def new_ids(self, count: int, time: datetime) -> IdRange:
-        """So many new ids of `time`, whose numbers follow each other."""
+        time = time or clock.precise_now()
         with self._lock:
-            first = self._number + 1
-            self._number += count
-        return IdRange(_prefix(time), first)
+            self._number += 1
+            number = self._number
+        return f"{_prefix(time)}{number:0{_NUMBER_DIGITS}x}"
 
 
 def _prefix(time: datetime) -> str:
@@ -63,12 +51,7 @@ def new_id(time: datetime | None = None) -> str:
 
 def first_id(time: datetime) -> str:
     """An id that is not greater than those of `time`, and greater than those of earlier times."""
-    return f"{_prefix(time)}{0:0{NUMBER_DIGITS}x}"
-
-
-def new_ids(count: int, time: datetime) -> IdRange:
-    """So many new ids of `time`, to be made by `dialects.numbered_id`."""
-    return _source.new_ids(count, time)
+    return f"{_prefix(time)}{0:0{_NUMBER_DIGITS}x}"
 
 
 def _renew_after_fork() -> None:

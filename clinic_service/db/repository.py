@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from clinic_service import clock
 from clinic_service.db.dialects import snapshot
-from clinic_service.db.ids import IdRange, new_id, new_ids
+from clinic_service.db.ids import new_id
 from clinic_service.db.prepared import Parameters, Query, prepared
 
 if TYPE_CHECKING:
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
-
-T = TypeVar("T")
-
-
-def until_unchanged(lock: Callable[[], Sequence[T]]) -> Sequence[T]:
-    """What `lock` finds, once it finds the same twice.
-
-    A statement that waits for a lock does not see rows that were made meanwhile. So a row that was moved to another clinic,
-    which is a new row there, is found by the next one only.
-    """
-    before = lock()
-    while (found := lock()) != before:
-        before = found
-    return found
 
 
 class Unit:
@@ -132,10 +118,6 @@ class Unit:
     def new_id(self) -> str:
         """The id of a new row: ids are ordered by the times of their units, then as they were made."""
         return new_id(self.creation_time)
-
-    def new_ids(self, count: int) -> IdRange:
-        """The ids of so many new rows, for a statement that makes the rows in the database."""
-        return new_ids(count, self.creation_time)
 
 
 class Repository:

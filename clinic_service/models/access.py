@@ -8,6 +8,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import LOCAL
 from clinic_service.db.types import Json, UserId
 
 
@@ -15,6 +16,7 @@ class Grant(Base):
     """The permissions that the sharer grants to the grantee, by name, each with an object that is nearly always empty."""
 
     __tablename__ = "grants"
+    placement = LOCAL
 
     sharer_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     grantee_id: Mapped[str] = mapped_column(UserId, primary_key=True)

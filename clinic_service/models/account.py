@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base, Timestamps
+from clinic_service.db.placement import LOCAL, REFERENCE
 from clinic_service.db.types import Json, ObjectId, UserId
 
 
@@ -16,6 +17,7 @@ class Account(Timestamps, Base):
     """An account of the embedded directory, with its profile."""
 
     __tablename__ = "accounts"
+    placement = LOCAL
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     # Lower-case; null for an account without an e-mail address.
@@ -33,6 +35,7 @@ class AccountDeletion(Base):
     """An account that an operator removed. Until it is added again, its user's tokens are refused."""
 
     __tablename__ = "account_deletions"
+    placement = REFERENCE
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     deleted_time: Mapped[datetime]
@@ -44,6 +47,7 @@ class AccountEmail(Base):
     """An e-mail address of an account, lower-case. Mail goes to the address with the lowest position."""
 
     __tablename__ = "account_emails"
+    placement = LOCAL
 
     email: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("accounts.user_id", ondelete="CASCADE"))

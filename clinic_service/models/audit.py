@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
+from clinic_service.db.placement import BY_CLINIC, LOCAL
 from clinic_service.db.types import ExactText, Json, ObjectId
 
 NO_CLINIC = ""
@@ -22,6 +23,7 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit_entries"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -51,6 +53,7 @@ class AuditChain(Base):
     """The one row with both ends of the chain: the last entry that is sealed, and the last one that was removed by age."""
 
     __tablename__ = "audit_chain"
+    placement = LOCAL
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     sequence: Mapped[int] = mapped_column(BigInteger)

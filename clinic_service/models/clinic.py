@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base, Timestamps, partial_index
+from clinic_service.db.placement import BY_CLINIC, CLINICS, REFERENCE
 from clinic_service.db.types import ExactText, Json, ObjectId, string_enum
 
 
@@ -58,6 +59,7 @@ class Clinic(Timestamps, Base):
     """The profile and the settings of a clinic. A value that was never given is null."""
 
     __tablename__ = "clinics"
+    placement = CLINICS
 
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     name: Mapped[str | None]
@@ -98,6 +100,7 @@ class DemoClinic(Base):
     """Marks a clinic that the demo commands made, so that they can tell it from clinics of real users."""
 
     __tablename__ = "demo_clinics"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
 
@@ -110,6 +113,7 @@ class ShareCode(Base):
     """
 
     __tablename__ = "share_codes"
+    placement = REFERENCE
 
     code: Mapped[str] = mapped_column(ExactText(14), primary_key=True)
     clinic_id: Mapped[str] = mapped_column(ObjectId)
@@ -126,6 +130,7 @@ class MembershipRestriction(Base):
     """A restriction of a clinic on the e-mail address, and optionally the identity provider, of new members."""
 
     __tablename__ = "membership_restrictions"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)

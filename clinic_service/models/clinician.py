@@ -11,6 +11,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base, Timestamps, partial_index
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId
 from clinic_service.models.clinic import Clinic
 
@@ -27,6 +28,7 @@ class Clinician(Timestamps, Base):
     """A member of a clinic, or an invitation to become one."""
 
     __tablename__ = "clinicians"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -94,6 +96,7 @@ class ClinicianRoleUpdate(Base):
     """One change of the roles of a clinician: the new roles, who changed them, and when."""
 
     __tablename__ = "clinician_role_updates"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     clinician_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

@@ -9,6 +9,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import Json, ObjectId, UserId
 
 
@@ -26,6 +27,7 @@ class ClinicDeletion(_Deletion, Base):
     """The deletion of a clinic."""
 
     __tablename__ = "clinic_deletions"
+    placement = BY_CLINIC
     __table_args__ = (Index(None, "deleted_time"),)
 
 
@@ -43,9 +45,11 @@ class ClinicianDeletion(_DeletionOfUser, Base):
     """The deletion of a clinician, or of an invitation."""
 
     __tablename__ = "clinician_deletions"
+    placement = BY_CLINIC
 
 
 class PatientDeletion(_DeletionOfUser, Base):
     """The deletion of a patient."""
 
     __tablename__ = "patient_deletions"
+    placement = BY_CLINIC

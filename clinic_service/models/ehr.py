@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base, partial_index
+from clinic_service.db.placement import BY_CLINIC, REFERENCE
 from clinic_service.db.types import CreationTime, ExactText, Json, ObjectId, UserId, string_enum
 from clinic_service.models.clinic import Clinic, EhrProvider
 from clinic_service.models.patient import Patient
@@ -30,6 +31,7 @@ class EhrSubscription(Base):
     """A subscription to a patient's reports. An order, or a change of the patient's MRN, makes it inactive."""
 
     __tablename__ = "ehr_subscriptions"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -54,6 +56,7 @@ class MatchedMessage(Base):
     """
 
     __tablename__ = "matched_messages"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -96,6 +99,7 @@ class RedoxMessage(Base):
     """A message as Redox sent it. It has no clinic, because messages of unknown sources are stored as well."""
 
     __tablename__ = "redox_messages"
+    placement = REFERENCE
 
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     data_model: Mapped[str] = mapped_column(ExactText())
@@ -148,6 +152,7 @@ class ScheduledReportOrder(Base):
     """
 
     __tablename__ = "scheduled_report_orders"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

@@ -11,6 +11,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
+from clinic_service.db.placement import REFERENCE
 from clinic_service.db.types import CreationTime, ExactText, Json, ObjectId, UserId, string_enum
 
 # These are 32 characters in base64.
@@ -42,6 +43,7 @@ class Invite(Base):
     """An invitation. Its primary key is the key that the invitee gets; `ShareCode` explains why there is no foreign key."""
 
     __tablename__ = "invites"
+    placement = REFERENCE
 
     key: Mapped[str] = mapped_column(ExactText(), primary_key=True)
     type: Mapped[InviteType] = mapped_column(string_enum(InviteType, "type"))

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Boolean, Column, Double, ForeignKeyConstraint, Index, Table
 
-from clinic_service.db.base import COUNTED_IN_INDEXES, Base
+from clinic_service.db.base import COUNTED_IN_INDEXES, Base, placed
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ExactText, ObjectId, UtcDateTime
 from clinic_service.models.statistics import CGM, DELTA, FIELDS, TYPES, column_name, is_indexed
 
@@ -84,5 +85,6 @@ LIST_INDEX = Table(
     Index(None, "clinic_id", "patient_id"),
     *(_index_of(one) for one in INDEXED_VALUES),
     sqlite_with_rowid=False,
+    info=placed(BY_CLINIC),
     postgresql_with=COUNTED_IN_INDEXES,
 )

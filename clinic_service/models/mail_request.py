@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ObjectId, UserId, string_enum
 
 
@@ -27,6 +28,7 @@ class MailRequest(Base):
     """A request that sent mail, kept for an hour."""
 
     __tablename__ = "mail_requests"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

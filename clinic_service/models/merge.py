@@ -9,6 +9,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import Json, ObjectId, string_enum
 
 
@@ -29,6 +30,7 @@ class MergePlanElement(Base):
     """
 
     __tablename__ = "merge_plan_elements"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     plan_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

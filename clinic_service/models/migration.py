@@ -9,6 +9,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, Timestamps
+from clinic_service.db.placement import LOCAL
 from clinic_service.db.types import ObjectId, UserId, string_enum
 
 
@@ -24,6 +25,7 @@ class Migration(Timestamps, Base):
     """A migration. Its primary key is the user, who can migrate once; `ShareCode` explains why there is no foreign key."""
 
     __tablename__ = "migrations"
+    placement = LOCAL
 
     user_id: Mapped[str] = mapped_column(UserId, primary_key=True)
     clinic_id: Mapped[str] = mapped_column(ObjectId)

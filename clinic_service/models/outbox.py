@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
+from clinic_service.db.placement import LOCAL
 from clinic_service.db.types import CreationTime, Json, ObjectId
 
 
@@ -15,6 +16,7 @@ class OutboxEntry(Base):
     """One event. Events of a clinic are delivered in the order of their creation."""
 
     __tablename__ = "outbox"
+    placement = LOCAL
 
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     clinic_id: Mapped[str | None] = mapped_column(ObjectId)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import DERIVED, Base, Timestamps, partial_index
 from clinic_service.db.dialects import insert_or_add
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ExactText, Json, ObjectId, UserId, string_enum
 from clinic_service.models.clinic import Clinic
 from clinic_service.models.sort_keys import match_key, name_key, search_text
@@ -63,6 +64,7 @@ class Patient(Timestamps, Base):
     """The record that a clinic has of a user."""
 
     __tablename__ = "patients"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -184,6 +186,7 @@ class PatientCount(Base):
     """
 
     __tablename__ = "patient_counts"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     patients: Mapped[int]
@@ -233,6 +236,7 @@ class DataSource(Base):
     """A provider from which data of the patient comes, or is to come. The list is ordered by `position`."""
 
     __tablename__ = "data_sources"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import BY_CLINIC, LOCAL, REFERENCE
 from clinic_service.db.types import ExactText, ObjectId, UserId, string_enum
 from clinic_service.models.clinic import Clinic
 from clinic_service.models.ehr import RedoxMessage
@@ -30,6 +31,7 @@ class OrderOutcome(Base):
     """The outcome of an order, stored in the transaction that carries it out. Without a row it is not processed yet."""
 
     __tablename__ = "order_outcomes"
+    placement = REFERENCE
 
     message_id: Mapped[str] = mapped_column(ForeignKey("redox_messages.id", ondelete="CASCADE"), primary_key=True)
     state: Mapped[OrderState] = mapped_column(string_enum(OrderState, "state"))
@@ -52,6 +54,7 @@ class SentMessage(Base):
     """A message that Redox has accepted: its data model, and its order or scheduled report."""
 
     __tablename__ = "sent_redox_messages"
+    placement = LOCAL
 
     document_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     data_model: Mapped[str] = mapped_column(ExactText(), primary_key=True)
@@ -64,6 +67,7 @@ class ReportSchedule(Base):
     """The time at which the reports of a clinic are scheduled next, and the cadence from which it was computed."""
 
     __tablename__ = "report_schedules"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     cadence: Mapped[str] = mapped_column(ExactText())

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ObjectId, UserId
 
 
@@ -18,6 +19,7 @@ class Reservation(Base):
     """
 
     __tablename__ = "reservations"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

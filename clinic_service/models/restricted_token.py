@@ -8,6 +8,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import LOCAL
 from clinic_service.db.types import CreationTime, ExactText, Json, UserId
 
 
@@ -15,6 +16,7 @@ class RestrictedToken(Base):
     """A token that gives access to the data of one user until it expires. `hash` is its SHA-256 in hexadecimal."""
 
     __tablename__ = "restricted_tokens"
+    placement = LOCAL
 
     hash: Mapped[str] = mapped_column(ExactText(64), primary_key=True)
     user_id: Mapped[str] = mapped_column(UserId)

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ObjectId
 from clinic_service.models.label import Label
 from clinic_service.models.patient import Patient
@@ -22,6 +23,7 @@ class Site(Label):
     """A site of a clinic. A merge of clinics may give a clinic more sites than `most_per_clinic`."""
 
     __tablename__ = "sites"
+    placement = BY_CLINIC
     __table_args__ = (UniqueConstraint("clinic_id", "name_key"),)
 
     @staticmethod
@@ -53,6 +55,7 @@ class PatientSite(Base):
     """A patient belongs to a site. The sites of a patient are ordered by `position`."""
 
     __tablename__ = "patient_sites"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

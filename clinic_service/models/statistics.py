@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Boolean, Column, Double, ForeignKeyConstraint, Index, Table
 
-from clinic_service.db.base import Base
+from clinic_service.db.base import Base, placed
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ExactText, ObjectId
 
 CGM, BGM = "cgm", "bgm"
@@ -146,4 +147,5 @@ STATISTICS = Table(
     Index(None, "clinic_id", "patient_id"),
     # The table is stored in the order of its key, so that the rows of one clinic and scope can be scanned quickly.
     sqlite_with_rowid=False,
+    info=placed(BY_CLINIC),
 )

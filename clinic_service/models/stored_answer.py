@@ -9,6 +9,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import BY_CALLER
 from clinic_service.db.types import ExactText, Json, ObjectId
 
 
@@ -20,6 +21,7 @@ class StoredAnswer(Base):
     """
 
     __tablename__ = "stored_answers"
+    placement = BY_CALLER
 
     # The kind of the caller and the id, such as `person:a11ce00001`.
     caller: Mapped[str] = mapped_column(ExactText(), primary_key=True)

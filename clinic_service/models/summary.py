@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import COUNTED_IN_INDEXES, Base
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ExactText, JsonText, ObjectId
 from clinic_service.models.patient import Patient
 
@@ -19,6 +20,7 @@ class Summary(Base):
     """
 
     __tablename__ = "summaries"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -56,6 +58,7 @@ class SummaryDocument(Base):
     """
 
     __tablename__ = "summary_documents"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import ObjectId
 from clinic_service.models.label import Label
 from clinic_service.models.patient import Patient
@@ -22,6 +23,7 @@ class Tag(Label):
     """A tag of a clinic."""
 
     __tablename__ = "tags"
+    placement = BY_CLINIC
 
     longest_name: ClassVar[int] = 20
 
@@ -52,6 +54,7 @@ class PatientTag(Base):
     """A patient carries a tag."""
 
     __tablename__ = "patient_tags"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     patient_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

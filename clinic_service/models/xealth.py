@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from clinic_service.db.base import Base, Timestamps
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import CreationTime, ExactText, Json, ObjectId
 from clinic_service.models.clinic import Clinic
 from clinic_service.models.patient import Patient
@@ -20,6 +21,7 @@ class XealthPreorder(Timestamps, Base):
     """
 
     __tablename__ = "xealth_preorders"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     data_tracking_id: Mapped[str] = mapped_column(ExactText(), primary_key=True)
@@ -46,6 +48,7 @@ class XealthOrder(Base):
     """An event of an order, with the order as Xealth returned it then. The texts are stored unchanged."""
 
     __tablename__ = "xealth_orders"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ForeignKey("clinics.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
@@ -76,6 +79,7 @@ class XealthReportView(Base):
     """A user of a health record system got a link to the report of a patient."""
 
     __tablename__ = "xealth_report_views"
+    placement = BY_CLINIC
 
     clinic_id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
     id: Mapped[str] = mapped_column(ObjectId, primary_key=True)

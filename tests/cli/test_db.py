@@ -15,6 +15,7 @@ from clinic_service.cli.db import db
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import LIST_INDEX, STATISTICS, OutboxEntry, Patient, PatientCount, Summary
+from clinic_service.resources.summaries import reconcile
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import CAROL, DAVE, Somebody
 from tests.support.rows import LONG_AGO, make_clinic, make_patient, stored, storing
@@ -224,17 +225,17 @@ def test_what_changes_while_it_is_looked_at_is_no_difference(
     run: Run, database: Database, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a summary is replaced between two of the statements that read it without a lock."""
-    execute = UnitOfWork.execute
+    rows = UnitOfWork.rows
     pending = [True]
 
-    def interfere(unit: UnitOfWork, statement: Any, parameters: Any = None) -> Any:
-        if pending and "FROM summary_documents" in str(statement):
+    def interfere(unit: UnitOfWork, statement: Any, parameters: Any) -> Any:
+        if pending and statement is reconcile._DOCUMENTS:
             pending.clear()
             with storing(database) as other:
                 put_summaries(other, CAROL, cgmStats=cgm_stats(Random(7), periods=("7d",)))
-        return execute(unit, statement, parameters)
+        return rows(unit, statement, parameters)
 
-    monkeypatch.setattr(UnitOfWork, "execute", interfere)
+    monkeypatch.setattr(UnitOfWork, "rows", interfere)
     result = run("verify")
     assert (result.exit_code, result.output) == (0, "No differences.\n")
     assert pending == []

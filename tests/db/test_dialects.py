@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from clinic_service.db.dialects import constraint_name, insert_or_update, is_retryable, is_unavailable
-from clinic_service.db.engine import Database
+from clinic_service.db.engine import Database, revision_engine
 from clinic_service.models import Clinic, Clinician, Grant, Invite, Patient, ShareCode, Tag
 from tests.support.rows import LONG_AGO
 
@@ -68,6 +68,48 @@ def violation(database: Database, model: type[Any], *rows: dict[str, Any]) -> In
 )
 def test_names_the_violated_constraint(database: Database, name: str, model: Any, rows: list[dict[str, Any]]) -> None:
     assert constraint_name(violation(database, model, *rows)) == name
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        # As the error of another machine of a Citus cluster, which has the name only in its text.
+        "MESSAGE = 'duplicate key value violates unique constraint \"ix_patients_unique_mrn_102345\"'",
+        # As the error of the part of a table that is on the machine itself.
+        "MESSAGE = 'duplicate key', CONSTRAINT = 'ix_patients_unique_mrn_102345'",
+        "MESSAGE = 'duplicate key', CONSTRAINT = 'ix_patients_unique_mrn'",
+    ],
+)
+def test_names_the_violated_constraint_of_a_part_of_a_table(postgresql_url: str, raised: str) -> None:
+    engine = revision_engine(postgresql_url)
+    with engine.connect() as connection, pytest.raises(IntegrityError) as caught:
+        connection.exec_driver_sql(f"DO $$ BEGIN RAISE unique_violation USING {raised}; END $$")
+    engine.dispose()
+    assert constraint_name(caught.value) == "ix_patients_unique_mrn"
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        (
+            'new row for relation "clinicians_102008" violates check constraint "ck_clinicians_has_role_102008"',
+            "ck_clinicians_has_role",
+        ),
+        (
+            'insert or update on table "tags_102040" violates foreign key constraint "fk_tags_clinic_id_102040"',
+            "fk_tags_clinic_id",
+        ),
+        ("something else", None),
+    ],
+)
+def test_names_constraints_of_every_kind(postgresql_url: str, message: str, name: str | None) -> None:
+    engine = revision_engine(postgresql_url)
+    with engine.connect() as connection, pytest.raises(IntegrityError) as caught:
+        connection.exec_driver_sql(
+            f"DO $$ BEGIN RAISE integrity_constraint_violation USING MESSAGE = '{message}'; END $$"
+        )
+    engine.dispose()
+    assert constraint_name(caught.value) == name
 
 
 def test_a_missing_value_has_no_constraint(database: Database) -> None:

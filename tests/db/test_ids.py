@@ -50,15 +50,6 @@ def test_ids_of_two_processes_within_one_second_are_ordered_by_the_microsecond()
     assert ids == sorted(ids)
 
 
-def test_a_range_has_the_ids_between_those_made_before_and_after_it() -> None:
-    source = IdSource()
-    before = source.new_id(NOON)
-    prefix, first = source.new_ids(3, NOON)
-    after = source.new_id(NOON)
-    ids = [before, *(f"{prefix}{first + number:011x}" for number in range(3)), after]
-    assert [int(one, 16) - int(before, 16) for one in ids] == [0, 1, 2, 3, 4]
-
-
 def test_threads_never_get_the_same_id() -> None:
     source = IdSource()
     with ThreadPoolExecutor(8) as pool:

@@ -6,18 +6,19 @@ roles are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from sqlalchemy import and_, bindparam, exists, func, not_, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, exists, func, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
-from clinic_service.db.dialects import constraint_name
+from clinic_service.clinics_of_users import ClinicsOfUsers
+from clinic_service.db.dialects import among, constraint_name
 from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
-from clinic_service.models import Clinic, Clinician, ClinicianDeletion, ClinicianRoleUpdate, Invite, InviteStatus
+from clinic_service.models import Clinic, Clinician, ClinicianDeletion, ClinicianRoleUpdate
 from clinic_service.models.invite import new_invite_key
 from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
 from clinic_service.outbox.outbox import Outbox
@@ -34,20 +35,7 @@ _OTHER = aliased(Clinician)
 _HAS_OTHER_ADMIN = exists().where(
     _OTHER.clinic_id == Clinician.clinic_id, _OTHER.user_id != Clinician.user_id, _OTHER.counts_as_admin
 )
-_EARLIER = aliased(Invite)
-# An address is unique in a clinic. Where the user is a member, or was invited before, that row gets the address.
-_HAS_OTHER_ROW = or_(
-    exists().where(_OTHER.clinic_id == Invite.clinic_id, _OTHER.user_id == bindparam("of_user")),
-    exists().where(
-        _EARLIER.clinic_id == Invite.clinic_id,
-        _EARLIER.user_id == bindparam("of_user"),
-        _EARLIER.status == InviteStatus.PENDING,
-        tuple_(_EARLIER.created, _EARLIER.key) < tuple_(Invite.created, Invite.key),
-    ),
-)
-_INVITED = select(Invite.key).where(
-    Invite.user_id == bindparam("of_user"), Invite.status == InviteStatus.PENDING, not_(_HAS_OTHER_ROW)
-)
+_HAS_OTHER_EMAIL = Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type))
 _NAMES = [column.key for column in Clinician.__mapper__.column_attrs]
 
 
@@ -206,36 +194,64 @@ class ClinicianRepository(Repository):
     _SET_EMAIL = (
         update(Clinician)
         .where(
-            Clinician.user_id == bindparam("of_user"),
-            Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
+            Clinician.clinic_id == bindparam("of_clinic"), Clinician.user_id == bindparam("of_user"), _HAS_OTHER_EMAIL
         )
         .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
     )
-
     _SET_PENDING_EMAIL = (
         update(Clinician)
         .where(
+            Clinician.clinic_id == bindparam("of_clinic"),
+            Clinician.invite_id == bindparam("of_invite"),
             Clinician.user_id.is_(None),
-            Clinician.invite_id.in_(_INVITED),
-            Clinician.email.is_distinct_from(bindparam("email", type_=Clinician.email.type)),
+            _HAS_OTHER_EMAIL,
         )
         .values(email=bindparam("email"), updated_time=bindparam("updated_time"))
     )
 
-    def set_email(self, user_id: str, email: str) -> None:
-        """Store the address, in lower case, in every row of the user and in the pending rows of invitations to the user.
+    def set_email(self, user_id: str, email: str, invites: Mapping[str, str]) -> None:
+        """Store the address, in lower case, in every row of the user and in the pending rows of `invites`.
 
-        In each clinic at most one pending row gets it, and none where the user already has a row. Raises EmailTaken
-        when another row of one of the clinics has the address.
+        `invites` has the key of an invitation for each clinic; the pending row gets the address where the user has no row.
+        Raises EmailTaken when another row of one of the clinics has the address.
         """
+        clinic_ids = ClinicsOfUsers(self._uow).of_clinician(user_id)
         values = {"of_user": user_id, "email": email.lower(), "updated_time": self._uow.now}
+        pending = {clinic_id: key for clinic_id, key in invites.items() if clinic_id not in clinic_ids}
         try:
-            self._uow.change(self._SET_EMAIL, values)
-            self._uow.change(self._SET_PENDING_EMAIL, values)
+            self._uow.change(self._SET_EMAIL, *({**values, "of_clinic": one} for one in clinic_ids))
+            del values["of_user"]
+            self._uow.change(
+                self._SET_PENDING_EMAIL,
+                *({**values, "of_clinic": clinic_id, "of_invite": key} for clinic_id, key in pending.items()),
+            )
         except IntegrityError as error:
             if not _is_duplicate(error):
                 raise
             raise EmailTaken from error
+
+    _PENDING_EMAILS = select(Clinician.invite_id, Clinician.email).where(
+        among(Clinician.clinic_id, "clinic_ids"), among(Clinician.invite_id, "keys"), Clinician.user_id.is_(None)
+    )
+
+    def pending_emails(self, clinic_ids: Collection[str], keys: Collection[str]) -> dict[str, str | None]:
+        """The addresses of the pending clinicians of these invitations, by the key of the invitation."""
+        these = {"clinic_ids": list(clinic_ids), "keys": list(keys)}
+        return {str(row.invite_id): row.email for row in self._uow.rows(self._PENDING_EMAILS, these)}
+
+    _REMOVE_INVITED = delete(Clinician).where(
+        Clinician.clinic_id == bindparam("of_clinic"),
+        Clinician.invite_id == bindparam("of_key"),
+        Clinician.user_id.is_(None),
+    )
+
+    def remove_invited(self, *invites: tuple[str, str]) -> bool:
+        """Delete the pending clinicians of the invitations, each given by its clinic and key, without keeping a record.
+
+        False when there is none.
+        """
+        rows = ({"of_clinic": clinic_id, "of_key": key} for clinic_id, key in invites)
+        return self._uow.change(self._REMOVE_INVITED, *rows) > 0
 
     _ADD_DELETION = insert_into(
         ClinicianDeletion, "clinic_id", "id", "user_id", "deleted_time", "deleted_by_user_id", "record"

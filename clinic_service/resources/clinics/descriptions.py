@@ -11,6 +11,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     CompoundSelect,
+    Select,
     Text,
     and_,
     bindparam,
@@ -91,13 +92,8 @@ class ClinicDescription(ClinicRow):
         )
 
 
-_HAS_ADMIN = exists().where(Clinician.clinic_id == Clinic.id, Clinician.counts_as_admin)
-
-
-_TAGGED = num_patients(Tag, PatientTag.tag_id)
-_AT_SITE = num_patients(Site, PatientSite.site_id)
 _TAG, _SITE = "tag", "site"
-_CLINICS = select(
+_COLUMNS = (
     Clinic.id,
     Clinic.name,
     Clinic.address,
@@ -117,8 +113,17 @@ _CLINICS = select(
     Clinic.created_time,
     Clinic.updated_time,
     ShareCode.code.label("share_code"),
-    _HAS_ADMIN.label("has_admin"),
-).join(ShareCode, and_(ShareCode.clinic_id == Clinic.id, ShareCode.canonical))
+)
+
+
+def _clinics(wanted: ColumnElement[bool], clinic_id: Any) -> Select[*tuple[Any, ...]]:
+    """The wanted clinics. `clinic_id` is the parameter of a query for one clinic, else the column."""
+    has_admin = exists().where(Clinician.clinic_id == clinic_id, Clinician.counts_as_admin)
+    return (
+        select(*_COLUMNS, has_admin.label("has_admin"))
+        .join(ShareCode, and_(ShareCode.clinic_id == Clinic.id, ShareCode.canonical))
+        .where(wanted)
+    )
 
 
 class _CountedRow(NamedTuple):
@@ -131,18 +136,25 @@ class _CountedRow(NamedTuple):
     num_patients: int
 
 
-def _tags_and_sites(of_tags: ColumnElement[bool], of_sites: ColumnElement[bool]) -> CompoundSelect[*tuple[Any, ...]]:
-    """The tags and sites in one statement. Ids are in order of creation."""
+def _tags_and_sites(
+    of_tags: ColumnElement[bool], of_sites: ColumnElement[bool], clinic_id: ColumnElement[str] | None = None
+) -> CompoundSelect[*tuple[Any, ...]]:
+    """The tags and sites in one statement, with the parameter `clinic_id` when they are of one clinic.
+
+    Ids are in order of creation.
+    """
     tag, site = literal_column(f"'{_TAG}'", Text), literal_column(f"'{_SITE}'", Text)
+    tagged = num_patients(Tag, PatientTag.tag_id, Tag.clinic_id if clinic_id is None else clinic_id)
+    at_site = num_patients(Site, PatientSite.site_id, Site.clinic_id if clinic_id is None else clinic_id)
     return union_all(
-        select(tag.label("kind"), Tag.clinic_id, Tag.id, Tag.name, _TAGGED.label("num_patients")).where(of_tags),
-        select(site, Site.clinic_id, Site.id, Site.name, _AT_SITE).where(of_sites),
+        select(tag.label("kind"), Tag.clinic_id, Tag.id, Tag.name, tagged.label("num_patients")).where(of_tags),
+        select(site, Site.clinic_id, Site.id, Site.name, at_site).where(of_sites),
     ).order_by("id")
 
 
 _ID: BindParameter[str] = bindparam("clinic_id")
-_CLINIC = Query(ClinicRow, _CLINICS.where(Clinic.id == _ID))
-_TAGS_AND_SITES_OF_ONE = Query(_CountedRow, _tags_and_sites(Tag.clinic_id == _ID, Site.clinic_id == _ID))
+_CLINIC = Query(ClinicRow, _clinics(Clinic.id == _ID, _ID))
+_TAGS_AND_SITES_OF_ONE = Query(_CountedRow, _tags_and_sites(Tag.clinic_id == _ID, Site.clinic_id == _ID, _ID))
 
 
 def describe_one(unit: Unit, clinic_id: str) -> ClinicDescription | None:
@@ -152,7 +164,7 @@ def describe_one(unit: Unit, clinic_id: str) -> ClinicDescription | None:
 
 
 _IDS: BindParameter[list[str]] = bindparam("clinic_ids", expanding=True)
-_MANY_CLINICS = _CLINICS.where(Clinic.id.in_(_IDS))
+_MANY_CLINICS = _clinics(Clinic.id.in_(_IDS), Clinic.id)
 _TAGS_AND_SITES_OF_MANY = _tags_and_sites(Tag.clinic_id.in_(_IDS), Site.clinic_id.in_(_IDS))
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
+from clinic_service.db.locks import locking
 from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
@@ -65,7 +66,7 @@ class ClinicRepository(Repository):
         """The clinic, for changes. Raises ClinicNotFound."""
         return self._one(_GET, clinic_id)
 
-    _LOCK = _GET.with_for_update().execution_options(populate_existing=True)
+    _LOCK = locking(select(Clinic), Clinic).execution_options(populate_existing=True)
 
     def lock(self, clinic_id: str) -> Clinic:
         """Lock and return the clinic: no other transaction changes it, its members or its patients until this unit ends.
@@ -81,7 +82,7 @@ class ClinicRepository(Repository):
             raise ClinicNotMigrated
         return clinic
 
-    _HOLD = _IS_MIGRATED.with_for_update()
+    _HOLD = locking(select(Clinic.is_migrated), Clinic)
 
     def hold_migrated(self, clinic_id: str) -> None:
         """As `lock_migrated`, for callers that do not need the clinic."""

@@ -16,7 +16,6 @@ from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.errors import ConstraintViolation, NotFound
 from clinic_service.models import (
-    SUBSCRIPTIONS_OF_PATIENT,
     Clinic,
     EhrProvider,
     EhrSubscription,
@@ -57,7 +56,11 @@ _CLINICS = Query(
 _CLINIC = select(Clinic.ehr_provider, Clinic.ehr_settings).where(
     Clinic.id == bindparam("clinic_id"), Clinic.ehr_enabled
 )
-_HAS_SUBSCRIPTION = select(EhrSubscription.name).where(SUBSCRIPTIONS_OF_PATIENT).exists()
+_HAS_SUBSCRIPTION = (
+    select(EhrSubscription.name)
+    .where(EhrSubscription.clinic_id == bindparam("clinic_id"), EhrSubscription.patient_id == Patient.id)
+    .exists()
+)
 _HAS_MRN = Patient.mrn_match_key.is_not(None)
 _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "user_id": Patient.user_id == bindparam("user_id"),

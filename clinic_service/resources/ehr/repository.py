@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from clinic_service.db.dialects import insert_or_skip, insert_or_update
+from clinic_service.db.locks import lock_by_clinic, locking
 from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import (
@@ -39,17 +40,23 @@ _MOST_OF_A_CRITERION = 100
 # So many documents of a subscription are remembered, the latest ones.
 MAX_MATCHES = 100
 _later = aliased(MatchedMessage)
-# The condition for a matched document that changed its subscription last.
-IS_LAST_MATCH = ~(
-    select(_later.position)
-    .where(
-        _later.clinic_id == MatchedMessage.clinic_id,
-        _later.patient_id == MatchedMessage.patient_id,
-        _later.name == MatchedMessage.name,
-        _later.position > MatchedMessage.position,
+
+
+def is_last_match(clinic_id: Any) -> ColumnElement[bool]:
+    """The condition for a matched document that changed its subscription last.
+
+    `clinic_id` is the parameter of a query for one clinic, else the column.
+    """
+    return ~(
+        select(_later.position)
+        .where(
+            _later.clinic_id == clinic_id,
+            _later.patient_id == MatchedMessage.patient_id,
+            _later.name == MatchedMessage.name,
+            _later.position > MatchedMessage.position,
+        )
+        .exists()
     )
-    .exists()
-)
 
 
 class EhrClinicRow(NamedTuple):
@@ -138,27 +145,26 @@ class Document(Protocol):
 class EhrRepository(Repository):
     """Clinics and patients by the values in messages, and the subscriptions of patients."""
 
-    _ENABLED_CLINICS = (
-        select(Clinic.id, Clinic.ehr_settings)
-        .where(
-            Clinic.ehr_provider == bindparam("provider"),
-            Clinic.ehr_source_id == bindparam("source_id"),
-            Clinic.ehr_enabled,
-        )
-        # All transactions lock several clinics in this order, to avoid deadlocks.
-        .order_by(Clinic.id)
-        .limit(2)
+    _ENABLED_CLINICS = select(Clinic.id, Clinic.ehr_settings).where(
+        Clinic.ehr_provider == bindparam("provider"),
+        Clinic.ehr_source_id == bindparam("source_id"),
+        Clinic.ehr_enabled,
     )
-    _CLINICS = Query(EhrClinicRow, _ENABLED_CLINICS)
-    _LOCK_CLINICS = Query(EhrClinicRow, _ENABLED_CLINICS.with_for_update())
+    _CLINICS = Query(EhrClinicRow, _ENABLED_CLINICS.order_by(Clinic.id).limit(2))
+    _LOCK_CLINIC = Query(EhrClinicRow, locking(_ENABLED_CLINICS, Clinic))
 
     def find_clinics(self, provider: EhrProvider, source_id: str, *, lock: bool) -> Sequence[EhrClinicRow]:
         """At most two clinics that are enabled for messages of the source.
 
         `lock` locks their rows until this unit ends.
         """
-        statement = self._LOCK_CLINICS if lock else self._CLINICS
-        return self._uow.rows(statement, {"provider": provider, "source_id": source_id})
+        this = {"provider": provider, "source_id": source_id}
+        if not lock:
+            return self._uow.rows(self._CLINICS, this)
+        return lock_by_clinic(
+            lambda: [row.id for row in self._uow.rows(self._CLINICS, this)],
+            lambda clinic_id: self._uow.rows(self._LOCK_CLINIC, {"clinic_id": clinic_id, **this}),
+        )
 
     def match_patients(self, clinic_id: str, criteria: tuple[str, ...], keys: Mapping[str, Any]) -> Sequence[MatchRow]:
         """The patients who fit one of the different `criteria`; a patient who fits several has a row for each.

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Delete, and_, bindparam, delete, not_, or_, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Delete, and_, bindparam, delete, not_, select, tuple_, union_all
 
 from clinic_service import clock
 from clinic_service.db.dialects import among
@@ -27,7 +26,7 @@ from clinic_service.models import (
     XealthOrder,
     XealthPreorder,
 )
-from clinic_service.resources.ehr.repository import IS_LAST_MATCH
+from clinic_service.resources.ehr.repository import is_last_match
 from clinic_service.unit_of_work import UnitOfWork, run, run_in_batches
 
 _BATCH = 1000
@@ -65,16 +64,12 @@ _OLD_MESSAGES = (
 )
 
 
-def _decides_active_subscription(document_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """Whether the document is the last one that changed an active subscription."""
-    return (
-        select(MatchedMessage.position)
-        .join(EhrSubscription, and_(MATCHES_OF_SUBSCRIPTION, EhrSubscription.active))
-        .where(MatchedMessage.document_id == document_id, IS_LAST_MATCH)
-        .exists()
-    )
-
-
+# The documents that are the last ones that changed an active subscription.
+_DECIDING = (
+    select(MatchedMessage.document_id)
+    .join(EhrSubscription, and_(MATCHES_OF_SUBSCRIPTION, EhrSubscription.active))
+    .where(is_last_match(MatchedMessage.clinic_id))
+)
 _OLD_PREORDERS = (
     select(XealthPreorder.clinic_id, XealthPreorder.data_tracking_id)
     .where(XealthPreorder.updated_time < bindparam("before", type_=XealthPreorder.updated_time.type))
@@ -83,21 +78,23 @@ _OLD_PREORDERS = (
 _REMOVE_PREORDERS = delete(XealthPreorder).where(
     tuple_(XealthPreorder.clinic_id, XealthPreorder.data_tracking_id).in_(_OLD_PREORDERS)
 )
+_DECIDES = _DECIDING.where(
+    MatchedMessage.clinic_id == XealthOrder.clinic_id, MatchedMessage.document_id == XealthOrder.id
+).exists()
 _OLD_XEALTH_ORDERS = (
     select(XealthOrder.clinic_id, XealthOrder.id)
-    .where(XealthOrder.created_time < _BEFORE, not_(_decides_active_subscription(XealthOrder.id)))
+    .where(XealthOrder.created_time < _BEFORE, not_(_DECIDES))
     .limit(bindparam("batch"))
 )
 _REMOVE_XEALTH_ORDERS = delete(XealthOrder).where(tuple_(XealthOrder.clinic_id, XealthOrder.id).in_(_OLD_XEALTH_ORDERS))
 
-_IS_ORDERED = (
-    select(ScheduledReportOrder.id)
-    .where(ScheduledReportOrder.message_id == RedoxMessage.id, ScheduledReportOrder.state == ReportOrderState.PENDING)
-    .exists()
+_NEEDED = union_all(
+    _DECIDING.where(among(MatchedMessage.document_id, "ids")),
+    select(ScheduledReportOrder.message_id).where(
+        among(ScheduledReportOrder.message_id, "ids"), ScheduledReportOrder.state == ReportOrderState.PENDING
+    ),
 )
-_REMOVE_MESSAGES = delete(RedoxMessage).where(
-    among(RedoxMessage.id, "ids"), not_(or_(_decides_active_subscription(RedoxMessage.id), _IS_ORDERED))
-)
+_REMOVE_MESSAGES = delete(RedoxMessage).where(among(RedoxMessage.id, "ids"))
 
 
 class Purged(NamedTuple):
@@ -149,4 +146,5 @@ def _old_messages(uow: UnitOfWork, before: datetime, after: tuple[datetime, str]
 
 def _remove_messages(uow: UnitOfWork, ids: list[str]) -> int:
     """Delete the messages with these ids that are not needed any more. Returns their number."""
-    return uow.change(_REMOVE_MESSAGES, {"ids": ids})
+    needed = {message_id for (message_id,) in uow.rows(_NEEDED, {"ids": ids})}
+    return uow.change(_REMOVE_MESSAGES, {"ids": [message_id for message_id in ids if message_id not in needed]})

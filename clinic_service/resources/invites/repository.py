@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import BindParameter, and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clinic_service.db.dialects import constraint_name
@@ -256,13 +256,3 @@ class InviteRepository(Repository):
         """Cancel the expired offers of the patient to the clinic."""
         values = {"of_clinic": clinic_id, "of_creator": creator_id, "time": self._uow.now}
         self._uow.change(self._CLOSE_EXPIRED, values)
-
-    _REMOVE_INVITED = delete(Clinician).where(
-        Clinician.clinic_id == bindparam("of_clinic"),
-        Clinician.invite_id == bindparam("of_key"),
-        Clinician.user_id.is_(None),
-    )
-
-    def remove_invited(self, clinic_id: str, key: str) -> bool:
-        """Delete the pending clinician of an invitation without keeping a record. False when there is none."""
-        return self._uow.change(self._REMOVE_INVITED, {"of_clinic": clinic_id, "of_key": key}) == 1

@@ -121,7 +121,7 @@ def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending) -> Invit
 def withdraw(uow: UnitOfWork, clinic_id: str, key: str) -> None:
     """Cancel a pending invitation. Raises ClinicNotFound, and InviteNotFound when there is no pending one."""
     uow.clinics.lock(clinic_id)
-    removed = uow.invites.remove_invited(clinic_id, key)
+    removed = uow.clinicians.remove_invited((clinic_id, key))
     canceled = uow.invites.end(clinic_id, key, InviteStatus.CANCELED)
     if not removed and not canceled:
         raise InviteNotFound
@@ -133,7 +133,7 @@ def remove_invited(uow: UnitOfWork, clinic_id: str, key: str) -> None:
     Raises ClinicNotFound, ClinicNotMigrated and InvitedClinicianNotFound.
     """
     uow.clinics.lock_migrated(clinic_id)
-    if not uow.invites.remove_invited(clinic_id, key):
+    if not uow.clinicians.remove_invited((clinic_id, key)):
         raise InvitedClinicianNotFound
     uow.invites.end(clinic_id, key, InviteStatus.CANCELED)
 
@@ -192,7 +192,7 @@ def accept(uow: UnitOfWork, key: str, acceptance: Acceptance, identity_provider:
 def dismiss(uow: UnitOfWork, clinic_id: str, key: str, invitee: Invitee) -> None:
     """Decline an invitation. The clinic may invite the address again immediately. Raises InviteNotFound."""
     _lock_addressed(uow, clinic_id, key, invitee)
-    uow.invites.remove_invited(clinic_id, key)
+    uow.clinicians.remove_invited((clinic_id, key))
     uow.invites.end(clinic_id, key, InviteStatus.DECLINED)
 
 

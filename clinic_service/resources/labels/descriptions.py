@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from clinic_service.models.label import Label
@@ -18,11 +18,14 @@ class LabelDescription(NamedTuple):
     num_patients: int
 
 
-def num_patients(label: type[Label], label_id: InstrumentedAttribute[str]) -> ScalarSelect[int]:
+def num_patients(
+    label: type[Label], label_id: InstrumentedAttribute[str], clinic_id: ColumnElement[str] | InstrumentedAttribute[str]
+) -> ScalarSelect[int]:
     """The number of patients who have the label of the enclosing query.
 
-    `label_id` is the column of the table of links that refers to the label, such as `PatientTag.tag_id`.
+    `label_id` is the column of the table of links that refers to the label, such as `PatientTag.tag_id`. `clinic_id` is the
+    clinic: the parameter of a query for one clinic, else the column of the label.
     """
     link = label_id.class_
-    linked = select(func.count()).select_from(link).where(link.clinic_id == label.clinic_id, label_id == label.id)
+    linked = select(func.count()).select_from(link).where(link.clinic_id == clinic_id, label_id == label.id)
     return linked.scalar_subquery()

@@ -38,7 +38,8 @@ class LabelStatements(Generic[L]):
         self.get = select(label).where(this)
         self.exists = select(label.id).where(this)
         self.keys = select(label.name_key, label.id).where(in_clinic)
-        self.describe = select(label.id, label.name, num_patients(label, label_id).label("num_patients")).where(this)
+        number = num_patients(label, label_id, bindparam("clinic_id")).label("num_patients")
+        self.describe = select(label.id, label.name, number).where(this)
         self.remove = delete(label).where(label.clinic_id == bindparam("of_clinic"), label.id == bindparam("of_label"))
         # The links between the label and its patients.
         self.links = and_(link.clinic_id == bindparam("of_clinic"), label_id == bindparam("of_label"))

@@ -82,10 +82,8 @@ _COPY_MAIL_REQUESTS = copying(table_of(MailRequest))
 # Only reservations of accounts are copied. A reserved place for a new patient is useless in another clinic.
 _COPY_RESERVATIONS = copying(table_of(Reservation), Reservation.user_id.is_not(None), Reservation.expires_time > _NOW)
 # A target that receives the data of real users must not be treated as a demo clinic any more.
-_UNMARK_DEMO = delete(DemoClinic).where(
-    DemoClinic.clinic_id == bindparam("target_id"),
-    bindparam("source_id", type_=DemoClinic.clinic_id.type).not_in(select(DemoClinic.clinic_id)),
-)
+_IS_DEMO = select(DemoClinic.clinic_id).where(DemoClinic.clinic_id == bindparam("clinic_id"))
+_UNMARK_DEMO = delete(DemoClinic).where(DemoClinic.clinic_id == bindparam("of_clinic"))
 
 
 class Belongings(Repository):
@@ -140,4 +138,5 @@ class Belongings(Repository):
 
     def unmark_demo(self) -> None:
         """Remove the mark of a demo clinic from the target, unless the source is a demo clinic as well."""
-        self._uow.change(_UNMARK_DEMO, self._ids)
+        if self._uow.first(_IS_DEMO, {"clinic_id": self._source_id}) is None:
+            self._uow.change(_UNMARK_DEMO, {"of_clinic": self._target_id})

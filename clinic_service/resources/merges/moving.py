@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Insert, Table, and_, bindparam, case, delete, func, insert, select, update
 
 from clinic_service.db.dialects import among, moved_on
+from clinic_service.db.locks import locking
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository, Unit
 from clinic_service.models import (
@@ -76,17 +77,10 @@ _OF_USERS = select(Patient.id, Patient.user_id, Patient.permission_custodian.lab
     Patient.clinic_id == bindparam("clinic_id"), among(Patient.user_id, "user_ids")
 )
 # All transactions lock several patients in this order, to avoid deadlocks.
-_LOCK_PATIENTS = (
-    select(Patient.id)
-    .where(Patient.clinic_id == bindparam("clinic_id"), among(Patient.id, "ids"))
-    .order_by(Patient.id)
-    .with_for_update()
-)
-_LOCK_SUMMARIES = (
-    select(Summary.patient_id)
-    .where(Summary.clinic_id == bindparam("clinic_id"), among(Summary.patient_id, "ids"))
-    .order_by(Summary.patient_id, Summary.type)
-    .with_for_update()
+_LOCK_PATIENTS = locking(select(Patient.id).where(among(Patient.id, "ids")).order_by(Patient.id), Patient)
+_LOCK_SUMMARIES = locking(
+    select(Summary.patient_id).where(among(Summary.patient_id, "ids")).order_by(Summary.patient_id, Summary.type),
+    Summary,
 )
 _IN_BATCH = among(Patient.id, "ids")
 _COPY_PATIENTS = copying(

@@ -33,7 +33,7 @@ _IN_PLAN: ColumnElement[bool] = and_(
     not_(_IS_DEMO),
     not_(
         exists().where(
-            DataSource.clinic_id == Patient.clinic_id,
+            DataSource.clinic_id == bindparam("clinic_id"),
             DataSource.patient_id == Patient.id,
             DataSource.provider_name == _FREE_PROVIDER,
         )

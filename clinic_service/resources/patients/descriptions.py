@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -105,6 +106,10 @@ def _of_one(link: Link) -> ColumnElement[bool]:
 
 
 def _of_many(link: Link) -> ColumnElement[bool]:
+    return and_(link.clinic_id == bindparam("clinic_id"), among(link.patient_id, "patient_ids"))
+
+
+def _of_several_clinics(link: Link) -> ColumnElement[bool]:
     # The patient's id alone is unique; the clinic's id is included because the keys begin with it.
     return and_(among(link.clinic_id, "clinic_ids"), among(link.patient_id, "patient_ids"))
 
@@ -179,15 +184,20 @@ def _data_sources_of(chosen: Condition) -> Query[DataSourceRow]:
 
 
 class _Variants(NamedTuple, Generic[R]):
-    """Two variants of a query: for one patient, which is cheaper, and for many."""
+    """The variants of a query: for one patient, which is cheapest, for many of one clinic, and for those of several."""
 
     of_one: Query[R]
     of_many: Query[R]
+    of_several_clinics: Query[R]
 
 
-_LINKS = _Variants(_links_of(_of_one), _links_of(_of_many))
-_TAGS_AND_SITES = _Variants(_links_of(_of_one, with_summaries=False), _links_of(_of_many, with_summaries=False))
-_DATA_SOURCES = _Variants(_data_sources_of(_of_one), _data_sources_of(_of_many))
+def _variants(make: Callable[[Condition], Query[R]]) -> _Variants[R]:
+    return _Variants(make(_of_one), make(_of_many), make(_of_several_clinics))
+
+
+_LINKS = _variants(_links_of)
+_TAGS_AND_SITES = _variants(partial(_links_of, with_summaries=False))
+_DATA_SOURCES = _variants(_data_sources_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +267,13 @@ def _link(described: Mapping[str, PatientDescription], links: Iterable[_Link]) -
 
 
 def _rows(unit: Unit, query: _Variants[R], patients: Sequence[PatientRow]) -> list[R]:
+    clinic_id = patients[0].clinic_id
     if len(patients) == 1:
-        return unit.rows(query.of_one, {"clinic_id": patients[0].clinic_id, "patient_id": patients[0].id})
-    ids = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
-    return unit.rows(query.of_many, ids)
+        return unit.rows(query.of_one, {"clinic_id": clinic_id, "patient_id": patients[0].id})
+    ids, clinic_ids = [p.id for p in patients], {p.clinic_id for p in patients}
+    if len(clinic_ids) == 1:
+        return unit.rows(query.of_many, {"clinic_id": clinic_id, "patient_ids": ids})
+    return unit.rows(query.of_several_clinics, {"clinic_ids": list(clinic_ids), "patient_ids": ids})
 
 
 def _by_patient(rows: Iterable[DataSourceRow]) -> dict[str, list[DataSourceRow]]:

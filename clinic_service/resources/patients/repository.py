@@ -9,9 +9,11 @@ from datetime import timedelta
 from sqlalchemy import Select, and_, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.dialects import among, constraint_name
+from clinic_service.db.locks import lock_by_clinic, locking
 from clinic_service.db.prepared import Query, insert_into
-from clinic_service.db.repository import Repository, until_unchanged
+from clinic_service.db.repository import Repository
 from clinic_service.models import Patient, PatientSite, PatientTag, Site, Tag
 from clinic_service.models.patient import ADD_TO_COUNT
 from clinic_service.models.sort_keys import mrn_key
@@ -53,7 +55,9 @@ class PatientRepository(Repository):
             raise PatientNotFound
         return patient
 
-    _LOCK = _FIND.with_for_update().execution_options(populate_existing=True)
+    _LOCK = locking(select(Patient).where(Patient.user_id == bindparam("user_id")), Patient).execution_options(
+        populate_existing=True
+    )
 
     def lock(self, clinic_id: str, user_id: str) -> Patient:
         """As `get`, but locks the record until this unit ends. Raises PatientNotFound."""
@@ -105,18 +109,13 @@ class PatientRepository(Repository):
         parameters = {"user_id": user_id, "limit": limit, "offset": offset}
         return describe(self._uow, self._uow.rows(self._PAGE_OF_USER, parameters))
 
-    _ALL_OF_USER = (
-        select(Patient)
-        .where(Patient.user_id == bindparam("user_id"))
-        .order_by(Patient.clinic_id, Patient.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-
     def all_of_user(self, user_id: str) -> Sequence[Patient]:
         """Lock and return the records of the user in all clinics, sorted by clinic id."""
-        this = {"user_id": user_id}
-        return until_unchanged(lambda: self._uow.session.scalars(self._ALL_OF_USER, this).all())
+
+        def lock(clinic_id: str) -> Sequence[Patient]:
+            return self._uow.session.scalars(self._LOCK, {"clinic_id": clinic_id, "user_id": user_id}).all()
+
+        return lock_by_clinic(lambda: ClinicsOfUsers(self._uow).of_patient(user_id), lock)
 
     def count(self, clinic_id: str, demo_user_id: str | None) -> counts.PatientCounts:
         """The clinic's numbers of patients; all are zero for an unknown clinic."""

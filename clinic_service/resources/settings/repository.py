@@ -49,7 +49,7 @@ _ADD_RESTRICTIONS = insert_into(MembershipRestriction, "clinic_id", "position", 
 _OTHER = aliased(Patient)
 _SHARES_MRN = (
     select(_OTHER.id)
-    .where(_OTHER.clinic_id == Patient.clinic_id, _OTHER.mrn_key == Patient.mrn_key, _OTHER.id != Patient.id)
+    .where(_OTHER.clinic_id == bindparam("of_clinic"), _OTHER.mrn_key == Patient.mrn_key, _OTHER.id != Patient.id)
     .exists()
 )
 _BIND_MRNS = (

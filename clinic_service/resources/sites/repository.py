@@ -29,7 +29,7 @@ _MOVE_LINKS = (
 _OTHERS = aliased(PatientSite)
 _NEXT_POSITION = (
     select(func.coalesce(func.max(_OTHERS.position) + 1, 0))
-    .where(_OTHERS.clinic_id == PatientTag.clinic_id, _OTHERS.patient_id == PatientTag.patient_id)
+    .where(_OTHERS.clinic_id == bindparam("of_clinic"), _OTHERS.patient_id == PatientTag.patient_id)
     .scalar_subquery()
 )
 _ADD_PATIENTS_WITH_TAG = insert(PatientSite).from_select(

@@ -1,8 +1,8 @@
 """Reconcile: compares projections with their source, and repairs them.
 
 The projections are the keys of patients, the rows of summaries, statistics and the list index, and the numbers of patients.
-Patients are compared in batches, first without a lock. A batch with differences is compared again, and repaired, in a
-transaction of its own that holds the same locks as updates of summaries.
+Patients are compared clinic by clinic in batches, first without a lock. A batch with differences is compared again, and
+repaired, in a transaction of its own that holds the same locks as updates of summaries.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Select, Table, and_, bindparam, delete, func, inspect, select, tuple_, update
+from sqlalchemy import Select, Table, and_, bindparam, delete, func, inspect, select, update
 
+from clinic_service.db.dialects import among
 from clinic_service.db.engine import Database
+from clinic_service.db.locks import locking
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
-from clinic_service.db.types import ObjectId
 from clinic_service.models import LIST_INDEX, STATISTICS, Clinic, Patient, PatientCount, Summary, SummaryDocument
 from clinic_service.models.patient import ADD_TO_COUNT, keys_of
 from clinic_service.models.statistics import PERIODS, TYPES
@@ -29,8 +30,6 @@ from clinic_service.unit_of_work import UnitOfWork, run
 
 # Limits the memory: the documents of this many patients have about two megabytes.
 _BATCH = 100
-# Sorts before every key.
-_START = ("", "")
 
 _KEYS = ("name_key", "search_text", "has_standard_ranges", "mrn_match_key", "name_match_key")
 
@@ -122,7 +121,8 @@ def _different(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
 
 class _Batch(NamedTuple):
     differences: list[Difference]
-    last: tuple[str, str] | None
+    # The id of the last patient; None when there was none left.
+    last: str | None
 
 
 _NEXT_PATIENTS = (
@@ -140,22 +140,16 @@ _NEXT_PATIENTS = (
         Patient.mrn_match_key,
         Patient.name_match_key,
     )
-    .where(
-        tuple_(Patient.clinic_id, Patient.id)
-        > tuple_(bindparam("clinic_id", type_=ObjectId()), bindparam("patient_id", type_=ObjectId()))
-    )
-    .order_by(Patient.clinic_id, Patient.id)
+    .where(Patient.id > bindparam("after"))
+    .order_by(Patient.id)
     .limit(_BATCH)
 )
-_PATIENTS = Query(_PatientRow, _NEXT_PATIENTS)
-_LOCK_PATIENTS = Query(_PatientRow, _NEXT_PATIENTS.with_for_update())
+_PATIENTS = Query(_PatientRow, _NEXT_PATIENTS.where(Patient.clinic_id == bindparam("clinic_id")))
+_LOCK_PATIENTS = Query(_PatientRow, locking(_NEXT_PATIENTS, Patient))
 
 
 def _of_patients(table: Table) -> Select[*tuple[Any, ...]]:
-    return select(table).where(
-        table.c.clinic_id.in_(bindparam("clinic_ids", expanding=True)),
-        table.c.patient_id.in_(bindparam("patient_ids", expanding=True)),
-    )
+    return select(table).where(table.c.clinic_id == bindparam("clinic_id"), among(table.c.patient_id, "patient_ids"))
 
 
 _SUMMARIES = _of_patients(inspect(Summary).local_table)  # type: ignore[arg-type]
@@ -165,29 +159,32 @@ _LIST_INDEX = _of_patients(LIST_INDEX)
 
 
 class _PatientComparison(Repository):
-    """Compares and repairs one batch of patients."""
+    """Compares and repairs one batch of patients of a clinic."""
 
-    def look(self, after: tuple[str, str]) -> _Batch:
-        """The differences of the batch of patients after this key, read without a lock."""
+    def __init__(self, uow: UnitOfWork, clinic_id: str) -> None:
+        super().__init__(uow)
+        self._clinic_id = clinic_id
+
+    def look(self, after: str) -> _Batch:
+        """The differences of the batch of patients after this id, read without a lock."""
         return _batch(self._subjects(_PATIENTS, after))
 
-    def lock(self, after: tuple[str, str], *, repair: bool) -> _Batch:
+    def lock(self, after: str, *, repair: bool) -> _Batch:
         """As `look`, with the patients locked. With `repair`, the differences are repaired."""
         subjects = self._subjects(_LOCK_PATIENTS, after)
         if repair:
             self._repair(subjects)
         return _batch(subjects)
 
-    def _subjects(self, query: Query[_PatientRow], after: tuple[str, str]) -> list[_Subject]:
-        clinic_id, patient_id = after
-        patients = self._uow.rows(query, {"clinic_id": clinic_id, "patient_id": patient_id})
+    def _subjects(self, query: Query[_PatientRow], after: str) -> list[_Subject]:
+        patients = self._uow.rows(query, {"clinic_id": self._clinic_id, "after": after})
         if not patients:
             return []
-        keys = {"clinic_ids": list({p.clinic_id for p in patients}), "patient_ids": [p.id for p in patients]}
-        summaries = _by_patient(self._uow.execute(_SUMMARIES, keys), "type")
-        statistics = _by_patient(self._uow.execute(_STATISTICS, keys), "scope")
-        list_index = _by_patient(self._uow.execute(_LIST_INDEX, keys), "period")
-        documents = _by_patient(self._uow.execute(_DOCUMENTS, keys), "type")
+        keys = {"clinic_id": self._clinic_id, "patient_ids": [p.id for p in patients]}
+        summaries = _by_patient(self._uow.rows(_SUMMARIES, keys), "type")
+        statistics = _by_patient(self._uow.rows(_STATISTICS, keys), "scope")
+        list_index = _by_patient(self._uow.rows(_LIST_INDEX, keys), "period")
+        documents = _by_patient(self._uow.rows(_DOCUMENTS, keys), "type")
         return [
             _Subject(p, summaries[p.id], statistics[p.id], list_index[p.id], _projections(documents[p.id]))
             for p in patients
@@ -243,16 +240,13 @@ def _projections(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Projec
 
 
 def _batch(subjects: Sequence[_Subject]) -> _Batch:
-    last = (subjects[-1].row.clinic_id, subjects[-1].row.id) if subjects else None
+    last = subjects[-1].row.id if subjects else None
     return _Batch([difference for subject in subjects for difference in subject.differences()], last)
 
 
-_OF_CLINIC = select(func.count()).select_from(Patient).where(Patient.clinic_id == Clinic.id).scalar_subquery()
-_COUNTS = (
-    select(Clinic.id, _OF_CLINIC.label("number"), func.coalesce(PatientCount.patients, 0).label("told"))
-    .outerjoin(PatientCount, PatientCount.clinic_id == Clinic.id)
-    .order_by(Clinic.id)
-)
+_CLINICS = select(Clinic.id).order_by(Clinic.id)
+_NUMBERS = select(Patient.clinic_id, func.count().label("patients")).group_by(Patient.clinic_id)
+_STORED_NUMBERS = select(PatientCount.clinic_id, PatientCount.patients)
 
 
 def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]:
@@ -260,18 +254,23 @@ def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]
 
     With `repair`, each difference is repaired before it is yielded.
     """
-    after: tuple[str, str] | None = _START
-    while after:
-        batch = _compare_batch(database, after, repair)
-        yield from batch.differences
-        after = batch.last
-    numbers = run(database, lambda uow: uow.rows(_COUNTS, {}), writes=False)
-    for clinic_id in [clinic_id for clinic_id, number, stored in numbers if number != stored]:
+    for row in run(database, lambda uow: uow.rows(_CLINICS, {}), writes=False):
+        yield from _compare_patients(database, row.id, repair)
+    numbers, stored = run(database, _read_numbers, writes=False)
+    for clinic_id in sorted({*numbers, *stored}):
+        if numbers.get(clinic_id, 0) == stored.get(clinic_id, 0):
+            continue
         if run(database, partial(_recount, clinic_id=clinic_id, repair=repair), writes=True):
             yield Difference(clinic_id, None, "patient_counts")
 
 
-_LOCK_COUNT = select(PatientCount.patients).where(PatientCount.clinic_id == bindparam("clinic_id")).with_for_update()
+def _read_numbers(uow: UnitOfWork) -> tuple[dict[str, int], dict[str, int]]:
+    """The numbers of patients by clinic: as they are, and as they are stored."""
+    numbers, stored = (uow.rows(query, {}) for query in (_NUMBERS, _STORED_NUMBERS))
+    return {row.clinic_id: row.patients for row in numbers}, {row.clinic_id: row.patients for row in stored}
+
+
+_LOCK_COUNT = locking(select(PatientCount.patients), PatientCount)
 _COUNT = select(func.count()).select_from(Patient).where(Patient.clinic_id == bindparam("clinic_id"))
 
 
@@ -285,12 +284,20 @@ def _recount(uow: UnitOfWork, clinic_id: str, *, repair: bool) -> bool:
     return number != stored
 
 
-def _compare_batch(database: Database, after: tuple[str, str], repair: bool) -> _Batch:
+def _compare_patients(database: Database, clinic_id: str, repair: bool) -> Iterator[Difference]:
+    after: str | None = ""
+    while after is not None:
+        batch = _compare_batch(database, clinic_id, after, repair)
+        yield from batch.differences
+        after = batch.last
+
+
+def _compare_batch(database: Database, clinic_id: str, after: str, repair: bool) -> _Batch:
     def look(uow: UnitOfWork) -> _Batch:
-        return _PatientComparison(uow).look(after)
+        return _PatientComparison(uow, clinic_id).look(after)
 
     def lock(uow: UnitOfWork) -> _Batch:
-        return _PatientComparison(uow).lock(after, repair=repair)
+        return _PatientComparison(uow, clinic_id).lock(after, repair=repair)
 
     batch = run(database, look, writes=False)
     # The data may have changed between the statements that read it.

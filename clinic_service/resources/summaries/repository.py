@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Insert, and_, bindparam, delete, exists, not_, select, update
 
-from clinic_service.db.dialects import insert_or_update, moved_on
+from clinic_service.clinics_of_users import ClinicsOfUsers
+from clinic_service.db.dialects import among, insert_or_update, moved_on
+from clinic_service.db.locks import lock_by_clinic, locking
 from clinic_service.db.prepared import Query
-from clinic_service.db.repository import Repository, until_unchanged
+from clinic_service.db.repository import Repository
 from clinic_service.models import LIST_INDEX, STATISTICS, Patient, Summary, SummaryDocument
 from clinic_service.models.list_index import INDEXED_VALUES
 from clinic_service.models.statistics import BGM, CGM, PERIODS, TYPES
@@ -21,7 +23,6 @@ from clinic_service.resources.summaries.projection import SCOPES, Projection, li
 # Changes are stored in batches of this size, to limit the memory for a user who is a patient of very many clinics.
 _BATCH = 200
 
-_PATIENTS_OF_USER = Patient.user_id == bindparam("user_id")
 _OF_PATIENT = and_(Summary.clinic_id == Patient.clinic_id, Summary.patient_id == Patient.id)
 _INDEXED_COLUMNS = {
     kind: [column for one in INDEXED_VALUES if one.kind == kind for column in one.columns] for kind in TYPES
@@ -48,13 +49,13 @@ class PatientOfUser(NamedTuple):
 
 
 class StoredSummary(NamedTuple):
-    """A patient and one stored summary; the columns of the summary are None when the patient has none."""
+    """The columns of a stored summary that tell whether an update changes it."""
 
     clinic_id: str
     patient_id: str
-    type: str | None
+    type: str
     summary_id: str | None
-    digest: bytes | None
+    digest: bytes
     last_updated_date: datetime | None
 
 
@@ -90,27 +91,25 @@ class Change(NamedTuple):
 class SummaryRepository(Repository):
     """Summaries: their rows, documents and statistics, which are only changed together."""
 
-    # All transactions lock the records of a user in the order of the clinics, to avoid deadlocks.
-    _LOCK_PATIENTS = Query(
+    _LOCK_PATIENT = Query(
         PatientOfUser,
-        select(Patient.clinic_id, Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
-        .where(_PATIENTS_OF_USER)
-        .order_by(Patient.clinic_id)
-        .with_for_update(),
+        locking(
+            select(
+                Patient.clinic_id, Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial")
+            ).where(Patient.user_id == bindparam("user_id")),
+            Patient,
+        ),
     )
-    # A record without summaries has one row, without a type.
-    _OF_USER = Query(
+    _OF_PATIENTS = Query(
         StoredSummary,
         select(
-            Patient.clinic_id,
-            Patient.id.label("patient_id"),
+            Summary.clinic_id,
+            Summary.patient_id,
             Summary.type,
             Summary.summary_id,
             Summary.digest,
             Summary.last_updated_date,
-        )
-        .outerjoin(Summary, _OF_PATIENT)
-        .where(_PATIENTS_OF_USER),
+        ).where(among(Summary.clinic_id, "clinic_ids"), among(Summary.patient_id, "patient_ids")),
     )
 
     def lock_of_user(self, user_id: str) -> tuple[Sequence[PatientOfUser], Mapping[tuple[str, str], StoredSummary]]:
@@ -118,32 +117,40 @@ class SummaryRepository(Repository):
 
         The records are sorted by clinic id; the summaries are found by patient id and type.
         """
-        this = {"user_id": user_id}
-        while True:
-            patients = self._uow.rows(self._LOCK_PATIENTS, this)
-            found = self._uow.rows(self._OF_USER, this)
-            # Otherwise a record was moved to another clinic while this transaction waited for its lock.
-            if {(row.clinic_id, row.patient_id) for row in found} == {(one.clinic_id, one.id) for one in patients}:
-                return patients, {(row.patient_id, row.type): row for row in found if row.type}
+        patients = lock_by_clinic(
+            lambda: ClinicsOfUsers(self._uow).of_patient(user_id),
+            lambda clinic_id: self._uow.rows(self._LOCK_PATIENT, {"clinic_id": clinic_id, "user_id": user_id}),
+        )
+        if not patients:
+            return [], {}
+        ids = {"clinic_ids": [one.clinic_id for one in patients], "patient_ids": [one.id for one in patients]}
+        return patients, {(row.patient_id, row.type): row for row in self._uow.rows(self._OF_PATIENTS, ids)}
 
+    _CLINICS_OF_SUMMARY = select(Summary.clinic_id).where(Summary.summary_id == bindparam("summary_id")).distinct()
     _LOCK_BY_ID = Query(
         SummaryOfPatient,
-        select(
-            Summary.clinic_id,
-            Summary.patient_id,
-            Summary.type,
-            Patient.user_id,
-            Patient.permission_custodian.label("is_custodial"),
-        )
-        .join(Patient, _OF_PATIENT)
-        .where(Summary.summary_id == bindparam("summary_id"))
-        .order_by(Summary.clinic_id, Summary.patient_id, Summary.type)
-        .with_for_update(of=Summary),
+        locking(
+            select(
+                Summary.clinic_id,
+                Summary.patient_id,
+                Summary.type,
+                Patient.user_id,
+                Patient.permission_custodian.label("is_custodial"),
+            )
+            .join(Patient, _OF_PATIENT)
+            .where(Summary.summary_id == bindparam("summary_id"))
+            .order_by(Summary.patient_id, Summary.type),
+            Summary,
+        ),
     )
 
     def lock_by_id(self, summary_id: str) -> Sequence[SummaryOfPatient]:
         """Lock and return the summaries with this id, sorted by key."""
-        return until_unchanged(lambda: self._uow.rows(self._LOCK_BY_ID, {"summary_id": summary_id}))
+        this = {"summary_id": summary_id}
+        return lock_by_clinic(
+            lambda: [clinic_id for (clinic_id,) in self._uow.rows(self._CLINICS_OF_SUMMARY, this)],
+            lambda clinic_id: self._uow.rows(self._LOCK_BY_ID, {"clinic_id": clinic_id, **this}),
+        )
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Store or remove summaries, in at most nine statements for each 200 of them.
@@ -167,7 +174,7 @@ class SummaryRepository(Repository):
         LIST_INDEX.c.clinic_id == bindparam("of_clinic"),
         LIST_INDEX.c.patient_id == bindparam("of_patient"),
         not_(
-            exists().where(Summary.clinic_id == LIST_INDEX.c.clinic_id, Summary.patient_id == LIST_INDEX.c.patient_id)
+            exists().where(Summary.clinic_id == bindparam("of_clinic"), Summary.patient_id == bindparam("of_patient"))
         ),
     )
 

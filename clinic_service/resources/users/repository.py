@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, func, literal_column, not_, or_, select, union, update
+from sqlalchemy import BindParameter, and_, bindparam, delete, literal_column, not_, or_, select, union, update
 
-from clinic_service.db.repository import Repository, until_unchanged
-from clinic_service.models import AccountDeletion, Clinic, Clinician, Invite, InviteType, Patient
+from clinic_service.db.locks import lock_by_clinic, locking
+from clinic_service.db.prepared import Query
+from clinic_service.db.repository import Repository
+from clinic_service.models import AccountDeletion, Clinic, Clinician, Invite, InviteStatus, InviteType, Patient
 
 _USER: BindParameter[str] = bindparam("user_id")
 _EMAILS: BindParameter[str] = bindparam("emails", expanding=True)
@@ -23,27 +25,18 @@ _CLINICS_OF_USER = union(
     select(Patient.clinic_id).where(Patient.user_id == _USER),
     select(Invite.clinic_id).where(or_(_ADDRESSED, _OFFERED)),
 )
-# All transactions lock several clinics in the order of their ids, to avoid deadlocks.
-_LOCK_CLINICS = select(Clinic.id).where(Clinic.id.in_(_CLINICS_OF_USER)).order_by(Clinic.id).with_for_update()
+_LOCK_CLINIC = locking(select(Clinic.id), Clinic)
 _OWN_ACCOUNTS = (
     select(Patient)
     .where(Patient.clinic_id.in_(bindparam("clinic_ids", expanding=True)), not_(Patient.permission_custodian))
     .order_by(Patient.clinic_id, Patient.id)
 )
-_REMOVE_PENDING = delete(Clinician).where(
-    Clinician.user_id.is_(None), Clinician.invite_id.in_(select(Invite.key).where(_ADDRESSED))
-)
+_ADDRESSED_KEYS = select(Invite.clinic_id, Invite.key).where(_ADDRESSED)
 _REMOVE_INVITES = delete(Invite).where(or_(_ADDRESSED, _OFFERED))
-_EMAIL_OF_PENDING = (
-    select(Clinician.email)
-    .where(Clinician.clinic_id == Invite.clinic_id, Clinician.invite_id == Invite.key, Clinician.user_id.is_(None))
-    .scalar_subquery()
-)
-_INVITED_EMAIL = func.coalesce(_EMAIL_OF_PENDING, bindparam("email", type_=Invite.email.type))
 _SET_EMAIL = (
     update(Invite)
-    .where(Invite.user_id == bindparam("of_user"), Invite.email.is_distinct_from(_INVITED_EMAIL))
-    .values(email=_INVITED_EMAIL, modified=bindparam("modified"))
+    .where(Invite.key == bindparam("of_key"))
+    .values(email=bindparam("email"), modified=bindparam("modified"))
 )
 
 
@@ -65,6 +58,23 @@ class Standing(NamedTuple):
     is_deleted: bool
     is_admin: bool = False
     is_member: bool = False
+
+
+class InviteOfUser(NamedTuple):
+    """An invitation to a user, of any status."""
+
+    clinic_id: str
+    key: str
+    email: str | None
+    status: InviteStatus
+
+
+_INVITES_OF_USER = Query(
+    InviteOfUser,
+    select(Invite.clinic_id, Invite.key, Invite.email, Invite.status)
+    .where(Invite.user_id == _USER)
+    .order_by(Invite.created, Invite.key),
+)
 
 
 class UserRepository(Repository):
@@ -90,25 +100,34 @@ class UserRepository(Repository):
         a row about the user afterwards are not included.
         """
         these = {"user_id": user_id, "emails": list(emails)}
-        return until_unchanged(lambda: self._uow.execute(_LOCK_CLINICS, these).scalars().all())
+        locked = lock_by_clinic(
+            lambda: self._uow.execute(_CLINICS_OF_USER, these).scalars().all(),
+            lambda clinic_id: self._uow.rows(_LOCK_CLINIC, {"clinic_id": clinic_id}),
+        )
+        return [row.id for row in locked]
 
     def patients_with_own_accounts(self, clinic_ids: Sequence[str]) -> Sequence[Patient]:
         """The patients of these clinics who manage their accounts themselves. They include the demo patient."""
         return self._uow.session.scalars(_OWN_ACCOUNTS, {"clinic_ids": list(clinic_ids)}).all()
 
+    def list_addressed(self, user_id: str, emails: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """The clinics and keys of the invitations to the user. `emails` are the user's addresses in lower case."""
+        these = {"user_id": user_id, "emails": list(emails)}
+        return [(row.clinic_id, row.key) for row in self._uow.execute(_ADDRESSED_KEYS, these)]
+
     def remove_invites(self, user_id: str, emails: Sequence[str]) -> None:
-        """Delete the invitations to the user, their pending clinicians, and the user's own offers.
+        """Delete the invitations to the user, and the user's own offers.
 
         `emails` are the user's addresses in lower case.
         """
-        addressed = {"user_id": user_id, "emails": list(emails)}
-        self._uow.execute(_REMOVE_PENDING, addressed)
-        self._uow.execute(_REMOVE_INVITES, addressed)
+        self._uow.execute(_REMOVE_INVITES, {"user_id": user_id, "emails": list(emails)})
 
-    def set_invited_email(self, user_id: str, email: str) -> None:
-        """Store the address, in lower case, in every invitation to the user that has another one.
+    def invites_of(self, user_id: str) -> list[InviteOfUser]:
+        """The invitations to the user, the oldest first."""
+        return self._uow.rows(_INVITES_OF_USER, {"user_id": user_id})
 
-        An invitation with a pending clinician gets the address that `ClinicianRepository.set_email` stored there.
-        """
-        values = {"of_user": user_id, "email": email.lower(), "modified": self._uow.now}
-        self._uow.change(_SET_EMAIL, values)
+    def set_invited_emails(self, emails: Mapping[str, str | None]) -> None:
+        """Store new addresses of invitations, by their keys."""
+        self._uow.change(
+            _SET_EMAIL, *({"of_key": key, "email": email, "modified": self._uow.now} for key, email in emails.items())
+        )

@@ -35,7 +35,7 @@ _later = aliased(MatchedMessage)
 _LAST_POSITION = (
     select(func.max(_later.position))
     .where(
-        _later.clinic_id == MatchedMessage.clinic_id,
+        _later.clinic_id == bindparam("clinic_id"),
         _later.patient_id == MatchedMessage.patient_id,
         _later.name == MatchedMessage.name,
     )

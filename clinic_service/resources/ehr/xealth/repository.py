@@ -27,7 +27,7 @@ from clinic_service.models import (
     XealthPreorder,
     XealthReportView,
 )
-from clinic_service.resources.ehr.repository import IS_LAST_MATCH
+from clinic_service.resources.ehr.repository import is_last_match
 
 
 class PreorderRow(NamedTuple):
@@ -197,7 +197,7 @@ class XealthRepository(Repository):
             MatchedMessage.clinic_id == bindparam("clinic_id"),
             MatchedMessage.document_id == bindparam("document_id"),
             MatchedMessage.name == XEALTH_REPORTS.name,
-            IS_LAST_MATCH,
+            is_last_match(bindparam("clinic_id")),
         )
     )
 

@@ -1,0 +1,102 @@
+"""The statements fit a database that is distributed by clinic (`db/placement.py`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, and_, bindparam, delete, exists, func, select, union_all, update
+from sqlalchemy.orm import aliased
+
+from clinic_service.db.dialects import among
+from clinic_service.db.locks import locking
+from clinic_service.models import Base, Clinic, Clinician, Invite, Patient, PatientCount, Tag
+from tests.support.distribution import Bound, parts, statements
+
+# The limit of a person counts in all clinics.
+_KNOWN = {"outbox.limits._RECENT"}
+
+
+def of_one_clinic_in_some_parts(statement: Any) -> bool:
+    """Whether some parts of the statement name one clinic, and others do not."""
+    bounds = {part.bound for part in parts(statement)}
+    return Bound.ONE in bounds and bounds != {Bound.ONE}
+
+
+def locks_several_clinics(statement: Any) -> bool:
+    """Whether the statement locks rows that are not of one clinic by its own condition."""
+    return any(part.locks and part.bound is not Bound.ONE for part in parts(statement))
+
+
+def test_every_table_has_a_placement() -> None:
+    assert [table.name for table in Base.metadata.sorted_tables if "placement" not in table.info] == []
+
+
+def test_every_lock_is_of_one_clinic() -> None:
+    assert [name for name, statement in statements() if locks_several_clinics(statement)] == []
+
+
+def test_statements_of_one_clinic_name_it_in_every_part() -> None:
+    """A part that is only joined to a row of the enclosing query is asked of all machines."""
+    found = {name for name, statement in statements() if of_one_clinic_in_some_parts(statement)}
+    assert found - _KNOWN == set()
+
+
+_THIS = Clinic.id == bindparam("clinic_id")
+_OTHER = aliased(Clinician)
+_WHOLE: list[Select[Any]] = [
+    select(Clinic.id).where(_THIS),
+    select(Clinic.id).join(Clinician, Clinician.clinic_id == Clinic.id).where(_THIS),
+    select(Clinic.id)
+    .outerjoin(PatientCount, PatientCount.clinic_id == Clinic.id)
+    .where(and_(_THIS, Clinic.is_migrated)),
+    select(Clinic.name).join(Invite, Invite.clinic_id == Clinic.id).where(Invite.clinic_id == bindparam("clinic_id")),
+    select(Clinic.id).where(_THIS, exists().where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.is_admin)),
+]
+_HALF: list[Any] = [
+    select(Clinic.id).where(_THIS, exists().where(Clinician.clinic_id == Clinic.id, Clinician.is_admin)),
+    select(select(func.count(Patient.id)).where(Patient.clinic_id == Clinic.id).scalar_subquery()).where(_THIS),
+    select(Clinic.id).where(_THIS, Clinic.id.in_(select(Patient.clinic_id))),
+    union_all(select(Clinic.id).where(_THIS), select(Tag.clinic_id)),
+    update(Patient)
+    .where(Patient.clinic_id == bindparam("of_clinic"), exists().where(Tag.clinic_id == Patient.clinic_id))
+    .values(is_migrated=True),
+    delete(Patient).where(Patient.clinic_id == bindparam("of_clinic"), Patient.id.in_(select(Tag.id))),
+    select(Clinician.id).where(
+        Clinician.clinic_id == bindparam("clinic_id"), exists().where(_OTHER.clinic_id == Clinician.clinic_id)
+    ),
+]
+
+
+class TestTheRules:
+    """That the tests above find what they look for."""
+
+    @pytest.mark.parametrize("statement", _WHOLE, ids=str)
+    def test_statements_that_name_the_clinic_are_told_apart(self, statement: Any) -> None:
+        assert {part.bound for part in parts(statement)} == {Bound.ONE}
+
+    @pytest.mark.parametrize("statement", _HALF, ids=str)
+    def test_statements_that_do_not_everywhere_are_found(self, statement: Any) -> None:
+        assert of_one_clinic_in_some_parts(statement)
+
+    def test_lists_of_clinics_are_several(self) -> None:
+        of_list = [
+            select(Clinic.id).where(among(Clinic.id, "clinic_ids")),
+            select(Clinic.id).where(Clinic.id.in_(bindparam("clinic_ids", expanding=True))),
+        ]
+        assert [part.bound for one in of_list for part in parts(one)] == [Bound.SEVERAL] * 2
+
+    def test_locks_are_told_apart(self) -> None:
+        assert not locks_several_clinics(locking(select(Patient.id), Patient))
+        assert not locks_several_clinics(select(Patient.id))
+        assert locks_several_clinics(select(Patient.id).where(Patient.user_id == bindparam("u")).with_for_update())
+        assert locks_several_clinics(select(Patient.id).where(among(Patient.clinic_id, "ids")).with_for_update())
+
+    def test_statements_are_found_where_they_are(self) -> None:
+        names = {name for name, _ in statements()}
+        assert {
+            "audit.repository._SEAL",
+            "resources.clinics.repository.ClinicRepository._LOCK",
+            "resources.tags.repository._STATEMENTS.describe",
+            "resources.patients.descriptions._LINKS[1]",
+        } <= names
