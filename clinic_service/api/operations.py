@@ -14,10 +14,9 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from clinic_service.api.framework import AbstractOperation, Resolution, Resolver
 from clinic_service.api.parameters import PlanError, snake_case
 from clinic_service.preparation import Phases
-from clinic_service.specification.apis import Api, Operation
+from clinic_service.specification.apis import Operation
 
 
 @dataclass(frozen=True)
@@ -46,18 +45,6 @@ class Handler:
         return self.work if isinstance(self.work, Phases) else None
 
 
-class HandlerResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
-    """Resolves the operationIds of one API for Connexion: to a Handler, or to None for an operation without one."""
-
-    def __init__(self, api: Api) -> None:
-        super().__init__()
-        self._operations = {operation.operation_id: operation for operation in api.operations}
-
-    def resolve(self, operation: AbstractOperation) -> Resolution:
-        described = self._operations[operation.operation_id]
-        return Resolution(_handler(_module(described.group), described), operation.operation_id)
-
-
 def find_handlers(operations: Iterable[Operation]) -> dict[str, Handler]:
     """The handlers by operationId; an operation without one is left out.
 
@@ -81,6 +68,11 @@ def match_handlers(operations: Iterable[Operation]) -> tuple[dict[str, Handler],
     modules = _modules(operations)
     found = {o.operation_id: handler for o in operations if (handler := _handler(modules[o.group], o))}
     return found, list(_strays(modules, operations))
+
+
+def find_handler(operation: Operation) -> Handler | None:
+    """The handler of `operation`; None when there is none."""
+    return _handler(_module(operation.group), operation)
 
 
 def handler_name(operation_id: str) -> str:

@@ -24,10 +24,11 @@ from clinic_service.api.framework import (
     AbstractOperation,
     AbstractRoutingAPI,
     OpenAPISpecification,
+    Resolution,
     Resolver,
 )
 from clinic_service.api.log import RequestLog
-from clinic_service.api.operations import Handler, HandlerResolver
+from clinic_service.api.operations import Handler, find_handler
 from clinic_service.api.plan import Plan, compile_plan
 from clinic_service.api.problems import answer_failure
 from clinic_service.api.validation import Validators
@@ -192,6 +193,17 @@ for _name in (
     "context_processor",
 ):
     setattr(LeanFlask, _name, _refusing(_name))
+
+
+class HandlerResolver(Resolver):  # type: ignore[misc]  # Connexion is untyped
+    """Resolves the operationIds of one API for Connexion: to a Handler, or to None for an operation without one."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__()
+        self._operations = {operation.operation_id: operation for operation in api.operations}
+
+    def resolve(self, operation: AbstractOperation) -> Resolution:
+        return Resolution(find_handler(self._operations[operation.operation_id]), operation.operation_id)
 
 
 class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped

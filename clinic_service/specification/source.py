@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,6 +86,7 @@ class Source:
         self._documents: dict[Path, Any] = {}
         self._nodes: dict[Path, yaml.Node] = {}
         self._errors: dict[Path, SpecError] = {}
+        self._targets: dict[tuple[Path, str], Path | None] = {}
 
     def document(self, file: Path) -> Any:
         """The content of `file`. Raises SpecError when the file is missing or not YAML."""
@@ -112,11 +114,20 @@ class Source:
             place = target
         return node, place
 
+    def target(self, file: Path, reference: str) -> Path | None:
+        """The file that `reference`, which is written in `file`, leads to; None when there is no such file."""
+        named = reference.partition("#")[0]
+        key = file.parent if named else file, named
+        # There are many references to few files, and the file system is slow to ask.
+        if key not in self._targets:
+            path = (file.parent / named).resolve() if named and "\0" not in named else file
+            self._targets[key] = path if "\0" not in named and path.is_file() else None
+        return self._targets[key]
+
     def _step(self, reference: str, place: Place) -> tuple[Any, Place]:
         """The node that `reference`, which is written at `place`, leads to, with its place."""
-        file_part, _, fragment = reference.partition("#")
-        file = (place.file.parent / file_part).resolve() if file_part else place.file
-        if "\0" in reference or not file.is_file():
+        file, fragment = self.target(place.file, reference), reference.partition("#")[2]
+        if file is None:
             raise self._error(place, f"{reference!r} points at a file that does not exist")
         keys = tuple(key.replace("~1", "/").replace("~0", "~") for key in fragment.split("/") if key)
         node = self.document(file)
@@ -136,6 +147,12 @@ class Source:
         for key in place.keys:
             node, line = _child(node, key, line)
         return line
+
+    def read(self) -> None:
+        """Read all files now. What is wrong with one of them is raised when it is asked for."""
+        for file in self.files():
+            with suppress(SpecError):
+                self.document(file)
 
     def files(self) -> list[Path]:
         """All YAML files of the folder, sorted by path."""

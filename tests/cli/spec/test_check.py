@@ -339,7 +339,7 @@ def test_the_validator_of_the_standard_is_asked(tmp_path: Path) -> None:
     shutil.copytree(spec_folder(), folder)
     access = folder / "access.v1.yaml"
     access.write_text(access.read_text().replace("/groups/{userId}:", "/groups/{user}:", 1))
-    messages = [finding.message for finding in standard_findings(folder / "access.v1.yaml")]
+    messages = [finding.message for finding in standard_findings(Source(folder), "access.v1.yaml")]
     assert any("'user'" in message and "was not resolved" in message for message in messages)
 
 

@@ -7,7 +7,6 @@ General linters do not know which engine runs the patterns, which handlers exist
 from __future__ import annotations
 
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from clinic_service.cli.child import in_child
@@ -22,21 +21,25 @@ def check(folder: Path, tests: Path | None) -> list[SpecFinding]:
 
     `tests` is the folder of all tests; None: do not look for the tests of operations.
     """
-    # The standard validator takes as long as all else, so it works at the same time, and begins before our rules load.
-    judged = in_child(partial(_standard, [folder / f"{name}.yaml" for name in API_NAMES]))
+    source = Source(folder)
+    # Read first, so that the child need not.
+    source.read()
+    # The standard validator takes long, so it works at the same time, and begins before our rules load.
+    judged = in_child(partial(_standard, source))
     from clinic_service.cli.spec.check.layers import own_findings
 
     # The standard validator often cannot name the line, so its faults are reported only when our rules find none.
-    return sorted(set(own_findings(Source(folder), tests)) or set(judged()))
+    return sorted(set(own_findings(source, tests)) or set(judged()))
 
 
 def check_document(file: Path) -> list[SpecFinding]:
     """All faults of `file` as an OpenAPI document, whoever wrote it: no rule of this project alone, and no handler."""
-    judged = in_child(partial(standard_findings, file))
+    source = Source(file.parent)
+    judged = in_child(partial(standard_findings, source, file.name))
     from clinic_service.cli.spec.check.layers import document_findings
 
-    return sorted(set(document_findings(Source(file.parent), file.name)) or set(judged()))
+    return sorted(set(document_findings(source, file.name)) or set(judged()))
 
 
-def _standard(files: list[Path]) -> list[SpecFinding]:
-    return list(chain.from_iterable(map(standard_findings, files)))
+def _standard(source: Source) -> list[SpecFinding]:
+    return [found for name in API_NAMES for found in standard_findings(source, f"{name}.yaml")]

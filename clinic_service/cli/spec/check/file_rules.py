@@ -80,9 +80,8 @@ def _reached(source: Source) -> dict[Path, set[str | None]]:
             is_part = name is not None and isinstance(document, dict)
             found = _references(document.get(name) if is_part else document)
         for reference in found:
-            target, _, fragment = reference.partition("#")
-            path = (file.parent / target).resolve() if target else file
-            if "\0" not in reference and path.is_file():
+            path, fragment = source.target(file, reference), reference.partition("#")[2]
+            if path is not None:
                 pending.append((path, fragment.strip("/").split("/")[0].replace("~1", "/").replace("~0", "~") or None))
     return reached
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from clinic_service.specification.apis import Api, Operation
 from clinic_service.specification.source import Place
 
 
-def handler_faults(apis: list[Api], tests: Path | None, damaged: Collection[Place]) -> Faults:
+def handler_faults(
+    apis: list[Api], validators: Mapping[str, Validators], tests: Path | None, damaged: Collection[Place]
+) -> Faults:
     """Handlers without an operation, operations that do not fit their handler, and handlers without a test file.
 
-    `tests` is the folder of all tests; None: do not look for test files. Of the operations at the places `damaged`, parts
-    could not be read, so nobody knows whether they fit.
+    `validators` are by the names of the APIs. `tests` is the folder of all tests; None: do not look for test files. Of the
+    operations at the places `damaged`, parts could not be read, so nobody knows whether they fit.
     """
     operations = [operation for api in apis for operation in api.operations]
     handlers, strays = match_handlers(operations)
@@ -27,13 +29,12 @@ def handler_faults(apis: list[Api], tests: Path | None, damaged: Collection[Plac
         of_group = [operation for operation in operations if operation.group == group]
         yield _culprit(name, of_group, handlers)
     for api in apis:
-        validators = Validators(api.document)
         for operation in api.operations:
             handler = handlers.get(operation.operation_id)
             if handler is None or operation.place in damaged:
                 continue
             try:
-                compile_plan(api, operation, validators, handler)
+                compile_plan(api, operation, validators[api.name], handler)
             except PlanError as error:
                 yield operation.place, str(error)
             if tests and not test_file(tests, operation).exists():

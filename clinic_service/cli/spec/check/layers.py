@@ -11,7 +11,6 @@ from pathlib import Path
 
 from clinic_service.api.validation import Validators
 from clinic_service.cli.spec.check.client_rules import client_faults
-from clinic_service.cli.spec.check.document_rules import document_faults, duplicate_keys
 from clinic_service.cli.spec.check.file_rules import dead_faults, file_findings
 from clinic_service.cli.spec.check.findings import Faults, SpecFinding, located
 from clinic_service.cli.spec.check.handler_rules import handler_faults
@@ -19,7 +18,6 @@ from clinic_service.cli.spec.check.operation_rules import operation_faults
 from clinic_service.cli.spec.check.pattern_rules import pattern_faults
 from clinic_service.cli.spec.check.repair import operations_with_gaps, without_faulty, without_patterns
 from clinic_service.cli.spec.check.schema_rules import schema_faults
-from clinic_service.mock.document import require_version
 from clinic_service.specification.apis import API_NAMES, Api, made_api
 from clinic_service.specification.bundle import Bundle, bundle
 from clinic_service.specification.source import Source, SpecError
@@ -36,6 +34,10 @@ def own_findings(source: Source, tests: Path | None) -> list[SpecFinding]:
 
 def document_findings(source: Source, file_name: str) -> list[SpecFinding]:
     """What keeps the document whose root file is `file_name` from being served by `clinic-service mock`."""
+    # Imported here, because the rules of this project do without the mock.
+    from clinic_service.cli.spec.check.document_rules import document_faults, duplicate_keys
+    from clinic_service.mock.document import require_version
+
     try:
         require_version(source, source.folder / file_name)
         made = bundle(source, file_name)
@@ -54,7 +56,8 @@ def _bundled(source: Source, name: str, findings: list[SpecFinding]) -> Bundle |
 
 
 def _faults(source: Source, made: dict[str, Bundle], tests: Path | None) -> Faults:
-    apis = []
+    apis: list[Api] = []
+    validators: dict[str, Validators] = {}
     for name, one in made.items():
         errors = list(structure_errors(one))
         yield from ((one.place(keys), message) for keys, message in errors)
@@ -64,14 +67,12 @@ def _faults(source: Source, made: dict[str, Bundle], tests: Path | None) -> Faul
         faults = list(pattern_faults(api))
         yield from faults
         without_patterns(api, {place for place, _ in faults})
-        yield from schema_faults(api, Validators(api.document))
+        # Shared by all rules, because they compile the same schemas.
+        validators[api.name] = Validators(api.document)
+        yield from schema_faults(api, validators[api.name])
         yield from client_faults(api)
-    yield from _meaning_faults(source, apis, tests)
-
-
-def _meaning_faults(source: Source, apis: list[Api], tests: Path | None) -> Faults:
     damaged = {place for api in apis for place in operations_with_gaps(api)}
-    faults = list(operation_faults(source, apis, damaged))
-    yield from faults
+    at_fault = list(operation_faults(source, apis, validators, damaged))
+    yield from at_fault
     # An operation that is at fault itself would be told once more that it does not fit its handler.
-    yield from handler_faults(apis, tests, damaged | {place for place, _ in faults})
+    yield from handler_faults(apis, validators, tests, damaged | {place for place, _ in at_fault})

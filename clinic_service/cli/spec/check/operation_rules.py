@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from clinic_service.api.audit_rules import AuditRuleError, compile_audit
@@ -26,14 +26,15 @@ _WITHOUT_ERROR = ("304",)
 _ERROR_SCHEMA = {"$ref": "#/components/schemas/error.v1"}
 
 
-def operation_faults(source: Source, apis: list[Api], damaged: Collection[Place]) -> Faults:
-    """What is wrong with the operations of both APIs, their tags and their URLs.
+def operation_faults(
+    source: Source, apis: list[Api], validators: Mapping[str, Validators], damaged: Collection[Place]
+) -> Faults:
+    """What is wrong with the operations of both APIs, their tags and their URLs. `validators` are by the names of the APIs.
 
     Of the operations at the places `damaged`, parts could not be read; only their own members are judged.
     """
     seen: dict[str, Operation] = {}
     for api in apis:
-        validators = Validators(api.document)
         if api.document["openapi"] != _VERSION:
             yield api.bundle.root / "openapi", f"the version must be OpenAPI {_VERSION}"
         yield from _tags(api)
@@ -44,7 +45,7 @@ def operation_faults(source: Source, apis: list[Api], damaged: Collection[Place]
             missing = list(_missing_members(operation))
             yield from missing
             if operation.place not in damaged:
-                yield from _of_operation(api, operation, validators, is_complete=not missing)
+                yield from _of_operation(api, operation, validators[api.name], is_complete=not missing)
 
 
 def _of_operation(api: Api, operation: Operation, validators: Validators, *, is_complete: bool) -> Faults:

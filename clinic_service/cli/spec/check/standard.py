@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from clinic_service.cli.spec.check.findings import SpecFinding, located
 from clinic_service.specification.apis import load_file
 from clinic_service.specification.source import Source, SpecError
 
 
-def standard_findings(file: Path) -> list[SpecFinding]:
-    """The faults that openapi-spec-validator finds in the document `file`; none when its structure is wrong."""
+def standard_findings(source: Source, file_name: str) -> list[SpecFinding]:
+    """The faults that openapi-spec-validator finds in a document; none when its structure is wrong."""
     # Imported here, because it is slow to import and only this process needs it.
     from openapi_spec_validator import OpenAPIV30SpecValidator
 
-    source = Source(file.parent)
     try:
-        made = load_file(source, file.name).bundle
+        made = load_file(source, file_name).bundle
     except SpecError:
         # Our rules report it.
         return []
