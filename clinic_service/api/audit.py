@@ -7,7 +7,7 @@ from typing import Any
 from clinic_service import clock
 from clinic_service.api.audit_rules import id_or_none
 from clinic_service.api.request import Request
-from clinic_service.audit.log import AuditLog
+from clinic_service.audit.log import AuditLog, Line
 from clinic_service.audit.record import AuditRecord, Outcome
 from clinic_service.auth.rules import AccessCheck
 from clinic_service.context import Answer
@@ -29,13 +29,16 @@ class Auditor:
         uow.audit.add(_record(request, request.answer.status, uow.audit.changed))
 
     def record_read(self, request: Request) -> None:
-        """Write a line about an answer that holds data of people. The answer is not sent before it is on the disk."""
-        request.exchange.recorded = self._log.append(_record(request, request.answer.status))
+        """Give a line to an answer that holds data of people. The answer is not sent before it is on the disk."""
+        request.exchange.line = self._line(request, request.answer.status)
 
     def record_failure(self, request: Request, error: Exception) -> None:
-        """Write a line about a request that was refused, or that failed."""
+        """Give a line to the answer of a request that was refused, or that failed."""
         status = error.status if isinstance(error, ServiceError) else ServiceError.status
-        request.exchange.recorded = self._log.append(_record(request, status))
+        request.exchange.line = self._line(request, status)
+
+    def _line(self, request: Request, status: int) -> Line:
+        return Line(self._log, _record(request, status).text())
 
 
 def _record(request: Request, status: int, changed: frozenset[str] | None = None) -> AuditRecord:

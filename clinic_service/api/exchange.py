@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from clinic_service.audit.log import Recorded
+from clinic_service.audit.log import Line
 from clinic_service.auth.caller import Caller
 from clinic_service.tracing import Trace
 
@@ -19,7 +19,7 @@ _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPSt
 class Exchange:
     """What is known of a request: enough for the log line and the metrics, and nothing of its content."""
 
-    __slots__ = ("caller", "environ", "headers", "operation_id", "recorded", "request_id", "route", "started", "trace")
+    __slots__ = ("caller", "environ", "headers", "line", "operation_id", "request_id", "route", "started", "trace")
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
@@ -30,8 +30,8 @@ class Exchange:
         self.caller: Caller | None = None
         # The answer gets these headers, also when it refuses the request.
         self.headers: Sequence[tuple[str, str]] = ()
-        # Until this is done, the answer is not sent.
-        self.recorded: Recorded | None = None
+        # What the audit log says of the request.
+        self.line: Line | None = None
         self.trace = Trace(environ)
         self.request_id = self.trace.request_id
 
@@ -45,10 +45,11 @@ class RawAnswer:
     """A finished answer: status, headers and bytes, handed to the server as it is.
 
     `encoded` gives the body in a content encoding, for bodies that never change, so that each is compressed once.
-    `recorded`, if there is one, must be done before the answer is sent; when it has a failure, the answer must not be sent.
+    `line`, if there is one, must be written to its audit log before the answer is sent. When that fails, the answer must
+    not be sent.
     """
 
-    __slots__ = ("body", "encoded", "headers", "recorded", "status")
+    __slots__ = ("body", "encoded", "headers", "line", "status")
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class RawAnswer:
     ) -> None:
         self.status, self.body, self.encoded = status, body, encoded
         self.headers = list(headers)
-        self.recorded: Recorded | None = None
+        self.line: Line | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         """Answer as a WSGI application does."""

@@ -41,8 +41,8 @@ from clinic_service.tracing import PLAIN_REQUEST_ID_HEADER, REQUEST_ID_HEADER
 View = Callable[..., RawAnswer]
 # The metrics count answers to browsers that ask before they send as those of this page.
 _PREFLIGHT = "preflight"
-# How long a WSGI server waits for the record of an answer.
-_RECORDED_SECONDS = 10
+# How long a WSGI server waits until the line about an answer is on the disk.
+_LINE_SECONDS = 10
 
 
 class BoundOperation(NamedTuple):
@@ -74,15 +74,15 @@ class LeanFlask(flask.Flask):
     def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Carry out one request, for WSGI servers; `answer` is what `clinic-service serve` calls."""
         answer = self.answer(environ)
-        if answer.recorded:
-            failure = answer.recorded.wait(_RECORDED_SECONDS)
+        if answer.line:
+            failure = answer.line.log.write(answer.line.text, _LINE_SECONDS)
             answer = self.refuse(failure, environ) if failure else answer
         return answer(environ, start_response)
 
     def answer(self, environ: dict[str, Any]) -> RawAnswer:
         """Carry out one request, whatever happens, and leave a trace of it in log and metrics.
 
-        The answer must not be sent before its `recorded` is done, nor when that has a failure.
+        The answer must not be sent before its `line` is written, nor when that fails.
         """
         exchange = Exchange(environ)
         try:
@@ -146,7 +146,7 @@ class LeanFlask(flask.Flask):
 
     def _finished(self, answer: RawAnswer, exchange: Exchange) -> RawAnswer:
         """`answer` with the headers of every answer. A failure in here must not change it: it may be committed."""
-        answer.recorded = exchange.recorded
+        answer.line = exchange.line
         answer.headers.extend(exchange.headers)
         answer.headers.append((REQUEST_ID_HEADER, exchange.request_id))
         answer.headers.append((PLAIN_REQUEST_ID_HEADER, exchange.request_id))

@@ -61,7 +61,7 @@ class Sealer:
     def anchor(self) -> None:
         """Write a line with the end of the chain, so that whoever rewrites the rows would have to rewrite files too."""
         chain = run(self._database, lambda uow: uow.audit.chain(), writes=False)
-        self._log.append_text(anchor_text(chain.sequence, chain.hash))
+        self._log.write(anchor_text(chain.sequence, chain.hash), _WAIT_SECONDS)
 
     def purge(self) -> tuple[int, int]:
         """Remove all rows and files that are older than is kept. Returns their numbers."""
@@ -87,7 +87,7 @@ class Sealer:
         # A file of the day before the oldest has lines that are older by up to a day.
         old = [file for file in list_files(self._log.folder) if day_of(file) < oldest and is_finished(file)]
         for file in old:
-            failure = self._log.append_text(removal_text(file.name, end_of(file))).wait(_WAIT_SECONDS)
+            failure = self._log.write(removal_text(file.name, end_of(file)), _WAIT_SECONDS)
             if failure:
                 raise failure
             file.unlink()

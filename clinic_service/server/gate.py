@@ -138,17 +138,15 @@ class Gate:
 
         def carry_out(tell: Callable[[Any], None]) -> None:
             result = work(environ)
-            if isinstance(result, RawAnswer) and result.recorded:
-                # This thread goes on with the next request while the record is written.
-                result.recorded.then(lambda: tell(self._if_recorded(result, environ)))
-            else:
+            # A class cannot be asked for here: after a reload, answers are of another one.
+            if isinstance(result, int) or result.line is None:
                 tell(result)
+            else:
+                # This thread goes on with the next request while the line is written.
+                log, text = result.line
+                log.append(text, lambda failure: tell(self._app.refuse(failure, environ) if failure else result))
 
         self._workers.submit(carry_out, ended)
-
-    def _if_recorded(self, answer: RawAnswer, environ: dict[str, Any]) -> RawAnswer:
-        failure = answer.recorded and answer.recorded.failure
-        return self._app.refuse(failure, environ) if failure else answer
 
     async def watch(self, measure: Callable[[], None] = lambda: None) -> None:
         """Check the deadlines in an endless loop, and call `measure` after each check."""

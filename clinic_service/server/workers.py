@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -24,6 +25,8 @@ class Workers:
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int, name: str) -> None:
         self._loop = loop
         self._queue: SimpleQueue[tuple[Work, Done]] = SimpleQueue()
+        self._results: deque[tuple[Done, Any]] = deque()
+        self._is_waking = False
         for number in range(threads):
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
 
@@ -44,6 +47,17 @@ class Workers:
             del work, done, tell
 
     def _tell(self, done: Done, result: Any) -> None:
-        # The loop is closed when the process ends before the thread does.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(done, result)
+        self._results.append((done, result))
+        # Waking the loop costs a multiple of the rest, so several results wake it once.
+        if not self._is_waking:
+            self._is_waking = True
+            # The loop is closed when the process ends before the thread does.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._take_results)
+
+    def _take_results(self) -> None:
+        # Set first: the results that come from now on wake the loop again.
+        self._is_waking = False
+        while self._results:
+            done, result = self._results.popleft()
+            self._loop.call_soon(done, result)

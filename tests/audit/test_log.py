@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import orjson
@@ -45,7 +47,7 @@ def record(number: int = 0) -> AuditRecord:
 
 def write(log: AuditLog, *numbers: int) -> None:
     for number in numbers:
-        assert log.append(record(number)).wait(SECONDS) is None
+        assert log.write(record(number).text(), SECONDS) is None
 
 
 def lines(folder: Path) -> list[list[Any]]:
@@ -89,9 +91,8 @@ def test_a_line_is_flushed_before_it_is_done(log: AuditLog, monkeypatch: pytest.
         events.append("flushed")
 
     monkeypatch.setattr(os, "fdatasync", note)
-    recorded = log.append(record(2))
-    recorded.then(lambda: events.append("done"))
-    assert recorded.wait(SECONDS) is None
+    assert log.write(record(2).text(), SECONDS) is None
+    events.append("done")
     assert events == ["flushed", "done"]
 
 
@@ -107,14 +108,59 @@ def test_lines_that_gather_during_a_flush_share_the_next_one(
         flush(descriptor)
 
     monkeypatch.setattr(os, "fdatasync", wait_and_flush)
-    recorded = [log.append(record(1))]
+    failures: SimpleQueue[AuditUnavailable | None] = SimpleQueue()
+    log.append(record(1).text(), failures.put)
     while not flushes:
         threading.Event().wait(0.001)
-    recorded += [log.append(record(number)) for number in range(2, 30)]
+    for number in range(2, 30):
+        log.append(record(number).text(), failures.put)
     may_go_on.set()
-    assert [one.wait(SECONDS) for one in recorded] == [None] * 29
+    assert [failures.get(timeout=SECONDS) for _ in range(29)] == [None] * 29
     assert len(flushes) == 2
     assert [line.get("request") for line in lines(folder)[0][2:]] == [f"request-{n}" for n in range(1, 30)]
+
+
+def test_after_a_flush_of_several_lines_the_next_ones_gather(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(log, 0)
+    flush, flushes = os.fdatasync, SimpleQueue[int]()
+    gathering, may_flush = SimpleQueue[float](), SimpleQueue[None]()
+
+    def wait(seconds: float) -> None:
+        gathering.put(seconds)
+        may_flush.get(timeout=SECONDS)
+
+    def wait_and_flush(descriptor: int) -> None:
+        flushes.put(descriptor)
+        may_flush.get(timeout=SECONDS)
+        flush(descriptor)
+
+    monkeypatch.setattr(time, "sleep", wait)
+    monkeypatch.setattr(os, "fdatasync", wait_and_flush)
+    failures: SimpleQueue[AuditUnavailable | None] = SimpleQueue()
+    for number in range(1, 9):
+        log.append(record(number).text(), failures.put)
+        if number == 1:
+            flushes.get(timeout=SECONDS)
+    may_flush.put(None)
+    flushes.get(timeout=SECONDS)
+    may_flush.put(None)
+    assert gathering.get(timeout=SECONDS) < 0.01
+    for number in range(9, 12):
+        log.append(record(number).text(), failures.put)
+    may_flush.put(None)
+    flushes.get(timeout=SECONDS)
+    assert failures.qsize() == 8
+    for _ in range(10):
+        may_flush.put(None)
+    assert [failures.get(timeout=SECONDS) for _ in range(11)] == [None] * 11
+    assert flushes.empty()
+
+
+def test_a_line_that_comes_alone_is_flushed_at_once(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    write(log, *range(20))
+    assert pauses == []
 
 
 def test_a_new_day_has_a_new_file_that_names_the_last_one(log: AuditLog, folder: Path) -> None:
@@ -161,7 +207,7 @@ def test_a_full_disk_refuses_and_leaves_no_half_line(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", fill_up)
-        assert isinstance(log.append(record(2)).wait(SECONDS), AuditUnavailable)
+        assert isinstance(log.write(record(2).text(), SECONDS), AuditUnavailable)
     write(log, 3)
     assert [line.get("request") for line in lines(folder)[0][1:]] == ["request-1", "request-3"]
     assert flaws(folder) == []
@@ -169,7 +215,7 @@ def test_a_full_disk_refuses_and_leaves_no_half_line(
 
 def test_a_folder_that_is_away_refuses_until_it_is_back(log: AuditLog, folder: Path) -> None:
     folder.write_text("no folder")
-    assert isinstance(log.append(record(1)).wait(SECONDS), AuditUnavailable)
+    assert isinstance(log.write(record(1).text(), SECONDS), AuditUnavailable)
     folder.unlink()
     write(log, 2)
     assert flaws(folder) == []
@@ -205,7 +251,7 @@ import os, signal
 from pathlib import Path
 from clinic_service.audit.log import AuditLog
 os.fdatasync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
-AuditLog(Path({str(folder)!r})).append_text(b"{{}}").wait(20)
+AuditLog(Path({str(folder)!r})).write(b"{{}}", 20)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
     assert list_files(folder) == []
@@ -221,13 +267,14 @@ def test_a_process_that_is_killed_leaves_every_line_that_was_done(folder: Path) 
     program = f"""
 import os, sys
 from pathlib import Path
+from queue import SimpleQueue
 from clinic_service import clock
 from clinic_service.audit.log import AuditLog
 from clinic_service.audit.record import AuditRecord, Outcome
 log = AuditLog(Path({str(folder)!r}))
 for number in range(100000):
     record = AuditRecord(clock.now(), f"request-{{number}}", "GetPatient", Outcome.ALLOWED, 200)
-    assert log.append(record).wait(20) is None
+    assert log.write(record.text(), 20) is None
     print(number, flush=True)
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:

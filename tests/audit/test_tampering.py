@@ -189,7 +189,7 @@ class TestLines:
             for day in range(2):
                 with clock.frozen(NOW + timedelta(days=day)):
                     for number in range(4):
-                        assert log.append(record(number)).wait(20) is None
+                        assert log.write(record(number).text(), 20) is None
         return list_files(folder)
 
     def test_are_intact(self, verify: Run) -> None:

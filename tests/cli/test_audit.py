@@ -63,7 +63,7 @@ def _trail(database: Database, tmp_path: Path) -> None:
             record(6, "GetPatient", BOB, subject=CAROL.id, outcome=Outcome.REFUSED),
             record(8, "ListClinicsForPatient", CAROL, subject=CAROL.id),
         ):
-            assert log.append(read).wait(20) is None
+            assert log.write(read.text(), 20) is None
     with writing(database) as unit:
         unit.audit.add(record(1, "UpdatePatient", ALICE, subject=CAROL.id, changed=["fullName"]))
         unit.audit.add(record(5, "DeletePatient", ALICE, HILLTOP, subject=DAVE.id))
@@ -141,7 +141,7 @@ class TestRecords:
 
 def test_purge_removes_what_is_too_old(run: Run, tmp_path: Path) -> None:
     with clock.frozen(NOW - timedelta(days=40)), closing(AuditLog(tmp_path)) as log:
-        assert log.append(record(0, "GetPatient", BOB)).wait(20) is None
+        assert log.write(record(0, "GetPatient", BOB).text(), 20) is None
     with clock.frozen(NOW):
         assert run("audit", "purge", CLINIC_AUDIT_DAYS="50").output == "0 rows and 0 files removed\n"
         assert run("audit", "purge", CLINIC_AUDIT_DAYS="30").output == "0 rows and 1 files removed\n"

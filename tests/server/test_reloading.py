@@ -141,6 +141,10 @@ def test_a_running_server_takes_changed_handlers_and_survives_broken_ones(checko
         handlers.write_text(edited)
         _wait_for(server, "The code was applied.")
         assert server.get("/v1/clinics", token).json == []
+        refused = server.get("/v1/clinics")
+        assert refused.status == 401
+        [audited] = checkout.glob("*-audit/*.jsonl")
+        assert refused.headers["X-Request-Id"] in audited.read_text()
 
         handlers.write_text(edited.replace("return []", "return ["))
         _wait_for(server, "handlers.py:")

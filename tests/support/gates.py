@@ -104,10 +104,14 @@ class Served:
 
 @contextmanager
 def serving_gate(
-    limits: Limits | None = None, *, threads: int = 1, is_ready: Callable[[], bool] = lambda: True
+    limits: Limits | None = None,
+    *,
+    threads: int = 1,
+    is_ready: Callable[[], bool] = lambda: True,
+    app: SmallApp | None = None,
 ) -> Iterator[Served]:
     """A gate with these limits, for the time of the block."""
-    app = SmallApp()
+    app = app or SmallApp()
     listener = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.new_event_loop()
     made: list[Gate] = []
