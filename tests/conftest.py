@@ -38,6 +38,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many processes again as cores, because tests wait: for deadlines, for PostgreSQL, for other processes."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 def _engine(item: pytest.Item) -> object:
     call = getattr(item, "callspec", None)
     return call.params.get("engine_name") if call else None

@@ -98,7 +98,6 @@ def make_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, *roles: s
     clinician = Clinician(clinic_id=clinic.id, **{"id": new_id(), **defaults, **values})
     clinician.roles = roles or ("CLINIC_MEMBER",)
     unit.session.add(clinician)
-    unit.flush()
     return clinician
 
 
@@ -147,7 +146,6 @@ def make_grant(unit: UnitOfWork, sharer: Somebody, grantee: Somebody, *names: st
     """A direct grant, by default of `view`."""
     grant = Grant(sharer_id=sharer.id, grantee_id=grantee.id, permissions={name: {} for name in names or ("view",)})
     unit.session.add(grant)
-    unit.flush()
     return grant
 
 
@@ -166,7 +164,6 @@ def make_account(unit: UnitOfWork, person: Somebody, *roles: str, profile: dict[
     unit.flush()
     if person.email:
         unit.session.add(AccountEmail(email=person.email, user_id=person.id, position=0))
-        unit.flush()
     return account
 
 

@@ -66,6 +66,7 @@ def test_malformed_ids_are_refused(api: Client) -> None:
     assert_error(api.get("/access/groups/Carol", as_=CAROL), 403)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert_error(api.get(PATH), 401)
 

@@ -132,6 +132,7 @@ def test_malformed_ids_are_refused(api: Client) -> None:
     assert_error(api.get(f"/access/{CAROL.id}/Dave", as_=ERIN), 403)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert_error(api.get(path(CAROL, DAVE)), 401)
 

@@ -131,6 +131,7 @@ def test_a_repeat_is_no_change(api: Client, database: Database) -> None:
     assert len(events(database)) == 1
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [[], "view", 1, True, {"view": True}, {"view": None}, {"view": []}, {"root": 1}])
 def test_bodies_that_are_no_objects_of_objects_are_refused(api: Client, database: Database, body: Any) -> None:
     with storing(database) as unit:
@@ -256,6 +257,7 @@ def test_malformed_ids_are_refused(api: Client, database: Database) -> None:
     assert grants(database) == {}
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert_error(api.post(CAROL_TO_DAVE, json={"view": {}}), 401)
 

@@ -147,6 +147,7 @@ def test_a_clinic_may_have_several_accounts_and_an_account_several_clinics(
     assert sorted(accounts) == sorted([(clinic_id, SUBJECT), (clinic_id, "5eb1ce0005"), (elsewhere, SUBJECT)])
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("body", "violation"),
     [
@@ -170,6 +171,7 @@ def test_malformed_bodies_are_refused(
     assert provider.paths == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("missing", ["name", "client_id", "client_secret"])
 def test_all_of_the_body_is_required(api: Client, clinic_id: str, provider: IdentityProvider, missing: str) -> None:
     body = {"name": "x", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
@@ -181,6 +183,7 @@ def test_all_of_the_body_is_required(api: Client, clinic_id: str, provider: Iden
     assert provider.paths == []
 
 
+@pytest.mark.one_engine
 def test_the_form_of_the_provider_is_not_ours(api: Client, clinic_id: str, provider: IdentityProvider) -> None:
     form = f"name=x&client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}"
     path = f"/v1/clinics/{clinic_id}/service_accounts"
@@ -189,11 +192,13 @@ def test_the_form_of_the_provider_is_not_ours(api: Client, clinic_id: str, provi
     assert provider.paths == []
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, provider: IdentityProvider) -> None:
     assert_error(add(api, clinic_id, as_=None), 401)
     assert provider.paths == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY, ACCOUNT])
 def test_is_for_services(api: Client, clinic_id: str, provider: IdentityProvider, caller: Somebody) -> None:
     assert_error(add(api, clinic_id, as_=caller), 403)
@@ -202,6 +207,7 @@ def test_is_for_services(api: Client, clinic_id: str, provider: IdentityProvider
     assert provider.paths == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinic_id")
 def test_an_unknown_clinic_is_not_found_before_anybody_is_asked(api: Client, provider: IdentityProvider) -> None:
     assert_error(add(api, "0" * 24), 404)
@@ -209,6 +215,7 @@ def test_an_unknown_clinic_is_not_found_before_anybody_is_asked(api: Client, pro
     assert provider.paths == []
 
 
+@pytest.mark.one_engine
 def test_the_clinic_must_be_migrated_before_anybody_is_asked(
     api: Client, database: Database, provider: IdentityProvider
 ) -> None:
@@ -261,6 +268,7 @@ def test_what_the_provider_does_not_vouch_for_is_refused_and_nothing_is_stored(
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("wrong", [{"client_secret": "wrong"}, {"client_id": "unknown"}])
 def test_wrong_credentials_are_a_bad_request(
     api: Client, database: Database, clinic_id: str, wrong: dict[str, Any]

@@ -85,6 +85,7 @@ def test_a_row_without_user_and_invitation_is_an_ordinary_invitation(
     assert [invite.status for invite in stored(database, Invite)] == ["completed"]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("invite_id", ["team/42", "/", "a/", "/a", ".", ".."])
 def test_an_invitation_that_no_path_can_carry_is_refused(
     api: Client, database: Database, clinic_id: str, invite_id: str
@@ -117,6 +118,7 @@ def test_the_times_in_the_body_are_ignored(api: Client, clinic_id: str) -> None:
     assert reply.json["createdTime"] == reply.json["updatedTime"] == "2026-03-02T09:30:00.000Z"
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("body", "pointer", "rule"),
     [
@@ -136,26 +138,31 @@ def test_malformed_bodies_are_refused(
     assert_violations(reply, (pointer, rule))
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{}, {"email": "erin@hilltop.example"}, {"roles": ["CLINIC_MEMBER"]}, []])
 def test_address_and_roles_are_required(api: Client, clinic_id: str, body: Any) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/clinicians", json=body, as_=SERVICE).status == 400
     assert api.post(f"/v1/clinics/{clinic_id}/clinicians", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/clinicians", json={}).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY])
 def test_is_for_services(api: Client, clinic_id: str, caller: Any) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/clinicians", json={}, as_=caller).status == 403
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinic_id")
 def test_an_unknown_clinic_is_not_found(api: Client) -> None:
     assert create(api, "0" * 24).status == 404
 
 
+@pytest.mark.one_engine
 def test_the_clinic_must_be_migrated(api: Client, database: Database) -> None:
     with storing(database) as unit:
         clinic = make_clinic(unit, is_migrated=False)
@@ -220,6 +227,7 @@ def test_sends_four_statements(api: Client, database: Database, clinic_id: str) 
     assert len([sql for sql in statements if sql != "BEGIN IMMEDIATE"]) == 3
 
 
+@pytest.mark.one_engine
 def test_the_address_may_not_be_empty(api: Client, database: Database) -> None:
     with storing(database) as unit:
         clinic = make_staffed_clinic(unit)

@@ -58,15 +58,18 @@ def test_service_accounts_can_be_removed(api: Client, database: Database, clinic
     assert delete(api, clinic_id, MALLORY).status == 200
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     reply = api.delete(f"/v1/clinics/{clinic_id}/clinicians/Bob", as_=ALICE)
     assert_violations(reply, ("/path/clinicianId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.delete(f"/v1/clinics/{clinic_id}/clinicians/{BOB.id}").status == 401
 
 
+@pytest.mark.one_engine
 def test_members_may_remove_themselves_only(api: Client, database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         clinic = unit.clinics.get(clinic_id)
@@ -95,6 +98,7 @@ def test_the_second_call_finds_nobody_and_who_left_is_refused(api: Client, clini
     assert delete(api, clinic_id, BOB, as_=SERVICE).status == 404
 
 
+@pytest.mark.one_engine
 def test_the_clinic_must_be_migrated_before_the_member_is_looked_for(api: Client, database: Database) -> None:
     with storing(database) as unit:
         clinic = make_staffed_clinic(unit, is_migrated=False)

@@ -41,6 +41,7 @@ def test_roles_stand_in_a_fixed_order(api: Client, database: Database) -> None:
     assert reply.json["roles"] == ["CLINIC_ADMIN", "CLINIC_MEMBER", "PRESCRIBER"]
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     reply = api.get(f"/v1/clinics/{clinic_id}/clinicians/Alice", as_=ALICE)
     assert_violations(reply, ("/path/clinicianId", "pattern"))
@@ -48,10 +49,12 @@ def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     assert api.get(f"/v1/clinics/{clinic_id}/clinicians/{ALICE.id}%0A", as_=ALICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.get(f"/v1/clinics/{clinic_id}/clinicians/{ALICE.id}").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [MALLORY, PETE, ERIN])
 def test_is_for_members_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:

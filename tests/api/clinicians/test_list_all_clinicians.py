@@ -83,15 +83,18 @@ def test_nobody_is_an_empty_list(api: Client) -> None:
     assert found(api) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("query", ["createdTimeStart=yesterday", "createdTimeEnd=2026-02-30T00:00:00Z", "limit=0"])
 def test_malformed_queries_are_refused(api: Client, query: str) -> None:
     assert api.get(f"/v1/clinicians?{query}", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.get("/v1/clinicians").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinic_ids")
 def test_is_for_services(api: Client) -> None:
     assert api.get("/v1/clinicians", as_=ALICE).status == 403

@@ -152,6 +152,7 @@ def test_an_unknown_clinic_has_nobody(api: Client) -> None:
     assert found(api, "0" * 24) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("query", "pointer", "rule"),
     [
@@ -167,10 +168,12 @@ def test_malformed_queries_are_refused(api: Client, clinic_id: str, query: str, 
     assert_violations(reply, (pointer, rule))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.get(f"/v1/clinics/{clinic_id}/clinicians").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [PETE, ERIN])
 def test_is_for_members_and_services(api: Client, clinic_id: str, caller: Somebody) -> None:
     assert api.get(f"/v1/clinics/{clinic_id}/clinicians", as_=caller).status == 403

@@ -62,15 +62,18 @@ def test_nobody_has_no_memberships(api: Client) -> None:
     assert clinics_of(api, MALLORY) == []
 
 
+@pytest.mark.one_engine
 def test_malformed_requests_are_refused(api: Client) -> None:
     assert api.get("/v1/clinicians/Bob/clinics", as_=SERVICE).status == 400
     assert api.get(f"/v1/clinicians/{BOB.id}/clinics?limit=many", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.get(f"/v1/clinicians/{BOB.id}/clinics").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinic_ids")
 def test_is_for_the_user_and_services(api: Client) -> None:
     assert api.get(f"/v1/clinicians/{BOB.id}/clinics", as_=ALICE).status == 403

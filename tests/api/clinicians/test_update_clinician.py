@@ -74,6 +74,7 @@ def test_an_answer_can_be_sent_back_and_changes_nothing(api: Client, database: D
     assert stored(database, OutboxEntry) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("body", "pointer", "rule"),
     [
@@ -92,6 +93,7 @@ def test_malformed_bodies_are_refused(
     assert_violations(reply, (pointer, rule))
 
 
+@pytest.mark.one_engine
 def test_address_and_roles_are_required(api: Client, clinic_id: str) -> None:
     path = f"/v1/clinics/{clinic_id}/clinicians/{BOB.id}"
     assert api.put(path, json={"roles": ["CLINIC_MEMBER"]}, as_=ALICE).status == 400
@@ -99,10 +101,12 @@ def test_address_and_roles_are_required(api: Client, clinic_id: str) -> None:
     assert api.put(path, as_=ALICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.put(f"/v1/clinics/{clinic_id}/clinicians/{BOB.id}", json={}).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, MALLORY, ERIN])
 def test_is_for_admins_and_services_not_even_for_oneself(
     api: Client, database: Database, clinic_id: str, caller: Somebody

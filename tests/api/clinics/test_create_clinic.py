@@ -237,6 +237,7 @@ def test_without_the_setting_there_is_no_demo_patient(api: Client, database: Dat
     assert stored(database, Patient) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "change",
     [
@@ -257,6 +258,7 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
     assert stored(database, Clinic) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("missing", LEAST)
 def test_name_and_units_are_required(api: Client, missing: str) -> None:
     body = {name: value for name, value in LEAST.items() if name != missing}
@@ -264,15 +266,18 @@ def test_name_and_units_are_required(api: Client, missing: str) -> None:
     assert_violations(reply, (f"/body/{missing}", "required"))
 
 
+@pytest.mark.one_engine
 def test_a_body_is_required(api: Client) -> None:
     assert api.post("/v1/clinics", as_=ALICE).status == 400
     assert api.post("/v1/clinics", as_=ALICE, json=None).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.post("/v1/clinics", json=LEAST).status == 401
 
 
+@pytest.mark.one_engine
 def test_is_for_people(api: Client, database: Database) -> None:
     assert api.post("/v1/clinics", as_=SERVICE, json=LEAST).status == 403
     assert api.post("/v1/clinics", as_=SERVICE, json={}).status == 403

@@ -222,14 +222,17 @@ def test_somebody_beside_the_demo_patient_keeps_the_clinic(
     assert len(stored(database, Patient)) == 2
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert api.delete("/v1/clinics/harbour", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.delete(f"/v1/clinics/{clinic_id}").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY])
 def test_is_for_admins_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:

@@ -165,6 +165,7 @@ def test_an_invited_admin_and_a_service_account_are_nobody_in_charge(api: Client
     assert shown(api, clinic.id)["canMigrate"] is False
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, database: Database) -> None:
     with storing(database) as unit:
         clinic_id = make_clinic(unit).id
@@ -173,6 +174,7 @@ def test_malformed_ids_are_refused(api: Client, database: Database) -> None:
     assert api.get(f"/v1/clinics/{clinic_id}%0A", as_=ALICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.get(f"/v1/clinics/{'0' * 24}").status == 401
 

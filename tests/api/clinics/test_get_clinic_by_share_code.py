@@ -45,10 +45,12 @@ def test_letter_case_matters(api: Client, clinic: Clinic) -> None:
     assert api.get(f"/v1/clinics/share_code/{share_code(clinic.id).lower()}", as_=ALICE).status == 404
 
 
+@pytest.mark.one_engine
 def test_characters_that_no_store_holds_are_refused(api: Client) -> None:
     assert api.get("/v1/clinics/share_code/AAAA%00", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic: Clinic) -> None:
     assert api.get(f"/v1/clinics/share_code/{share_code(clinic.id)}").status == 401
 

@@ -113,6 +113,7 @@ def test_filters_are_combined(api: Client, database: Database) -> None:
     assert ids(api, shareCode=share_code(disabled), ehrEnabled="true") == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "query",
     [
@@ -129,10 +130,12 @@ def test_malformed_queries_are_refused(api: Client, query: str) -> None:
     assert api.get(f"/v1/clinics?{query}", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.get("/v1/clinics").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, MALLORY])
 def test_is_for_services(api: Client, database: Database, caller: Somebody) -> None:
     with storing(database) as unit:

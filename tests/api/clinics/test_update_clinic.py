@@ -137,6 +137,7 @@ def test_other_clinics_are_untouched_and_nobody_is_told(api: Client, database: D
     assert stored(database, OutboxEntry) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "change",
     [
@@ -158,20 +159,24 @@ def test_bodies_that_break_the_spec_are_refused(
     assert (row.name, row.updated_time) == ("Harbour Diabetes Centre", LONG_AGO)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("missing", LEAST)
 def test_name_and_units_are_required(api: Client, clinic_id: str, missing: str) -> None:
     body = {name: value for name, value in LEAST.items() if name != missing}
     assert api.put(f"/v1/clinics/{clinic_id}", as_=ALICE, json=body).status == 400
 
 
+@pytest.mark.one_engine
 def test_a_body_is_required(api: Client, clinic_id: str) -> None:
     assert api.put(f"/v1/clinics/{clinic_id}", as_=ALICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.put(f"/v1/clinics/{clinic_id}", json=LEAST).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY])
 def test_is_for_admins_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:

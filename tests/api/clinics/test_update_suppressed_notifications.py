@@ -59,6 +59,7 @@ def test_nothing_else_changes(api: Client, database: Database, clinic_id: str) -
     assert stored(database, OutboxEntry) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "body",
     [
@@ -75,14 +76,17 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
     assert stored(database, Clinic)[0].suppressed_notifications is None
 
 
+@pytest.mark.one_engine
 def test_a_body_is_required(api: Client, clinic_id: str) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/suppressed_notifications", as_=ALICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/suppressed_notifications", json=SUPPRESS).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY, SERVICE])
 def test_is_for_admins(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:
@@ -92,6 +96,7 @@ def test_is_for_admins(api: Client, database: Database, clinic_id: str, caller: 
     assert api.post(address, as_=caller, json={}).status == 403
 
 
+@pytest.mark.one_engine
 def test_unknown_and_malformed_clinics_are_told_to_nobody(api: Client) -> None:
     """Whoever may call this is a member of the clinic, so a clinic that does not exist has nobody to be told."""
     for clinic_id in ("0" * 24, "harbour"):

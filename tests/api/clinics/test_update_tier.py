@@ -92,21 +92,25 @@ def test_a_repeat_moves_the_time_only(api: Client, database: Database, clinic_id
     assert (clinic.tier, clinic.updated_time) == ("tier0200", NOW + timedelta(seconds=1))
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{}, {"tier": "tier0500"}, {"tier": ""}, {"tier": None}, {"tier": 100}, [], None])
 def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database, clinic_id: str, body: Any) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/tier", as_=SERVICE, json=body).status == 400
     assert stored(database, Clinic)[0].tier is None
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_and_absent_bodies_are_refused(api: Client, clinic_id: str) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/tier", as_=SERVICE).status == 400
     assert api.post("/v1/clinics/harbour/tier", as_=SERVICE, json={"tier": "tier0100"}).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/tier", json={"tier": "tier0100"}).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY])
 def test_is_for_services(api: Client, clinic_id: str, caller: Somebody) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/tier", as_=caller, json={"tier": "tier0400"}).status == 403

@@ -280,6 +280,7 @@ def with_reference(**members: Any) -> dict[str, Any]:
     return BODY | {"messageRef": BODY["messageRef"] | members}
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("body", "pointer", "rule"),
     [
@@ -322,6 +323,7 @@ def test_a_message_that_is_not_stored_as_a_new_order_is_not_found(
     assert_error(match(api, document_id, MRN), 404)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(("caller", "status"), [(None, 401), (ALICE, 403), (BOB, 403), (CAROL, 403)])
 def test_is_for_services(api: Client, database: Database, clinic_id: str, caller: Somebody | None, status: int) -> None:
     assert clinic_id

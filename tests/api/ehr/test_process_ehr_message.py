@@ -93,6 +93,7 @@ def test_the_body_is_json_whatever_is_said_of_it(redox: Client, content_type: st
     assert send(redox, data=data, json=..., content_type=content_type).status == 200
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("message", "pointer", "rule"),
     [
@@ -125,6 +126,7 @@ def test_what_is_no_message_is_refused(
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'{"Meta": {"DataModel": "Order", "EventType": "\\u0000"}}'])
 def test_what_cannot_be_read_is_refused(redox: Client, database: Database, data: bytes) -> None:
     assert_error(send(redox, data=data, json=..., content_type="application/json"), 400)
@@ -142,6 +144,7 @@ def test_takes_messages_of_eight_mebibytes_and_no_larger_ones(redox: Client, dat
     assert [len(row.payload) for row in stored(database, RedoxMessage)] == [8 * MIB]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "headers", [{}, {"Verification-Token": ""}, {"Verification-Token": "a secret shared with Redox"}]
 )
@@ -154,6 +157,7 @@ def test_without_the_secret_nobody_is_told_more(
     assert stored(database, RedoxMessage) == []
 
 
+@pytest.mark.one_engine
 def test_without_a_configured_secret_nobody_passes(api: Client) -> None:
     for headers in (REDOX, {}, {"Verification-Token": ""}):
         assert_error(send(api, headers=headers), 401)

@@ -32,6 +32,7 @@ SETTINGS = settings(
 class TestCorpus:
     """The requests that no well-meaning client sends."""
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("path", LIMITS)
     @pytest.mark.parametrize("case", BODIES)
     def test_is_refused_and_changes_nothing(self, redox: Client, database: Database, case: str, path: str) -> None:

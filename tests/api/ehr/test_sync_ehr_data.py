@@ -91,11 +91,13 @@ def test_an_unknown_clinic_is_not_found(api: Client) -> None:
     assert_error(sync(api, "65f1c0de0a1b2c3d4e5f6a7b"), 404)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("bad", ["65F1C0DE0A1B2C3D4E5F6A7B", "65f1c0de0a1b2c3d4e5f6a7g"])
 def test_a_malformed_id_is_refused(api: Client, bad: str) -> None:
     assert_violations(sync(api, bad), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(("caller", "status"), [(None, 401), (ALICE, 403), (BOB, 403), (CAROL, 403)])
 def test_is_for_services(api: Client, database: Database, clinic_id: str, caller: Somebody | None, status: int) -> None:
     assert_error(sync(api, clinic_id, caller), status)

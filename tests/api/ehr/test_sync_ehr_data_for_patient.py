@@ -101,11 +101,13 @@ def test_a_patient_without_an_active_subscription_is_not_found(
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("bad", ["CA401C0003", "ca401c000", "x", "5A1C0DE0-7F3E-4B1D-9C2A-0123456789AB"])
 def test_a_malformed_id_is_refused(api: Client, bad: str) -> None:
     assert_violations(sync(api, bad), ("/path/patientId", "pattern"))
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(("caller", "status"), [(None, 401), (ALICE, 403), (CAROL, 403)])
 def test_is_for_services(api: Client, database: Database, clinic_id: str, caller: Somebody | None, status: int) -> None:
     assert_error(sync(api, as_=caller), status)

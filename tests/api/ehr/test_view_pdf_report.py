@@ -152,6 +152,7 @@ class TestPage:
 
 
 class TestRefusals:
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", ["clinicId", "patientId", "restricted_token"])
     def test_a_parameter_that_is_missing(self, site: XealthSite, patient: Patient, token: str, name: str) -> None:
         query = {"clinicId": patient.clinic_id, "patientId": CAROL.id, "restricted_token": token} | {name: None}
@@ -159,6 +160,7 @@ class TestRefusals:
         assert_error(reply, 400)
         assert [violation["pointer"] for violation in reply.json["errors"]] == [f"/query/{name}"]
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", ["clinicId", "patientId", "restricted_token"])
     def test_a_parameter_that_no_store_can_hold(
         self, site: XealthSite, patient: Patient, token: str, name: str

@@ -83,16 +83,19 @@ class TestAuthService:
         assert hosted.auth
         assert hosted.auth.calls == [f"GET /v1/restricted_tokens/{UNKNOWN}"]
 
+    @pytest.mark.one_engine
     def test_what_cannot_be_a_token_is_not_asked_about(self, hosted: XealthSite, patient: Patient) -> None:
         assert_error(refused(hosted, clinicId=patient.clinic_id, patientId=CAROL.id, restricted_token="../x"), 401)
         assert hosted.auth
         assert hosted.auth.server.received == []
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("members", [{"userId": DAVE.id}, {"expirationTime": "2026-03-02T09:30:00Z"}], ids=str)
     def test_a_token_that_does_not_fit(self, hosted: XealthSite, patient: Patient, members: Any) -> None:
         self.give(hosted, **members)
         assert_error(refused(hosted, clinicId=patient.clinic_id, patientId=CAROL.id, restricted_token=UNKNOWN), 401)
 
+    @pytest.mark.one_engine
     def test_a_token_that_it_does_not_know(self, hosted: XealthSite, patient: Patient) -> None:
         assert_error(refused(hosted, clinicId=patient.clinic_id, patientId=CAROL.id, restricted_token=UNKNOWN), 401)
 
@@ -176,6 +179,7 @@ class TestViewer:
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, media_type)
         assert answer.headers["Referrer-Policy"] == "no-referrer"
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "name",
         [
@@ -196,6 +200,7 @@ class TestViewer:
     def test_nothing_else_is(self, viewer: XealthSite, name: str) -> None:
         assert self.get(viewer, name).status_code == 404
 
+    @pytest.mark.one_engine
     def test_without_them_there_is_nothing(self, site: XealthSite) -> None:
         assert WsgiClient(site.api.app).get("/v1/xealth/report/viewer/web/viewer.html").status_code == 404
 

@@ -165,21 +165,25 @@ class TestRefusals:
         assert everything(site.database) == before
         return reply
 
+    @pytest.mark.one_engine
     def test_without_the_secret(self, site: XealthSite) -> None:
         for headers in ({}, {"Authorization": "Bearer another"}):
             assert_error(site.program_url({}, headers=headers), 401)
         for who in (ALICE, SERVICE):
             assert_error(site.program_url(request(), headers={}, as_=who), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff"])
     def test_a_body_that_cannot_be_read(self, site: XealthSite, raw: bytes) -> None:
         assert_error(site.api.put("/v1/xealth/program", headers=AUTHORIZED, data=raw, content_type="text/html"), 400)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", ["programId", "deployment", "patientIdentity", "datasets"])
     def test_a_member_that_is_missing(self, site: XealthSite, name: str) -> None:
         body = {key: value for key, value in request().items() if key != name}
         assert_violations(self.refused(site, body, 400), (f"/body/{name}", "required"))
 
+    @pytest.mark.one_engine
     def test_a_program_without_a_name(self, site: XealthSite) -> None:
         self.refused(site, request() | {"programId": ""}, 400)
 

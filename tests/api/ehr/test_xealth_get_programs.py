@@ -310,16 +310,19 @@ class TestAbsent:
 
 @pytest.mark.usefixtures("patient")
 class TestRefusals:
+    @pytest.mark.one_engine
     def test_without_the_secret(self, site: XealthSite) -> None:
         for headers in ({}, {"Authorization": "Bearer another"}):
             assert_error(site.programs({}, headers=headers), 401)
         for who in (ALICE, SERVICE):
             assert_error(site.programs(asking(), headers={}, as_=who), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff"])
     def test_a_body_that_cannot_be_read(self, site: XealthSite, raw: bytes) -> None:
         assert_error(site.api.put("/v1/xealth/programs", headers=AUTHORIZED, data=raw, content_type="text/html"), 400)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", ["deployment", "patientIdentity", "datasets"])
     def test_a_member_that_is_missing(self, site: XealthSite, name: str) -> None:
         body = {key: value for key, value in asking().items() if key != name}

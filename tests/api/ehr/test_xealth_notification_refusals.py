@@ -62,6 +62,7 @@ class TestRefusals:
         assert everything(site.database) == before
         return reply
 
+    @pytest.mark.one_engine
     def test_without_the_secret(self, site: XealthSite) -> None:
         for headers in ({}, {"Authorization": "Bearer another"}):
             assert_error(site.notify({}, headers=headers), 401)
@@ -69,6 +70,7 @@ class TestRefusals:
             assert_error(site.notify(event(), headers={}, as_=who), 401)
         assert site.xealth.server.received == []
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff", b'{"eventType": "order"'])
     def test_a_body_that_cannot_be_read(self, site: XealthSite, raw: bytes) -> None:
         before = everything(site.database)
@@ -76,11 +78,13 @@ class TestRefusals:
         assert_error(reply, 400)
         assert everything(site.database) == before
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", ["eventType", "eventContext"])
     def test_a_member_that_is_always_needed(self, site: XealthSite, name: str) -> None:
         body = {key: value for key, value in event().items() if key != name}
         assert_violations(self.refused(site, body, 400), (f"/body/{name}", "required"))
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("context", ["new", "cancel"])
     @pytest.mark.parametrize("name", ["deployment", "orderId", "eventTimeStamp"])
     @pytest.mark.parametrize("value", ["", None, ...])
@@ -91,6 +95,7 @@ class TestRefusals:
         assert_violations(self.refused(site, body, 400), (f"/body/{name}", "required"))
         assert site.xealth.server.received == []
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "time",
         [
@@ -106,11 +111,13 @@ class TestRefusals:
         reply = self.refused(site, event(eventTimeStamp=time), 400)
         assert_violations(reply, ("/body/eventTimeStamp", "format"))
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("order_id", [".", ".."])
     def test_an_order_id_that_no_path_can_hold(self, site: XealthSite, order_id: str) -> None:
         assert_violations(self.refused(site, event(orderId=order_id), 400), ("/body/orderId", "format"))
         assert site.xealth.server.received == []
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "change", [{"orderId": 7}, {"deployment": []}, {"eventId": {}}, {"programId": True}], ids=str
     )

@@ -49,6 +49,7 @@ def clinic_id(site: XealthSite) -> str:
 
 @pytest.mark.usefixtures("clinic_id")
 class TestRefusals:
+    @pytest.mark.one_engine
     def test_without_the_secret(self, site: XealthSite) -> None:
         for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "bearer secret of Xealth"}):
             assert_error(site.preorder({}, headers=headers), 401)
@@ -65,6 +66,7 @@ class TestRefusals:
         )
         assert form(reply)["formId"] == "patient_enrollment_form"
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"null", b"\xff", b'{"a": "\\u0000"}'])
     def test_a_body_that_cannot_be_read(self, site: XealthSite, raw: bytes) -> None:
         before = everything(site.database)
@@ -72,6 +74,7 @@ class TestRefusals:
         assert_error(reply, 400)
         assert everything(site.database) == before
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "name", ["eventType", "eventContext", "deployment", "patientIdentity", "datasets"], ids=str
     )
@@ -79,6 +82,7 @@ class TestRefusals:
         body = {key: value for key, value in preorder().items() if key != name}
         assert_violations(site.preorder(body), (f"/body/{name}", "required"))
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         ("change", "place"),
         [
@@ -124,12 +128,14 @@ class TestRefusals:
         body["patientIdentity"]["ids"].insert(0, {"type": "MRN", "id": ""})
         assert_violations(site.preorder(body), ("/body/patientIdentity/ids", "required"))
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("form_data", [None, {}, {"dataTrackingId": ""}, {"dataTrackingId": None}])
     def test_an_input_needs_the_id_of_its_form(self, site: XealthSite, form_data: Any) -> None:
         assert_error(site.preorder(preorder("subsequent") | {"formData": form_data}), 400)
         assert_error(site.preorder(preorder("subsequent")), 400)
         assert preorders(site) == []
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "entered",
         [
@@ -183,6 +189,7 @@ class TestNoClinic:
         assert_error(site.preorder(preorder()), 404)
         assert_error(site.preorder(with_input({})), 404)
 
+    @pytest.mark.one_engine
     def test_a_deployment_that_is_empty(self, site: XealthSite) -> None:
         with storing(site.database) as unit:
             make_xealth_clinic(unit, ehr={"sourceId": ""})

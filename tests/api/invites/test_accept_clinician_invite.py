@@ -191,10 +191,12 @@ def test_a_member_is_a_conflict(api: Client, database: Database, clinic_id: str)
     assert members(database).count(None) == 1
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, key: str) -> None:
     assert api.put(f"/v1/clinicians/{ERIN.id}/invites/{key}").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY, SERVICE])
 def test_is_for_the_person_alone(api: Client, database: Database, key: str, caller: Somebody) -> None:
     assert accept(api, key, as_=caller).status == 403

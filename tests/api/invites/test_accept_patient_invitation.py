@@ -273,6 +273,7 @@ def test_unknown_tags_are_dropped(api: Client, database: Database, clinic_id: st
     assert accept(api, clinic_id, key, {"tags": ["0" * 24, tag.id]}).json["tags"] == [tag.id]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "body",
     [
@@ -298,15 +299,18 @@ def test_malformed_bodies_are_refused(
     assert (users(database), status_of(database, key)) == ([], "pending")
 
 
+@pytest.mark.one_engine
 def test_a_site_is_named_by_its_id(api: Client, clinic_id: str, key: str) -> None:
     reply = accept(api, clinic_id, key, {"sites": [{"name": "North"}]})
     assert_violations(reply, ("/body/sites/0/id", "required"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:
     assert accept(api, clinic_id, key, as_=None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [CAROL, ERIN, PETE, MALLORY])
 def test_is_for_members_and_services_and_not_for_mere_prescribers(
     api: Client, database: Database, clinic_id: str, key: str, caller: Somebody

@@ -127,6 +127,7 @@ def test_a_repeat_is_not_found_because_the_invitation_is_used_up(api: Client, cl
     assert [associate(api, clinic_id, key).status for _ in range(2)] == [200, 404]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("user_id", ["not a user", "A11CE00001", "a11ce000012", "a11ce00001\n"])
 def test_the_user_id_must_have_its_form(
     api: Client, database: Database, clinic_id: str, key: str, user_id: str
@@ -136,11 +137,13 @@ def test_the_user_id_must_have_its_form(
     assert waiting(database) == 1
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("user_id", ["", None, 7, "a" * 37])
 def test_an_empty_or_mistyped_user_id_is_refused(api: Client, clinic_id: str, key: str, user_id: Any) -> None:
     assert associate(api, clinic_id, key, user_id).status == 400
 
 
+@pytest.mark.one_engine
 def test_a_body_is_required(api: Client, clinic_id: str, key: str) -> None:
     path = f"/v1/clinics/{clinic_id}/invites/clinicians/{key}/clinician"
     assert api.patch(path, as_=SERVICE).status == 400
@@ -161,6 +164,7 @@ def test_unknown_invitations_and_another_clinics_are_not_found(api: Client, data
     assert waiting(database) == 1
 
 
+@pytest.mark.one_engine
 def test_the_clinic_must_exist_and_be_migrated(api: Client, database: Database, clinic_id: str, key: str) -> None:
     with storing(database) as unit:
         unit.clinics.get(clinic_id).is_migrated = False
@@ -172,10 +176,12 @@ def test_the_clinic_must_exist_and_be_migrated(api: Client, database: Database, 
     assert waiting(database) == 1
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:
     assert associate(api, clinic_id, key, as_=None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, ERIN, MALLORY])
 def test_is_for_services(api: Client, database: Database, clinic_id: str, key: str, caller: Somebody) -> None:
     assert associate(api, clinic_id, key, as_=caller).status == 403

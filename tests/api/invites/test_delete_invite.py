@@ -120,10 +120,12 @@ def test_unknown_and_malformed_clinics(api: Client, key: str) -> None:
     assert delete(api, "nowhere", key, SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:
     assert delete(api, clinic_id, key, None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY])
 def test_is_for_admins_and_services(
     api: Client, database: Database, clinic_id: str, key: str, caller: Somebody

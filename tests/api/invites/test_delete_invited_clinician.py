@@ -98,10 +98,12 @@ def test_the_clinic_must_exist_and_be_migrated(api: Client, database: Database, 
     assert status_of(database, waiting) == "pending"
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:
     assert delete(api, clinic_id, key, None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, ERIN, MALLORY])
 def test_is_for_services(api: Client, database: Database, clinic_id: str, key: str, caller: Somebody) -> None:
     assert delete(api, clinic_id, key, caller).status == 403

@@ -120,6 +120,7 @@ def test_unknown_ones_and_another_clinics_are_not_found(api: Client, database: D
     assert status_of(database, elsewhere) == "pending"
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:
     assert close(api, clinic_id, key, None).status == 401
 

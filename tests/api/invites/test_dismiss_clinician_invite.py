@@ -93,10 +93,12 @@ def test_unknown_ones_offers_and_other_peoples_are_not_found(
     assert [status_of(database, one) for one in (key, offer, linked)] == ["pending"] * 3
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, key: str) -> None:
     assert api.delete(f"/v1/clinicians/{ERIN.id}/invites/{key}").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY, SERVICE])
 def test_is_for_the_person_alone(api: Client, database: Database, key: str, caller: Somebody) -> None:
     assert dismiss(api, key, as_=caller).status == 403

@@ -105,15 +105,18 @@ def test_a_clinician_without_an_invitation_is_not_found(api: Client, database: D
     assert get(api, clinic_id, key).status == 404
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:
     assert get(api, clinic_id, key, None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY])
 def test_is_for_admins_and_services(api: Client, clinic_id: str, key: str, caller: Somebody) -> None:
     assert get(api, clinic_id, key, caller).status == 403
 
 
+@pytest.mark.one_engine
 def test_malformed_clinic_ids_are_refused(api: Client, key: str) -> None:
     assert get(api, "nowhere", key, SERVICE).status == 400
 

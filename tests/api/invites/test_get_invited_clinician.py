@@ -55,14 +55,17 @@ def test_another_clinics_unknown_ones_and_members_are_not_found(
     assert get(api, "0" * 24, elsewhere).status == 404
 
 
+@pytest.mark.one_engine
 def test_malformed_clinic_ids_are_refused(api: Client, key: str) -> None:
     assert get(api, "nowhere", key).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:
     assert get(api, clinic_id, key, None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, ERIN, MALLORY])
 def test_is_for_services(api: Client, clinic_id: str, key: str, caller: Somebody) -> None:
     assert get(api, clinic_id, key, caller).status == 403

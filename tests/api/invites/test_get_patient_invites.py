@@ -118,10 +118,12 @@ def test_a_patient_without_address_and_profile_has_none(api: Client, database: D
     assert invite["creator"] == {"userid": MALLORY.id, "profile": {"fullName": "", "patient": {}}}
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert list_offers(api, clinic_id, None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [CAROL, ERIN, PETE, MALLORY])
 def test_is_for_members_and_services_and_not_for_mere_prescribers(
     api: Client, database: Database, clinic_id: str, caller: Somebody
@@ -131,6 +133,7 @@ def test_is_for_members_and_services_and_not_for_mere_prescribers(
     assert list_offers(api, clinic_id, caller).status == 403
 
 
+@pytest.mark.one_engine
 def test_malformed_clinic_ids_are_refused(api: Client) -> None:
     assert list_offers(api, "nowhere", SERVICE).status == 400
 

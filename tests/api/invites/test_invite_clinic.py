@@ -212,6 +212,7 @@ def test_unknown_share_codes_and_accounts_are_not_found(api: Client, database: D
     assert stored(database, Invite) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("body", "pointer", "rule"),
     [
@@ -231,6 +232,7 @@ def test_malformed_bodies_are_refused(
     assert stored(database, Invite) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("missing", ["shareCode", "permissions"])
 def test_share_code_and_permissions_are_required(api: Client, clinic_id: str, missing: str) -> None:
     body = {"shareCode": share_code(clinic_id), "permissions": {"view": {}}}
@@ -240,10 +242,12 @@ def test_share_code_and_permissions_are_required(api: Client, clinic_id: str, mi
     assert api.post(f"/confirm/send/invite/{CAROL.id}/clinic", as_=CAROL).status == 400
 
 
+@pytest.mark.one_engine
 def test_malformed_user_ids_are_refused(api: Client, clinic_id: str) -> None:
     assert offer(api, clinic_id, CAROL._replace(id="Carol"), SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.post(f"/confirm/send/invite/{CAROL.id}/clinic", json={}).status == 401
 

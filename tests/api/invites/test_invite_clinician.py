@@ -140,6 +140,7 @@ def test_wc_10_a_mail_that_cannot_be_queued_leaves_nothing_that_blocks_a_new_att
     assert invite(api, clinic_id).status == 200
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("body", "pointer", "rule"),
     [
@@ -161,27 +162,32 @@ def test_malformed_bodies_are_refused(
     assert (pending(database), stored(database, Invite)) == ([], [])
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{}, {"email": ERIN.email}, {"roles": ["CLINIC_MEMBER"]}, [], None])
 def test_address_and_roles_are_required(api: Client, clinic_id: str, body: Any) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/invites/clinicians", json=body, as_=ALICE).status == 400
     assert api.post(f"/v1/clinics/{clinic_id}/invites/clinicians", as_=ALICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/invites/clinicians", json={}).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, CAROL, MALLORY])
 def test_is_for_admins_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     assert invite(api, clinic_id, caller).status == 403
     assert stored(database, Invite) == []
 
 
+@pytest.mark.one_engine
 def test_unknown_and_malformed_clinics(api: Client) -> None:
     assert invite(api, "0" * 24, SERVICE).status == 404
     assert invite(api, "nowhere", SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_the_clinic_must_be_migrated(api: Client, database: Database) -> None:
     with storing(database) as unit:
         clinic = make_staffed_clinic(unit, is_migrated=False)

@@ -235,16 +235,19 @@ def test_nothing_else_changes(api: Client, database: Database, clinic_id: str, k
     assert stored(database, OutboxEntry) == []
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert list_invites(api, as_=None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY, SERVICE])
 def test_is_for_the_person_alone(api: Client, database: Database, key: str, caller: Somebody) -> None:
     assert list_invites(api, as_=caller).status == 403
     assert invite_of(database, key).user_id is None
 
 
+@pytest.mark.one_engine
 def test_malformed_user_ids_are_told_to_nobody(api: Client) -> None:
     assert api.get("/v1/clinicians/Erin/invites", as_=ERIN).status == 403
 

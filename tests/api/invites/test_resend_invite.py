@@ -137,15 +137,18 @@ def test_members_offers_and_what_is_another_clinics_are_not_found(
     assert mails(database) == []
 
 
+@pytest.mark.one_engine
 def test_unknown_and_malformed_clinics(api: Client, key: str) -> None:
     assert resend(api, "0" * 24, key, SERVICE).status == 404
     assert resend(api, "nowhere", key, SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str, key: str) -> None:
     assert resend(api, clinic_id, key, None).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY])
 def test_is_for_admins_and_services(api: Client, database: Database, clinic_id: str, key: str, caller: Any) -> None:
     assert resend(api, clinic_id, key, caller).status == 403

@@ -301,25 +301,31 @@ def test_the_number_of_statements_grows_with_pages_alone(
 
 
 class TestRefused:
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("body", [{}, {"sourceId": None}, {"sourceId": "harbour"}, [], "x"])
     def test_malformed_bodies(self, api: Client, pair: Pair, body: Any) -> None:
         assert api.post(path_of(pair.target), as_=SERVICE, json=body).status == 400
 
+    @pytest.mark.one_engine
     def test_no_body(self, api: Client, pair: Pair) -> None:
         assert api.post(path_of(pair.target), as_=SERVICE).status == 400
 
+    @pytest.mark.one_engine
     def test_malformed_paths(self, api: Client, pair: Pair) -> None:
         assert api.post(path_of("harbour"), as_=SERVICE, json=pair.body).status == 400
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("known", [True, False])
     def test_one_clinic_with_itself(self, api: Client, pair: Pair, known: bool) -> None:
         clinic_id = pair.target if known else UNKNOWN
         reply = api.post(path_of(clinic_id), as_=SERVICE, json={"sourceId": clinic_id})
         assert_violations(reply, ("/body/sourceId", "state"))
 
+    @pytest.mark.one_engine
     def test_nobodys_token(self, api: Client, pair: Pair) -> None:
         assert api.post(path_of(pair.target), json=pair.body).status == 401
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("caller", [ALICE, BOB, CAROL, MALLORY])
     def test_people(self, api: Client, database: Database, pair: Pair, caller: Somebody) -> None:
         with storing(database) as unit:

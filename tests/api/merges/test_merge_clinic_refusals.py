@@ -156,19 +156,23 @@ class TestBlocked:
         assert [invite.status for invite in stored(database, Invite)] == ["pending"]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{}, {"sourceId": None}, {"sourceId": "harbour"}, {"sourceId": "A" * 24}, [], "x"])
 def test_malformed_bodies_are_refused(api: Client, pair: Pair, body: Any) -> None:
     assert api.post(pair.path, as_=SERVICE, json=body).status == 400
 
 
+@pytest.mark.one_engine
 def test_a_body_is_needed(api: Client, pair: Pair) -> None:
     assert api.post(pair.path, as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_malformed_paths_are_refused(api: Client, pair: Pair) -> None:
     assert api.post("/v1/clinics/harbour/merge", as_=SERVICE, json=pair.body).status == 400
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("known", [True, False])
 def test_a_clinic_cannot_be_merged_into_itself(api: Client, database: Database, pair: Pair, known: bool) -> None:
     """Rule: this comes before anything else, also before the clinic is looked for."""
@@ -180,10 +184,12 @@ def test_a_clinic_cannot_be_merged_into_itself(api: Client, database: Database, 
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, pair: Pair) -> None:
     assert api.post(pair.path, json=pair.body).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, CAROL, MALLORY])
 def test_is_for_services(api: Client, database: Database, pair: Pair, caller: Somebody) -> None:
     """Not even an administrator of both clinics may merge them."""

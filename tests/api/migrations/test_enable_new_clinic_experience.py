@@ -167,10 +167,12 @@ def test_the_directory_is_asked_for_ids_only(database: Database, config: Config)
             enable_new_clinic_experience.prepare(ctx, {"user_id": ALICE.email})
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.post(f"/v1/clinicians/{ALICE.id}/migrate").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB])
 def test_is_for_services(api: Client, database: Database, caller: Somebody) -> None:
     assert api.post(f"/v1/clinicians/{ALICE.id}/migrate", as_=caller).status == 403

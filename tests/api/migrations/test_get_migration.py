@@ -48,15 +48,18 @@ def test_shows_the_confirmation_when_there_was_one(api: Client, database: Databa
     assert reply.json["attestationTime"] == "2026-01-05T08:30:00.000Z"
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic: Clinic) -> None:
     assert api.get(f"/v1/clinics/{clinic.id}/migrations/Alice", as_=ALICE).status == 400
     assert api.get(f"/v1/clinics/harbour/migrations/{ALICE.id}", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic: Clinic) -> None:
     assert api.get(f"/v1/clinics/{clinic.id}/migrations/{ALICE.id}").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ERIN, PETE, MALLORY])
 def test_is_for_members_and_services(api: Client, database: Database, clinic: Clinic, caller: Somebody) -> None:
     with storing(database) as unit:

@@ -70,10 +70,12 @@ def test_an_unknown_clinic_has_none_for_a_service(api: Client, unknown: str) -> 
     assert api.get(f"/v1/clinics/{unknown}/migrations", as_=ALICE).status == 403
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic: Clinic) -> None:
     assert api.get(f"/v1/clinics/{clinic.id}/migrations").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ERIN, PETE, MALLORY])
 def test_is_for_members_and_services(api: Client, database: Database, clinic: Clinic, caller: Somebody) -> None:
     with storing(database) as unit:

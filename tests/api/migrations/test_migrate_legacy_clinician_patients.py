@@ -119,6 +119,7 @@ def test_a_clinic_that_is_not_migrated_is_refused_after_the_member_was_found(api
     assert stored(database, Migration) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "body", [{}, {"userId": ""}, {"userId": None}, {"userId": BOB.id, "status": "DONE"}, {"userId": "x" * 256}, None]
 )
@@ -127,14 +128,17 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
     assert stored(database, Migration) == []
 
 
+@pytest.mark.one_engine
 def test_a_body_is_required(api: Client, clinic: Clinic) -> None:
     assert api.post(f"/v1/clinics/{clinic.id}/migrations", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic: Clinic) -> None:
     assert api.post(f"/v1/clinics/{clinic.id}/migrations", json={"userId": BOB.id}).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY])
 def test_is_for_services(api: Client, clinic: Clinic, caller: Somebody) -> None:
     assert api.post(f"/v1/clinics/{clinic.id}/migrations", as_=caller, json={"userId": BOB.id}).status == 403

@@ -173,16 +173,19 @@ def test_an_admin_who_took_over_in_between_is_not_taken_for_the_other(database: 
         service.start_initial_migration(unit, clinic_id, ERIN.id, attested=False)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{"attestationSubmitted": "yes"}, {"attestationSubmitted": None}, [], "yes", None])
 def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database, clinic_id: str, body: Any) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/migrate", as_=ALICE, json=body).status == 400
     assert unchanged(database)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/migrate").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY, SERVICE])
 def test_is_for_admins(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     assert api.post(f"/v1/clinics/{clinic_id}/migrate", as_=caller).status == 403
@@ -190,6 +193,7 @@ def test_is_for_admins(api: Client, database: Database, clinic_id: str, caller: 
     assert unchanged(database)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("unknown", ["0" * 24, "no id at all", "x" * 300])
 @pytest.mark.usefixtures("clinic_id")
 def test_unknown_clinics_are_told_to_nobody(api: Client, unknown: str) -> None:

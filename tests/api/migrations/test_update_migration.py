@@ -70,12 +70,14 @@ def test_nothing_else_changes(api: Client, database: Database, clinic: Clinic) -
     assert stored(database, OutboxEntry) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{}, {"status": "DONE"}, {"status": None}, {"status": "pending"}, None, []])
 def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database, clinic: Clinic, body: Any) -> None:
     assert api.patch(f"/v1/clinics/{clinic.id}/migrations/{ALICE.id}", as_=SERVICE, json=body).status == 400
     assert migration(database).updated_time == LONG_AGO
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_and_absent_bodies_are_refused(api: Client, clinic: Clinic) -> None:
     body = {"status": "RUNNING"}
     assert api.patch(f"/v1/clinics/{clinic.id}/migrations/Alice", as_=SERVICE, json=body).status == 400
@@ -83,11 +85,13 @@ def test_malformed_ids_and_absent_bodies_are_refused(api: Client, clinic: Clinic
     assert api.patch(f"/v1/clinics/{clinic.id}/migrations/{ALICE.id}", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic: Clinic) -> None:
     address = f"/v1/clinics/{clinic.id}/migrations/{ALICE.id}"
     assert api.patch(address, json={"status": "RUNNING"}).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY])
 def test_is_for_services(api: Client, database: Database, clinic: Clinic, caller: Somebody) -> None:
     address = f"/v1/clinics/{clinic.id}/migrations/{ALICE.id}"

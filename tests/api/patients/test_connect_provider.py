@@ -247,10 +247,12 @@ def test_a_source_that_goes_meanwhile_is_not_found(api: Client, database: Databa
     assert requests(api, clinic_id)["dexcom"] == []
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(connect(api, clinic_id, as_=None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [CAROL, ERIN, MALLORY, PETE])
 def test_is_for_members_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:
@@ -262,6 +264,7 @@ def test_is_for_members_and_services(api: Client, database: Database, clinic_id:
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 def test_requests_that_break_the_spec_are_refused(api: Client, clinic_id: str) -> None:
     reply = connect(api, clinic_id, "libreview")
     assert_violations(reply, ("/path/providerId", "enum"))

@@ -179,6 +179,7 @@ def test_what_says_nothing(api: Client, clinic_id: str, given: dict[str, Any], s
     assert {name: reply.json.get(name, ...) for name in shown} == shown
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "members",
     [
@@ -218,11 +219,13 @@ def test_bad_input_is_refused(api: Client, database: Database, clinic_id: str, m
     assert_nothing_made(database)
 
 
+@pytest.mark.one_engine
 def test_a_site_is_named_by_its_id(api: Client, database: Database, clinic_id: str) -> None:
     assert_violations(create(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
     assert_nothing_made(database)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{}, {"json": None}, {"json": []}])
 def test_a_body_is_required(api: Client, database: Database, clinic_id: str, body: dict[str, Any]) -> None:
     """WP-7: an absent body would make a nameless patient."""
@@ -230,16 +233,19 @@ def test_a_body_is_required(api: Client, database: Database, clinic_id: str, bod
     assert_nothing_made(database)
 
 
+@pytest.mark.one_engine
 def test_the_place_of_the_fault_is_told_and_its_value_is_not(api: Client, clinic_id: str) -> None:
     reply = create(api, clinic_id, email=NOBODY_KNOWS)
     assert_violations(reply, ("/body/email", "format"))
     assert NOBODY_KNOWS not in str(reply)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(api.post(path(clinic_id), json={}), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [CAROL, DAVE, ERIN, PETE, MALLORY])
 def test_nobody_else_makes_patients(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:

@@ -191,6 +191,7 @@ def test_ranges_hold_the_branch_of_their_type_and_the_defaults(
     assert reply.json["glycemicRanges"] == kept
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "given", [{"type": "custom"}, {"type": "none"}, None, "adaStandard", {"type": "custom", "custom": {}}]
 )
@@ -199,6 +200,7 @@ def test_ranges_that_say_nothing_are_refused(api: Client, database: Database, cl
     assert stored(database, Patient) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "body",
     [
@@ -224,20 +226,24 @@ def test_bad_input_is_refused(api: Client, database: Database, clinic_id: str, b
     assert stored(database, Patient) == []
 
 
+@pytest.mark.one_engine
 def test_a_site_is_named_by_its_id(api: Client, database: Database, clinic_id: str) -> None:
     assert_violations(create(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
     assert stored(database, Patient) == []
 
 
+@pytest.mark.one_engine
 def test_bad_input_is_told_before_what_does_not_exist(api: Client, clinic_id: str) -> None:
     assert_error(create(api, "0" * 24, MALLORY, glycemicRanges={"type": "custom"}), 400)
     assert_error(api.post(f"/v1/clinics/{clinic_id}/patients/Carol", as_=SERVICE), 400)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(api.post(path(clinic_id), json={}), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, CAROL, MALLORY])
 def test_nobody_enrols_but_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     assert_error(api.post(path(clinic_id), as_=caller, json={}), 403)

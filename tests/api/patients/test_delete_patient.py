@@ -190,6 +190,7 @@ def test_who_was_removed_can_come_back_and_be_removed_again(api: Client, databas
     assert [kept.user_id for kept in stored(database, PatientDeletion)] == [CAROL.id, CAROL.id]
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     malformed = CAROL._replace(id="Carol")
     assert_violations(delete(api, clinic_id, malformed), ("/path/patientId", "pattern"))
@@ -198,11 +199,13 @@ def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     assert clinic_id.upper() not in repr(reply.json)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, database: Database, clinic_id: str) -> None:
     assert_error(api.delete(path(clinic_id)), 401)
     assert len(stored(database, Patient)) == 2
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, PETE, ERIN, DAVE, MALLORY, SERVICE])
 def test_is_for_admins_and_the_patient_and_for_no_service(
     api: Client, database: Database, clinic_id: str, caller: Somebody

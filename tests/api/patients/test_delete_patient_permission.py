@@ -151,6 +151,7 @@ def test_other_clinics_keep_theirs(api: Client, database: Database, clinic_id: s
     assert list(other.permissions or ()) == ["view"]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("permission", ["admin", "root", "follow", "Custodian", "views"])
 def test_unknown_permissions_are_refused(api: Client, database: Database, clinic_id: str, permission: str) -> None:
     before = everything(database)
@@ -160,16 +161,19 @@ def test_unknown_permissions_are_refused(api: Client, database: Database, clinic
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     assert_violations(withdraw(api, clinic_id.upper(), "view"), ("/path/clinicId", "pattern"))
     reply = withdraw(api, clinic_id, "custodian", CAROL._replace(id="Carol"), as_=SERVICE)
     assert_violations(reply, ("/path/patientId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(api.delete(path(clinic_id, CAROL, "view")), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("permission", [*ALL, "nonsense"])
 @pytest.mark.parametrize("caller", [ALICE, BOB, CAROL, MALLORY])
 def test_other_people_withdraw_nothing(
@@ -179,6 +183,7 @@ def test_other_people_withdraw_nothing(
     assert granted(database, DAVE) == set(ALL)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("permission", ["view", "upload", "note", "nonsense"])
 def test_a_service_withdraws_only_custodian(api: Client, database: Database, clinic_id: str, permission: str) -> None:
     assert_error(withdraw(api, clinic_id, permission, DAVE, as_=SERVICE), 403)

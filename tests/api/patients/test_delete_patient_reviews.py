@@ -122,16 +122,19 @@ def test_other_patients_and_other_clinics_keep_theirs(api: Client, database: Dat
     assert sorted(len(patient.reviews) for patient in stored(database, Patient)) == [1, 1, 1]
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     reply = take_back(api, clinic_id, whom=CAROL._replace(id="Carol"))
     assert_violations(reply, ("/path/patientId", "pattern"))
     assert "Carol" not in repr(reply.json)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(api.delete(path(clinic_id)), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [SERVICE, CAROL, DAVE, ERIN, PETE, MALLORY])
 def test_is_for_members_and_for_no_service(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:

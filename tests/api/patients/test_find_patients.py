@@ -242,6 +242,7 @@ def test_pages(api: Client, database: Database, harbour: Clinic, hilltop: Clinic
     assert found(api, offset=12, **query) == found(api, offset=10**9, **query) == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("workspace", ["x", ""])
 def test_a_workspace_without_its_kind_is_refused(
     api: Client, database: Database, harbour: Clinic, workspace: str
@@ -250,12 +251,14 @@ def test_a_workspace_without_its_kind_is_refused(
     assert_violations(ask(api, workspaceId=workspace), ("/query/workspaceIdType", "required"))
 
 
+@pytest.mark.one_engine
 def test_the_refusal_repeats_nothing_of_the_request(api: Client) -> None:
     reply = ask(api, workspaceId="a-secret-workspace", mrn="a-secret-number")
     assert_error(reply, 400)
     assert "secret" not in str(reply.json)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "offset=-1", "workspaceIdType=x&workspaceId=1"])
 def test_parameters_that_break_the_spec_are_refused(api: Client, query: str) -> None:
     assert_error(api.get(f"{PATH}?{query}", as_=BOB), 400)
@@ -269,10 +272,12 @@ def test_no_text_does_harm(api: Client, database: Database, harbour: Clinic, nam
         assert (reply.status, reply.json) == (200, []) or reply.status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert_error(ask(api, None), 401)
 
 
+@pytest.mark.one_engine
 def test_rule_services_are_refused(api: Client, database: Database, harbour: Clinic) -> None:
     enrol(database, harbour, CAROL)
     for query in ({}, {"mrn": "A1"}, {"limit": 0}, {"workspaceId": "x"}):

@@ -192,15 +192,18 @@ def test_only_what_belongs_to_the_record_is_shown(api: Client, database: Databas
     assert (shown["tags"], shown["sites"], shown["dataSources"]) == ([], [], None)
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     assert_error(api.get(f"/v1/clinics/{clinic_id}/patients/Carol", as_=BOB), 400)
     assert_error(api.get(f"/v1/clinics/{clinic_id.upper()}/patients/{CAROL.id}", as_=SERVICE), 400)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(api.get(path(clinic_id)), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [CAROL, MALLORY, PETE, ERIN])
 def test_is_for_members_and_services_and_not_for_the_patient(
     api: Client, database: Database, clinic_id: str, caller: Somebody

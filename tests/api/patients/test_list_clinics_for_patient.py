@@ -99,19 +99,23 @@ def test_nobodys_patient_has_no_clinics(api: Client, database: Database) -> None
     assert api.get(f"/v1/patients/{MALLORY.id}/clinics", as_=SERVICE).json == []
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "offset=-1"])
 def test_bad_pages_are_refused(api: Client, query: str) -> None:
     assert_error(api.get(f"{PATH}?{query}", as_=CAROL), 400)
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_error(api.get("/v1/patients/Carol/clinics", as_=SERVICE), 400)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert_error(api.get(PATH), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, DAVE])
 def test_is_for_the_user_and_services(api: Client, database: Database, caller: Somebody) -> None:
     with storing(database) as unit:

@@ -99,9 +99,11 @@ class TestWhoMayAsk:
         ward.add("a")
         assert ward.ask("", somebody).json["meta"]["count"] == 1
 
+    @pytest.mark.one_engine
     def test_needs_a_token(self, ward: Ward) -> None:
         assert_error(ward.ask("", None), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("query", ["", "limit=0", "sort=x"])
     def test_nobody_else_may(self, database: Database, ward: Ward, query: str) -> None:
         """Neither members of another clinic, nor prescribers, nor the patients themselves; whatever they ask."""
@@ -172,6 +174,7 @@ FINE = {
 
 
 class TestBadInput:
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(("name", "value"), BAD)
     def test_a_malformed_parameter_is_named(self, ward: Ward, name: str, value: str) -> None:
         reply = ward.ask({"sortType": "cgm", name: value})
@@ -179,6 +182,7 @@ class TestBadInput:
         # An item of a list is named by its place.
         assert [violation["pointer"].split("/")[:3] for violation in reply.json["errors"]] == [["", "query", name]]
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", sorted(set(FINE) - {"search"}))
     def test_what_is_refused_is_not_repeated(self, ward: Ward, name: str) -> None:
         """Rule: a refusal names the parameter, never its value, which may be about a patient."""
@@ -194,6 +198,7 @@ class TestBadInput:
         assert ward.ask(urlencode(FINE)).status == 200
         assert_violations(ward.ask(urlencode(pairs)), (f"/query/{name}", "repeated"))
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", sorted(set(FINE) - {"search"}))
     def test_rule_an_empty_parameter_is_refused(self, ward: Ward, name: str) -> None:
         reply = ward.ask(urlencode({**FINE, name: ""}))
@@ -204,6 +209,7 @@ class TestBadInput:
         ward.add("a", "b")
         assert ward.listed(search="") == ["a", "b"]
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", TIMES)
     @pytest.mark.parametrize(
         "time", ["2026-02-03", "2026-02-31T10:00:00Z", "2026-02-03T10:00:00", "2026-02-03T25:00:00Z", "1770112800"]
@@ -222,6 +228,7 @@ class TestBadInput:
 
 
 class TestBadSorts:
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("sort", ["+fullName", "-birthDate", "-lastData", "+timeInTargetPercent"])
     def test_rule_a_sort_needs_a_type_whatever_its_field(self, ward: Ward, sort: str) -> None:
         assert_violations(ward.ask({"sort": sort}), ("/query/sortType", "required"))
@@ -234,6 +241,7 @@ class TestBadSorts:
         assert_error(ward.ask("sort=+fullName&sortType=cgm"), 400)
         assert ward.ask("sort=%2BfullName&sortType=cgm").status == 200
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "sort",
         [

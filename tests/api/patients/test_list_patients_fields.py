@@ -143,12 +143,14 @@ def test_rule_names_reviews_and_dates_sort_with_either_type(ward: Ward, kind: st
         assert len(ward.sorted_by(direction + sort, kind, limit=5)) == 5
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k in KINDS for n in (*NO_SORTS[k], *NEVER_SORTS)])
 def test_rule_no_other_field_sorts(ward: Ward, kind: str, name: str) -> None:
     for sort in (f"+{name}", f"-{name}", f"-{name}{DELTA}"):
         assert_violations(ward.ask({"sort": sort, "sortType": kind}), ("/query/sort", "enum"))
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("sort", [*PATIENT_SORTS, *DATE_SORTS])
 def test_names_reviews_and_dates_have_no_change_to_sort_by(ward: Ward, sort: str) -> None:
     assert_violations(ward.ask({"sort": f"-{sort}{DELTA}", "sortType": "cgm"}), ("/query/sort", "enum"))

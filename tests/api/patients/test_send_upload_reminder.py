@@ -183,10 +183,12 @@ def test_a_patient_who_leaves_meanwhile_is_not_found(api: Client, database: Data
     assert [entry.kind for entry in stored(database, OutboxEntry)] == ["patient_removed"]
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(remind(api, clinic_id, as_=None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [CAROL, ERIN, MALLORY, PETE, SERVICE])
 def test_is_for_members_and_admins(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:
@@ -197,6 +199,7 @@ def test_is_for_members_and_admins(api: Client, database: Database, clinic_id: s
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     assert_violations(remind(api, clinic_id, CAROL._replace(id="Carol")), ("/path/patientId", "pattern"))
 

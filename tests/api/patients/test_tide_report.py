@@ -193,9 +193,11 @@ class TestWhoMayAsk:
     def test_admins_members_and_services_may(self, tide: Tide, somebody: Somebody) -> None:
         assert tide.ask("", somebody).status == 200
 
+    @pytest.mark.one_engine
     def test_needs_a_token(self, tide: Tide) -> None:
         assert_error(tide.ask("", None), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("query", ["", "period=x"])
     def test_nobody_else_may(self, tide: Tide, database: Database, query: str) -> None:
         """Neither members of another clinic, nor prescribers, nor the patients themselves; whatever they ask."""

@@ -125,6 +125,7 @@ def test_a_site_is_named_by_its_id(api: Client, clinic_id: str) -> None:
     assert_violations(change(api, clinic_id, sites=[{"name": "North"}]), ("/body/sites/0/id", "required"))
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{}, {"json": None}, {"json": {}}])
 def test_a_body_is_required(api: Client, database: Database, clinic_id: str, body: dict[str, Any]) -> None:
     """WP-7: an absent body would blank the record."""
@@ -139,6 +140,7 @@ def test_the_place_of_the_fault_is_told_and_its_value_is_not(api: Client, clinic
     assert "Quite Unusual" not in str(reply)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(api.put(path(clinic_id), json={}), 401)
 

@@ -202,6 +202,7 @@ def test_rule_who_is_nobodys_patient_is_no_error(api: Client, database: Database
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("entry", "place", "rule"),
     [
@@ -232,6 +233,7 @@ def test_entries_that_break_the_spec_are_refused(
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [..., None, {}, {"dataSources": []}, "dexcom", 5, [[]]])
 def test_bodies_that_are_no_list_are_refused(api: Client, database: Database, clinic_ids: list[str], body: Any) -> None:
     assert clinic_ids
@@ -247,15 +249,18 @@ def test_a_hundred_sources_are_taken(api: Client, clinic_ids: list[str]) -> None
     assert shown(api, clinic_ids) == [body[:100]] * 3
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     reply = api.put("/v1/patients/Carol/data_sources", as_=SERVICE, json=[])
     assert_violations(reply, ("/path/userId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert_error(update(api, [DEXCOM], as_=None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, CAROL, MALLORY])
 def test_is_for_services(api: Client, database: Database, clinic_ids: list[str], caller: Somebody) -> None:
     assert clinic_ids

@@ -190,6 +190,7 @@ def test_other_clinics_and_other_patients_keep_theirs(api: Client, database: Dat
     ]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("json", [None, [], ["view"], "view", 1, True])
 def test_a_body_that_is_no_object_is_refused(api: Client, database: Database, clinic_id: str, json: Any) -> None:
     before = everything(database)
@@ -197,6 +198,7 @@ def test_a_body_that_is_no_object_is_refused(api: Client, database: Database, cl
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("value", [None, True, "yes-please", [], 1])
 def test_values_must_be_objects(api: Client, database: Database, clinic_id: str, name: str, value: Any) -> None:
@@ -207,6 +209,7 @@ def test_values_must_be_objects(api: Client, database: Database, clinic_id: str,
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 def test_rule_wp_7_an_absent_body_is_refused_and_removes_nobody(
     api: Client, database: Database, clinic_id: str
 ) -> None:
@@ -216,16 +219,19 @@ def test_rule_wp_7_an_absent_body_is_refused_and_removes_nobody(
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     assert_violations(put(api, clinic_id.upper(), "view"), ("/path/clinicId", "pattern"))
     # A malformed patient is nobody's own id.
     assert_error(put(api, clinic_id, "view", whom=CAROL._replace(id="Carol"), as_=CAROL), 403)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(api.put(path(clinic_id), json={"view": {}}), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, DAVE, MALLORY, SERVICE])
 def test_is_for_the_patient_alone(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     before = everything(database)

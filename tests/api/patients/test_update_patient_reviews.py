@@ -131,16 +131,19 @@ def test_a_body_is_not_read(api: Client, clinic_id: str) -> None:
     assert reply.json == [{"clinicianId": BOB.id, "time": NOW_TEXT}]
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, clinic_id: str) -> None:
     reply = review(api, clinic_id, whom=CAROL._replace(id="Carol"))
     assert_violations(reply, ("/path/patientId", "pattern"))
     assert "Carol" not in repr(reply.json)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(api.put(path(clinic_id)), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [SERVICE, CAROL, DAVE, ERIN, PETE, MALLORY])
 def test_is_for_members_and_for_no_service(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:

@@ -162,6 +162,7 @@ class TestOtherOrigins:
         assert_error(client.request("OPTIONS", "/nowhere", headers=asked), 404)
         assert_error(client.request("OPTIONS", CLINIC, headers={"Origin": ORIGIN}), 405)
 
+    @pytest.mark.one_engine
     def test_may_be_all(self, database: Database, config: Config) -> None:
         reply = self._client(database, config, "*").get("/v1/clinics", headers={"Origin": "https://any.example"})
         assert reply.headers["Access-Control-Allow-Origin"] == "https://any.example"

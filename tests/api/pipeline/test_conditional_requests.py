@@ -140,6 +140,7 @@ class TestEveryChange:
     def test_any_state_is_changed_when_any_is_allowed(self, client: Watching, send: Send) -> None:
         assert client.send_with(send, If_Match="*").status < 300
 
+    @pytest.mark.one_engine
     @pytest.mark.usefixtures("operation")
     def test_a_header_that_is_no_list_of_tags_is_refused(
         self, database: Database, client: Watching, send: Send
@@ -347,6 +348,7 @@ class TestTags:
 class TestOrder:
     """A condition tells nothing to those who may not call, and nothing about what does not exist."""
 
+    @pytest.mark.one_engine
     def test_access_comes_first(self, api: Client, clinic_id: str) -> None:
         path = f"/v1/clinics/{clinic_id}"
         assert_error(api.put(path, as_=BOB, json={}, headers={"If-Match": STALE}), 403)

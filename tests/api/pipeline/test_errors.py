@@ -26,6 +26,7 @@ CLINIC = "/v1/clinics/5f0c7d1e9a3b4c6d8e2f1a0b"
 CANARY = "canary-4711"
 
 
+@pytest.mark.one_engine
 class TestRouting:
     @pytest.mark.parametrize(
         "path",
@@ -121,6 +122,7 @@ class TestOrder:
         assert_error(api.post(f"{CLINIC}/tier", as_=SERVICE, **bad), 415)
         assert_error(api.post(f"{CLINIC}/tier", as_=SERVICE, json={"tier": "tier0100"}), 404)
 
+    @pytest.mark.one_engine
     def test_refusals_do_not_say_which_role_is_missing(self, api: Client) -> None:
         reply = api.post(f"{CLINIC}/tier", as_=MALLORY, json={})
         assert reply.json["message"] == "The caller may not perform this operation."
@@ -141,6 +143,7 @@ class _Counted(io.RawIOBase):
         return b" " * size
 
 
+@pytest.mark.one_engine
 class TestOversizedBodies:
     MIB = 1 << 20
 
@@ -307,6 +310,7 @@ class TestDatabaseGone:
             assert_error(reply, 503)
             assert reply.headers["Retry-After"] == "1"
 
+    @pytest.mark.one_engine
     def test_refused_callers_are_still_refused(self, gone: Client) -> None:
         assert_error(gone.get("/empty"), 401)
         assert_error(gone.get("/nothing", as_=ALICE), 404)

@@ -156,6 +156,7 @@ class TestKeys:
         assert post(api, clinic_id, key="a\\b").status == 200
         assert post(api, clinic_id, key='"a\\\\b"').headers["Idempotent-Replayed"] == "true"
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "key", ["", " ", '""', "a b", "a,b", '"a', 'a"b', "\xe9", '"\xe9"', '"a\\b"', "x" * 256, '"' + "x" * 256 + '"']
     )
@@ -193,6 +194,7 @@ class TestRefusals:
         reply = post(api, clinic_id, "Sensor")
         assert (reply.status, "Idempotent-Replayed" in reply.headers) == (200, False)
 
+    @pytest.mark.one_engine
     def test_of_those_who_may_not_call_claim_nothing(self, api: Client, database: Database, clinic_id: str) -> None:
         assert_error(post(api, clinic_id, as_=CAROL), 403)
         assert_error(post(api, clinic_id, as_=None), 401)

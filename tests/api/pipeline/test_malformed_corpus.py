@@ -65,6 +65,7 @@ class TestInProcess:
         with storing(database) as unit:
             make_staffed_clinic(unit, id=CLINIC_ID)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("case", BODIES)
     def test_bodies(self, api: Client, case: str) -> None:
         body = BODIES[case]
@@ -90,6 +91,7 @@ class TestInProcess:
             assert reply.status in (400, 403, 404), (operation.operation_id, name)
             assert_error(reply, reply.status)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("case", QUERIES)
     def test_queries(self, api: Client, case: str) -> None:
         for operation in WITH_PAGES:
@@ -101,6 +103,7 @@ class TestInProcess:
             )
             assert_error(reply, 400)
 
+    @pytest.mark.one_engine
     def test_a_body_that_breaks_the_spec_in_very_many_places(self, api: Client) -> None:
         """Listing them all would take seconds."""
         many = {"name": "x", "phoneNumbers": [{}] * 10_000}

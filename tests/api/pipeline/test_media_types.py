@@ -126,6 +126,7 @@ class TestBodiesOfPartners:
         assert_error(server.post("/take", as_=SERVICE, data=b"{", content_type=content_type), 400)
         assert seen == [{"name": "x", "more": 1.5}, self.BODY.decode()]
 
+    @pytest.mark.one_engine
     def test_elsewhere_it_is_refused(self, database: Database, config: Config) -> None:
         server = self.serve(database, config, [])
         assert_error(server.post("/take", as_=SERVICE, data=self.BODY, content_type="text/plain"), 415)

@@ -46,12 +46,14 @@ class TestRequests:
         api.get(path)
         assert requests(path, 200) == before + 1
 
+    @pytest.mark.one_engine
     def test_at_unknown_addresses_are_counted_together(self, api: Client) -> None:
         before = requests("none", 404)
         for path in ("/nowhere", "/v1/clinics/", "/v1/Clinics"):
             assert api.get(path, as_=SERVICE).status == 404
         assert requests("none", 404) == before + 3
 
+    @pytest.mark.one_engine
     def test_with_unknown_methods_are_counted_together(self, api: Client) -> None:
         before = requests("none", 405, "other")
         for method in ("BREW", "get"):
@@ -59,6 +61,7 @@ class TestRequests:
         assert requests("none", 405, "other") == before + 2
 
 
+@pytest.mark.one_engine
 class TestRefusals:
     def test_of_access_are_counted_by_the_rules_of_the_spec(self, api: Client) -> None:
         before = refusals("Forbidden", "service")

@@ -172,6 +172,7 @@ def test_before_an_offset_that_is_smaller_than_the_page_comes_the_first_page() -
     assert '<?limit=10&offset=0>; rel="prev"' in link_header(Page([], offset=3, limit=10, has_more=False), "limit=10")
 
 
+@pytest.mark.one_engine
 def test_there_are_none_with_a_refusal(api: Client, database: Database) -> None:  # noqa: ARG001
     assert "Link" not in api.get("/v1/clinics?limit=0", as_=SERVICE).headers
     assert "Link" not in api.get("/v1/clinics", as_=BOB).headers

@@ -101,6 +101,7 @@ class TestPage:
         assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == ["", ""]
         assert not re.search(r"<style|style=| on[a-z]+=", page)
 
+    @pytest.mark.one_engine
     def test_only_the_listed_files_are_served(self, api: Client) -> None:
         for path in ("/docs/", "/docs/docs.html", "/docs/..%2f__init__.py", "/docs/scalar", "/docs/scalar/LICENSE"):
             assert raw(api, path).status_code == 404

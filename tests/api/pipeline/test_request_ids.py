@@ -15,6 +15,7 @@ PLAIN = "X-Request-Id"
 MADE = re.compile(r"[0-9a-f]{24}")
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("given", ["a", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "A.b_c:d/e+f=g-h", "x" * 64])
 def test_a_fit_id_is_repeated(api: Client, given: str, capsys: pytest.CaptureFixture[str]) -> None:
     reply = api.get("/nowhere", headers={HEADER: given})
@@ -23,12 +24,14 @@ def test_a_fit_id_is_repeated(api: Client, given: str, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().err)["request"] == given
 
 
+@pytest.mark.one_engine
 def test_the_plain_header_gives_the_id_too(api: Client, capsys: pytest.CaptureFixture[str]) -> None:
     reply = api.get("/nowhere", headers={PLAIN: "gateway-17"})
     assert (reply.headers[HEADER], reply.headers[PLAIN], reply.json["instance"]) == ("gateway-17",) * 3
     assert json.loads(capsys.readouterr().err)["request"] == "gateway-17"
 
 
+@pytest.mark.one_engine
 def test_the_header_of_the_platform_comes_first(api: Client) -> None:
     reply = api.get("/nowhere", headers={PLAIN: "gateway-17", HEADER: "platform-4"})
     assert (reply.headers[HEADER], reply.headers[PLAIN]) == ("platform-4", "platform-4")
@@ -37,6 +40,7 @@ def test_the_header_of_the_platform_comes_first(api: Client) -> None:
     assert MADE.fullmatch(api.get("/nowhere", headers={PLAIN: "a b"}).headers[PLAIN])
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "given",
     ["", " ", "a b", 'a"b', "a\\b", "x" * 65, "é", "a,b", "a;b", "<a>", "${a}", "a\tb", "\x7f", "a%0Ab", "a\u0660"],
@@ -49,6 +53,7 @@ def test_any_other_is_replaced(api: Client, given: str, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().err)["request"] == reply.headers[HEADER]
 
 
+@pytest.mark.one_engine
 def test_two_headers_are_none(api: Client) -> None:
     """A server joins them by a comma, which is no part of an id."""
     assert MADE.fullmatch(api.get("/nowhere", headers={HEADER: "a,b"}).headers[HEADER])

@@ -100,14 +100,17 @@ class TestLines:
         assert set(line) == KEYS
         assert {name: line[name] for name in expected} == expected
 
+    @pytest.mark.one_engine
     def test_a_bad_token_names_nobody(self, logged: Logged) -> None:
         logged.api.get("/v1/clinics", headers={"X-Tidepool-Session-Token": CANARY})
         assert (logged.lines[0]["caller"], logged.lines[0]["kind"]) == (None, None)
 
+    @pytest.mark.one_engine
     def test_a_method_that_nobody_described_is_not_repeated(self, logged: Logged) -> None:
         logged.api.request(CANARY.upper(), "/v1/clinics", as_=ALICE)
         assert logged.lines[0]["method"] is None
 
+    @pytest.mark.one_engine
     def test_partners_are_callers(self, database: Database) -> None:
         config = Config(session_secret=SECRET, redox_verification_token="a secret shared with Redox")
         logged = Logged(database, config)

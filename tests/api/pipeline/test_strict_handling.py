@@ -11,6 +11,7 @@ from tests.support.errors import assert_error, assert_violations
 UNKNOWN = ("/query/*", "unknown")
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "prefer",
     [
@@ -54,6 +55,7 @@ def test_what_the_operation_knows_is_taken_and_the_preference_confirmed(api: Cli
     assert reply.headers["Preference-Applied"] == "handling=strict"
 
 
+@pytest.mark.one_engine
 def test_an_operation_without_query_parameters_takes_none(api: Client) -> None:
     reply = api.get(f"/access/{ALICE.id}?x=1", as_=SERVICE, headers={"Prefer": "handling=strict"})
     assert_violations(reply, UNKNOWN)

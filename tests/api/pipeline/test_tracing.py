@@ -61,6 +61,7 @@ class TestReading:
         assert "tracestate" not in traced(PARENT, "\x80").headers()
 
 
+@pytest.mark.one_engine
 def test_the_log_names_the_trace(api: Client, capsys: pytest.CaptureFixture[str]) -> None:
     api.get("/v1/clinics", headers={"traceparent": PARENT}, as_=ALICE)
     assert json.loads(capsys.readouterr().err)["trace"] == TRACE

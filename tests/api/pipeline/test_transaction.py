@@ -132,6 +132,7 @@ class TestAnswerCheck:
         assert CANARY not in caplog.text
 
 
+@pytest.mark.one_engine
 class TestRefusedCallers:
     def test_cause_no_statement_that_writes(self, small: Small, clinic_id: str) -> None:
         def work(_ctx: Context) -> Any:

@@ -85,18 +85,22 @@ def test_settings_that_were_never_stored_are_not_found(api: Client, database: Da
     assert_error(get(api, clinic_id), 404)
 
 
+@pytest.mark.one_engine
 def test_unknown_clinics_are_not_found(api: Client) -> None:
     assert_error(get(api, "0" * 24), 404)
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_violations(get(api, "A" * 24), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(get(api, clinic_id, None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ERIN, PETE, MALLORY])
 def test_is_for_members_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:

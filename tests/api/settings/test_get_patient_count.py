@@ -113,14 +113,17 @@ def test_counts_are_those_of_the_moment(api: Client, database: Database, clinic:
     assert count(api, clinic)["total"] == 1
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert api.get("/v1/clinics/harbour/patient_count", as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic: Clinic) -> None:
     assert api.get(f"/v1/clinics/{clinic.id}/patient_count").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ERIN, PETE, MALLORY])
 def test_is_for_members_and_services(api: Client, database: Database, clinic: Clinic, caller: Somebody) -> None:
     with storing(database) as unit:
@@ -129,6 +132,7 @@ def test_is_for_members_and_services(api: Client, database: Database, clinic: Cl
     assert api.get(f"/v1/clinics/{clinic.id}/patient_count", as_=caller).status == 403
 
 
+@pytest.mark.one_engine
 def test_unknown_clinics_are_not_found(api: Client) -> None:
     assert api.get(f"/v1/clinics/{'0' * 24}/patient_count", as_=SERVICE).status == 404
 

@@ -76,14 +76,17 @@ def test_a_clinic_made_new_has_a_hard_limit_of_250(api: Client, database: Databa
     assert get(api, clinic_id).json == {"hardLimit": {"plan": 250}}
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_violations(get(api, "A" * 24), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(get(api, clinic_id, None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ERIN, PETE, MALLORY])
 def test_is_for_members_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:

@@ -44,14 +44,17 @@ def test_rule_the_list_is_there_even_when_it_is_empty(api: Client, clinic_id: st
     assert listed(api, clinic_id).json == {"restrictions": []}
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_violations(listed(api, "A" * 24), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(listed(api, clinic_id, None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY])
 def test_is_for_admins_and_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     with storing(database) as unit:
@@ -59,6 +62,7 @@ def test_is_for_admins_and_services(api: Client, database: Database, clinic_id: 
     assert_error(listed(api, clinic_id, caller), 403)
 
 
+@pytest.mark.one_engine
 def test_unknown_clinics_are_not_found(api: Client) -> None:
     assert_error(listed(api, "0" * 24), 404)
 

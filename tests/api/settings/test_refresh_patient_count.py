@@ -34,19 +34,23 @@ def test_succeeds_and_changes_nothing(api: Client, database: Database, clinic_id
     assert api.get(f"/v1/clinics/{clinic_id}/patient_count", as_=BOB).json["total"] == 1
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_violations(refresh(api, "A" * 24), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(refresh(api, clinic_id, None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY])
 def test_is_for_services(api: Client, clinic_id: str, caller: Somebody) -> None:
     assert_error(refresh(api, clinic_id, caller), 403)
 
 
+@pytest.mark.one_engine
 def test_unknown_clinics_are_not_found(api: Client) -> None:
     assert_error(refresh(api, "0" * 24), 404)
 

@@ -194,6 +194,7 @@ def test_other_clinics_keep_theirs(api: Client, database: Database, clinic_id: s
     assert (rows[other].ehr_settings, rows[other].updated_time) == (None, LONG_AGO)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("name", list(LEAST))
 def test_every_required_member_must_be_given(api: Client, database: Database, clinic_id: str, name: str) -> None:
     body = {key: value for key, value in SETTINGS.items() if key != name}
@@ -240,20 +241,24 @@ def test_settings_that_break_the_spec_are_refused(
     assert stored(database, Clinic)[0].ehr_settings == SETTINGS
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [..., None, [], {}, "x"])
 def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database, clinic_id: str, body: Any) -> None:
     assert_error(put(api, clinic_id, body), 400)
     assert stored(database, Clinic)[0].ehr_settings is None
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_violations(put(api, "A" * 24, SETTINGS), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(put(api, clinic_id, SETTINGS, None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY])
 def test_is_for_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     assert_error(put(api, clinic_id, SETTINGS, caller), 403)

@@ -163,10 +163,12 @@ def test_at_most_100_entries_are_taken(api: Client, clinic_id: str) -> None:
     assert_error(put(api, clinic_id, {"restrictions": entries}), 400)
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_violations(put(api, "A" * 24, {}), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(put(api, clinic_id, {}, None), 401)
 

@@ -172,6 +172,7 @@ def test_all_or_nothing_when_numbers_may_be_shared_again(api: Client, database: 
     assert_all_or_nothing(database, lambda: put(api, clinic_id, {"required": True, "unique": False}))
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     "body",
     [
@@ -192,14 +193,17 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
     assert (clinic.mrn_required, clinic.mrn_unique, clinic.updated_time) == (None, None, LONG_AGO)
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_violations(put(api, "A" * 24, {"required": True, "unique": True}), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(put(api, clinic_id, {"required": True, "unique": True}, None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY])
 def test_is_for_services(api: Client, clinic_id: str, caller: Somebody) -> None:
     assert_error(put(api, clinic_id, {"required": True, "unique": True}, caller), 403)

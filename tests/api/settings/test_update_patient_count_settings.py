@@ -101,6 +101,7 @@ def test_what_the_spec_does_not_know_is_not_kept(api: Client, database: Database
     assert kept(database) == {"hardLimit": {"plan": 1}}
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("name", ["hardLimit", "softLimit"])
 def test_a_start_after_the_end_is_refused(api: Client, database: Database, clinic_id: str, name: str) -> None:
     reply = put(api, clinic_id, {name: {"plan": 1, "startDate": END, "endDate": START}})
@@ -175,14 +176,17 @@ def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database,
     assert kept(database) == LIMITS
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     assert_violations(put(api, "A" * 24, {}), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, clinic_id: str) -> None:
     assert_error(put(api, clinic_id, {}, None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY])
 def test_is_for_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     assert_error(put(api, clinic_id, LIMITS, caller), 403)

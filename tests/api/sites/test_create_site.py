@@ -17,6 +17,7 @@ from tests.support.rows import stored, storing
 class TestCreateSite(LabelCreation):
     kind = SITES
 
+    @pytest.mark.one_engine
     def test_members_may_not_add_one(self, api: Client, database: Database, clinic_id: str) -> None:
         assert_error(self.create(api, clinic_id, "City Clinic", BOB), 403)
         assert stored(database, Site) == []
@@ -34,6 +35,7 @@ class TestCreateSite(LabelCreation):
             self.make_numbered(unit, unit.clinics.get(clinic_id), range(50))
         assert_error(self.create(api, clinic_id, "label 0"), 409)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("name", ["A\tB", "A\u2013B", "A\n"])
     def test_names_that_break_the_pattern_are_refused(
         self, api: Client, database: Database, clinic_id: str, name: str

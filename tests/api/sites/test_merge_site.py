@@ -106,6 +106,7 @@ def test_a_repeat_is_not_found(api: Client, database: Database, place: Place) ->
     assert clinic_time(database, place.clinic_id) == NOW
 
 
+@pytest.mark.one_engine
 def test_a_site_cannot_be_merged_into_itself_and_that_is_told_first(
     api: Client, database: Database, place: Place
 ) -> None:
@@ -115,27 +116,32 @@ def test_a_site_cannot_be_merged_into_itself_and_that_is_told_first(
     assert len(names(database, Site, place.clinic_id)) == 3
 
 
+@pytest.mark.one_engine
 def test_the_id_must_be_given(api: Client, database: Database, place: Place) -> None:
     """The published schema marks it as read-only, so the spec alone does not demand it."""
     assert_violations(merge(api, place, {}), ("/body/id", "required"))
     assert len(names(database, Site, place.clinic_id)) == 3
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("body", [{"id": "A" * 24}, {"id": ""}, {"id": None}, {"id": 7}, [], "x"])
 def test_bodies_that_break_the_spec_are_refused(api: Client, database: Database, place: Place, body: Any) -> None:
     assert_error(merge(api, place, body), 400)
     assert len(names(database, Site, place.clinic_id)) == 3
 
 
+@pytest.mark.one_engine
 def test_absent_bodies_and_malformed_ids_are_refused(api: Client, place: Place) -> None:
     assert_violations(merge(api, place, ...), ("/body", "required"))
     assert_error(merge(api, place._replace(target_id="A" * 24)), 400)
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, place: Place) -> None:
     assert_error(merge(api, place, as_=None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY, CAROL])
 def test_is_for_services(api: Client, database: Database, place: Place, caller: Somebody) -> None:
     assert_error(merge(api, place, as_=caller), 403)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from clinic_service.db.engine import Database
 from tests.support.cast import BOB, CAROL, DAVE
 from tests.support.client import Client
@@ -18,6 +20,7 @@ class TestUpdateSite(LabelRenaming):
     # Access, lock, site, names, update, the patients' times, the clinic's time, and what is shown.
     statements = 8
 
+    @pytest.mark.one_engine
     def test_members_may_not_rename_one(self, api: Client, database: Database, place: LabelPlace) -> None:
         assert_error(self.rename(api, place, "North Wing", BOB), 403)
         assert self.names(database, place.clinic_id) == ["North Side"]
@@ -31,6 +34,7 @@ class TestUpdateSite(LabelRenaming):
         # Dave, who does not belong to the site, has not changed.
         assert patient_times(database) == {CAROL.id: NOW, DAVE.id: LONG_AGO}
 
+    @pytest.mark.one_engine
     def test_names_that_break_the_pattern_are_refused(self, api: Client, database: Database, place: LabelPlace) -> None:
         assert_violations(self.rename(api, place, "A\tB"), ("/body/name", "pattern"))
         assert self.names(database, place.clinic_id) == ["North Side"]

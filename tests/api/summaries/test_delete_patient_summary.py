@@ -161,6 +161,7 @@ def test_after_it_an_older_summary_is_stored_again(api: Client, clinics: Clinics
     assert shown(api, clinics.first)["cgmStats"] == old
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinics")
 @pytest.mark.parametrize("summary_id", ["A" * 24, "a" * 25, "x", "%20"])
 def test_malformed_ids_are_refused(api: Client, database: Database, summary_id: str) -> None:
@@ -171,11 +172,13 @@ def test_malformed_ids_are_refused(api: Client, database: Database, summary_id: 
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinics")
 def test_a_malformed_id_is_told_by_its_rule(api: Client) -> None:
     assert_violations(remove(api, "A" * 24), ("/path/summaryId", "pattern"))
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinics")
 def test_needs_a_token(api: Client, database: Database) -> None:
     before = everything(database)
@@ -183,6 +186,7 @@ def test_needs_a_token(api: Client, database: Database) -> None:
     assert everything(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinics")
 @pytest.mark.parametrize("caller", [ALICE, BOB, CAROL, DAVE, MALLORY])
 def test_is_for_services(api: Client, database: Database, caller: Somebody) -> None:

@@ -22,6 +22,7 @@ from tests.support.units import everything
 CANARY = "kanarie4711"
 
 
+@pytest.mark.one_engine
 class TestBadInput:
     @pytest.fixture(autouse=True)
     def _nothing_changes(self, database: Database, clinics: Clinics, random: Random) -> Iterator[None]:  # noqa: ARG002

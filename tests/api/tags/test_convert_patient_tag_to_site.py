@@ -197,15 +197,18 @@ def test_of_two_at_once_one_succeeds(api: Client, database: Database, place: Pla
     assert names(database, Site, place.clinic_id) == ["Centre", "Pump"]
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client, place: Place) -> None:
     assert_violations(convert(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
     assert_violations(convert(api, place._replace(clinic_id="A" * 24)), ("/path/clinicId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client, place: Place) -> None:
     assert_error(convert(api, place, as_=None), 401)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, MALLORY, CAROL])
 def test_is_for_services(api: Client, database: Database, place: Place, caller: Somebody) -> None:
     assert_error(convert(api, place, caller), 403)

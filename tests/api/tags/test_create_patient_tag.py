@@ -39,6 +39,7 @@ class TestCreatePatientTag(LabelCreation):
     def test_white_space_within_a_name_is_kept(self, api: Client, clinic_id: str, space: str) -> None:
         assert self.create(api, clinic_id, f"Closed{space}loop").json["name"] == f"Closed{space}loop"
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("character", OTHER_WHITE_SPACE, ids=ascii)
     def test_other_white_space_is_refused(
         self, api: Client, database: Database, clinic_id: str, character: str
@@ -68,6 +69,7 @@ class TestCreatePatientTag(LabelCreation):
         assert_error(self.create(api, clinic_id, "Label 0"), 422)
         assert_error(self.create(api, clinic_id, "label0"), 422)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("body", [{"name": "T#"}, {"name": "a/b"}])
     def test_names_that_break_the_pattern_are_refused(
         self, api: Client, database: Database, clinic_id: str, body: Any

@@ -41,6 +41,7 @@ class TestUpdatePatientTag(LabelRenaming):
         assert_error(self.rename(api, place, "P U M P"), 409)
         assert self.names(database, place.clinic_id) == ["North Side", "Pump"]
 
+    @pytest.mark.one_engine
     def test_names_that_break_the_pattern_are_refused(self, api: Client, database: Database, place: LabelPlace) -> None:
         assert_violations(self.rename(api, place, "a/b"), ("/body/name", "pattern"))
         assert self.names(database, place.clinic_id) == ["North Side"]

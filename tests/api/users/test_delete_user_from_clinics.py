@@ -240,15 +240,18 @@ def test_can_be_repeated_and_a_user_unknown_everywhere_is_no_error(api: Client, 
     assert [len(stored(database, table)) for table in tables] == [1, 1, 1, 1, 2]
 
 
+@pytest.mark.one_engine
 def test_malformed_ids_are_refused(api: Client) -> None:
     reply = api.delete("/v1/users/Alice/clinics", as_=SERVICE)
     assert_violations(reply, ("/path/userId", "pattern"))
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.delete(f"/v1/users/{ALICE.id}/clinics").status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinic_id")
 def test_is_for_services_not_even_for_the_user(api: Client, database: Database) -> None:
     assert remove(api, ALICE, as_=ALICE).status == 403

@@ -161,6 +161,7 @@ def test_an_empty_object_changes_nothing(api: Client, database: Database, body: 
     assert addresses(database) == before
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("body", "pointer", "rule"),
     [
@@ -174,16 +175,19 @@ def test_malformed_bodies_are_refused(api: Client, body: Any, pointer: str, rule
     assert_violations(reply, (pointer, rule))
 
 
+@pytest.mark.one_engine
 def test_an_empty_address_and_an_absent_body_are_refused(api: Client) -> None:
     assert update(api, BOB, {"email": ""}).status == 400
     assert api.post(f"/v1/users/{BOB.id}/clinics", as_=SERVICE).status == 400
     assert api.post("/v1/users/Bob/clinics", json={"email": NEW}, as_=SERVICE).status == 400
 
 
+@pytest.mark.one_engine
 def test_needs_a_token(api: Client) -> None:
     assert api.post(f"/v1/users/{BOB.id}/clinics", json={"email": NEW}).status == 401
 
 
+@pytest.mark.one_engine
 @pytest.mark.usefixtures("clinics")
 def test_is_for_services_not_even_for_the_user(api: Client) -> None:
     for caller in (BOB, ALICE):

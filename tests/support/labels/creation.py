@@ -134,6 +134,7 @@ class LabelCreation(LabelTests):
         assert_error(reply, 409)
         assert self.names(database, clinic_id) == ["North Side"]
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": " Pump"}, {"name": 5}, {"name": None}, [], None])
     def test_bodies_that_break_the_spec_are_refused(
         self, api: Client, database: Database, clinic_id: str, body: Any
@@ -141,13 +142,16 @@ class LabelCreation(LabelTests):
         assert_error(self.post(api, clinic_id, body), 400)
         assert stored(database, self.kind.model) == []
 
+    @pytest.mark.one_engine
     def test_absent_bodies_and_malformed_ids_are_refused(self, api: Client, clinic_id: str) -> None:
         assert_violations(self.post(api, clinic_id), ("/body", "required"))
         assert_violations(self.create(api, "A" * 24, "Pump", SERVICE), ("/path/clinicId", "pattern"))
 
+    @pytest.mark.one_engine
     def test_needs_a_token(self, api: Client, clinic_id: str) -> None:
         assert_error(self.create(api, clinic_id, "Pump", None), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("caller", [ERIN, PETE, MALLORY])
     def test_is_refused_to_others(self, api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
         with storing(database) as unit:

@@ -123,15 +123,18 @@ class LabelDeletion(LabelTests):
         self.assert_absent(reply)
         assert self.names(database, place.clinic_id) == ["Other"]
 
+    @pytest.mark.one_engine
     def test_malformed_ids_are_refused(self, api: Client, place: Place) -> None:
         malformed = place._replace(label_id="A" * 24)
         assert_violations(self.delete(api, malformed), (f"/path/{self.kind.path_id}", "pattern"))
         malformed = place._replace(clinic_id="A" * 24)
         assert_violations(self.delete(api, malformed, SERVICE), ("/path/clinicId", "pattern"))
 
+    @pytest.mark.one_engine
     def test_needs_a_token(self, api: Client, place: Place) -> None:
         assert_error(self.delete(api, place, None), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("caller", [BOB, ERIN, MALLORY, CAROL])
     def test_is_for_admins_and_services(self, api: Client, database: Database, place: Place, caller: Somebody) -> None:
         with storing(database) as unit:

@@ -38,6 +38,7 @@ class ChangesOfCarriers:
         assert carriers(database, place.tag_id) ^ before == {CAROL.id}
         assert_error(self.send(api, place, [*ids, CAROL.id, DAVE.id]), 400)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "body", [[], [CAROL.id, CAROL.id], ["carol"], [None], [5], {}, CAROL.id, {"ids": [CAROL.id]}]
     )
@@ -48,14 +49,17 @@ class ChangesOfCarriers:
         assert_error(self.send(api, place, body), 400)
         assert carriers(database, place.tag_id) == before
 
+    @pytest.mark.one_engine
     def test_malformed_ids_are_refused(self, api: Client, place: Any) -> None:
         assert_violations(self.send(api, place._replace(tag_id="A" * 24)), ("/path/patientTagId", "pattern"))
         malformed = place._replace(clinic_id="A" * 24)
         assert_violations(self.send(api, malformed, as_=SERVICE), ("/path/clinicId", "pattern"))
 
+    @pytest.mark.one_engine
     def test_needs_a_token(self, api: Client, place: Any) -> None:
         assert_error(self.send(api, place, as_=None), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("caller", [BOB, MALLORY, CAROL])
     def test_is_for_admins_and_services(self, api: Client, database: Database, place: Any, caller: Somebody) -> None:
         before = carriers(database, place.tag_id)

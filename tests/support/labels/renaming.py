@@ -135,6 +135,7 @@ class LabelRenaming(LabelTests):
         assert_error(reply, 404)
         assert self.names(database, place.clinic_id) == []
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": " a"}, {"name": 1}, [], "Pump", None])
     def test_bodies_that_break_the_spec_are_refused(
         self, api: Client, database: Database, place: LabelPlace, body: Any
@@ -147,14 +148,17 @@ class LabelRenaming(LabelTests):
         assert_error(self.rename(api, place, f"{longest}x"), 400)
         assert self.rename(api, place, longest).json["name"] == longest
 
+    @pytest.mark.one_engine
     def test_absent_bodies_and_malformed_ids_are_refused(self, api: Client, place: LabelPlace) -> None:
         assert_violations(self.put(api, place), ("/body", "required"))
         malformed = place._replace(label_id="A" * 24)
         assert_violations(self.put(api, malformed, {"name": "Pump"}), (f"/path/{self.kind.path_id}", "pattern"))
 
+    @pytest.mark.one_engine
     def test_needs_a_token(self, api: Client, place: LabelPlace) -> None:
         assert_error(self.rename(api, place, "Harbour", None), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("caller", [ERIN, PETE, MALLORY, CAROL])
     def test_is_refused_to_others(self, api: Client, database: Database, place: LabelPlace, caller: Somebody) -> None:
         with storing(database) as unit:
