@@ -2,5 +2,5 @@
 
 `comparison.py` walks through the operations of two documents, `schemas.py` through two schemas; what a change means is in
 the tables of `rules.py` and `keywords.py`. `documents.py` reads the two states, `announcements.py` tells which breaking
-changes are announced, and `report.py` prints. Ids are those of oasdiff, where it has one for the change.
+changes are announced, and `report.py` prints. Ids follow the names of oasdiff.
 """
