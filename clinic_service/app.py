@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clinic_service.api.audit import Auditor
+from clinic_service.api.caller_keys import CallerKeys
 from clinic_service.api.dispatch import Dispatcher
 from clinic_service.api.log import RequestLog
 from clinic_service.api.metrics_page import add_metrics
@@ -50,8 +51,9 @@ def create_app(
     )
     audit_log = audit_log or chosen_log(config, database.url.render_as_string(hide_password=False))
     auditor = Auditor(audit_log) if audit_log else None
-    dispatcher = Dispatcher(database, TokenVerifier.from_config(config), services, auditor)
-    app = LeanFlask(log or RequestLog(), Metrics(), config)
+    tokens = TokenVerifier.from_config(config)
+    dispatcher = Dispatcher(database, tokens, services, auditor)
+    app = LeanFlask(log or RequestLog(), Metrics(), config, caller_key=CallerKeys(tokens, config.proxies))
     for api in apis:
         PlanApi(api, dispatcher, app)
     warn_of_missing_secrets(config)

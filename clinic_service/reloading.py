@@ -116,6 +116,10 @@ class ReloadingApp:
         """As `LeanFlask.answer`."""
         return self._app.answer(environ)
 
+    def caller_key(self, environ: dict[str, Any]) -> Any:
+        """As `LeanFlask.caller_key`."""
+        return self._app.caller_key(environ)
+
     def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> Any:
         """As `LeanFlask.refuse`."""
         return self._app.refuse(refusal, environ)

@@ -39,7 +39,7 @@ from clinic_service.config import Config
 from clinic_service.context import Answer, Context, Page
 from clinic_service.db.engine import Database
 from clinic_service.errors import NotImplementedYet, ServiceError, Unauthenticated
-from clinic_service.gateways.tokens import TokenVerifier
+from clinic_service.gateways.tokens import TOKEN_HEADER, TokenVerifier
 from clinic_service.preparation import Phases, Preparation, PreparationOutdated, Services
 from clinic_service.tracing import Traced
 from clinic_service.unit_of_work import UnitOfWork, run
@@ -156,7 +156,7 @@ class BaseDispatcher(ABC):
     def _caller(self, plan: Plan, environ: dict[str, Any]) -> Caller:
         if plan.access.partner:
             return partner_caller(plan.access.partner, environ, self._config)
-        token = environ.get("HTTP_X_TIDEPOOL_SESSION_TOKEN")
+        token = environ.get(TOKEN_HEADER)
         # A header that was sent twice arrives joined by a comma, which is no part of any token.
         if not token or "," in token:
             raise Unauthenticated

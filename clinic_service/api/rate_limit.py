@@ -4,18 +4,16 @@ The algorithm is GCRA, from the library throttled-py: a caller may send all requ
 what was used at an even rate. It keeps one number for each caller, in the memory of the process. The library `limits` was
 not taken because its storage in memory has no bound, and searches all callers a hundred times a second.
 
-A caller is a person, a service or a partner. Who proves nothing is counted by address: by the /64 network for IPv6, since
-every host has that many addresses.
+A caller is a person, a service or a partner. Who proves nothing is counted by address.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from ipaddress import IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clinic_service.api.bodies import ADMITTED
+from clinic_service.api.caller_keys import client_address, key_of
 from clinic_service.api.exchange import Exchange
 from clinic_service.auth.caller import Caller
 from clinic_service.config import Config
@@ -57,7 +55,7 @@ class RateLimit:
     def count(self, exchange: Exchange, caller: Caller | None) -> None:
         """Count one request. `caller`: None when nobody proved who sends it. Raises RateLimitReached (429)."""
         if caller is not None:
-            self._callers.count(exchange, f"{caller.kind}:{caller.id}")
+            self._callers.count(exchange, key_of(caller))
         else:
             self._addresses.count(exchange, client_address(exchange.environ, self._proxies))
 
@@ -88,26 +86,3 @@ def _limit(quota: str) -> Throttled:
     from throttled import MemoryStore, Throttled
 
     return Throttled(using="gcra", quota=quota, store=MemoryStore(options={"MAX_SIZE": MAX_COUNTED}))
-
-
-def client_address(environ: Mapping[str, Any], proxies: int) -> str:
-    """The address from which a request came, as a key to count it by: an IPv4 address, an IPv6 network or `unknown`.
-
-    Each of the `proxies` before the server has added the address of its own client to the end of `X-Forwarded-For`. What
-    is left of those was written by the client, so it is not used.
-    """
-    peer = str(environ.get("REMOTE_ADDR", ""))
-    forwarded = str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
-    named = forwarded[-proxies].strip() if 0 < proxies <= len(forwarded) else peer
-    return _network(named) or _network(peer) or "unknown"
-
-
-def _network(text: str) -> str | None:
-    """The network of the address `text`; None when it is no address."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))

@@ -59,8 +59,17 @@ class LeanFlask(flask.Flask):
     the request as an `Exchange`.
     """
 
-    def __init__(self, log: RequestLog, metrics: Metrics, config: Config) -> None:
+    def __init__(
+        self,
+        log: RequestLog,
+        metrics: Metrics,
+        config: Config,
+        *,
+        caller_key: Callable[[Mapping[str, Any]], str] = lambda _: "",
+    ) -> None:
+        """`caller_key`: see `CallerKeys`; without it, all requests are of one caller."""
         super().__init__("clinic_service", static_folder=None)
+        self.caller_key = caller_key
         self._log, self._metrics = log, metrics
         self._prefix = config.path_prefix or ""
         self._compresses = config.compression == "on"

@@ -26,6 +26,8 @@ from clinic_service.texts import is_storable
 
 __all__ = ["TokenVerifier", "mint", "session_secret"]
 
+# The header that has the token, by its name in a WSGI environment.
+TOKEN_HEADER = "HTTP_X_TIDEPOOL_SESSION_TOKEN"
 MAX_CACHED = 4096
 CACHED_FOR = timedelta(seconds=60)
 _SERVICE_ROLE = "backend_service"
@@ -73,6 +75,13 @@ class TokenVerifier:
         if known is not None and known.since <= now < known.until:
             return known.caller
         return self._verify(token, now)
+
+    def last_caller(self, token: str) -> Caller | None:
+        """The caller of a token when it was last valid, which it need not be any more; None when that is not known."""
+        if token.startswith(_COMPOUND_PREFIX):
+            token = token.split(":")[1]
+        known = self._verified.get(token)
+        return known.caller if known else None
 
     def _verify(self, token: str, now: datetime) -> Caller:
         claims = signed_claims(token, self._keys)

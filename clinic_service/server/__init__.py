@@ -5,5 +5,5 @@ thread is free. So a client that sends or reads slowly occupies a limited amount
 parses HTTP, and is strict about framing. Measured alternatives: uvicorn with a buffering layer does the same at 1.2 to 2
 times the cost of a request, and granian has none of the deadlines.
 
-`reader` → `connection` → `gate` → the application; `process` runs one process, `supervisor` several.
+`reader` → `connection` → `gate` → `fair_queue` → the application; `process` runs one process, `supervisor` several.
 """

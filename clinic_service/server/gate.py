@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from clinic_service.errors import ServiceError
 from clinic_service.metrics.counters import observe_loop_delay, set_load
 from clinic_service.server.connection import Connection
 from clinic_service.server.errors import Overloaded
+from clinic_service.server.fair_queue import CallerOf
 from clinic_service.server.limits import Limits
 from clinic_service.server.reader import Request
 from clinic_service.server.workers import Workers
@@ -36,6 +38,9 @@ class Application(Protocol):
 
     def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> RawAnswer:
         """The answer to a request that the server itself refuses."""
+
+    def caller_key(self, environ: dict[str, Any]) -> str:
+        """Whose request it is, as a key. The threads are shared out by it."""
 
 
 class Gate:
@@ -126,7 +131,8 @@ class Gate:
         work: Callable[[dict[str, Any]], Any],
         done: Callable[[Any], None],
     ) -> None:
-        if self.requests >= self.limits.requests or self.buffered > self.limits.buffered_bytes:
+        caller_of = partial(self._app.caller_key, environ)
+        if self.buffered > self.limits.buffered_bytes or not self._has_room(caller_of):
             # Called later, so that the refusals of many pipelined requests are not nested calls.
             self._loop.call_soon(done, self.refuse(Overloaded(), request))
             return
@@ -134,7 +140,7 @@ class Gate:
 
         def ended(result: Any) -> None:
             self.requests -= 1
-            done(result)
+            done(self.refuse(result, request) if isinstance(result, ServiceError) else result)
 
         def carry_out(tell: Callable[[Any], None]) -> None:
             result = work(environ)
@@ -146,7 +152,16 @@ class Gate:
                 log, text = result.line
                 log.append(text, lambda failure: tell(self._app.refuse(failure, environ) if failure else result))
 
-        self._workers.submit(carry_out, ended)
+        self._workers.submit(carry_out, ended, caller_of)
+
+    def _has_room(self, caller_of: CallerOf) -> bool:
+        """Whether one more request may wait. Beyond the limit, the caller with the most gives way to others."""
+        if self.requests < self.limits.requests:
+            return True
+        dropped = self._workers.drop_for(caller_of())
+        if dropped:
+            self._loop.call_soon(dropped, Overloaded())
+        return dropped is not None
 
     async def watch(self, measure: Callable[[], None] = lambda: None) -> None:
         """Check the deadlines in an endless loop, and call `measure` after each check."""

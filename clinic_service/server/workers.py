@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
 from typing import Any
+
+from clinic_service.server.fair_queue import CallerOf, FairQueue
 
 _log = logging.getLogger(__name__)
 
@@ -20,31 +21,41 @@ Work = Callable[[Done], None]
 
 
 class Workers:
-    """A few threads with one queue. They are daemons, so that a call that hangs does not keep the process from ending."""
+    """A few threads with one queue, in which callers take turns.
+
+    They are daemons, so that a call that hangs does not keep the process from ending.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int, name: str) -> None:
         self._loop = loop
-        self._queue: SimpleQueue[tuple[Work, Done]] = SimpleQueue()
+        self._queue: FairQueue[tuple[Work, Done]] = FairQueue(threads)
         self._results: deque[tuple[Done, Any]] = deque()
         self._is_waking = False
         for number in range(threads):
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
 
-    def submit(self, work: Work, done: Done) -> None:
+    def submit(self, work: Work, done: Done, caller_of: CallerOf = str) -> None:
         """Let `work` run in a thread, then call `done` with its result on the event loop; with None when `work` raised."""
-        self._queue.put((work, done))
+        self._queue.put((work, done), caller_of)
+
+    def drop_for(self, caller: str) -> Done | None:
+        """Drop work that waits, to make room for work of `caller`; see `FairQueue`. The `done` of it is not called."""
+        dropped = self._queue.drop_for(caller)
+        return dropped and dropped[1]
 
     def _run(self) -> None:
         while True:
-            work, done = self._queue.get()
-            tell = partial(self._tell, done)
-            try:
-                work(tell)
-            except Exception as error:
-                _log.error("a request failed outside the application: %s", type(error).__name__)
-                tell(None)
-            # So that nothing of a request stays in memory until the next one.
-            del work, done, tell
+            # Nothing of a request stays in memory until the next one.
+            self._queue.work(self._carry_out)
+
+    def _carry_out(self, submitted: tuple[Work, Done]) -> None:
+        work, done = submitted
+        tell = partial(self._tell, done)
+        try:
+            work(tell)
+        except Exception as error:
+            _log.error("a request failed outside the application: %s", type(error).__name__)
+            tell(None)
 
     def _tell(self, done: Done, result: Any) -> None:
         self._results.append((done, result))

@@ -50,6 +50,9 @@ class SmallApp:
         body = environ["wsgi.input"].read()
         return RawAnswer(200, f"{environ['REQUEST_METHOD']} {path} ".encode() + body)
 
+    def caller_key(self, environ: dict[str, Any]) -> str:
+        return str(environ.get("HTTP_X_CALLER", ""))
+
     def refuse(self, refusal: ServiceError, _environ: dict[str, Any]) -> RawAnswer:
         retry = [("Retry-After", "1")] if refusal.status == 503 else []
         return RawAnswer(refusal.status, refusal.message.encode(), retry)

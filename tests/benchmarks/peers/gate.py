@@ -42,6 +42,9 @@ class WsgiApplication:
     def refuse(self, refusal: ServiceError, _environ: dict[str, Any]) -> RawAnswer:
         return RawAnswer(refusal.status)
 
+    def caller_key(self, _environ: dict[str, Any]) -> str:
+        return ""
+
 
 async def _serve(function: Callable[..., Iterable[bytes]], port: int, threads: int) -> None:
     loop = asyncio.get_running_loop()
