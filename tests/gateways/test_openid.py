@@ -35,7 +35,7 @@ from tests.gateways.identity_provider import (
     with_id_token,
 )
 from tests.gateways.openid_steps import refusal_of
-from tests.support.http_server import HANG_SECONDS, Response, call_timeout, http_server
+from tests.support.http_server import HANG_SECONDS, Response, http_server
 from tests.support.session_tokens import NOW
 
 
@@ -43,17 +43,6 @@ from tests.support.session_tokens import NOW
 def _present() -> Iterator[None]:
     with clock.frozen(NOW):
         yield
-
-
-@pytest.fixture
-def provider() -> Iterator[IdentityProvider]:
-    with identity_provider() as running:
-        yield running
-
-
-@pytest.fixture
-def openid(provider: IdentityProvider, request: pytest.FixtureRequest) -> HttpOpenId:
-    return HttpOpenId(provider.config(), seconds=call_timeout(request))
 
 
 def test_subject_of_accepted_credentials(provider: IdentityProvider, openid: HttpOpenId) -> None:

@@ -24,11 +24,10 @@ from tests.gateways.identity_provider import (
     IdentityProvider,
     answering,
     id_token,
-    identity_provider,
     with_id_token,
 )
 from tests.gateways.openid_steps import refusal_of
-from tests.support.http_server import Response, call_timeout
+from tests.support.http_server import Response
 from tests.support.session_tokens import NOW, ec_jwk, ec_key, key_set, rsa_jwk, rsa_key
 
 UUID_ID = "0b5a1d2e-7a51-4a5c-9f4e-6d2c1b3a4f5e"
@@ -38,17 +37,6 @@ UUID_ID = "0b5a1d2e-7a51-4a5c-9f4e-6d2c1b3a4f5e"
 def _present() -> Iterator[None]:
     with clock.frozen(NOW):
         yield
-
-
-@pytest.fixture
-def provider() -> Iterator[IdentityProvider]:
-    with identity_provider() as running:
-        yield running
-
-
-@pytest.fixture
-def openid(provider: IdentityProvider, request: pytest.FixtureRequest) -> HttpOpenId:
-    return HttpOpenId(provider.config(), seconds=call_timeout(request))
 
 
 def _seconds_after_now(seconds: int) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from clinic_service import clock
 from clinic_service.db.engine import Database
-from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
+from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.outbox.events import ClinicDeleted
 from clinic_service.outbox.relay import CLAIMED_FOR, Relay
 from tests.outbox.relaying import (
@@ -27,31 +27,12 @@ from tests.outbox.relaying import (
     outbox_rows,
     relay_with,
 )
-from tests.support.cast import ALICE, BOB
 
 
 @pytest.fixture(autouse=True)
 def _present() -> Iterator[None]:
     with clock.frozen(NOW):
         yield
-
-
-@pytest.fixture
-def accounts(database: Database) -> EmbeddedAccounts:
-    directory = EmbeddedAccounts(database)
-    for person in (ALICE, BOB):
-        directory.add(NewAccount(person.id, (person.email,)))
-    return directory
-
-
-@pytest.fixture
-def mailer() -> RecordingMailer:
-    return RecordingMailer()
-
-
-@pytest.fixture
-def relay(database: Database, mailer: RecordingMailer, accounts: EmbeddedAccounts) -> Relay:
-    return relay_with(database, mailer, accounts)
 
 
 def test_two_relays_at_once_share_the_work(

@@ -50,24 +50,6 @@ def _present() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def accounts(database: Database) -> EmbeddedAccounts:
-    directory = EmbeddedAccounts(database)
-    for person in (ALICE, BOB):
-        directory.add(NewAccount(person.id, (person.email,)))
-    return directory
-
-
-@pytest.fixture
-def mailer() -> RecordingMailer:
-    return RecordingMailer()
-
-
-@pytest.fixture
-def relay(database: Database, mailer: RecordingMailer, accounts: EmbeddedAccounts) -> Relay:
-    return relay_with(database, mailer, accounts)
-
-
 def _after(seconds: float) -> Any:
     return clock.frozen(NOW + timedelta(seconds=seconds))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from random import Random
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 from clinic_service import clock
-from clinic_service.db.engine import Database
 from clinic_service.gateways.restricted_tokens.embedded import EmbeddedRestrictedTokens
 from clinic_service.models import Clinic, Patient
 from tests.api.ehr.report_pages import PATH, UNKNOWN, refused, view
@@ -23,20 +21,7 @@ from tests.support.summaries import bgm_stats, cgm_stats, put_summaries
 from tests.support.summaries import dates as summary_dates
 from tests.support.units import everything, number_of_statements
 from tests.support.xealth_server import APPLICATION_URL
-from tests.support.xealth_site import MRN, NOW, XealthSite, make_enrolled_patient, make_xealth_clinic, xealth_site
-
-
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    shared_site.reset()
-    with clock.frozen(NOW):
-        yield shared_site
+from tests.support.xealth_site import MRN, NOW, XealthSite, make_enrolled_patient, make_xealth_clinic
 
 
 @pytest.fixture

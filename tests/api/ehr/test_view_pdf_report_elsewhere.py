@@ -25,19 +25,6 @@ from tests.support.rows import storing
 from tests.support.xealth_site import NOW, XealthSite, make_enrolled_patient, make_xealth_clinic, xealth_site
 
 
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    shared_site.reset()
-    with clock.frozen(NOW):
-        yield shared_site
-
-
 @pytest.fixture
 def patient(site: XealthSite) -> Patient:
     """Carol, who is enrolled."""

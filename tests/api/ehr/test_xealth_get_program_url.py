@@ -43,19 +43,6 @@ from tests.support.xealth_site import (
 VIEWER = f"{APPLICATION_URL}/v1/xealth/report/web/viewer.html"
 
 
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    shared_site.reset()
-    with clock.frozen(NOW):
-        yield shared_site
-
-
 @pytest.fixture
 def patient(site: XealthSite) -> Patient:
     """Carol, who is enrolled."""

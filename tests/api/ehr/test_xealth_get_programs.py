@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from sqlalchemy import delete
 
 from clinic_service import clock
-from clinic_service.db.engine import Database
 from clinic_service.models import EhrSubscription, MatchedMessage, Patient, XealthOrder, XealthReportView
 from tests.support.cast import ALICE, CAROL, DAVE, SERVICE
 from tests.support.errors import assert_error, assert_violations
@@ -32,25 +30,11 @@ from tests.support.xealth_site import (
     ehr_columns,
     make_enrolled_patient,
     make_xealth_clinic,
-    xealth_site,
 )
 
 USER = "E10422"
 # Between the two a report is summarised: on another day, so that the days tell them apart.
 UPLOADED, UPDATED = "2026-02-27T10:00:00.000Z", "2026-02-28T23:59:59.999Z"
-
-
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    shared_site.reset()
-    with clock.frozen(NOW):
-        yield shared_site
 
 
 @pytest.fixture

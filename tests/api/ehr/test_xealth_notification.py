@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +9,6 @@ import orjson
 import pytest
 
 from clinic_service import clock
-from clinic_service.db.engine import Database
 from clinic_service.models import EhrSubscription, MatchedMessage, Patient, XealthOrder
 from tests.api.ehr.notifications import send, subscription
 from tests.support.cast import ALICE, CAROL, DAVE
@@ -28,27 +26,12 @@ from tests.support.xealth_site import (
     event,
     make_xealth_clinic,
     order,
-    xealth_site,
 )
 
 READ = f"GET /partner/read/order/{DEPLOYMENT}/{ORDER_ID}"
 
 
 EARLIER, LATER = "2026-03-02T09:28:59.999Z", "2026-03-02T09:29:00.001Z"
-
-
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    shared_site.reset()
-    shared_site.xealth.orders[DEPLOYMENT, ORDER_ID] = order()
-    with clock.frozen(NOW):
-        yield shared_site
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from clinic_service import clock
-from clinic_service.db.engine import Database
 from clinic_service.models import (
     Account,
     DataSource,
@@ -41,25 +38,10 @@ from tests.support.xealth_site import (
     make_xealth_clinic,
     order,
     with_input,
-    xealth_site,
 )
 
 EVERYTHING = {"email": EMAIL, "connectAbbott": True, "connectDexcom": True}
 TIME = "2026-03-02T09:30:00.000Z"
-
-
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    shared_site.reset()
-    shared_site.xealth.orders[DEPLOYMENT, ORDER_ID] = order()
-    with clock.frozen(NOW):
-        yield shared_site
 
 
 @pytest.fixture

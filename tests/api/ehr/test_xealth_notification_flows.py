@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -34,16 +33,9 @@ from tests.support.xealth_site import (
     order,
     preorder,
     with_input,
-    xealth_site,
 )
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
 
 
 @pytest.fixture

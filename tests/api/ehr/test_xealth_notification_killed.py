@@ -36,12 +36,6 @@ def shared_site(shared_database: Database) -> Iterator[XealthSite]:
         yield made
 
 
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    with clock.frozen(NOW):
-        yield shared_site
-
-
 def start_anew(site: XealthSite) -> None:
     """A clinic that knows the form of the order, and nobody else."""
     site.reset()

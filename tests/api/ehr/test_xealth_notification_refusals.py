@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from clinic_service import clock
-from clinic_service.db.engine import Database
 from tests.api.ehr.notifications import send, subscription
 from tests.support.cast import ALICE, CAROL, DAVE, SERVICE
 from tests.support.errors import assert_error, assert_violations
@@ -19,29 +16,13 @@ from tests.support.xealth_site import (
     BIRTH_DATE,
     DEPLOYMENT,
     MRN,
-    NOW,
     ORDER_ID,
     XealthSite,
     ehr_columns,
     event,
     make_xealth_clinic,
     order,
-    xealth_site,
 )
-
-
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    shared_site.reset()
-    shared_site.xealth.orders[DEPLOYMENT, ORDER_ID] = order()
-    with clock.frozen(NOW):
-        yield shared_site
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from clinic_service import clock
-from clinic_service.db.engine import Database
 from tests.api.ehr.preorders import add_patient, form, preorders
 from tests.support.cast import ALICE, CAROL, DAVE
 from tests.support.client import Reply
@@ -28,22 +26,9 @@ from tests.support.xealth_site import (
     make_xealth_clinic,
     preorder,
     with_input,
-    xealth_site,
 )
 
 GUARDIAN = {"firstName": "Gwen", "lastName": "Cooper"}
-
-
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    with clock.frozen(NOW):
-        yield shared_site
 
 
 @pytest.fixture

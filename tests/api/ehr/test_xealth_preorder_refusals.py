@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
 
-from clinic_service import clock
-from clinic_service.db.engine import Database
 from tests.api.ehr.preorders import add_patient, form, preorders
 from tests.support.cast import ALICE, DAVE, SERVICE
 from tests.support.errors import assert_error, assert_violations
@@ -19,26 +16,12 @@ from tests.support.xealth_site import (
     AUTHORIZED,
     DEPLOYMENT,
     MRN,
-    NOW,
     XealthSite,
     ehr_columns,
     make_xealth_clinic,
     preorder,
     with_input,
-    xealth_site,
 )
-
-
-@pytest.fixture(scope="module")
-def shared_site(shared_database: Database) -> Iterator[XealthSite]:
-    with xealth_site(shared_database) as made:
-        yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    with clock.frozen(NOW):
-        yield shared_site
 
 
 @pytest.fixture

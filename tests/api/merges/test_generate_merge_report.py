@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -21,7 +20,7 @@ from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, 
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_error, assert_violations
 from tests.support.invites import NOW, make_pending
-from tests.support.merges import FRANK, Pair, make_full_pair, make_pair
+from tests.support.merges import FRANK, Pair
 from tests.support.rows import (
     make_clinic,
     make_clinician,
@@ -37,24 +36,6 @@ from tests.support.units import everything, number_of_statements
 UNKNOWN = "0" * 24
 JSON = {"Accept": "application/json"}
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
-
-
-@pytest.fixture
-def full(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_full_pair(unit)
-
-
-@pytest.fixture
-def pair(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_pair(unit)
 
 
 def path_of(clinic_id: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, Clinician, Patient, PatientDeletion, Site, Tag
@@ -20,7 +18,7 @@ from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SER
 from tests.support.client import Client
 from tests.support.errors import assert_error
 from tests.support.invites import NOW, make_pending, status_of
-from tests.support.merges import FRANK, Pair, make_full_pair, make_pair
+from tests.support.merges import FRANK, Pair
 from tests.support.rows import (
     make_clinic,
     make_clinician,
@@ -32,24 +30,6 @@ from tests.support.rows import (
     storing,
 )
 from tests.support.units import everything
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
-
-
-@pytest.fixture
-def full(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_full_pair(unit)
-
-
-@pytest.fixture
-def pair(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_pair(unit)
 
 
 @pytest.fixture

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import Base, OutboxEntry
 from clinic_service.resources.merges import moving, repository
 from tests.api.merges.steps import merge, told
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.invites import NOW
-from tests.support.merges import Pair, make_full_pair, make_pair
+from tests.support.merges import Pair
 from tests.support.rows import make_clinic, make_clinician, make_patient, make_tag, stored, storing, tag_patient
 from tests.support.units import number_of_statements
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
-
-
-@pytest.fixture
-def full(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_full_pair(unit)
-
-
-@pytest.fixture
-def pair(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_pair(unit)
 
 
 class TestEvents:

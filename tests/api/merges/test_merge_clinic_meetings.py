@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
 
-from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinician, DataSource, Patient, PatientDeletion
 from clinic_service.resources.merges.execution import merge_clinics
@@ -19,7 +18,6 @@ from clinic_service.resources.summaries.reconcile import compare
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import CAROL, DAVE, ERIN, SERVICE
 from tests.support.client import Client, Reply
-from tests.support.invites import NOW
 from tests.support.merges import Pair, make_pair
 from tests.support.rows import make_account, make_clinician, make_patient, stored, storing
 from tests.support.summaries import cgm_stats, documents, put_summaries
@@ -27,12 +25,6 @@ from tests.support.units import meanwhile
 
 OLD, NEW = cgm_stats(Random(1)), cgm_stats(Random(2))
 Call = Callable[[Client], Reply]
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import Clinic, Invite
 from clinic_service.unit_of_work import UnitOfWork
@@ -15,24 +14,12 @@ from tests.api.merges.steps import clinics_of, merge
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client
 from tests.support.errors import assert_violations
-from tests.support.invites import NOW, make_pending
-from tests.support.merges import FRANK, Pair, make_pair
+from tests.support.invites import make_pending
+from tests.support.merges import FRANK, Pair
 from tests.support.rows import make_clinician, make_patient, make_restriction, make_tag, stored, storing
 from tests.support.units import everything
 
 UNKNOWN = "0" * 24
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
-
-
-@pytest.fixture
-def pair(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_pair(unit)
 
 
 def _different_units(_unit: UnitOfWork, source: Clinic, _target: Clinic) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -35,7 +34,7 @@ from tests.api.merges.steps import merge
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE
 from tests.support.client import Client
 from tests.support.invites import NOW, make_offer, status_of
-from tests.support.merges import FRANK, Pair, make_full_pair, make_pair
+from tests.support.merges import FRANK, Pair
 from tests.support.relays import make_relay
 from tests.support.rows import (
     make_account,
@@ -75,24 +74,6 @@ HISTORY = {
     "order_outcomes",
     "outbox",
 }
-
-
-@pytest.fixture(autouse=True)
-def _frozen() -> Iterator[None]:
-    with clock.frozen(NOW):
-        yield
-
-
-@pytest.fixture
-def full(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_full_pair(unit)
-
-
-@pytest.fixture
-def pair(database: Database) -> Pair:
-    with storing(database) as unit:
-        return make_pair(unit)
 
 
 def rows_by_clinic(database: Database, clinic_id: str) -> dict[str, int]:

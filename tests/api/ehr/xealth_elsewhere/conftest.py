@@ -4,26 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from clinic_service import clock
 from clinic_service.db.engine import Database
 from tests.api.ehr.xealth_elsewhere.steps import enter
 from tests.support.platform import Platform
 from tests.support.rows import storing
-from tests.support.xealth_site import DEPLOYMENT, NOW, ORDER_ID, XealthSite, make_xealth_clinic, order, xealth_site
+from tests.support.xealth_site import XealthSite, make_xealth_clinic, xealth_site
 
 
 @pytest.fixture(scope="module")
 def shared_site(shared_database: Database) -> Iterator[XealthSite]:
     with xealth_site(shared_database, hosted=True) as made:
         yield made
-
-
-@pytest.fixture
-def site(shared_site: XealthSite, database: Database) -> Iterator[XealthSite]:  # noqa: ARG001 - emptied afterwards
-    shared_site.reset()
-    shared_site.xealth.orders[DEPLOYMENT, ORDER_ID] = order()
-    with clock.frozen(NOW):
-        yield shared_site
 
 
 @pytest.fixture
