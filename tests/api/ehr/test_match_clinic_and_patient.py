@@ -351,15 +351,16 @@ def test_the_number_of_statements_does_not_depend_on_the_clinic(
             make_patient(unit, clinic, ERIN, user_id=f"{number:010x}", mrn=f"other {number}")
             make_ehr_clinic(unit, sourceId=f"another {number}")
     # The message, the clinic and what is shown of it in two statements; the matches, and what is shown of them in two
-    # more; the patient's lock, what has matched before, the subscription, the match and the patient's time.
-    assert sent("cd") == few == [4, 7, 7, 12]
+    # more; the locks of the clinic and of the patient, what has matched before, the subscription, the match and the
+    # patient's time.
+    assert sent("cd") == few == [4, 7, 7, 13]
 
 
 def test_a_subscription_is_changed_as_a_whole_or_not_at_all(api: Client, database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         make_subscription(unit, unit.patients.get(clinic_id, CAROL.id), "0" * 24)
     document_id = stored_order(database)
-    assert_all_or_nothing(database, lambda: match(api, document_id, MRN_DOB, action="DISABLE_REPORTS"), statements=12)
+    assert_all_or_nothing(database, lambda: match(api, document_id, MRN_DOB, action="DISABLE_REPORTS"), statements=13)
 
 
 def test_waits_for_a_change_of_the_number(api: Client, database: Database, clinic_id: str) -> None:

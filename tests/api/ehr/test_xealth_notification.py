@@ -260,4 +260,4 @@ class TestCost:
             number_of_statements(site.database, lambda context=context: site.notify(event(context)))  # type: ignore[misc]
             for context in ("new", "cancel", "cancel", "new")
         ]
-        assert counts == [12, 12, 3, 12]
+        assert counts == [13, 13, 3, 13]

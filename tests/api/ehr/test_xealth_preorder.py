@@ -297,4 +297,4 @@ class TestCost:
                 site.database, lambda: site.preorder(with_input({"patient": {"email": "no"}}))
             ),
         }
-        assert counts == {"initial": 3, "input": 7, "error": 5}
+        assert counts == {"initial": 3, "input": 8, "error": 6}
