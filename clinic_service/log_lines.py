@@ -27,6 +27,8 @@ _CAPACITY = 10_000
 # Lines that come within this time are written together, so that a busy process does not switch threads for each line.
 _GATHER_SECONDS = 0.02
 _CLOSE_SECONDS = 1.0
+# Loggers whose information is about their own library, and tells an operator nothing.
+_QUIET = ("alembic.runtime.plugins",)
 _PLAIN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -91,6 +93,8 @@ def log_as_json(level: str, handler: logging.Handler | None = None) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.showwarning = _log_warning
     sys.excepthook = lambda _kind, error, _places: _log_uncaught(error)
     sys.unraisablehook = lambda args: _log_uncaught(args.exc_value)

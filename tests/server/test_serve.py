@@ -26,6 +26,9 @@ def test_first_start_without_settings(tmp_path: Path) -> None:
     assert f"http://127.0.0.1:{server.port}" in introduction
     assert "/docs" in introduction
     assert "clinic-service token" in introduction
+    log = server.errors.read_text()
+    assert "Running upgrade" in log
+    assert "setup plugin" not in log, "a library tells of itself"
 
 
 def test_data_and_tokens_outlive_the_process(tmp_path: Path) -> None:

@@ -35,6 +35,14 @@ _SAID_IN_WORDS = {
     ("UpdatePatientCountSettings", "", ""),
     ("XealthPreorder", "/body/formData", "required"),
     ("XealthPreorder", "/body/formData/dataTrackingId", "minLength"),
+    ("FindPatients", "/query/workspaceIdType", "required"),
+    # The order may lack what the patients are compared by, or its source.
+    ("MatchClinicAndPatient", "/body/messageRef/documentId", "state"),
+    # The zero time of other systems stands for no time.
+    ("TideReport", "/query/lastDataCutoff", "minimum"),
+    # An empty name is only for the update of a patient whose name is not known.
+    ("CreatePatientAccount", "/body/fullName", "minLength"),
+    ("UpdatePatient", "/body/fullName", "minLength"),
     # In a query, the list of one empty text is the empty list.
     ("ListPatients", "/query/sites", "minItems"),
     ("ListPatients", "/query/tags", "minItems"),
@@ -51,8 +59,9 @@ _SAID_IN_WORDS = {
     ("XealthNotification", "/body/eventTimeStamp", "format"),
     ("XealthNotification", "/body/orderId", "required"),
 }
-# The same for all operations: the section on bodies says it.
-_OF_ANY_BODY = {("/body", "int64"), ("/body", "characters")}
+# The same for all operations: the section on bodies says the first two. A clinic may require medical record numbers, and
+# that no two patients have the same.
+_OF_ANY_BODY = {("/body", "int64"), ("/body", "characters"), ("/body/mrn", "required"), ("/body/mrn", "unique")}
 _NAMES_WITH_X_PATTERN = ("patientTagName.v1", "siteName.v1")
 # Where stateful tests put what was answered before, and the rules that it may break there.
 _ID = re.compile(r"/path/\w+|/body/(\w+/)*(id|\w+Id)")
