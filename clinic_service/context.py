@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from clinic_service.auth.caller import Caller
 from clinic_service.config import Config
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.unit_of_work import UnitOfWork
 
 T = TypeVar("T")

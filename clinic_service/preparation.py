@@ -28,7 +28,7 @@ from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.openid import OpenId, UnconfiguredOpenId
 from clinic_service.gateways.restricted_tokens import RestrictedTokens, UnconfiguredRestrictedTokens
 from clinic_service.gateways.xealth import UnconfiguredXealth, XealthApi
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.unit_of_work import UnitOfWork, run
 
 P = ParamSpec("P")

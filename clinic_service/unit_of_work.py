@@ -19,7 +19,7 @@ from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailabl
 from clinic_service.db.engine import Database
 from clinic_service.db.repository import Unit
 from clinic_service.errors import Unavailable
-from clinic_service.outbox.limits import MailLimits
+from clinic_service.outbox.mail_limits import MailLimits
 from clinic_service.outbox.outbox import Outbox
 from clinic_service.resources.access.repository import GrantRepository
 from clinic_service.resources.clinicians.repository import ClinicianRepository

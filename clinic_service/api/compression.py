@@ -14,8 +14,8 @@ from functools import lru_cache
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 
+from clinic_service.api.entity_tags import coded_tag
 from clinic_service.api.exchange import RawAnswer
-from clinic_service.api.tags import coded_tag
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -23,6 +23,7 @@ from clinic_service import deadline
 from clinic_service.api.answers import checked_answer
 from clinic_service.api.audit import Auditor
 from clinic_service.api.bodies import may_be_large, require_length_within
+from clinic_service.api.entity_tags import read_conditions
 from clinic_service.api.exchange import Exchange, RawAnswer
 from clinic_service.api.idempotency import IdempotencyKeys, read_key
 from clinic_service.api.links import link_header
@@ -31,7 +32,6 @@ from clinic_service.api.preconditions import Preconditions
 from clinic_service.api.preferences import is_strict, preference_headers, wanted_media_type
 from clinic_service.api.rate_limit import RateLimit, RateLimitReached
 from clinic_service.api.request import Request
-from clinic_service.api.tags import read_conditions
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.partners import partner_caller, proves_itself_early, require_partner_body
 from clinic_service.auth.rules import AccessCheck

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from clinic_service.api.entity_tags import entity_tag, not_modified
 from clinic_service.api.plan import Plan
 from clinic_service.api.request import Request
-from clinic_service.api.tags import entity_tag, not_modified
 from clinic_service.errors import NotFound, PreconditionFailed
 from clinic_service.unit_of_work import UnitOfWork
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from clinic_service.api.entity_tags import Conditions
 from clinic_service.api.exchange import Exchange, RawAnswer
 from clinic_service.api.plan import Plan
-from clinic_service.api.tags import Conditions
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.rules import AccessCheck
 from clinic_service.errors import ServiceError

@@ -1,5 +1,5 @@
 """Who is calling, and what they may do.
 
-Which callers an operation admits is written beside it in the spec (`x-access`); `rules.py` holds the few predicates
-behind those names. Nothing is decided from a cache: relations are read in the request's own transaction.
+The spec lists for each operation the rules that admit callers (`x-access`), and `rules.py` has the predicate of each rule.
+Decisions are not cached: relations are read in the transaction of the request.
 """

@@ -16,7 +16,10 @@ class CallerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`id` is the user id of a person and the name of a service; `identity_provider` the one a person signed in with."""
+    """`id` is the user id of a person, or the name of a service or partner.
+
+    `identity_provider` is the identity provider with which a person signed in; None when it is not known.
+    """
 
     id: str
     kind: CallerKind

@@ -1,7 +1,7 @@
 """The partners whose systems call this server, and how each proves itself. None of them has a session token.
 
-`x-access: [partner:NAME]` in the spec names the partner. Its operation declares the security scheme that the partner's
-verifier judges, so that no scheme of the spec is left to nobody.
+`x-access: [partner:NAME]` in the spec names the partner. The operation must declare the security scheme that the code
+checks for this partner, so that every security scheme in the spec is checked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class SecretRefused(Unauthenticated):
-    """The message does not say whether there was a secret, nor whether one is configured."""
+    """The secret is missing or wrong. The message does not tell which, nor whether a secret is configured."""
 
     message = "The shared secret is missing or not valid."
 
@@ -36,9 +36,9 @@ class XealthDisabled(NotImplementedYet):
 class Partner:
     """A partner: the security scheme of the spec that it uses, and the checks of its requests.
 
-    The scheme is None where the secret is not in a header. Then it is in the body, which `check_body` gets as decoded and
-    not validated, or in the query, which the operation judges itself. `check` gets the WSGI environment. A check raises
-    what refuses the request.
+    `scheme` is None when the secret is not in a header. Then the secret is in the body, and `check_body` gets the decoded
+    body before it is validated; or it is in the query, and the operation itself checks it. `check` gets the WSGI
+    environment. A check raises Unauthenticated or XealthDisabled to refuse the request.
     """
 
     scheme: str | None
@@ -93,12 +93,15 @@ PARTNERS: Mapping[str, Partner] = {
 
 
 def proves_itself_early(name: str) -> bool:
-    """Whether the partner `name` proves itself in a header, so that it is known before the body and the query are read."""
+    """Whether the secret of the partner `name` is in a header, so that it is checked before anything else is read."""
     return PARTNERS[name].scheme is not None
 
 
 def warn_of_missing_secrets(config: Config) -> None:
-    """Log that every call of Redox will be refused, when no secret is shared with it; Xealth has a switch of its own."""
+    """Log a warning when no secret is shared with Redox, because then every call of Redox is refused.
+
+    Xealth needs no warning: its operations are switched on by a setting, which requires the secret.
+    """
     if not config.redox_verification_token:
         _log.warning("redox_secret_missing")
 
@@ -110,7 +113,7 @@ def partner_caller(name: str, environ: Environ, config: Config) -> Caller:
 
 
 def require_partner_body(name: str, body: Any, config: Config) -> None:
-    """Have the partner `name` prove itself by the decoded `body`, if its secret is there. Raises Unauthenticated."""
+    """Check the secret in the decoded `body`, if the partner `name` sends it there. Raises Unauthenticated."""
     check_body = PARTNERS[name].check_body
     if check_body:
         check_body(config, body)

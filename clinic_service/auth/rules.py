@@ -1,7 +1,8 @@
-"""The predicates behind the rule names of `x-access`, and how a list of names becomes one decision.
+"""The rules of `x-access`: a predicate for each name, and the decision for the list of an operation.
 
-A rule looks at the method's path values, the caller and the relations stored for them, in the request's transaction, and
-at nothing else: whoever is refused learns nothing from the body or from what exists. `spec/README.md` explains each name.
+A rule uses only the values in the path, the caller, and the stored relations between them, which are read in the
+transaction of the request. It uses neither the body nor other rows, so a refusal does not reveal what exists.
+`spec/README.md` explains each name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class AccessCheck:
-    """What a rule may look at. `path` holds the path values as sent, by their names in the spec, not yet validated.
+    """The values that a rule may use. `path` has the path values as sent, not validated yet, by their names in the spec.
 
     `keeps_accounts`: this server has the directory of accounts, so it knows whose account was removed.
     """
@@ -32,7 +33,7 @@ class AccessCheck:
 
     @cached_property
     def standing(self) -> Standing:
-        """The standing of the calling person, in the clinic of the path if there is one. A service has none."""
+        """The standing of the calling person, in the clinic of the path if there is one. For a service it is empty."""
         person_id = self.caller.person_id
         return self.uow.users.standing(person_id, self.path.get("clinicId")) if person_id else Standing(False)
 
@@ -71,17 +72,17 @@ def admin(check: AccessCheck, _parameter: str) -> bool:
 
 
 def self_if_member(check: AccessCheck, parameter: str) -> bool:
-    """The person whose id is in the path, if a member of the clinic."""
+    """The person whose id is in the path, if that person is a member of the clinic."""
     return self_(check, parameter) and member(check, parameter)
 
 
 def custodian(check: AccessCheck, parameter: str) -> bool:
-    """A person with effective `custodian` over the account in the path."""
+    """A person with the effective permission `custodian` for the account in the path."""
     return _holds(check, parameter, "custodian")
 
 
 def delegate(check: AccessCheck, parameter: str) -> bool:
-    """A person with effective `custodian`, or the older `admin`, over the account in the path."""
+    """A person with the effective permission `custodian`, or the older `admin`, for the account in the path."""
     return _holds(check, parameter, "custodian", "admin")
 
 
@@ -106,7 +107,7 @@ def _holds(check: AccessCheck, parameter: str, *names: str) -> bool:
 
 @dataclass(frozen=True)
 class RuleKind:
-    """A predicate, and whether its name is followed by a path parameter or needs a clinic in the path."""
+    """A predicate; whether a path parameter follows its name; and whether the path must contain a clinic."""
 
     holds: Rule
     takes_parameter: bool = False
@@ -142,9 +143,9 @@ class Access:
         self.partner = partner
 
     def authorize(self, check: AccessCheck) -> None:
-        """Raise Forbidden unless one of the rules holds; a partner has proved itself already.
+        """Raise Forbidden unless one of the rules holds. A partner is admitted, because its secret was checked before.
 
-        Raises Unauthenticated for a person whose account was removed, since no token outlives the account.
+        Raises Unauthenticated for a person whose account was removed, because the tokens of the account end with it.
         """
         # A NUL cannot be part of any id, and one of the engines refuses to compare it.
         if any("\x00" in value for value in check.path.values()):
@@ -163,9 +164,9 @@ class Access:
 
 
 def compile_access(names: Any, path: str, schemes: Collection[str]) -> Access:
-    """The decision that an `x-access` list spells, for an operation at `path` with these security schemes.
+    """The rules of the `x-access` list `names`, for an operation at `path` with these security schemes.
 
-    Raises AccessRuleError, also when the schemes are not the one by which these callers prove themselves.
+    Raises AccessRuleError for an invalid list, and when `schemes` is not the one scheme that these callers use.
     """
     if not isinstance(names, list) or not names:
         raise AccessRuleError("x-access must list at least one rule")
@@ -178,7 +179,7 @@ def compile_access(names: Any, path: str, schemes: Collection[str]) -> Access:
 def _partner_access(names: list[Any], schemes: Collection[str]) -> Access:
     partner = str(names[0]).partition(":")[2]
     if len(names) != 1 or partner not in PARTNERS:
-        raise AccessRuleError(f"a partner rule stands alone and names one of {', '.join(PARTNERS)}")
+        raise AccessRuleError(f"a partner rule must be the only rule, and must name one of {', '.join(PARTNERS)}")
     _require_scheme(schemes, PARTNERS[partner].scheme)
     return Access([], partner, name=str(names[0]))
 
@@ -186,7 +187,7 @@ def _partner_access(names: list[Any], schemes: Collection[str]) -> Access:
 def _require_scheme(schemes: Collection[str], verified: str | None) -> None:
     if list(schemes) != ([verified] if verified else []):
         raise AccessRuleError(
-            f"its callers prove themselves by {verified or 'no security scheme'}, so security must say "
+            f"its callers authenticate with {verified or 'no security scheme'}, so security must be "
             + (f"[{verified}: []]" if verified else "[]")
         )
 
@@ -197,7 +198,9 @@ def _compile(name: str, path: str) -> tuple[Rule, str]:
     if kind is None:
         raise AccessRuleError(f"unknown access rule {name!r}")
     if kind.takes_parameter != bool(parameter) or (parameter and f"{{{parameter}}}" not in path):
-        raise AccessRuleError(f"access rule {name!r} must name a parameter of the path exactly if it takes one")
+        raise AccessRuleError(
+            f"access rule {name!r} must be followed by a parameter of the path if it takes one, else by nothing"
+        )
     if kind.needs_clinic and "{clinicId}" not in path:
         raise AccessRuleError(f"access rule {name!r} needs a clinicId in the path")
     return kind.holds, parameter

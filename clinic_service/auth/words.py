@@ -29,7 +29,7 @@ WORDS = {
 
 
 def in_words(rule: str) -> str:
-    """Whom `rule`, one name of an `x-access` list, admits. A name that is no rule stands for itself."""
+    """The callers that `rule`, one name of an `x-access` list, admits. For an unknown name, the name itself."""
     if rule in WORDS:
         return WORDS[rule]
     name, _, parameter = rule.partition(":")
@@ -44,7 +44,7 @@ def access_in_words(rules: Iterable[str]) -> str:
 def with_access_in_words(document: Mapping[str, Any]) -> dict[str, Any]:
     """`document` with `x-access` in words at the end of the description of each operation.
 
-    The mock serves a spec while it is edited, so an operation may lack either of the two.
+    The mock serves a spec while it is edited, so an operation may have no `x-access` or no description.
     """
     paths = {
         path: {key: _described(key, value) for key, value in item.items()} for path, item in document["paths"].items()

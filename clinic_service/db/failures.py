@@ -1,4 +1,7 @@
-"""Explains to operators why a database cannot be used, and what to do about it."""
+"""Explains to operators why a database cannot be used, and what to do about it.
+
+Callers of the API only get status 503, which `unit_of_work.run` decides by `dialects.is_unavailable`.
+"""
 
 from __future__ import annotations
 

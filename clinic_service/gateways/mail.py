@@ -1,4 +1,4 @@
-"""Sends mail through an SMTP server."""
+"""Sends mail through an SMTP server. `mail_messages.py` makes the bytes, and `outbox/deliveries.py` writes the text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from clinic_service.config import Config, ConfigError
 from clinic_service.errors import BadGateway
-from clinic_service.gateways.messages import Mail, header_text, is_plain_address, serialize
+from clinic_service.gateways.mail_messages import Mail, header_text, is_plain_address, serialize
 
 # Longer than for other calls: no request waits for mail, and some servers delay their greeting to unknown clients.
 DEFAULT_SECONDS = 15.0

@@ -23,7 +23,7 @@ def session_secret(config: Config) -> str:
         return _long_enough(config.session_secret, "CLINIC_SESSION_SECRET")
     if config.session_jwks:
         raise ConfigError(
-            "Tokens are checked with CLINIC_SESSION_JWKS alone. Set CLINIC_SESSION_SECRET to sign some here."
+            "This server checks tokens only with CLINIC_SESSION_JWKS. To sign tokens here, set CLINIC_SESSION_SECRET."
         )
     path = _key_file(config)
     try:
@@ -55,7 +55,7 @@ def _key_file(config: Config) -> Path:
 
 def _long_enough(secret: str, what: str) -> str:
     if len(secret.encode()) < MIN_SECRET_BYTES:
-        raise ConfigError(f"{what} must hold at least {MIN_SECRET_BYTES} bytes.")
+        raise ConfigError(f"{what} must have at least {MIN_SECRET_BYTES} bytes.")
     return secret
 
 

@@ -1,6 +1,8 @@
-"""The keys for checking tokens: the shared secret, and the public keys of an identity provider.
+"""The keys for checking tokens: the shared secrets, and the public keys of an identity provider.
 
-Each key has one algorithm. A token with another algorithm is refused, so that a public key cannot be used as a secret.
+The first secret (CLINIC_SESSION_SECRET) also signs the tokens of this server. The second (CLINIC_SESSION_SECRET_ALSO) only
+checks tokens while a secret is replaced: see *Rotate secrets* in the README. Each key has one algorithm. A token with
+another algorithm is refused, so that a public key cannot be used as a secret.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class KeyRing:
     """All keys: at most two shared secrets, and the public keys of `jwks`."""
 
     def __init__(self, secret: str | None, jwks: Jwks | None = None, *, also: str | None = None) -> None:
-        """`secret` and `also` check the same tokens, so that a secret can be replaced while both are in use."""
+        """A token is valid with `secret` or `also`, so that a secret can be replaced while both are in use."""
         self._secret = () if secret is None else (SessionKey(None, "HS256", secret.encode()),)
         self._also = None if also is None else SessionKey(None, "HS256", also.encode())
         self._jwks = jwks

@@ -35,7 +35,7 @@ _COMPOUND_PREFIX = "kc:"
 
 
 class _Verified(NamedTuple):
-    """A caller, and the time span in which the token need not be checked again."""
+    """A caller, and the time span in which the token does not have to be checked again."""
 
     caller: Caller
     since: datetime

@@ -16,10 +16,10 @@ NO_CLINIC = ""
 
 
 class AuditEntry(Base):
-    """One write. There is no foreign key, because the entry outlives whatever it is about.
+    """One write. There is no foreign key, because the entry stays when the clinic or the person is deleted.
 
-    `clinic_id` is empty for a write of no clinic, because it is a part of the key. `sequence` and `hash` are its place in
-    the chain, and null until it is sealed.
+    `clinic_id` is a part of the key, so it is the empty text, and not null, for a write of no clinic. `sequence` and `hash`
+    are the entry's place in the chain; they are null until the entry is sealed.
     """
 
     __tablename__ = "audit_entries"
@@ -50,7 +50,7 @@ class AuditEntry(Base):
 
 
 class AuditChain(Base):
-    """The one row with both ends of the chain: the last entry that is sealed, and the last one that was removed by age."""
+    """The only row: the ends of the chain, which are the last sealed entry and the last entry that was removed by age."""
 
     __tablename__ = "audit_chain"
     placement = LOCAL

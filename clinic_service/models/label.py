@@ -34,10 +34,10 @@ class Label(Base):
 
     @staticmethod
     def trim(name: str) -> str:
-        """`name` as it is stored: without the white space at its ends that this kind of label ignores."""
+        """`name` as it is stored, without white space at its ends. `Tag` and `Site` define which white space."""
         raise NotImplementedError
 
     @classmethod
     def key_of(cls, name: str) -> str:
-        """The key by which names are compared: `name` trimmed, and in one letter case."""
+        """The key by which names are compared: `name` trimmed, and in one letter case. `Tag` also ignores spaces."""
         return folded(cls.trim(name))

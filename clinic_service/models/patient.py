@@ -106,7 +106,7 @@ class Patient(Timestamps, Base):
     search_text: Mapped[str] = mapped_column(default="", info=DERIVED, server_default="")
     has_standard_ranges: Mapped[bool] = mapped_column(default=True, info=DERIVED, server_default=true())
 
-    # What messages of health record systems are matched by.
+    # The keys by which the patients of messages from health record systems are found.
     mrn_match_key: Mapped[bytes | None] = mapped_column(info=DERIVED)
     name_match_key: Mapped[bytes | None] = mapped_column(info=DERIVED)
 
@@ -127,7 +127,7 @@ class Patient(Timestamps, Base):
             unique=True,
             where="require_unique_mrn AND mrn_key IS NOT NULL",
         ),
-        # Their condition keeps planners from using them for anything but a match.
+        # The conditions of these indexes keep the planner from using them for queries that do not match messages.
         partial_index("ix_patients_match_mrn", "clinic_id", "mrn_match_key", where="mrn_match_key IS NOT NULL"),
         partial_index(
             "ix_patients_match_name", "clinic_id", "birth_date", "name_match_key", where="name_match_key IS NOT NULL"
@@ -164,7 +164,7 @@ class Patient(Timestamps, Base):
 
     @property
     def reviews(self) -> list[Review]:
-        """At most two, newest first."""
+        """The latest reviews, at most two, newest first."""
         kept = [
             (self.review_1_clinician_id, self.review_1_time),
             (self.review_2_clinician_id, self.review_2_time),

@@ -15,7 +15,7 @@ from clinic_service.db.types import ObjectId, UserId
 class Reservation(Base):
     """Reserves a place in the plan of a clinic for a patient whose account is being created, or the change of an account.
 
-    It is valid until it is released, and no longer than until `expires_time`.
+    A reservation is valid until it is released, or until `expires_time`, whichever comes first.
     """
 
     __tablename__ = "reservations"

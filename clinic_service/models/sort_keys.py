@@ -14,7 +14,7 @@ from unicodedata import combining, normalize
 
 # Only the beginning of a longer name decides. A key has two bytes for each weight, and indexes limit the length of keys.
 _MOST_WEIGHTS = 512
-# So many that no two texts have the same digest.
+# With 16 bytes, it is practically impossible that two texts have the same digest.
 _DIGEST_BYTES = 16
 # The separator between the fields of a search text. In the fields themselves it is replaced.
 _SEPARATOR, _REPLACEMENT = "\x1f", "\x1e"
@@ -53,9 +53,10 @@ def folded(text: str) -> str:
 
 
 def match_key(text: str | None) -> bytes | None:
-    """What texts of health records are compared by: neither letter case nor accents count, spaces and punctuation do.
+    """The key by which texts of health records are compared; None for None and for the empty text.
 
-    None for no text. It is a digest, because an index takes no key that is as long as such a text can become.
+    Letter case and accents are ignored; spaces and punctuation are compared. The key is a digest, because a text can be
+    longer than the longest key of an index.
     """
     if not text:
         return None
@@ -74,8 +75,8 @@ def search_text(*fields: str | None) -> str:
 
 
 def mrn_key(mrn: str | None) -> str | None:
-    """The form in which medical record numbers are compared; None for a blank one, which counts as none.
+    """The form in which medical record numbers are compared; None for None and for a blank number.
 
-    Letter case, white space around the number and the composition of accented letters do not count; accents count.
+    Letter case, white space around the number and the composition of accented letters are ignored; accents are compared.
     """
     return folded(mrn or "").strip() or None

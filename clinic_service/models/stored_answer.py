@@ -16,8 +16,8 @@ from clinic_service.db.types import ExactText, Json, ObjectId
 class StoredAnswer(Base):
     """A key that a caller has used, the request, and its answer.
 
-    Until the request is carried out there is no answer, and the row is the claim of whoever carries it out. The answer is
-    stored in the transaction of the request. `body` may hold health data.
+    Until the request is carried out, the row has no answer: it is the claim of the server process that carries it out. The
+    answer is stored in the transaction of the request. `body` may contain health data.
     """
 
     __tablename__ = "stored_answers"

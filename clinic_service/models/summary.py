@@ -1,4 +1,4 @@
-"""Summaries of the glucose data of patients. Other services compute them; they are stored as sent."""
+"""Summaries of the glucose data of patients. Another service computes the summaries, and they are stored as sent."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
 """The outbox: events are stored as rows in the transaction of the change, and delivered after the commit.
 
 `events.py` defines the events, `outbox.py` writes an event as a row of the running transaction, `deliveries.py` defines how
-each kind of event is delivered, and `relay.py` delivers it. `limits.py` counts requests for mail. Most events are of two
-kinds:
+each kind of event is delivered, and `relay.py` delivers it. `mail_limits.py` limits the requests that send mail. Most
+events are of two kinds:
 
 * **Mails** are composed from `templates/` and sent by SMTP. Without a mail server they stay undelivered. They do not count
-  as failures, and no event waits for them. When a mail server is configured within CLINIC_KEEP_UNSENT_MAIL_DAYS they are
-  sent; afterwards they are removed. Mail that cannot be sent for five days is given up, and marked as delivered.
-* **Notices** tell other programs what changed. The relay calls nobody; it marks them as delivered in their turn, and
-  `clinic-service outbox list --all` still shows them.
+  as failures, and no event waits for them. When a mail server is configured within CLINIC_KEEP_UNSENT_MAIL_DAYS, the relay
+  sends them; after this time they are removed. After five days of failed attempts the relay stops trying to send a mail,
+  and marks it as delivered.
+* **Notices** tell other programs what changed. The relay calls no other system for a notice: it marks the notice as
+  delivered when all earlier events of the clinic are, and `clinic-service outbox list --all` still shows it.
 
 Other events compensate for changes at the directory of accounts.
 

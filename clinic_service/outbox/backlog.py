@@ -32,7 +32,8 @@ def _of_kind(kind: str) -> Select[str, int, datetime]:
     oldest = (
         select(OutboxEntry.next_attempt_time)
         .where(
-            # Not two conditions, because PostgreSQL would read the events of all kinds by their times for a rare kind.
+            # A row comparison: with two separate conditions, PostgreSQL would read the events of all kinds in order of
+            # their times to find a rare kind.
             OutboxEntry.kind >= kind,
             tuple_(OutboxEntry.kind, OutboxEntry.next_attempt_time) <= tuple_(kind, _NOW),
             OutboxEntry.delivered_time.is_(None),

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from clinic_service.gateways.messages import Mail, one_line
+from clinic_service.gateways.mail_messages import Mail, one_line
 from clinic_service.outbox.events import (
     PROVIDER_NAMES,
     SIGN_UP_PATH,

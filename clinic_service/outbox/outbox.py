@@ -29,11 +29,11 @@ class Event(Protocol):
 
     @property
     def kind(self) -> str:
-        """The name of the event, which consumers choose by."""
+        """The kind of the event, by which consumers select events."""
 
     @property
     def clinic_id(self) -> str | None:
-        """The clinic that the event is about, if it is about one."""
+        """The clinic that the event is about; None for an event without a clinic."""
 
     def to_payload(self) -> Mapping[str, Any]:
         """The members of the event, as they are stored and delivered."""

@@ -28,7 +28,7 @@ FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(hours=1)
 # Longer than a delivery can take. When a relay dies during a delivery, another one takes the row after this time.
 CLAIMED_FOR = timedelta(minutes=5)
-# Mail that cannot be sent is given up after so many attempts, which is after five days.
+# The maximum number of attempts to send a mail. With the pauses between them, they take five days.
 MAX_MAIL_ATTEMPTS = 128
 NO_RECIPIENT = "NoRecipient"
 
@@ -56,11 +56,11 @@ class RelayLoop(ABC):
         """Deliver the event. Returns why there was nothing to do, or None."""
 
     def is_notice(self, kind: str) -> bool:  # noqa: ARG002
-        """Whether an event of this kind is only there to be read."""
+        """Whether an event of this kind is a notice, which is only stored to be read."""
         return False
 
     def fail(self, entry: Entry, error: Exception) -> None:
-        """Note that the event could not be delivered. It is tried again after a pause that grows."""
+        """Record that the event could not be delivered. It is tried again after a pause that grows with each failure."""
         self.retry_at(entry, clock.now() + pause_after(entry.attempts), failure_of(error))
 
     def run(self, stop: threading.Event) -> None:
@@ -115,7 +115,7 @@ class RelayLoop(ABC):
         self._in_unit(lambda queue: queue.retry_at(entry, until, failure), writes=True)
 
     def mark_delivered(self, ids: list[str], remark: str | None = None) -> int:
-        """Note that the events are delivered. Returns how many were not delivered before."""
+        """Record that the events are delivered. Returns how many were not delivered before."""
         return self._in_unit(lambda queue: queue.mark_delivered(ids, remark), writes=True) if ids else 0
 
     def _in_unit(self, work: Callable[[Queue], T], *, writes: bool) -> T:
@@ -177,7 +177,7 @@ class Relay(RelayLoop):
         return None
 
     def _address(self, payload: Mapping[str, Any]) -> str | None:
-        """Where a mail goes: what the user signs in with now, or the address that was invited."""
+        """The address for the mail: the user's present address for signing in, or the invited address."""
         if "userId" not in payload:
             return payload.get("Email")
         account = self._accounts.find_account(payload["userId"])
@@ -191,6 +191,6 @@ def pause_after(attempts: int) -> timedelta:
 
 
 def failure_of(error: Exception) -> str:
-    """The kind of failure, without anything it says: that may hold an address or a name."""
+    """The kind of the failure, without its message, because a message can contain an address or a name."""
     kind = type(error).__name__
     return f"{kind}: {error.message}" if isinstance(error, MailNotSent) else kind

@@ -86,7 +86,7 @@ class About:
 
 @dataclass(frozen=True)
 class NotAbout:
-    """No row is about a person: why. `mentions` are columns that refer to a person by id."""
+    """The reason why no row of a table is about a person. `mentions` are columns that refer to a person by id."""
 
     why: str
     mentions: tuple[str, ...] = ()
@@ -128,21 +128,21 @@ _REPORTED = select(ScheduledReportOrder.message_id).where(ScheduledReportOrder.u
 _messages, _orders = _table("redox_messages").c, _table("xealth_orders").c
 _LINKED = _MATCHED.union(_ANSWERED, _REPORTED)
 _ELEMENT, _PAYLOAD = MergePlanElement.element, OutboxEntry.payload
-# Other events tell consumers by ids alone what happened, or put an account right. They stay until they are delivered.
+# All other events contain only ids, or correct an account. They stay until they are delivered.
 _NOT_NEEDED = or_(
     OutboxEntry.delivered_time.is_not(None),
     OutboxEntry.kind.in_([*sorted(MAILS), EhrMessageReceived.kind, EhrReportScheduled.kind]),
 )
 
 _OF_CLINIC = "It describes a clinic."
-_IDS = "It holds ids alone."
+_IDS = "It contains only ids."
 
 DECLARED: Mapping[str, About | NotAbout] = {
-    "account_deletions": NotAbout("It holds the id alone, so that tokens of the account are refused.", ("user_id",)),
+    "account_deletions": NotAbout("It contains only the id, so that tokens of the account are refused.", ("user_id",)),
     "account_emails": _of_user("account_emails", "user_id"),
     "accounts": _of_user("accounts", "user_id"),
-    "audit_chain": NotAbout("It holds numbers and hashes."),
-    "audit_entries": NotAbout("The audit trail stays. It names people by their ids alone."),
+    "audit_chain": NotAbout("It contains numbers and hashes."),
+    "audit_entries": NotAbout("The audit trail is kept. It names people only by their ids."),
     "clinic_deletions": NotAbout(_OF_CLINIC, ("deleted_by_user_id",)),
     "clinician_deletions": About(
         or_(
@@ -186,7 +186,7 @@ DECLARED: Mapping[str, About | NotAbout] = {
         ),
         erased=_NOT_NEEDED,
     ),
-    "patient_counts": NotAbout("It holds numbers."),
+    "patient_counts": NotAbout("It contains numbers."),
     "patient_deletions": _of_user(
         "patient_deletions",
         "user_id",
@@ -202,14 +202,14 @@ DECLARED: Mapping[str, About | NotAbout] = {
         or_(_messages.id.in_(_LINKED), _messages.duplicate_of.in_(_LINKED), among(_messages.id, "of_documents"))
     ),
     "report_schedules": NotAbout(_OF_CLINIC),
-    "reservations": NotAbout("It holds ids alone, for as long as an account is being changed.", ("user_id",)),
+    "reservations": NotAbout("It contains only ids, while an account is being changed.", ("user_id",)),
     "restricted_tokens": _of_user("restricted_tokens", "user_id"),
     "scheduled_report_orders": _of_user("scheduled_report_orders", "user_id"),
     "sent_redox_messages": NotAbout(_IDS),
     "share_codes": NotAbout(_OF_CLINIC),
     "sites": NotAbout(_OF_CLINIC),
     "statistics": _of_patient("statistics"),
-    # An answer that names the person by id may hold what a clinic knows of the person.
+    # An answer that contains the id of the person may contain data about the person.
     "stored_answers": About(
         or_(
             _table("stored_answers").c.caller == literal("person:", Text()) + _USER,

@@ -1,7 +1,7 @@
-"""Finds messages and orders of partners that are about a person, also those that were never matched with a record.
+"""Finds messages and orders of partners that are about a person, even when they were never matched with a record.
 
-A document is about the person if two of these are equal to those of one record of the person: the medical record number,
-the full name, and the date of birth. They are compared as messages are matched (`ehr.matching`).
+A document is about the person if it has two of these values in common with one record of the person: the medical record
+number, the full name, and the date of birth. The values are compared as in `ehr.matching`.
 """
 
 from __future__ import annotations

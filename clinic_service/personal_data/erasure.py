@@ -1,7 +1,7 @@
-"""Erasure: removes what is stored of one person, in one transaction.
+"""Erasure: removes the data that is stored about one person, in one transaction.
 
-The transaction locks the clinics of the person as the operations do, so it is safe beside running servers. It can be
-repeated: what came meanwhile is removed then, and events that had to be delivered first.
+The transaction locks the clinics of the person as the operations do, so servers may run at the same time. A repeated
+erasure removes the data that was stored since, and the events that had to be delivered before they could be removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from clinic_service.personal_data.declaration import About, Erasure, Person, dec
 from clinic_service.resources.users.service import remove_from_clinics
 from clinic_service.unit_of_work import UnitOfWork, run
 
-# They are found by the matches with the person's records, so they go before the records.
+# The rows of these tables are found by their matches with the person's records, so they are removed before the records.
 _BEFORE_RECORDS = ("redox_messages", "xealth_orders", "xealth_preorders")
 
 # The directory deletes these rows itself, and refuses the tokens of the person from then on.
@@ -26,7 +26,7 @@ _OF_DIRECTORY = ("accounts", "account_emails")
 class OnlyAdmin(Conflict):
     """The person is the only admin of a clinic. Without an admin, patients would leave it too."""
 
-    message = "The person is the only admin of a clinic. Give the clinic another admin, or delete it, first."
+    message = "The person is the only admin of a clinic. First give the clinic another admin, or delete the clinic."
 
 
 class Erased(NamedTuple):

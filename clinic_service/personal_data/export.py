@@ -1,4 +1,4 @@
-"""Export: everything that is stored of one person as one JSON document."""
+"""Export: all data that is stored about one person, as one JSON document."""
 
 from __future__ import annotations
 

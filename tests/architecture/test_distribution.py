@@ -14,7 +14,7 @@ from clinic_service.models import Base, Clinic, Clinician, Invite, Patient, Pati
 from tests.support.distribution import Bound, parts, statements
 
 # The limit of a person counts in all clinics.
-_KNOWN = {"outbox.limits._RECENT"}
+_KNOWN = {"outbox.mail_limits._RECENT"}
 
 
 def of_one_clinic_in_some_parts(statement: Any) -> bool:

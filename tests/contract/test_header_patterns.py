@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from clinic_service.api.entity_tags import read_conditions
 from clinic_service.api.idempotency import MAX_LENGTH, read_key
-from clinic_service.api.tags import read_conditions
 from clinic_service.errors import BadRequest
 from tests.support.errors import spec_apis
 

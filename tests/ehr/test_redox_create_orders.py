@@ -111,7 +111,7 @@ class TestCreate:
         exchange.receive(order("CREATE"))
         exchange.deliver()
         assert exchange.results == [
-            ("ACCOUNT_CREATION_RESULT", "FAILURE", "The clinic's plan allows no further patient."),
+            ("ACCOUNT_CREATION_RESULT", "FAILURE", "The clinic's plan does not allow another patient."),
         ]
         assert exchange.accounts.find_by_email("carol@mail.example") is None
 

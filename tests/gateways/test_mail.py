@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from clinic_service import clock
 from clinic_service.config import Config, ConfigError
 from clinic_service.gateways.mail import MailNotSent, SmtpMailer, chosen_mailer
-from clinic_service.gateways.messages import Mail
+from clinic_service.gateways.mail_messages import Mail
 from tests.support.session_tokens import ec_key
 from tests.support.smtp_server import SmtpServer, smtp_server
 

@@ -9,7 +9,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.gateways.mail import Mailer, MailNotSent
-from clinic_service.gateways.messages import Mail
+from clinic_service.gateways.mail_messages import Mail
 from clinic_service.outbox.events import ClinicCreated
 from clinic_service.outbox.outbox import Event
 from clinic_service.outbox.queue import ListedEntry, Queue

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clinic_service.gateways.messages import Mail
+from clinic_service.gateways.mail_messages import Mail
 from clinic_service.outbox.deliveries import MAILS, compose
 from clinic_service.outbox.events import ConnectionAction
 

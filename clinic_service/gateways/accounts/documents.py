@@ -2,8 +2,8 @@
 
 Users and other programs can store any text in accounts and profiles. This module changes it into values that the spec can
 show and the database can store, so that no data of a directory makes an answer invalid. Long names are cut. Numbers,
-addresses, dates and devices that the spec cannot show are treated as absent, because a part of one would be a different
-one. Members of a wrong type are treated as absent as well.
+addresses, dates and devices that the spec cannot show are treated as absent, because a part of a number or an address
+would be a different number or address. Members of a wrong type are treated as absent as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _CUSTODIANS = ("custodian", "clinicId", "createdUserId")
 MAX_TEXT_LENGTH = 255
 # The maximum number of devices in the spec; also used for other lists.
 MAX_ITEMS = 100
-# The accounts service generates an address for accounts without one. It belongs to nobody, so it is never shown.
+# The accounts service generates an address for accounts without an address. Nobody reads such an address, so it is never
+# shown.
 _GENERATED_ADDRESS = "unclaimed-custodial-automation+"
 
 

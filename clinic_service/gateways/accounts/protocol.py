@@ -30,8 +30,8 @@ class Account:
     `username` is the e-mail address for signing in and for mail, lower-case, and empty when the account has none.
     `emails` are all addresses of the user, lower-case, in order. `roles` are words such as `clinic` and `clinician`.
     `created_time` is the time at which the account was created, and `custodian_id` the clinic that created it for a
-    patient; they are None when the directory does not tell. `is_verified`: somebody has proved that the address is
-    theirs, as whoever claims the account does.
+    patient; they are None when the directory does not tell. `is_verified`: the user has proved that the address is
+    theirs, for example by claiming the account.
     """
 
     user_id: str
@@ -63,7 +63,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """What the directory knows of a user."""
+    """The data about a user in the directory: the account and the profile."""
 
     account: Account
     profile: Profile

@@ -16,12 +16,12 @@ class UnknownPermission(BadRequest):
 
 
 class PermissionTooLarge(BadRequest):
-    message = "The value of a permission holds at most 4 KiB and eight levels."
+    message = "The value of a permission may have at most 4 KiB and eight levels of nesting."
 
 
 class NotYoursToWrite(Forbidden):
-    message = "The caller may give up this grant, but not write it."
+    message = "The caller may remove this grant by an empty body, but not change it."
 
 
 class NotYoursToGive(Forbidden):
-    message = "Only services grant custodian and admin."
+    message = "Only backend services may grant the permissions custodian and admin."

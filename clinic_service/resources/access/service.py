@@ -1,4 +1,7 @@
-"""The rules for grants: what a grant may contain, and who may write it."""
+"""The rules for changing grants: what a grant may contain, and who may change it.
+
+`GrantRepository.effective` in `repository.py` computes what a user may do with the data of another user.
+"""
 
 from __future__ import annotations
 

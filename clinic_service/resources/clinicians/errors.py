@@ -10,7 +10,7 @@ class ClinicianNotFound(NotFound):
 
 
 class DuplicateClinician(Conflict):
-    message = "The clinic has such a clinician, or an invitation to one, already."
+    message = "The clinic already has this clinician, or an invitation for this person."
     violations = (Violation("/body/email", "unique"),)
 
 

@@ -15,7 +15,7 @@ class ClinicNotMigrated(ConstraintViolation):
 
 
 class ClinicNotEmpty(BadRequest):
-    message = "The clinic still has patients."
+    message = "The clinic still has patients. Remove them first."
 
 
 class DemoPatientUnknown(BadGateway):

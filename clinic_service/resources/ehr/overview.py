@@ -36,7 +36,7 @@ class ListedClinic(NamedTuple):
 
 
 class ListedMessage(NamedTuple):
-    """A stored message without its content; `state` and `failure` are None when it is no order that was decided on."""
+    """A stored message without its content. `state` and `failure` are None unless it is an order with an outcome."""
 
     id: str
     received_time: datetime

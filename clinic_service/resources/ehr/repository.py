@@ -37,7 +37,7 @@ from clinic_service.models import (
 )
 
 _MOST_OF_A_CRITERION = 100
-# So many documents of a subscription are remembered, the latest ones.
+# The maximum number of documents that are stored for a subscription. Older documents are deleted.
 MAX_MATCHES = 100
 _later = aliased(MatchedMessage)
 

@@ -32,7 +32,7 @@ class AlreadyPatient(Conflict):
 
 
 class DuplicateOffer(Conflict):
-    message = "The user has offered access to the clinic already, and the offer is pending."
+    message = "The user has already offered access to the clinic, and the offer is still pending."
     violations = (Violation("/body/shareCode", "unique"),)
 
 

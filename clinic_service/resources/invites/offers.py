@@ -11,7 +11,7 @@ from clinic_service.auth.caller import Caller
 from clinic_service.gateways.accounts import Accounts, Profile, UserRecord, get_user
 from clinic_service.models import Clinic, Invite, InviteStatus, InviteType, MailPurpose, Permission
 from clinic_service.outbox.events import LOG_IN_PATH, AccessOffered
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.preparation import PreparationOutdated
 from clinic_service.resources.invites.descriptions import InviteDescription, InviteRow, describe
 from clinic_service.resources.invites.errors import AlreadyPatient, InviteNotFound, InviteNotPending

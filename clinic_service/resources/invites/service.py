@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from clinic_service.gateways.accounts import Accounts, Profile
 from clinic_service.models import Clinic, Clinician, Invite, InviteStatus, InviteType, MailPurpose
 from clinic_service.outbox.events import LOG_IN_PATH, SIGN_UP_PATH, ClinicianInvited
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.resources.invites.descriptions import InviteDescription, InviteRow, Profiles, describe, profile_of
 from clinic_service.resources.invites.errors import (
     AlreadyMember,

@@ -59,7 +59,7 @@ class Lookup:
         return tuple(islice(self._conflicts(patient), MOST_CONFLICTS))
 
     def same_user(self, patient: PatientFacts) -> PatientFacts | None:
-        """The record of the same user."""
+        """The record of the same user; None when there is none."""
         return next(self._sharing(patient, _USER), None)
 
     def shares_mrn(self, patient: PatientFacts) -> bool:

@@ -13,10 +13,10 @@ from clinic_service.resources.merges.plan import Action, Block, BlockCode, Merge
 MESSAGES = {
     BlockCode.MRN_REQUIRED: "The target clinic requires medical record numbers, and a patient who would move has none.",
     BlockCode.DUPLICATE_MRN_TARGET: (
-        "Medical record numbers must be unique, and a patient who would move has that of a patient of the target clinic."
+        "Medical record numbers must be unique, and a patient who would move has the same as one of the target clinic."
     ),
     BlockCode.DUPLICATE_MRN_SOURCE: (
-        "Medical record numbers must be unique, and a patient who would move has that of another one of the source clinic."
+        "Medical record numbers must be unique, and a patient who would move has the same as another of the source clinic."
     ),
 }
 

@@ -14,12 +14,12 @@ class NotMember(NotFound):
 
 
 class DuplicateMigration(Conflict):
-    message = "The user has a migration already."
+    message = "The user already has a migration."
     violations = (Violation("/path/clinicId", "unique"),)
 
 
 class AlreadyMigrated(ConstraintViolation):
-    message = "The clinic has been migrated already."
+    message = "The clinic has already been migrated."
     violations = (Violation("/path/clinicId", "state"),)
 
 

@@ -17,7 +17,7 @@ from clinic_service.outbox.events import (
     ConnectionAction,
     ConnectionRequested,
 )
-from clinic_service.outbox.limits import MailLimitReached, MailSender
+from clinic_service.outbox.mail_limits import MailLimitReached, MailSender
 from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.descriptions import PatientDescription, PatientRow, describe
 from clinic_service.resources.patients.errors import DataSourceNotFound

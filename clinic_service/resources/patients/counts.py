@@ -63,7 +63,7 @@ COUNT = Query(
 
 
 class ProviderCount(NamedTuple):
-    """The number of a clinic's patients with a source of the provider in this state; in any state for None."""
+    """The number of a clinic's patients with a source of the provider in this state; `state` None counts all states."""
 
     provider_name: str
     state: str | None

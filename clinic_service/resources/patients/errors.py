@@ -58,17 +58,17 @@ class CustomRangesMissing(BadRequest):
 
 
 class PatientLimitReached(PaymentRequired):
-    message = "The clinic's plan allows no further patient."
+    message = "The clinic's plan does not allow another patient."
 
 
 class AccountIsChanging(Unavailable):
     """Another change of the account is not finished. Concurrent changes could end with the older value."""
 
-    message = "The patient's account is being changed just now."
+    message = "Another change of the patient's account is in progress. Try again in a minute."
 
 
 class UnknownSite(ConstraintViolation):
-    message = "A site is not one of the clinic's."
+    message = "The clinic does not have one of the sites."
     violations = (Violation("/body/sites", "exists"),)
 
 

@@ -78,8 +78,8 @@ def _granted(patient: Patient) -> set[Permission]:
 def _grant(uow: UnitOfWork, patient: Patient, names: set[Permission]) -> Patient | None:
     """Replace the permissions by `names`, and add an event when they change. Without names, remove the patient."""
     if not names:
-        # The removal counts as the patient's own, even when a service withdrew the last permission: that permission is
-        # then `custodian`, which ends when the account is claimed. In all cases the account is the patient's own.
+        # The removal is recorded as done by the patient, even when a service withdrew the last permission. A service may
+        # only withdraw `custodian`, when the patient claims the account. So the account is kept: it is the patient's own.
         uow.patients.remove([patient], deleted_by=patient.user_id, keep_accounts=True)
         return None
     if names != _granted(patient):

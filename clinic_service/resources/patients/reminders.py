@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from clinic_service.models import MailPurpose
 from clinic_service.outbox.events import UNNAMED_CLINIC, UNNAMED_PATIENT, UploadReminded
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.unit_of_work import UnitOfWork
 
 
 def remind_to_upload(uow: UnitOfWork, clinic_id: str, user_id: str, sender: MailSender) -> None:
-    """Ask the patient to upload data. Every call sends one more mail.
+    """Ask the patient to upload data. Every call sends one more mail, within the limits of `outbox/mail_limits.py`.
 
     Raises ClinicNotFound, PatientNotFound and MailLimitReached.
     """

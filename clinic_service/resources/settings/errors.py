@@ -10,4 +10,4 @@ class SettingsNotFound(NotFound):
 
 
 class LimitEndsBeforeStart(BadRequest):
-    message = "The start of a limit must not lie after its end."
+    message = "The start of a limit must not be after its end."

@@ -11,11 +11,11 @@ class SiteNotFound(NotFound):
 
 
 class DuplicateSiteName(DuplicateName):
-    message = "The clinic has a site of this name already."
+    message = "The clinic already has a site with this name."
 
 
 class SiteLimitReached(LabelLimitReached):
-    message = "The clinic has as many sites as it may have."
+    message = "The clinic already has the maximum number of sites."
 
 
 class SameSite(BadRequest):

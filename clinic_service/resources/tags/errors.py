@@ -12,15 +12,15 @@ class TagNotFound(NotFound):
 
 
 class DuplicateTagName(DuplicateName):
-    message = "The clinic has a tag of this name already."
+    message = "The clinic already has a tag with this name."
 
 
 class TagLimitReached(LabelLimitReached):
-    message = "The clinic has as many tags as it may have."
+    message = "The clinic already has the maximum number of tags."
 
 
 class SiteLimitReached(Conflict):
     """The tag cannot become a site, because the clinic already has the maximum number of sites."""
 
-    message = "The clinic has as many sites as it may have."
+    message = "The clinic already has the maximum number of sites."
     violations = (Violation("/path/clinicId", "maxItems", Site.most_per_clinic),)

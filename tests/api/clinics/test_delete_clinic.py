@@ -181,7 +181,7 @@ def test_a_clinic_with_patients_stays(
     with storing(database) as unit:
         make_patient(unit, unit.clinics.get(clinic_id), DAVE, *permissions)
     reply = api.delete(f"/v1/clinics/{clinic_id}", as_=ALICE)
-    assert (reply.status, reply.json["message"]) == (400, "The clinic still has patients.")
+    assert (reply.status, reply.json["message"]) == (400, "The clinic still has patients. Remove them first.")
     assert len(stored(database, Clinic)) == len(stored(database, Patient)) == 1
     assert len(stored(database, Clinician)) == 2
     assert stored(database, ClinicDeletion) == []

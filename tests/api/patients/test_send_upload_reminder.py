@@ -11,7 +11,7 @@ from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
-from clinic_service.gateways.messages import Mail
+from clinic_service.gateways.mail_messages import Mail
 from clinic_service.models import OutboxEntry, Patient
 from clinic_service.outbox.relay import NO_RECIPIENT
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody

@@ -12,7 +12,7 @@ from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import DataSource, OutboxEntry, Patient
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.resources.patients import connections
 from clinic_service.resources.patients.data_sources import update_everywhere
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, MALLORY, SERVICE, Somebody

@@ -13,7 +13,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.models import OutboxEntry, Patient, Reservation
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.resources.patients.accounts import update
 from clinic_service.resources.patients.accounts.changes import LIFETIME
 from clinic_service.resources.patients.accounts.compensation import NOTHING_TO_COMPENSATE

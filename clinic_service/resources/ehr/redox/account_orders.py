@@ -21,7 +21,7 @@ CREATED = "The account of the patient was created."
 
 
 class PatientExists(Conflict):
-    message = "The clinic has a patient with this medical record number, or with this name and date of birth, already."
+    message = "The clinic already has a patient with this medical record number, or with this name and date of birth."
 
 
 def create_account(ctx: Preparation, task: OrderTask, data: PatientData) -> Outcome:

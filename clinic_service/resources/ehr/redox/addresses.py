@@ -1,4 +1,4 @@
-"""Takes the address in an order over into the account of a patient who has no address."""
+"""Copies the e-mail address in an order to the account of a patient who has no address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from clinic_service import clock
 from clinic_service.gateways.accounts import EmailTaken
 from clinic_service.models import Patient
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.preparation import Preparation
 from clinic_service.resources.ehr.redox.order_content import UnusableOrder, email_of_order
 from clinic_service.resources.patients.accounts import update

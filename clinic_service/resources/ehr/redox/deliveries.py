@@ -146,7 +146,10 @@ class ScheduledReportDelivery:
 
 
 def find_pending(uow: UnitOfWork, payload: Mapping[str, Any]) -> tuple[str, ScheduledReport] | None:
-    """The pending report that the event names, with its clinic: the one of the event, or the one that took it over."""
+    """The pending report of the event and the id of its clinic; None when there is none.
+
+    The clinic is the clinic in the event, or the clinic that it was merged into.
+    """
     clinic_id: str | None = payload["clinicId"]
     while clinic_id is not None:
         report = ScheduledReports(uow).find_pending(clinic_id, payload["orderId"])

@@ -48,7 +48,7 @@ def new_patient(order: Mapping[str, Any], data: PatientData, now: datetime) -> d
     Raises UnusableOrder.
     """
     if not (text(order, *_DEMOGRAPHICS, "FirstName") and text(order, *_DEMOGRAPHICS, "LastName")):
-        raise UnusableOrder("The order does not tell the first and the last name of the patient.")
+        raise UnusableOrder("The order does not contain the first and the last name of the patient.")
     if not _can_be_shown(data.full_name):
         raise UnusableOrder("The name of the patient in the order is not valid.")
     if not _can_be_shown(data.mrn):

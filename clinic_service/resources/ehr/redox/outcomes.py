@@ -129,8 +129,9 @@ class OrderOutcomes(Repository):
         )
 
     def is_done_already(self, order: StoredOrder) -> bool:
-        """Whether an earlier delivery of the order was answered or asked for nothing, and no other message has its log id.
+        """Whether an earlier delivery of the same order was answered or ignored.
 
+        Redox can give one log id to different messages; then the deliveries are not duplicates, and the result is False.
         Raises DuplicateTooEarly while the earlier delivery is being processed.
         """
         if order.source_id is None or order.log_id is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clinic_service.errors import Conflict, NotFound
 from clinic_service.models import Patient
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.ehr.matching import MatchedPatient, PatientData
 from clinic_service.resources.ehr.redox.addresses import change_address, replace_record, usable_email

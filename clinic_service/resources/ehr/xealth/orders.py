@@ -284,7 +284,10 @@ def _enrol(uow: UnitOfWork, clinic: EhrClinic, enrolment: Enrolment, demo_user_i
 
 @contextmanager
 def _about_the_order() -> Iterator[None]:
-    """Report errors about the number or the address at the order's id, because the request contains only that."""
+    """Let errors about the medical record number or the address point to the order's id.
+
+    The request contains neither the number nor the address: they come from the order at Xealth.
+    """
     try:
         yield
     except (EmailTaken, MrnRequired, DuplicateMrn) as error:

@@ -17,7 +17,7 @@ from clinic_service.db.prepared import Query
 from clinic_service.errors import Unavailable
 from clinic_service.models import Clinic, DiagnosisType, Patient
 from clinic_service.outbox.events import AddressDiverged, PatientChanged
-from clinic_service.outbox.limits import MailSender
+from clinic_service.outbox.mail_limits import MailSender
 from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.patients.accounts.changes import AccountChange
 from clinic_service.resources.patients.accounts.create import ended_on_failure

@@ -1,9 +1,9 @@
 """The sort orders of the patient list.
 
-An order has one sort column. For figures and dates it has three ranks, in both directions: first patients whose value is
-meaningful, then those whose value is not, then those without a value. Patients who are equal are ordered by their creation,
-which is the order of their ids. Databases place missing values differently, so a scan of an index takes one segment after
-the other: for each rank one with values and one without. The first page is nearly always in the first segment.
+An order has one sort column. Orders by figures and dates have three ranks, in both directions: first patients whose value
+is meaningful, then patients whose value is not, then patients without a value. Patients with equal values are sorted by
+their creation, which is the order of their ids. Databases sort missing values differently, so an index scan reads an order
+in segments: each rank has one segment with values and one without. The first page is nearly always in the first segment.
 """
 
 from __future__ import annotations

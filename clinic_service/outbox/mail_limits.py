@@ -1,4 +1,4 @@
-"""Limits on the requests of clinics and people that send mail, within an hour.
+"""Limits on the requests that send mail: the maximum number of each clinic, and of each person, within an hour.
 
 A request that sends several mails counts once. Each purpose has its own count, so that reminders do not use up the
 limit of invitations. The row of the clinic must be locked, so the count of the clinic is exact. The count of a person
@@ -34,7 +34,7 @@ def _recent(is_wanted: ColumnElement[bool]) -> tuple[ScalarSelect[int], ScalarSe
 
 
 class _Recent(NamedTuple):
-    """The recent requests of a clinic and of a person; no oldest where there is none."""
+    """The numbers of recent requests of a clinic and of a person, and the times of the oldest; None without a request."""
 
     of_clinic: int
     oldest_of_clinic: datetime | None
@@ -60,9 +60,9 @@ _REMOVE_OLD = delete(MailRequest).where(
 
 
 class MailLimitReached(TooManyRequests):
-    """The limit of the clinic or of the person is reached; `retry_after` seconds later it is not."""
+    """The limit of the clinic or of the person is reached. After `retry_after` seconds another request is allowed."""
 
-    message = "The clinic or the caller has asked for as many mails of this kind as an hour allows."
+    message = "The clinic or the caller has reached the hourly limit for mails of this kind."
 
     def __init__(self, retry_after: int) -> None:
         super().__init__()

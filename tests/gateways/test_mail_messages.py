@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinic_service.gateways.mail import MailNotSent, SmtpMailer
-from clinic_service.gateways.messages import Mail, UnsafeMessage, header_text, one_line, serialize
+from clinic_service.gateways.mail_messages import Mail, UnsafeMessage, header_text, one_line, serialize
 from clinic_service.outbox.deliveries import MAILS, compose
 from tests.support.smtp_server import smtp_server
 

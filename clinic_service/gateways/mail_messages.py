@@ -1,7 +1,7 @@
-"""Messages: the bytes that are sent to a mail server for one mail.
+"""Mail messages: the bytes that are sent to a mail server for one mail. `outbox/deliveries.py` writes the text of a mail.
 
-They contain names and addresses that users have entered. This module does not rely on how the standard library treats
-these, because versions of it had defects (CVE-2024-6923). The subject is encoded as one text. The bytes are parsed
+A message contains names and addresses that users have entered. This module does not rely on how the standard library
+encodes these, because some versions had defects (CVE-2024-6923). The subject is encoded as one text. The bytes are parsed
 again, and a message that differs from the mail is not sent.
 """
 
@@ -60,7 +60,7 @@ class _Reading(NamedTuple):
 
 
 def one_line(text: str) -> str:
-    """`text` on one line, without control characters and the like."""
+    """`text` on one line, without control characters and characters that change the direction of text."""
     return " ".join(_NO_TEXT.sub(" ", text).split())
 
 
