@@ -137,11 +137,11 @@ def _copy_table(source: Connection, target: Connection, table: Table, copied: Ca
 def _refusals(target: Connection, reason: str) -> Iterator[None]:
     """Explain why the target does not take a row, without the values of the row.
 
-    Errors of the source are explained already. ValueError and LookupError are those of the conversions of column types.
+    Errors of the source are explained already. The other errors are those of the conversions of column types.
     """
     try:
         yield
-    except (DBAPIError, ValueError, LookupError) as error:
+    except (DBAPIError, ValueError, LookupError, TypeError) as error:
         rule = constraint_name(error) if isinstance(error, IntegrityError) else None
         refusal = f"{reason}{f' ({rule})' if rule else ''}. Nothing was stored."
         raise DatabaseUnusable(explain(error, target.engine.url) or refusal) from error

@@ -186,3 +186,22 @@ class TestRefusals:
 def test_the_help_says_what_an_operator_must_know(command: str, words: list[str]) -> None:
     help_text = " ".join(succeeded(run(command, "--help", on="sqlite:///none.db")).stdout.split())
     assert [word for word in words if word not in help_text] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE statistics SET average_glucose_mmol = 'x'", "statistics"),
+        ("UPDATE patient_counts SET patients = 1099511627776", "patient_counts"),
+    ],
+)
+def test_a_value_of_another_type(demo_url: str, tmp_path: Path, target_url: str, change: str, found: str) -> None:
+    """SQLite takes such values. The second one does not fit the column of PostgreSQL, and must not be cut."""
+    (tmp_path / "a.db").write_bytes(file_of(demo_url).read_bytes())
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        assert connection.execute(change).rowcount > 0
+    result = run("copy", target_url, on=f"sqlite:///{tmp_path / 'a.db'}")
+    if target_url.startswith("sqlite") and found == "patient_counts":
+        assert result.exit_code == 0
+    else:
+        assert found in refused(result)
