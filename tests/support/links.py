@@ -57,7 +57,7 @@ class Link:
 def linked(database_url: str) -> Iterator[tuple[Link, str]]:
     """A link to the server of the PostgreSQL database, and the URL of the database through it."""
     url = make_url(database_url)
-    link = Link(lambda: _connected(url))
+    link = Link(lambda: connected(url))
     try:
         yield link, through(url, link.port)
     finally:
@@ -70,10 +70,11 @@ def through(url: URL, port: int) -> str:
     return other.render_as_string(hide_password=False)
 
 
-def _connected(url: URL) -> socket.socket:
+def connected(url: URL) -> socket.socket:
+    """A connection to the server at `url`."""
     folder = url.query.get("host")
     if not folder:
         return socket.create_connection((url.host or "127.0.0.1", url.port or 5432))
-    connected = socket.socket(socket.AF_UNIX)
-    connected.connect(f"{folder}/.s.PGSQL.{url.port or 5432}")
-    return connected
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(f"{folder}/.s.PGSQL.{url.port or 5432}")
+    return server

