@@ -20,12 +20,25 @@ class MeasuredPool(QueuePool):
 
     # The label of its metrics.
     label: ClassVar[str]
+    _is_disposed = False
 
     def measure(self) -> None:
         """Set the metrics of connections in use to those of this moment."""
         from clinic_service.metrics.counters import set_pool_use
 
         set_pool_use(self.label, self.checkedout(), self.size())
+
+    def dispose(self) -> None:
+        """Close the connections that are free, and later each other one when it is returned. Then the pool is not used."""
+        self._is_disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if self._is_disposed:
+            # The library would keep it in a pool that nobody uses, where it stays open until the garbage is collected.
+            record.close()
+        else:
+            super()._do_return_conn(record)
 
     def _do_get(self) -> ConnectionPoolEntry:
         if self.checkedin() or self.overflow() < 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, insert, select, text, update
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, event, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -182,3 +182,16 @@ def test_changing_a_table_keeps_the_rows_that_refer_to_it(database_url: str, dat
     engine.dispose()
     with database.read_engine.connect() as connection:
         assert list(connection.scalars(select(NOTES.c.id))) == [1]
+
+
+def test_a_connection_that_is_in_use_when_its_pool_is_disposed_of_is_closed_afterwards(database_url: str) -> None:
+    """As when another thread finds that the server is gone."""
+    engine = Database(database_url).read_engine
+    closed: list[object] = []
+    event.listen(engine.pool, "close", lambda connection, _record: closed.append(connection))
+    in_use = engine.raw_connection()
+    driver_connection = in_use.driver_connection
+    engine.dispose()
+    assert closed == []
+    in_use.close()
+    assert closed == [driver_connection]

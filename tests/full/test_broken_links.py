@@ -18,13 +18,13 @@ from clinic_service.db.engine import Database
 from clinic_service.models import AuditEntry, Clinic, Clinician, OutboxEntry, ShareCode
 from clinic_service.unit_of_work import reading
 from tests.conftest import SECRET
-from tests.full.test_kills import SLOWNESS, report, shown
 from tests.support.breaking_link import Break, BreakingLink, breaking_link
 from tests.support.cast import ALICE
 from tests.support.client import Client, Reply
 from tests.support.databases import create_database
 from tests.support.errors import spec_apis
 from tests.support.gates import wait_until
+from tests.support.outages import SLOWNESS, report, shown
 from tests.support.rows import make_account, storing
 
 RECOVERED_SECONDS = 2 * SLOWNESS

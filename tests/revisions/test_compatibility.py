@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,42 +11,9 @@ from clinic_service.cli import main
 from clinic_service.db import schema
 from clinic_service.db.engine import Database
 from clinic_service.db.readiness import Readiness
-from clinic_service.packaged import revisions_folder
 from tests.support.backups import rows_at, succeeded
 from tests.support.backups import run as run_db
-
-NEWER = "9999"
-REVISION = """
-revision = "{revision}"
-down_revision = "{before}"
-branch_labels = None
-depends_on = None
-{more}
-
-def upgrade() -> None:
-    pass
-
-
-def downgrade() -> None:
-    pass
-"""
-
-
-@pytest.fixture
-def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Does with the database what a newer program does, which has a revision more."""
-
-    def change(url: str, revision: str, *, more: str = "") -> None:
-        folder = tmp_path / "newer"
-        if not folder.exists():
-            shutil.copytree(revisions_folder(), folder)
-        text = REVISION.format(revision=NEWER, before=schema.head(), more=more)
-        (folder / "versions" / f"{NEWER}_new.py").write_text(text, encoding="utf-8")
-        with monkeypatch.context() as patch:
-            patch.setattr(schema, "revisions_folder", lambda: folder)
-            schema._run(url, "upgrade" if revision == NEWER else "downgrade", revision)
-
-    return change
+from tests.support.newer_program import NEWER, UNFIT, NewerProgram
 
 
 def obstacle(url: str) -> str | None:
@@ -59,18 +24,22 @@ def obstacle(url: str) -> str | None:
         database.dispose()
 
 
-def test_it_works_on_where_the_newer_revision_allows_it(database_url: str, newer: Callable[..., None]) -> None:
+def test_it_works_on_where_the_newer_revision_allows_it(database_url: str, tmp_path: Path) -> None:
     schema.upgrade(database_url)
-    newer(database_url, NEWER)
+    NewerProgram(tmp_path / "newer").upgrade(database_url)
     assert schema.is_usable(database_url)
     assert obstacle(database_url) is None
 
 
 class TestUnfitProgram:
     @pytest.fixture
-    def url(self, database_url: str, newer: Callable[..., None]) -> str:
+    def newer(self, tmp_path: Path) -> NewerProgram:
+        return NewerProgram(tmp_path / "newer", UNFIT)
+
+    @pytest.fixture
+    def url(self, database_url: str, newer: NewerProgram) -> str:
         schema.upgrade(database_url)
-        newer(database_url, NEWER, more="oldest_program = revision")
+        newer.upgrade(database_url)
         return database_url
 
     def test_is_not_ready(self, url: str) -> None:
@@ -83,8 +52,8 @@ class TestUnfitProgram:
             assert result.exit_code == 1, result.output
             assert f"is at revision {NEWER}, and this program, which knows the revisions up to" in result.output
 
-    def test_works_again_when_the_newer_revision_is_undone(self, url: str, newer: Callable[..., None]) -> None:
-        newer(url, schema.head(), more="oldest_program = revision")
+    def test_works_again_when_the_newer_revision_is_undone(self, url: str, newer: NewerProgram) -> None:
+        newer.downgrade(url)
         assert schema.is_usable(url)
         assert obstacle(url) is None
 
@@ -100,11 +69,8 @@ class TestUnfitProgram:
         else:
             assert made.exit_code == 1
 
-
-def test_an_empty_database_is_upgraded_though_the_table_is_there(database_url: str, newer: Callable[..., None]) -> None:
-    schema.upgrade(database_url)
-    newer(database_url, NEWER, more="oldest_program = revision")
-    newer(database_url, "base", more="oldest_program = revision")
-    schema.upgrade(database_url)
-    assert schema.is_usable(database_url)
-    assert not any(rows_at(database_url).values())
+    def test_may_upgrade_a_database_that_the_newer_one_has_emptied(self, url: str, newer: NewerProgram) -> None:
+        newer.downgrade(url, "base")
+        schema.upgrade(url)
+        assert schema.is_usable(url)
+        assert not any(rows_at(url).values())

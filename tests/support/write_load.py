@@ -29,7 +29,6 @@ from clinic_service.unit_of_work import reading
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, SERVICE, Somebody
 from tests.support.processes import Answer
-from tests.support.rows import make_account, storing
 
 CLIENTS = 4
 _TAGGED = 12
@@ -38,7 +37,8 @@ _NEW_CLINIC = {"name": "Harbour Diabetes Centre", "preferredBgUnits": "mg/dL", "
 Send = Callable[..., Answer]
 
 
-def _token(somebody: Somebody) -> str:
+def token(somebody: Somebody) -> str:
+    """A session token that outlasts a test of hours."""
     return mint(SECRET, somebody.id, service=somebody.is_service, lifetime=timedelta(hours=8))
 
 
@@ -108,7 +108,7 @@ class _Client:
         """The answer; None when there is none, or a refusal for the moment."""
         request = uuid.uuid4().hex
         try:
-            answer = self.send(method, path, _token(who), body, {"X-Request-Id": request})
+            answer = self.send(method, path, token(who), body, {"X-Request-Id": request})
         except (OSError, HTTPException):
             return None
         if answer.status == 503:
@@ -173,12 +173,6 @@ class WriteLoad(AbstractContextManager["WriteLoad"]):
             assert not self._failures, self._failures
             assert time.monotonic() < end, "nothing is acknowledged"
             time.sleep(0.01)
-
-
-def make_people(database: Database) -> None:
-    """The accounts of those who write."""
-    with storing(database) as unit:
-        make_account(unit, ALICE)
 
 
 def assert_stored(database: Database, load: WriteLoad) -> None:

@@ -1,0 +1,106 @@
+"""Upgrades of the schema: of a database with data, and by a newer program while servers of this one write."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from clinic_service.db import schema
+from clinic_service.db.engine import Database
+from clinic_service.db.transfer.backup import _tables_in
+from clinic_service.db.transfer.copy import digests
+from clinic_service.db.transfer.record import Contents, contents
+from clinic_service.db.transfer.source import snapshot_of
+from clinic_service.demo.load import load_clinic
+from tests.support.newer_program import UNFIT, NewerProgram
+from tests.support.outages import (
+    NOT_READY,
+    READY_AGAIN,
+    SLOWNESS,
+    WRITES,
+    Servers,
+    Watch,
+    assert_whole,
+    prepare,
+    report,
+    status,
+    wait_for,
+)
+from tests.support.processes import ServerProcess
+from tests.support.write_load import WriteLoad
+
+PATIENTS = 2000
+STEP_SECONDS = 10 * SLOWNESS
+# The first revision after the initial series. What an earlier one takes back would delete the data.
+OLDEST = 13
+
+
+def found_in(url: str) -> dict[str, Contents]:
+    """The contents of every table, whatever the revision is."""
+    with snapshot_of(url) as connection:
+        return contents(digests(connection, _tables_in(connection), lambda *_: None, ""))
+
+
+def test_upgrades_keep_the_data(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    schema.upgrade(database_url)
+    database = Database(database_url, sqlite_synchronous="NORMAL")
+    load_clinic(database, name="Made-up", patients=PATIENTS, random=Random(1), progress=lambda _: None)
+    database.dispose()
+    schema.downgrade(database_url, f"{OLDEST:04d}")
+    before, times = found_in(database_url), []
+    assert before["patients"].rows == PATIENTS
+    for number in range(OLDEST + 1, int(schema.head()) + 1):
+        began = time.monotonic()
+        schema.upgrade(database_url, f"{number:04d}")
+        times.append(time.monotonic() - began)
+    after = found_in(database_url)
+    report(capsys, f"{len(times)} revisions on {PATIENTS} patients, at most {max(times):.1f} s each")
+    assert {name: after[name] for name in before} == before
+    assert max(times) < STEP_SECONDS
+
+
+class Refusals:
+    """Sends requests as a server does, and counts the answers that are no success."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.number = 0
+        self._server = server
+
+    def __call__(self, *request: object) -> object:
+        answer = self._server.request(*request)  # type: ignore[arg-type]
+        self.number += answer.status >= 400
+        return answer
+
+
+def test_a_newer_program_upgrades_while_servers_write(
+    database_url: str, tmp_path: Path, random: Random, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Servers of this program work on. They are told when the newer schema needs more than they know."""
+    prepare(database_url)
+    servers = Servers(tmp_path, database_url, 2)
+    first, second = servers.all
+    counted = [Refusals(server) for server in servers.all]
+    try:
+        with WriteLoad(counted, random) as load, Watch(first) as watch:  # type: ignore[arg-type]
+            load.wait_for(WRITES)
+            fit = NewerProgram(tmp_path / "fit")
+            fit.upgrade(database_url)
+            load.wait_for(WRITES)
+            assert [status(server, "/ready") for server in servers.all] == [200, 200]
+            assert [one.number for one in counted] == [0, 0]
+            fit.downgrade(database_url)
+            unfit = NewerProgram(tmp_path / "unfit", UNFIT)
+            unfit.upgrade(database_url)
+            down = wait_for(lambda: status(first, "/ready") == status(second, "/ready") == 503)
+            unfit.downgrade(database_url)
+            up = wait_for(lambda: status(first, "/ready") == status(second, "/ready") == 200)
+            load.wait_for(WRITES)
+        assert_whole(database_url, servers.audit, load)
+    finally:
+        servers.end()
+    report(capsys, f"{load.acknowledged} acknowledged writes, not ready after {down:.1f} s, again after {up:.1f} s")
+    assert watch.failures == []
+    assert (down < NOT_READY, up < READY_AGAIN) == (True, True)
