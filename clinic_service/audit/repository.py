@@ -10,6 +10,8 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.sql import Select
 
 from clinic_service.audit.record import NO_HASH, AuditRecord, Outcome
+from clinic_service.clinics_of_users import ClinicsOfUsers
+from clinic_service.db.dialects import among
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import NO_CLINIC, AuditChain, AuditEntry, Patient
@@ -45,7 +47,9 @@ _REMOVE = delete(AuditEntry).where(AuditEntry.clinic_id == bindparam("of_clinic"
 _CHAIN = select(AuditChain.sequence, AuditChain.hash, AuditChain.removed_sequence, AuditChain.removed_hash).where(
     AuditChain.id == 1
 )
-_CLINICS_OF = select(Patient.clinic_id, Patient.created_time).where(Patient.user_id == bindparam("user_id"))
+_CLINICS_OF = select(Patient.clinic_id, Patient.created_time).where(
+    among(Patient.clinic_id, "clinic_ids"), Patient.user_id == bindparam("user_id")
+)
 _LOCK_CHAIN = _CHAIN.with_for_update()
 _BEGIN_CHAIN = insert_into(AuditChain, "id", "sequence", "hash", "removed_sequence", "removed_hash")
 _SET_CHAIN = (
@@ -163,7 +167,8 @@ class AuditRepository(Repository):
 
     def clinics_of(self, user_id: str) -> list[tuple[str, datetime]]:
         """The ids of the clinics that have a record of the user, each with the time of that record."""
-        return [(row.clinic_id, row.created_time) for row in self._uow.rows(_CLINICS_OF, {"user_id": user_id})]
+        these = {"user_id": user_id, "clinic_ids": ClinicsOfUsers(self._uow).of_patient(user_id)}
+        return [(row.clinic_id, row.created_time) for row in self._uow.rows(_CLINICS_OF, these)]
 
     def list_chosen(self, choice: Choice) -> Iterator[AuditRecord]:
         """The wanted records, in the order of their times."""

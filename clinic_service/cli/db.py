@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import click
 
 from clinic_service.cli.backup import backup, copy, restore
@@ -9,6 +11,7 @@ from clinic_service.cli.common import load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.db import schema
 from clinic_service.resources.summaries.reconcile import compare
+from clinic_service.resources.users.reconcile import compare as compare_clinics_of_users
 
 
 @click.group()
@@ -67,13 +70,14 @@ def current(database_url: str | None) -> None:
 def verify(database_url: str | None) -> None:
     """Compare the projections of lists with their sources.
 
-    Lists are read from projections; their sources are the patients and summaries. Prints one line for each difference:
+    Lists are read from projections; their sources are the patients and summaries. The clinics of a user are read from
+    projections of patients and clinicians. Prints one line for each difference:
     the clinic, the patient and what differs. The exit status is 0 if there is none, else 1. The service can run at the
     same time.
     """
     found = 0
     with opened_database(load_config(database_url=database_url)) as database:
-        for difference in compare(database):
+        for difference in chain(compare(database), compare_clinics_of_users(database)):
             click.echo(" ".join(filter(None, difference)))
             found += 1
     if found:
@@ -90,5 +94,6 @@ def rebuild(database_url: str | None) -> None:
     and run again.
     """
     with opened_database(load_config(database_url=database_url)) as database:
-        made = sum(1 for _ in compare(database, repair=True))
+        repaired = chain(compare(database, repair=True), compare_clinics_of_users(database, repair=True))
+        made = sum(1 for _ in repaired)
     click.echo(f"{made} repaired")

@@ -128,7 +128,7 @@ def _state(row: ListedEntry, config: Config) -> str:
 
 
 def _cells(row: ListedEntry, config: Config) -> tuple[str, ...]:
-    created, clinic = clock.to_wire(row.created_time), row.clinic_id or ""
+    created, clinic = clock.to_wire(row.created_time), row.clinic_id
     return row.id, created, row.kind, clinic, _state(row, config), str(row.attempts), row.last_error or ""
 
 
@@ -136,7 +136,7 @@ def _document(row: ListedEntry, config: Config) -> dict[str, Any]:
     return {
         "id": row.id,
         "kind": row.kind,
-        "clinicId": row.clinic_id,
+        "clinicId": row.clinic_id or None,
         "payload": row.payload,
         "state": _state(row, config),
         "createdTime": clock.to_wire(row.created_time),

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.demo.cast import (
@@ -155,6 +156,7 @@ def _add_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, role: str
     )
     clinician.roles = (role,)
     unit.session.add(clinician)
+    ClinicsOfUsers(unit).add_clinicians([(person.id, clinic.id)])
 
 
 def _add_invites(unit: UnitOfWork, clinic: Clinic) -> None:

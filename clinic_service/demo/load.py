@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.demo.guard import require_no_real_clinics
@@ -69,7 +70,8 @@ def load_clinic(
 
 
 def _store(unit: UnitOfWork, clinic_id: str, made: list[Made]) -> None:
-    unit.session.add_all([row for one in made for row in one.rows])
+    unit.session.add_all([row for one in made for row in (one.patient, *one.rows)])
+    ClinicsOfUsers(unit).add_patients((one.patient.user_id, clinic_id) for one in made)
     unit.insert(ADD_TO_COUNT, {"clinic_id": clinic_id, "patients": len(made)})
     unit.summaries.apply([change for one in made for change in one.summaries])
 
@@ -96,6 +98,7 @@ def _make_clinician(unit: UnitOfWork, clinic: Clinic, name: str, role: Role) -> 
     clinician = Clinician(clinic_id=clinic.id, id=new_id(), user_id=person.id, email=person.email, name=name, **times)
     clinician.roles = (role,)
     unit.session.add_all([clinician, AccountEmail(email=person.email, user_id=person.id, position=0)])
+    ClinicsOfUsers(unit).add_clinicians([(person.id, clinic.id)])
     return person
 
 

@@ -52,6 +52,8 @@ class Surroundings:
 class Made:
     """The rows of one patient and the changes that store the summaries. Nothing is stored yet."""
 
+    patient: Patient
+    # The other rows of the patient.
     rows: list[Base]
     summaries: list[Change]
 
@@ -61,9 +63,11 @@ def make_patient(where: Surroundings, number: int, share: float, random: Random)
     patient = _patient(where, number, share, random)
     sources = random.choice(_SOURCES) if random.random() < 0.6 else ()
     patient.data_sources_set = bool(sources)
-    rows = [patient, *_tags(patient, where, random), *_sites(patient, where, random)]
+    rows = [*_tags(patient, where, random), *_sites(patient, where, random)]
     return Made(
-        [*rows, *_data_sources(patient, sources, where.now)], list(made_up_summaries(patient, where.now, random))
+        patient,
+        [*rows, *_data_sources(patient, sources, where.now)],
+        list(made_up_summaries(patient, where.now, random)),
     )
 
 

@@ -21,6 +21,7 @@ from clinic_service.models.clinic import (
     Tier,
 )
 from clinic_service.models.clinician import Clinician, ClinicianRoleUpdate, Role
+from clinic_service.models.clinics_of_users import Membership, PatientRecord, PendingClinician
 from clinic_service.models.deletion import ClinicDeletion, ClinicianDeletion, PatientDeletion
 from clinic_service.models.ehr import (
     IS_REDOX_SUBSCRIPTION,
@@ -98,6 +99,7 @@ __all__ = [
     "MailPurpose",
     "MailRequest",
     "MatchedMessage",
+    "Membership",
     "MembershipRestriction",
     "MergeElementType",
     "MergePlanElement",
@@ -109,8 +111,10 @@ __all__ = [
     "Patient",
     "PatientCount",
     "PatientDeletion",
+    "PatientRecord",
     "PatientSite",
     "PatientTag",
+    "PendingClinician",
     "Permission",
     "RedoxMessage",
     "ReportOrderState",

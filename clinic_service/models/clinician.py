@@ -53,8 +53,6 @@ class Clinician(Timestamps, Base):
             "ix_clinicians_clinic_id_invite_id", "clinic_id", "invite_id", unique=True, where="invite_id IS NOT NULL"
         ),
         partial_index("ix_clinicians_clinic_id_email", "clinic_id", "email", unique=True, where="email IS NOT NULL"),
-        partial_index("ix_clinicians_invite_id", "invite_id", unique=True, where="invite_id IS NOT NULL"),
-        Index(None, "user_id"),
         Index(None, "clinic_id", "created_time", "id"),
         Index(None, "created_time"),
     )

@@ -5,21 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import PrimaryKeyConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinic_service.db.base import Base, partial_index
-from clinic_service.db.placement import LOCAL
+from clinic_service.db.placement import BY_CLINIC
 from clinic_service.db.types import CreationTime, Json, ObjectId
+from clinic_service.models.audit import NO_CLINIC
 
 
 class OutboxEntry(Base):
-    """One event. Events of a clinic are delivered in the order of their creation."""
+    """One event. Events of a clinic are delivered in the order of their creation.
+
+    `clinic_id` is empty for an event of no clinic, because it is a part of the key.
+    """
 
     __tablename__ = "outbox"
-    placement = LOCAL
+    placement = BY_CLINIC
 
-    id: Mapped[str] = mapped_column(ObjectId, primary_key=True)
-    clinic_id: Mapped[str | None] = mapped_column(ObjectId)
+    id: Mapped[str] = mapped_column(ObjectId)
+    clinic_id: Mapped[str] = mapped_column(ObjectId, default=NO_CLINIC)
     kind: Mapped[str]
     payload: Mapped[dict[str, Any]] = mapped_column(Json)
     created_time: Mapped[datetime] = mapped_column(CreationTime)
@@ -29,6 +34,7 @@ class OutboxEntry(Base):
     last_error: Mapped[str | None]
 
     __table_args__ = (
+        PrimaryKeyConstraint("clinic_id", "id"),
         partial_index("ix_outbox_next_attempt_time", "next_attempt_time", where="delivered_time IS NULL"),
         partial_index("ix_outbox_kind_next_attempt_time", "kind", "next_attempt_time", where="delivered_time IS NULL"),
         partial_index("ix_outbox_clinic_id_id", "clinic_id", "id", where="delivered_time IS NULL"),

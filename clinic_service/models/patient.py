@@ -114,7 +114,6 @@ class Patient(Timestamps, Base):
 
     __table_args__ = (
         UniqueConstraint("clinic_id", "user_id"),
-        Index(None, "user_id"),
         Index(None, "clinic_id", "mrn_key"),
         Index(None, "clinic_id", "name_key", "id"),
         Index(None, "clinic_id", "birth_date", "id"),

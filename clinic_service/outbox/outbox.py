@@ -10,11 +10,12 @@ from sqlalchemy import and_, bindparam, delete, update
 
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
-from clinic_service.models import OutboxEntry
+from clinic_service.models import NO_CLINIC, OutboxEntry
 
 _ADD = insert_into(OutboxEntry, "id", "clinic_id", "kind", "payload", "created_time", "attempts", "next_attempt_time")
 # Whether the delivery has not begun. A relay that claims a row changes its time.
 _UNTOUCHED = and_(
+    OutboxEntry.clinic_id == bindparam("of_clinic"),
     OutboxEntry.id == bindparam("entry"),
     OutboxEntry.next_attempt_time == bindparam("due", type_=OutboxEntry.next_attempt_time.type),
     OutboxEntry.attempts == 0,
@@ -64,22 +65,26 @@ class Outbox(Repository):
 
     def cancel(self, schedule: ScheduledEvent) -> bool:
         """Cancel the scheduled event. False when it is too late because its delivery has begun."""
-        return self._uow.change(_CANCEL, {"entry": schedule.id, "due": schedule.due}) == 1
+        return self._uow.change(_CANCEL, _of(schedule)) == 1
 
     def deliver_now(self, schedule: ScheduledEvent) -> None:
         """Let the scheduled event be delivered now.
 
         Has no effect on an event that was canceled or whose delivery has begun.
         """
-        self._uow.change(_DELIVER_NOW, {"entry": schedule.id, "due": schedule.due, "now": self._uow.now})
+        self._uow.change(_DELIVER_NOW, {**_of(schedule), "now": self._uow.now})
 
     def _row(self, event: Event, due: datetime) -> dict[str, Any]:
         return {
             "id": self._uow.new_id(),
-            "clinic_id": event.clinic_id,
+            "clinic_id": event.clinic_id or NO_CLINIC,
             "kind": event.kind,
             "payload": dict(event.to_payload()),
             "created_time": self._uow.creation_time,
             "attempts": 0,
             "next_attempt_time": due,
         }
+
+
+def _of(schedule: ScheduledEvent) -> dict[str, Any]:
+    return {"of_clinic": NO_CLINIC, "entry": schedule.id, "due": schedule.due}

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, func, or_, select, update
 
+from clinic_service.db.dialects import among
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime
-from clinic_service.models import OutboxEntry
+from clinic_service.models import NO_CLINIC, OutboxEntry
 
 # After this many failed attempts, later rows of the clinic no longer wait for a row.
 MAX_ATTEMPTS = 5
@@ -27,7 +28,7 @@ _waiting = (
         OutboxEntry.next_attempt_time > _NOW,
         OutboxEntry.attempts < MAX_ATTEMPTS,
         OutboxEntry.kind.not_in(_UNROUTABLE),
-        OutboxEntry.clinic_id.is_not(None),
+        OutboxEntry.clinic_id != NO_CLINIC,
     )
     .group_by(OutboxEntry.clinic_id)
     .cte("waiting")
@@ -50,7 +51,11 @@ _DUE = _ALL_DUE.join(_waiting, _waiting.c.clinic_id == OutboxEntry.clinic_id, is
     or_(_waiting.c.since.is_(None), OutboxEntry.created_time < _waiting.c.since),
 )
 _DUE_OF_KINDS = _ALL_DUE.where(OutboxEntry.kind.in_(bindparam("kinds", expanding=True)))
-_UNDELIVERED = and_(OutboxEntry.id == bindparam("entry"), OutboxEntry.delivered_time.is_(None))
+_UNDELIVERED = and_(
+    OutboxEntry.clinic_id == bindparam("of_clinic"),
+    OutboxEntry.id == bindparam("entry"),
+    OutboxEntry.delivered_time.is_(None),
+)
 _CLAIM = (
     update(OutboxEntry)
     .where(_UNDELIVERED, OutboxEntry.next_attempt_time == bindparam("seen", type_=UtcDateTime()))
@@ -63,16 +68,18 @@ _RETRY_AT = (
 )
 _DELIVERED = (
     update(OutboxEntry)
-    .where(OutboxEntry.id.in_(bindparam("entries", expanding=True)), OutboxEntry.delivered_time.is_(None))
+    .where(
+        among(OutboxEntry.clinic_id, "clinic_ids"), among(OutboxEntry.id, "ids"), OutboxEntry.delivered_time.is_(None)
+    )
     .values(delivered_time=_NOW, last_error=bindparam("error"))
 )
 
 
 class Entry(NamedTuple):
-    """An event to be delivered."""
+    """An event to be delivered. The id of its clinic is empty when it has none."""
 
     id: str
-    clinic_id: str | None
+    clinic_id: str
     kind: str
     payload: dict[str, Any]
     attempts: int
@@ -80,10 +87,10 @@ class Entry(NamedTuple):
 
 
 class ListedEntry(NamedTuple):
-    """An event with all its columns."""
+    """An event with all its columns. The id of its clinic is empty when it has none."""
 
     id: str
-    clinic_id: str | None
+    clinic_id: str
     kind: str
     payload: dict[str, Any]
     created_time: datetime
@@ -121,17 +128,18 @@ class Queue(Repository):
 
     def claim(self, entry: Entry, until: datetime) -> bool:
         """Reserve `entry` for this relay until the time `until`. False when another relay was faster."""
-        values = {"entry": entry.id, "seen": entry.next_attempt_time, "until": until}
+        values = {"of_clinic": entry.clinic_id, "entry": entry.id, "seen": entry.next_attempt_time, "until": until}
         return self._uow.change(_CLAIM, values) == 1
 
     def retry_at(self, entry: Entry, until: datetime, error: str) -> None:
         """Record that `entry` failed with `error`, and is to be tried again at the time `until`."""
-        self._uow.change(_RETRY_AT, {"entry": entry.id, "until": until, "error": error})
+        key = {"of_clinic": entry.clinic_id, "entry": entry.id}
+        self._uow.change(_RETRY_AT, {**key, "until": until, "error": error})
 
-    def mark_delivered(self, entries: Sequence[str], remark: str | None = None) -> int:
-        """Mark the rows with these ids as delivered. Returns how many of them were not marked before."""
-        values = {"entries": list(entries), "now": self._uow.now, "error": remark}
-        return self._uow.execute(_DELIVERED, values).rowcount
+    def mark_delivered(self, entries: Collection[Entry], remark: str | None = None) -> int:
+        """Mark the rows as delivered. Returns how many of them were not marked before."""
+        keys = {"clinic_ids": list({one.clinic_id for one in entries}), "ids": [one.id for one in entries]}
+        return self._uow.change(_DELIVERED, {**keys, "now": self._uow.now, "error": remark})
 
     _ALL = Query(ListedEntry, _IN_ORDER)
     _UNDELIVERED = Query(ListedEntry, _IN_ORDER.where(OutboxEntry.delivered_time.is_(None)))

@@ -80,19 +80,19 @@ class RelayLoop(ABC):
         Raises what the database raises. A delivery that fails raises nothing, and is tried again later.
         """
         entries = self._in_unit(lambda queue: self.list_due(queue, limit), writes=False)
-        delivered, held, notices = 0, set[str](), list[str]()
+        delivered, held, notices = 0, set[str](), list[Entry]()
         for entry in entries:
             if entry.clinic_id in held:
                 continue
             if self.is_notice(entry.kind):
-                notices.append(entry.id)
+                notices.append(entry)
                 continue
             # The notices before this event are marked first, to keep the order.
             delivered += self.mark_delivered(notices)
             notices = []
             if self._deliver(entry):
                 delivered += 1
-            elif entry.clinic_id is not None and entry.attempts + 1 < MAX_ATTEMPTS:
+            elif entry.clinic_id and entry.attempts + 1 < MAX_ATTEMPTS:
                 held.add(entry.clinic_id)
         return delivered + self.mark_delivered(notices)
 
@@ -106,7 +106,7 @@ class RelayLoop(ABC):
             self.fail(entry, error)
             return False
         count_delivery(entry.kind, "delivered")
-        self.mark_delivered([entry.id], remark)
+        self.mark_delivered([entry], remark)
         return True
 
     def retry_at(self, entry: Entry, until: datetime, failure: str) -> None:
@@ -114,9 +114,9 @@ class RelayLoop(ABC):
         _log.warning("delivery_failed", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
         self._in_unit(lambda queue: queue.retry_at(entry, until, failure), writes=True)
 
-    def mark_delivered(self, ids: list[str], remark: str | None = None) -> int:
+    def mark_delivered(self, entries: list[Entry], remark: str | None = None) -> int:
         """Record that the events are delivered. Returns how many were not delivered before."""
-        return self._in_unit(lambda queue: queue.mark_delivered(ids, remark), writes=True) if ids else 0
+        return self._in_unit(lambda queue: queue.mark_delivered(entries, remark), writes=True) if entries else 0
 
     def _in_unit(self, work: Callable[[Queue], T], *, writes: bool) -> T:
         def with_queue(unit: UnitOfWork) -> T:
@@ -164,7 +164,7 @@ class Relay(RelayLoop):
             return
         failure = failure_of(error)
         _log.warning("delivery_given_up", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
-        self.mark_delivered([entry.id], failure)
+        self.mark_delivered([entry], failure)
 
     def _send(self, entry: Entry) -> str | None:
         """Send the mail. Returns why there was nothing to send, or None."""

@@ -40,6 +40,7 @@ from clinic_service.models import (
     OutboxEntry,
     Patient,
     PatientDeletion,
+    PatientRecord,
     ScheduledReportOrder,
 )
 from clinic_service.outbox.deliveries import MAILS
@@ -115,7 +116,10 @@ def _of_patient(name: str) -> About:
     return About(tuple_(table.c.clinic_id, table.c.patient_id).in_(_RECORDS), Erasure.LEAVES_CLINICS)
 
 
-_RECORDS = select(Patient.clinic_id, Patient.id).where(Patient.user_id == _USER)
+_RECORDS = select(Patient.clinic_id, Patient.id).where(
+    Patient.clinic_id.in_(select(PatientRecord.clinic_id).where(PatientRecord.user_id == _USER)),
+    Patient.user_id == _USER,
+)
 _ADDRESSED = or_(Invite.user_id == _USER, and_(Invite.user_id.is_(None), among(Invite.email, "of_emails")))
 _OFFERED = and_(Invite.type == InviteType.PATIENT, Invite.creator_id == _USER)
 _PENDING = and_(Clinician.user_id.is_(None), Clinician.invite_id.in_(select(Invite.key).where(_ADDRESSED)))
@@ -170,6 +174,7 @@ DECLARED: Mapping[str, About | NotAbout] = {
     "list_index": _of_patient("list_index"),
     "mail_requests": _of_user("mail_requests", "person_id"),
     "matched_messages": _of_patient("matched_messages"),
+    "memberships": _of_user("memberships", "user_id", erasure=Erasure.LEAVES_CLINICS),
     "membership_restrictions": NotAbout(_OF_CLINIC),
     "merge_plan_elements": About(
         or_(_member(_ELEMENT, "userId") == _USER, among(_member(_ELEMENT, "email"), "of_emails")),
@@ -195,9 +200,11 @@ DECLARED: Mapping[str, About | NotAbout] = {
         document="record",
         mentions=("deleted_by_user_id",),
     ),
+    "patient_records": _of_user("patient_records", "user_id", erasure=Erasure.LEAVES_CLINICS),
     "patient_sites": _of_patient("patient_sites"),
     "patient_tags": _of_patient("patient_tags"),
     "patients": _of_user("patients", "user_id", erasure=Erasure.LEAVES_CLINICS),
+    "pending_clinicians": NotAbout("It holds the keys of invitations and ids of clinics."),
     "redox_messages": About(
         or_(_messages.id.in_(_LINKED), _messages.duplicate_of.in_(_LINKED), among(_messages.id, "of_documents"))
     ),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import bindparam, select
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.dialects import among
 from clinic_service.db.engine import Database
 from clinic_service.models import Patient, PatientDeletion, RedoxMessage, XealthOrder, XealthPreorder
@@ -45,7 +46,7 @@ class _Record(NamedTuple):
 
 
 _RECORDS = select(Patient.clinic_id, Patient.mrn, Patient.full_name, Patient.birth_date).where(
-    Patient.user_id == bindparam("user_id")
+    among(Patient.clinic_id, "clinic_ids"), Patient.user_id == bindparam("user_id")
 )
 _DELETED = select(PatientDeletion.clinic_id, PatientDeletion.record).where(
     PatientDeletion.user_id == bindparam("user_id")
@@ -92,7 +93,7 @@ def find_documents(database: Database, user_id: str) -> list[str]:
 def _records(uow: UnitOfWork, user_id: str) -> list[_Record]:
     present = [
         _Record(row.clinic_id, _identity([row.mrn], row.full_name, row.birth_date))
-        for row in uow.rows(_RECORDS, {"user_id": user_id})
+        for row in uow.rows(_RECORDS, {"user_id": user_id, "clinic_ids": ClinicsOfUsers(uow).of_patient(user_id)})
     ]
     return present + [_of_deletion(*row) for row in uow.rows(_DELETED, {"user_id": user_id})]
 

@@ -49,8 +49,8 @@ def erase(uow: UnitOfWork, person: Person) -> list[Erased]:
 
     Raises OnlyAdmin.
     """
-    uow.users.lock_clinics(person.user_id, person.emails)
-    if uow.clinicians.only_admin_of(person.user_id):
+    clinic_ids = uow.users.lock_clinics(person.user_id, person.emails)
+    if uow.clinicians.only_admin_of(person.user_id, clinic_ids):
         raise OnlyAdmin
     tables = declared()
     before = {table.name: _count(uow, table, about, person) for table, about in tables}

@@ -5,13 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, and_, bindparam, delete, exists, func, select, union_all, update
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    MetaData,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import aliased
 
+from clinic_service.db.base import NAMING_CONVENTION, placed
 from clinic_service.db.dialects import among
 from clinic_service.db.locks import locking
+from clinic_service.db.placement import BY_CLINIC, CLINICS, LOCAL
 from clinic_service.models import Base, Clinic, Clinician, Invite, Patient, PatientCount, Tag
-from tests.support.distribution import Bound, parts, statements
+from tests.support.distribution import Bound, parts, refused_keys, statements
 
 # The limit of a person counts in all clinics.
 _KNOWN = {"outbox.mail_limits._RECENT"}
@@ -19,8 +37,13 @@ _KNOWN = {"outbox.mail_limits._RECENT"}
 
 def of_one_clinic_in_some_parts(statement: Any) -> bool:
     """Whether some parts of the statement name one clinic, and others do not."""
-    bounds = {part.bound for part in parts(statement)}
+    bounds = {part.bound for part in parts(statement) if part.group == "clinic"}
     return Bound.ONE in bounds and bounds != {Bound.ONE}
+
+
+def of_all_users(statement: Any) -> bool:
+    """Whether the statement reads a table of users for more than one user."""
+    return any(part.group == "user" and part.bound is not Bound.ONE for part in parts(statement))
 
 
 def locks_several_clinics(statement: Any) -> bool:
@@ -32,6 +55,11 @@ def test_every_table_has_a_placement() -> None:
     assert [table.name for table in Base.metadata.sorted_tables if "placement" not in table.info] == []
 
 
+def test_keys_are_ones_that_citus_accepts() -> None:
+    """Unique keys and references within a clinic contain the clinic."""
+    assert [key for table in Base.metadata.sorted_tables for key in refused_keys(table)] == []
+
+
 def test_every_lock_is_of_one_clinic() -> None:
     assert [name for name, statement in statements() if locks_several_clinics(statement)] == []
 
@@ -40,6 +68,36 @@ def test_statements_of_one_clinic_name_it_in_every_part() -> None:
     """A part that is only joined to a row of the enclosing query is asked of all machines."""
     found = {name for name, statement in statements() if of_one_clinic_in_some_parts(statement)}
     assert found - _KNOWN == set()
+
+
+def test_statements_by_user_name_the_user() -> None:
+    """The exceptions compare whole tables."""
+    found = {name for name, statement in statements() if of_all_users(statement)}
+    assert {name for name in found if not name.startswith("resources.users.reconcile.")} == set()
+
+
+# What asks the clinics of all machines, and so costs more with every machine: what it is for. Operators' commands, the
+# relay and retention, which do so in the background, are left out.
+_ASKS_ALL = {
+    "resources.ehr.overview._CLINICS": "an operator lists the clinics with health record systems",
+    "resources.ehr.redox.cadence._CLINICS": "a round of scheduled reports",
+    "resources.ehr.redox.cadence._STORED": "a round of scheduled reports",
+    "resources.ehr.repository.EhrRepository._CLINICS": "a message of a partner names its source alone",
+    "resources.ehr.repository.EhrRepository._ENABLED_CLINICS": "a part of the one before",
+    "resources.invites.repository._SHOWN": "a part of statements that name the clinic",
+    "resources.merges.repository._SUCCESSOR": "an event of a clinic that is gone",
+    "resources.settings.repository._SAME_SOURCE": "settings name a source that no other clinic may have",
+    "resources.summaries.repository.SummaryRepository._CLINICS_OF_SUMMARY": "a summary is removed by its id alone",
+}
+_IN_THE_BACKGROUND = (
+    *("audit.", "demo.", "outbox.", "personal_data.", "retention.", "stored_answers.", "resources.ehr.retention."),
+    *("resources.summaries.reconcile.", "resources.users.reconcile."),
+)
+
+
+def test_only_these_statements_ask_all_machines() -> None:
+    found = {name for name, statement in statements() if {part.bound for part in parts(statement)} == {Bound.ALL}}
+    assert {name for name in found if not name.startswith(_IN_THE_BACKGROUND)} == _ASKS_ALL.keys()
 
 
 _THIS = Clinic.id == bindparam("clinic_id")
@@ -70,6 +128,22 @@ _HALF: list[Any] = [
 
 class TestTheRules:
     """That the tests above find what they look for."""
+
+    def test_keys_without_the_clinic_are_found(self) -> None:
+        metadata = MetaData(naming_convention=NAMING_CONVENTION)
+        clinics = Table("clinics", metadata, Column("id", String, primary_key=True), info=placed(CLINICS))
+        of_all = Table("of_all", metadata, Column("id", String, primary_key=True), info=placed(LOCAL))
+        rooms = Table(
+            "rooms",
+            metadata,
+            Column("clinic_id", String, ForeignKey(clinics.c.id), primary_key=True),
+            Column("id", String, ForeignKey(of_all.c.id), primary_key=True),
+            Column("number", String, unique=True),
+            Index("ix_rooms_number", "number", unique=True),
+            info=placed(BY_CLINIC),
+        )
+        assert sorted(refused_keys(rooms)) == ["fk_rooms_id", "ix_rooms_number", "uq_rooms_number"]
+        assert list(refused_keys(clinics)) == []
 
     @pytest.mark.parametrize("statement", _WHOLE, ids=str)
     def test_statements_that_name_the_clinic_are_told_apart(self, statement: Any) -> None:

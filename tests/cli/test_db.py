@@ -12,13 +12,24 @@ from click.testing import CliRunner, Result
 from sqlalchemy import delete, insert, update
 
 from clinic_service.cli.db import db
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
-from clinic_service.models import LIST_INDEX, STATISTICS, OutboxEntry, Patient, PatientCount, Summary
+from clinic_service.models import (
+    LIST_INDEX,
+    STATISTICS,
+    Membership,
+    OutboxEntry,
+    Patient,
+    PatientCount,
+    PatientRecord,
+    PendingClinician,
+    Summary,
+)
 from clinic_service.resources.summaries import reconcile
 from clinic_service.unit_of_work import UnitOfWork
-from tests.support.cast import CAROL, DAVE, Somebody
-from tests.support.rows import LONG_AGO, make_clinic, make_patient, stored, storing
+from tests.support.cast import BOB, CAROL, DAVE, ERIN, Somebody
+from tests.support.rows import LONG_AGO, make_clinic, make_clinician, make_patient, stored, storing
 from tests.support.summaries import bgm_stats, cgm_stats, dates, put_summaries
 from tests.support.units import everything
 
@@ -247,3 +258,29 @@ def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
         result = CliRunner().invoke(db, [command, "--database-url", f"sqlite:///{tmp_path / 'none.db'}"])
         assert (result.exit_code, result.stdout) == (1, "")
         assert "There is no database" in result.stderr
+
+
+def test_the_clinics_of_users_are_compared_and_repaired(run: Run, database: Database, place: Place) -> None:
+    with storing(database) as unit:
+        clinic = unit.clinics.get(place.clinic_id)
+        make_clinician(unit, clinic, BOB)
+        make_clinician(unit, clinic, ERIN, user_id=None, invite_id="key")
+    before = everything(database)
+    with storing(database) as unit:
+        for model in (PatientRecord, Membership, PendingClinician):
+            unit.execute(delete(model).where(model.clinic_id == place.clinic_id))
+        clinics = ClinicsOfUsers(unit)
+        clinics.add_patients([(DAVE.id, place.clinic_id), (BOB.id, place.clinic_id)])
+        clinics.add_clinicians([(BOB.id, "a clinic that is gone")])
+        clinics.add_pending("another key", place.clinic_id)
+    assert_found_and_repaired(
+        run,
+        database,
+        before,
+        f"{place.clinic_id} patient_records.{CAROL.id}",
+        f"{place.clinic_id} patient_records.{BOB.id}",
+        f"{place.clinic_id} memberships.{BOB.id}",
+        f"a clinic that is gone memberships.{BOB.id}",
+        f"{place.clinic_id} pending_clinicians.key",
+        f"{place.clinic_id} pending_clinicians.another key",
+    )

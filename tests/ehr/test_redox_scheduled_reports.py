@@ -342,7 +342,7 @@ def test_report_is_delivered_once_however_often_its_event_comes(exchange: Exchan
     exchange.subscribe(exchange.patient())
     exchange.sync()
     [event] = exchange.events
-    entry = Entry(event.id, None, event.kind, event.payload, 0, event.next_attempt_time)
+    entry = Entry(event.id, "", event.kind, event.payload, 0, event.next_attempt_time)
     exchange.relay.carry_out(entry)
     exchange.relay.carry_out(entry)
     assert exchange.redox.kinds == REPORT

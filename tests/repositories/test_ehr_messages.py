@@ -42,7 +42,7 @@ def test_what_is_asked_about_a_message_stands_beside_its_text(database: Database
     assert row.destination_ids == [message["Meta"]["Destinations"][0]["ID"]]
     assert row.duplicate_of is None
     [event] = stored(database, OutboxEntry)
-    assert (event.kind, event.clinic_id, event.payload) == ("ehr_message_received", None, {"messageId": message_id})
+    assert (event.kind, event.clinic_id, event.payload) == ("ehr_message_received", "", {"messageId": message_id})
 
 
 def test_what_a_message_does_not_say_is_null(database: Database) -> None:

@@ -99,7 +99,7 @@ def test_the_outbox_is_told_of_each_row(database: Database, clinic_id: str) -> N
     events = stored(database, OutboxEntry)
     assert {event.kind for event in events} == {"ehr_report_scheduled"}
     # Nobody else's event waits for a report.
-    assert {event.clinic_id for event in events} == {None}
+    assert {event.clinic_id for event in events} == {""}
     assert [event.payload for event in events] == [
         {"clinicId": clinic_id, "userId": row.user_id, "orderId": row.id} for row in rows
     ]

@@ -45,6 +45,6 @@ def test_all_grants_of_a_user_go_in_both_directions(database: Database) -> None:
         assert [(row.sharer_id, row.grantee_id) for row in unit.session.scalars(select(Grant))] == [(ERIN.id, DAVE.id)]
         events = unit.session.scalars(select(OutboxEntry).order_by(OutboxEntry.id))
         assert [(event.kind, event.clinic_id, event.payload) for event in events] == [
-            ("access_changed", None, {"sharerId": CAROL.id, "granteeId": DAVE.id}),
-            ("access_changed", None, {"sharerId": ERIN.id, "granteeId": CAROL.id}),
+            ("access_changed", "", {"sharerId": CAROL.id, "granteeId": DAVE.id}),
+            ("access_changed", "", {"sharerId": ERIN.id, "granteeId": CAROL.id}),
         ]

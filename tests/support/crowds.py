@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import insert, inspect, literal, select
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.base import Base
 from clinic_service.db.ids import new_id
 from clinic_service.models import (
@@ -32,6 +33,7 @@ def make_crowd(unit: UnitOfWork, clinic: Clinic, count: int) -> list[str]:
     """The ids of new patients of the clinic, in order of their creation."""
     rows = [_record(clinic, number) for number in range(count)]
     unit.execute(insert(Patient), rows)
+    ClinicsOfUsers(unit).add_patients((row["user_id"], clinic.id) for row in rows)
     unit.execute(ADD_TO_COUNT, [{"clinic_id": clinic.id, "patients": count}])
     return [row["id"] for row in rows]
 

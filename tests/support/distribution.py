@@ -210,7 +210,8 @@ def refused_keys(table: Table) -> Iterator[str]:
     column = table.info["placement"].column
     keys: list[Any] = [table.primary_key, *(index for index in table.indexes if index.unique)]
     keys += [constraint for constraint in table.constraints if isinstance(constraint, UniqueConstraint)]
-    yield from (str(key.name) for key in keys if column not in key.columns)
+    if column is not None:
+        yield from (str(key.name) for key in keys if column not in key.columns)
     for foreign in table.foreign_key_constraints:
         if not _is_allowed(foreign):
             yield str(foreign.name)

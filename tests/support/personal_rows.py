@@ -23,6 +23,7 @@ _OF_CLINICS = {
     "demo_clinics",
     "membership_restrictions",
     "patient_counts",
+    "pending_clinicians",
     "share_codes",
 }
 _OF_CLINICS |= {

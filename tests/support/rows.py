@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, select
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
@@ -98,6 +99,11 @@ def make_clinician(unit: UnitOfWork, clinic: Clinic, person: Somebody, *roles: s
     clinician = Clinician(clinic_id=clinic.id, **{"id": new_id(), **defaults, **values})
     clinician.roles = roles or ("CLINIC_MEMBER",)
     unit.session.add(clinician)
+    clinics = ClinicsOfUsers(unit)
+    if clinician.user_id:
+        clinics.add_clinicians([(clinician.user_id, clinic.id)])
+    elif clinician.invite_id:
+        clinics.add_pending(clinician.invite_id, clinic.id)
     return clinician
 
 
@@ -122,6 +128,7 @@ def make_patient(unit: UnitOfWork, clinic: Clinic, person: Somebody, *permission
     patient = Patient(clinic_id=clinic.id, **{"id": new_id(), **defaults, **values})
     patient.permissions = permissions or ("view",)
     unit.session.add(patient)
+    ClinicsOfUsers(unit).add_patients([(patient.user_id, clinic.id)])
     unit.insert(ADD_TO_COUNT, {"clinic_id": clinic.id, "patients": 1})
     return patient
 
@@ -168,9 +175,11 @@ def make_account(unit: UnitOfWork, person: Somebody, *roles: str, profile: dict[
 
 
 def stored(database: Database, model: type[M]) -> list[M]:
-    """All rows of a table as they stand after the last commit, in the order of their keys."""
+    """All rows of a table as they stand after the last commit, in the order of their keys; events in that of their ids."""
+    table = model.metadata.tables[model.__tablename__]
+    order = [table.c.id] if table.name == "outbox" else list(table.primary_key)
     with storing(database) as unit:
-        return list(unit.session.scalars(select(model).order_by(*inspect(model).primary_key)))
+        return list(unit.session.scalars(select(model).order_by(*order)))
 
 
 def make_invite(unit: UnitOfWork, clinic: Clinic, **values: Any) -> Invite:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import and_, bindparam, cast, delete, false, null, or_, select, union_all
+from sqlalchemy import and_, bindparam, cast, delete, null, or_, select, union_all
 
-from clinic_service.db.dialects import insert_or_update
+from clinic_service.db.dialects import among, insert_or_update
 from clinic_service.db.repository import Repository
-from clinic_service.db.types import Json
-from clinic_service.models import Clinician, Grant, Patient, Permission
+from clinic_service.db.types import Json, ObjectId
+from clinic_service.models import Clinician, Grant, Membership, Patient, PatientRecord, Permission
 from clinic_service.outbox.events import AccessChanged
 from clinic_service.outbox.outbox import Outbox
 
@@ -24,19 +24,23 @@ _CLINIC_FLAGS = {
 }
 _OF_PAIR = and_(Grant.sharer_id == bindparam("sharer_id"), Grant.grantee_id == bindparam("grantee_id"))
 
-# One statement, so that all parts of the answer are from the same moment.
-_EFFECTIVE = union_all(
-    select(
-        Grant.permissions.label("permissions"),
-        *(false().label(permission.value) for permission in _CLINIC_FLAGS),
-    ).where(_OF_PAIR),
-    select(cast(null(), Json), *_CLINIC_FLAGS.values())
+_MEMBERSHIPS = select(Membership.clinic_id).where(Membership.user_id == bindparam("grantee_id"))
+# The direct grant, and the clinics of both. One statement, because most pairs have no clinic in common.
+_OF_BOTH = union_all(
+    select(Grant.permissions.label("permissions"), cast(null(), ObjectId()).label("clinic_id")).where(_OF_PAIR),
+    select(cast(null(), Json), PatientRecord.clinic_id).where(
+        PatientRecord.user_id == bindparam("sharer_id"), PatientRecord.clinic_id.in_(_MEMBERSHIPS)
+    ),
+)
+_THROUGH_CLINICS = (
+    select(*_CLINIC_FLAGS.values())
     .join(Clinician, Clinician.clinic_id == Patient.clinic_id)
     .where(
+        among(Patient.clinic_id, "clinic_ids"),
         Patient.user_id == bindparam("sharer_id"),
         Clinician.user_id == bindparam("grantee_id"),
         or_(Clinician.is_admin, Clinician.is_member),
-    ),
+    )
 )
 _LOCK = select(Grant.permissions).where(_OF_PAIR).with_for_update()
 _OF_OTHERS = Grant.sharer_id != Grant.grantee_id
@@ -74,9 +78,16 @@ class GrantRepository(Repository):
         """
         if sharer_id == grantee_id:
             return {"root": {}}
+        pair = {"sharer_id": sharer_id, "grantee_id": grantee_id}
+        found = self._uow.rows(_OF_BOTH, pair)
+        clinic_ids = [clinic_id for _, clinic_id in found if clinic_id is not None]
+        through = self._uow.rows(_THROUGH_CLINICS, {**pair, "clinic_ids": clinic_ids}) if clinic_ids else []
         held: Permissions = {}
-        for granted, *flags in self._uow.rows(_EFFECTIVE, {"sharer_id": sharer_id, "grantee_id": grantee_id}):
-            held = {**_clinic_permissions(flags), **held, **(granted or {})}
+        for flags in through:
+            held |= _clinic_permissions(flags)
+        # The permissions of a clinic have no values, so the value of a direct grant is always kept.
+        for granted, _ in found:
+            held |= granted or {}
         return held
 
     def lock(self, sharer_id: str, grantee_id: str) -> Permissions:
@@ -113,5 +124,4 @@ class GrantRepository(Repository):
 
 
 def _clinic_permissions(flags: Iterable[bool]) -> Permissions:
-    # The permissions of a clinic have no values, so the value of a direct grant is always kept.
     return {permission.value: {} for permission, held in zip(_CLINIC_FLAGS, flags, strict=True) if held}

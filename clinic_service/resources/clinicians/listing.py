@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, bindparam, select
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
+from clinic_service.db.dialects import among
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Unit
 from clinic_service.db.types import wire_time
@@ -96,12 +98,14 @@ def of_all(uow: Unit, start: datetime | None, end: datetime | None, limit: int, 
     return uow.rows(statement, {"start": start, "end": end, "limit": limit, "offset": offset})
 
 
-_OF_USER = _newest_first(Clinician.user_id == bindparam("user_id"))
+_OF_USER = _newest_first(among(Clinician.clinic_id, "clinic_ids"), Clinician.user_id == bindparam("user_id"))
 
 
 def of_user(uow: Unit, user_id: str, limit: int, offset: int) -> Sequence[ClinicianRow]:
     """A page of the memberships of a user."""
-    return uow.rows(_page(_OF_USER), {"user_id": user_id, "limit": limit, "offset": offset})
+    clinic_ids = ClinicsOfUsers(uow).of_clinician(user_id)
+    these = {"user_id": user_id, "clinic_ids": clinic_ids, "limit": limit, "offset": offset}
+    return uow.rows(_page(_OF_USER), these) if clinic_ids else []
 
 
 def _contains(row: ClinicianRow, wanted: str) -> bool:

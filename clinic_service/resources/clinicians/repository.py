@@ -87,11 +87,16 @@ class ClinicianRepository(Repository):
         """Every row of the clinic, invitations and service accounts included, oldest first."""
         return self._uow.session.scalars(self._ALL_OF_CLINIC, {"clinic_id": clinic_id}).all()
 
-    _ALL_OF_USER = select(Clinician).where(Clinician.user_id == bindparam("user_id")).order_by(Clinician.clinic_id)
+    _ALL_OF_USER = (
+        select(Clinician)
+        .where(among(Clinician.clinic_id, "clinic_ids"), Clinician.user_id == bindparam("user_id"))
+        .order_by(Clinician.clinic_id)
+    )
 
     def all_of_user(self, user_id: str) -> Sequence[Clinician]:
         """The rows of the user in all clinics, by clinic id."""
-        return self._uow.session.scalars(self._ALL_OF_USER, {"user_id": user_id}).all()
+        clinic_ids = ClinicsOfUsers(self._uow).of_clinician(user_id)
+        return self._uow.session.scalars(self._ALL_OF_USER, {"clinic_ids": clinic_ids, "user_id": user_id}).all()
 
     _COUNT_ADMINS = select(func.count()).where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin)
 
@@ -100,12 +105,16 @@ class ClinicianRepository(Repository):
         return self._uow.rows(self._COUNT_ADMINS, {"clinic_id": clinic_id})[0][0]
 
     _ONLY_ADMIN_OF = select(Clinician.clinic_id).where(
-        Clinician.user_id == bindparam("user_id"), Clinician.counts_as_admin, not_(_HAS_OTHER_ADMIN)
+        among(Clinician.clinic_id, "clinic_ids"),
+        Clinician.user_id == bindparam("user_id"),
+        Clinician.counts_as_admin,
+        not_(_HAS_OTHER_ADMIN),
     )
 
-    def only_admin_of(self, user_id: str) -> Sequence[str]:
-        """The ids of the clinics whose only admin is the user; exact only while the clinics' rows are locked."""
-        return [clinic_id for (clinic_id,) in self._uow.rows(self._ONLY_ADMIN_OF, {"user_id": user_id})]
+    def only_admin_of(self, user_id: str, clinic_ids: Collection[str]) -> Sequence[str]:
+        """The ids of those clinics whose only admin is the user; exact only while the clinics' rows are locked."""
+        these = {"user_id": user_id, "clinic_ids": list(clinic_ids)}
+        return [clinic_id for (clinic_id,) in self._uow.rows(self._ONLY_ADMIN_OF, these)]
 
     _ADD = insert_into(Clinician, *_NAMES)
 
@@ -140,21 +149,32 @@ class ClinicianRepository(Repository):
         clinician.roles = roles
         try:
             self._uow.insert(self._ADD, {name: getattr(clinician, name) for name in _NAMES})
+            self._note_clinic(clinician)
         except IntegrityError as error:
             self._refuse_duplicate(error)
         if user_id:
             Outbox(self._uow).add(ClinicianAdded(clinic_id, user_id))
         return clinician
 
+    def _note_clinic(self, clinician: Clinician) -> None:
+        clinics = ClinicsOfUsers(self._uow)
+        if clinician.user_id:
+            clinics.add_clinicians([(clinician.user_id, clinician.clinic_id)])
+        elif clinician.invite_id:
+            clinics.add_pending(clinician.invite_id, clinician.clinic_id)
+
     def admit(self, clinician: Clinician, user_id: str, name: str | None) -> None:
         """Make a pending clinician a member. The row keeps the address that was invited.
 
         Raises DuplicateClinician when the user has a row in the clinic already.
         """
+        if clinician.invite_id:
+            ClinicsOfUsers(self._uow).remove_pending([clinician.invite_id])
         clinician.user_id, clinician.invite_id = user_id, None
         clinician.name = name
         clinician.updated_time = max(clinician.updated_time, self._uow.now)
         self.flush()
+        self._note_clinic(clinician)
         Outbox(self._uow).add(ClinicianAdded(clinician.clinic_id, user_id))
         self.note_admins([clinician])
 
@@ -251,7 +271,10 @@ class ClinicianRepository(Repository):
         False when there is none.
         """
         rows = ({"of_clinic": clinic_id, "of_key": key} for clinic_id, key in invites)
-        return self._uow.change(self._REMOVE_INVITED, *rows) > 0
+        removed = self._uow.change(self._REMOVE_INVITED, *rows) > 0
+        if removed:
+            ClinicsOfUsers(self._uow).remove_pending(key for _, key in invites)
+        return removed
 
     _ADD_DELETION = insert_into(
         ClinicianDeletion, "clinic_id", "id", "user_id", "deleted_time", "deleted_by_user_id", "record"
@@ -269,6 +292,9 @@ class ClinicianRepository(Repository):
         for clinician in gone:
             self._uow.session.delete(clinician)
         self._uow.session.flush()
+        clinics = ClinicsOfUsers(self._uow)
+        clinics.remove_clinicians((one.user_id, one.clinic_id) for one in gone if one.user_id)
+        clinics.remove_pending(one.invite_id for one in gone if one.invite_id)
         Outbox(self._uow).add(*(ClinicianRemoved(c.clinic_id, c.user_id) for c in gone if c.user_id))
         self.note_admins(gone)
 
@@ -305,9 +331,10 @@ class ClinicianRepository(Repository):
 _NAMED_BY = {
     "ix_clinicians_clinic_id_user_id": "/body/id",
     "ix_clinicians_clinic_id_invite_id": "/body/inviteId",
-    "ix_clinicians_invite_id": "/body/inviteId",
+    "pk_pending_clinicians": "/body/inviteId",
 }
 
 
 def _is_duplicate(error: IntegrityError) -> bool:
-    return (constraint_name(error) or "").startswith("ix_clinicians_")
+    name = constraint_name(error) or ""
+    return name in _NAMED_BY or name.startswith("ix_clinicians_")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BindParameter, and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from clinic_service.db.dialects import constraint_name
+from clinic_service.db.dialects import among, constraint_name
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime, wire_time
@@ -21,7 +21,7 @@ from clinic_service.resources.invites.errors import DuplicateOffer
 from clinic_service.resources.invites.restrictions import Restriction
 
 _OPEN_OFFER = "ix_invites_open_offer"
-_SHOWN = select(
+_COLUMNS = (
     Invite.key,
     Invite.type,
     Invite.status,
@@ -33,8 +33,9 @@ _SHOWN = select(
     wire_time(Invite.created),
     wire_time(Invite.modified),
     wire_time(Invite.expires_at),
-    Clinic.name.label("clinic_name"),
-).join(Clinic, Clinic.id == Invite.clinic_id)
+)
+_SHOWN = select(*_COLUMNS, Clinic.name.label("clinic_name")).join(Clinic, Clinic.id == Invite.clinic_id)
+_CLINIC_NAMES = select(Clinic.id, Clinic.name).where(among(Clinic.id, "clinic_ids"))
 _NEWEST_FIRST = (Invite.created.desc(), Invite.key)
 
 _OF_CLINIC = Invite.clinic_id == bindparam("clinic_id")
@@ -95,12 +96,15 @@ class InviteRepository(Repository):
         parameters = {"key": key, "user_id": user_id, "emails": list(emails), "now": self._uow.now}
         return self._uow.execute(self._CLINIC_OF_ADDRESSED, parameters).scalar_one_or_none()
 
-    _ALL_ADDRESSED = _SHOWN.where(_ADDRESSED).order_by(*_NEWEST_FIRST)
+    _ALL_ADDRESSED = select(*_COLUMNS).where(_ADDRESSED).order_by(*_NEWEST_FIRST)
 
     def list_addressed(self, user_id: str, emails: Collection[str]) -> Sequence[InviteRow]:
         """The user's pending invitations to join clinics as the API shows them, newest first."""
         parameters = {"user_id": user_id, "emails": list(emails), "now": self._uow.now}
-        return [InviteRow._make(row) for row in self._uow.execute(self._ALL_ADDRESSED, parameters)]
+        found = self._uow.execute(self._ALL_ADDRESSED, parameters).all()
+        clinic_ids = list({row.clinic_id for row in found})
+        names = dict(self._uow.rows(_CLINIC_NAMES, {"clinic_ids": clinic_ids})) if found else {}
+        return [InviteRow._make((*row, names[row.clinic_id])) for row in found if row.clinic_id in names]
 
     _OFFERS = Query(
         InviteRow, _SHOWN.where(_OF_CLINIC, Invite.type == InviteType.PATIENT, _OPEN).order_by(*_NEWEST_FIRST)

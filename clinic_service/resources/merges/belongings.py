@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, exists, not_, null, or_, select, update
 from sqlalchemy.orm import aliased
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.dialects import among
 from clinic_service.db.repository import Repository, Unit
 from clinic_service.db.types import UtcDateTime
@@ -108,12 +109,15 @@ class Belongings(Repository):
         """Clear the addresses of these members of the source."""
         self._uow.change(_REMOVE_ADDRESSES, {"of_clinic": self._source_id, "ids": list(ids)})
 
-    def move_members(self, ids: Sequence[str]) -> None:
-        """Move members of the source, with the histories of their roles."""
+    def move_members(self, ids: Sequence[str], user_ids: Sequence[str]) -> None:
+        """Move members of the source, who are these users, with the histories of their roles."""
         these: dict[str, Any] = {**self._ids, "ids": list(ids)}
         self._uow.insert(_COPY_MEMBERS, these | {"now": self._uow.now})
         self._uow.insert(_COPY_HISTORIES, these)
         self._uow.change(_REMOVE_MEMBERS, {"of_clinic": self._source_id, "ids": list(ids)})
+        clinics = ClinicsOfUsers(self._uow)
+        clinics.add_clinicians((user_id, self._target_id) for user_id in user_ids)
+        clinics.remove_clinicians((user_id, self._source_id) for user_id in user_ids)
 
     def move_share_codes(self) -> None:
         """Assign the share codes of the source to the target. The target still shows its own share code."""

@@ -139,7 +139,7 @@ class _Merge:
     def _move(self, patients: Sequence[MovedPatient], tags: dict[str, str]) -> None:
         mrn_unique = self._plan.target.settings.mrn_unique
         ids = [one.id for one in patients]
-        self._patients.move(ids, tags, mrn_unique=mrn_unique)
+        self._patients.move(patients, tags, mrn_unique=mrn_unique)
         if self._ends_reports:
             self._patients.end_subscriptions(ids)
         # Consumers must not change accounts or send mail: the patient stays with the same team, and knows the clinic.
@@ -172,8 +172,8 @@ class _Merge:
             self._uow.clinicians.remove(rows, None)
         moved = [one for one in plans if one.action is Action.MOVE]
         self._belongings.remove_addresses([one.member.id for one in moved if one.loses_address])
-        self._belongings.move_members([one.member.id for one in moved])
         user_ids = [one.member.user_id for one in moved if one.member.user_id]
+        self._belongings.move_members([one.member.id for one in moved], user_ids)
         self._uow.outbox.add(*(ClinicianRemoved(self._plan.source.id, user_id) for user_id in user_ids))
         self._uow.outbox.add(*(ClinicianAdded(self._plan.target.id, user_id) for user_id in user_ids))
         # The remaining clinicians are members of the target already.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Insert, Table, and_, bindparam, case, delete, func, insert, select, update
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.dialects import among, moved_on
 from clinic_service.db.locks import locking
 from clinic_service.db.prepared import insert_into
@@ -204,21 +205,25 @@ class PatientMover(Repository):
             self._uow.rows(_LOCK_PATIENTS, these)
             self._uow.rows(_LOCK_SUMMARIES, these)
 
-    def move(self, ids: Sequence[str], tags: Mapping[str, str], *, mrn_unique: bool) -> None:
+    def move(self, patients: Sequence[MovedPatient], tags: Mapping[str, str], *, mrn_unique: bool) -> None:
         """Move patients who are not in the target, with all their rows.
 
         `tags` are the ids of the target's tags by the ids of the source's tags.
         """
-        if not ids:
+        if not patients:
             return
-        these = {**self._ids, "ids": list(ids)}
+        ids = [one.id for one in patients]
+        these = {**self._ids, "ids": ids}
         self._uow.insert(_COPY_PATIENTS, {**these, "mrn_unique": mrn_unique, "now": self._uow.now})
         for statement in (*_COPY_CHILDREN, *_COPY_ORDERS):
             self._uow.insert(statement, these)
         if tags:
             tag_id = case(tags, value=PatientTag.tag_id)
             self._uow.execute(copying(table_of(PatientTag), among(PatientTag.patient_id, "ids"), tag_id=tag_id), these)
-        self._uow.change(_REMOVE_PATIENTS, {"of_clinic": self._source_id, "ids": list(ids)})
+        self._uow.change(_REMOVE_PATIENTS, {"of_clinic": self._source_id, "ids": ids})
+        clinics = ClinicsOfUsers(self._uow)
+        clinics.add_patients((one.user_id, self._target_id) for one in patients)
+        clinics.remove_patients((one.user_id, self._source_id) for one in patients)
         change = {self._source_id: -len(ids), self._target_id: len(ids)}
         self._uow.insert(ADD_TO_COUNT, *({"clinic_id": one, "patients": change[one]} for one in sorted(change)))
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from sqlalchemy import and_, bindparam, delete, not_, select
 from sqlalchemy.exc import IntegrityError
 
-from clinic_service.db.dialects import constraint_name
+from clinic_service.clinics_of_users import ClinicsOfUsers
+from clinic_service.db.dialects import among, constraint_name
 from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import Clinic, Clinician, Migration, MigrationStatus
@@ -54,7 +55,12 @@ _ADMINS = (
 _CLINIC_TO_MIGRATE = (
     select(Clinic.id)
     .join(Clinician, Clinician.clinic_id == Clinic.id)
-    .where(Clinician.user_id == bindparam("user_id"), Clinician.counts_as_admin, not_(Clinic.is_migrated))
+    .where(
+        among(Clinic.id, "clinic_ids"),
+        Clinician.user_id == bindparam("user_id"),
+        Clinician.counts_as_admin,
+        not_(Clinic.is_migrated),
+    )
     .order_by(Clinic.created_time, Clinic.id)
     .limit(1)
 )
@@ -112,7 +118,8 @@ class MigrationRepository(Repository):
 
     def find_clinic_to_migrate(self, user_id: str) -> str | None:
         """The id of the oldest clinic that is not migrated yet and has the user as an admin; None when there is none."""
-        row = self._uow.first(_CLINIC_TO_MIGRATE, {"user_id": user_id})
+        clinic_ids = ClinicsOfUsers(self._uow).of_clinician(user_id)
+        row = self._uow.first(_CLINIC_TO_MIGRATE, {"user_id": user_id, "clinic_ids": clinic_ids})
         return row[0] if row else None
 
     def hold(self, user_id: str) -> None:

@@ -98,7 +98,7 @@ class PatientRepository(Repository):
     _PAGE_OF_USER = Query(
         PatientRow,
         select(*COLUMNS)
-        .where(Patient.user_id == bindparam("user_id"))
+        .where(among(Patient.clinic_id, "clinic_ids"), Patient.user_id == bindparam("user_id"))
         .order_by(Patient.name_key, Patient.created_time, Patient.id)
         .limit(bindparam("limit"))
         .offset(bindparam("offset")),
@@ -106,7 +106,10 @@ class PatientRepository(Repository):
 
     def list_for_user(self, user_id: str, limit: int, offset: int) -> list[PatientDescription]:
         """A page of the user's records in all clinics, sorted by the name in the record, then oldest first."""
-        parameters = {"user_id": user_id, "limit": limit, "offset": offset}
+        clinic_ids = ClinicsOfUsers(self._uow).of_patient(user_id)
+        if not clinic_ids:
+            return []
+        parameters = {"user_id": user_id, "clinic_ids": clinic_ids, "limit": limit, "offset": offset}
         return describe(self._uow, self._uow.rows(self._PAGE_OF_USER, parameters))
 
     def all_of_user(self, user_id: str) -> Sequence[Patient]:
@@ -156,6 +159,7 @@ class PatientRepository(Repository):
         patient.mrn_key = mrn_key(patient.mrn)
         self._uow.session.add(patient)
         self.flush()
+        ClinicsOfUsers(self._uow).add_patients([(patient.user_id, patient.clinic_id)])
         self._uow.insert(ADD_TO_COUNT, {"clinic_id": patient.clinic_id, "patients": 1})
         key = {"clinic_id": patient.clinic_id, "patient_id": patient.id}
         tags = self.known_tags(patient.clinic_id, tag_ids)
@@ -221,6 +225,7 @@ class PatientRepository(Repository):
         record_deletions(self._uow, patients, deleted_by)
         clinic_ids = list({patient.clinic_id for patient in patients})
         self._uow.execute(self._REMOVE, {"clinic_ids": clinic_ids, "ids": [patient.id for patient in patients]})
+        ClinicsOfUsers(self._uow).remove_patients((patient.user_id, patient.clinic_id) for patient in patients)
         removed_of = Counter(patient.clinic_id for patient in patients)
         # In order of the clinic ids, so that two transactions never wait for each other.
         counts = ({"clinic_id": one, "patients": -removed_of[one]} for one in sorted(removed_of))

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, union_all
 
+from clinic_service.clinics_of_users import ClinicsOfUsers
+from clinic_service.db.dialects import among
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Unit
 from clinic_service.models import Clinic, Clinician, Patient
@@ -24,7 +26,11 @@ from clinic_service.resources.patients.schemas import UNKNOWN_BIRTH_DATE
 _MOST_MERGED = 64
 
 # A clinician who is only a prescriber may not see patients.
-_WORKS_FOR = and_(Clinician.user_id == bindparam("person_id"), or_(Clinician.is_member, Clinician.is_admin))
+_WORKS_FOR = and_(
+    among(Clinician.clinic_id, "clinic_ids"),
+    Clinician.user_id == bindparam("person_id"),
+    or_(Clinician.is_member, Clinician.is_admin),
+)
 _WORKSPACES: dict[str, ColumnElement[bool]] = {
     "clinicId": Clinician.clinic_id == bindparam("workspace_id"),
     "ehrSourceId": Clinician.clinic_id.in_(select(Clinic.id).where(Clinic.ehr_source_id == bindparam("workspace_id"))),
@@ -73,7 +79,10 @@ def find_records(unit: Unit, person_id: str, search: Search, limit: int, offset:
     """
     if search.finds_nobody:
         return []
-    person = {"person_id": person_id, "workspace_id": search.workspace_id}
+    memberships = ClinicsOfUsers(unit).of_clinician(person_id)
+    if not memberships:
+        return []
+    person = {"person_id": person_id, "clinic_ids": memberships, "workspace_id": search.workspace_id}
     criteria = search.criteria
     if criteria:
         statement = _matching(search.workspace, frozenset(criteria))

@@ -10,7 +10,17 @@ from sqlalchemy import BindParameter, and_, bindparam, delete, literal_column, n
 from clinic_service.db.locks import lock_by_clinic, locking
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
-from clinic_service.models import AccountDeletion, Clinic, Clinician, Invite, InviteStatus, InviteType, Patient
+from clinic_service.models import (
+    AccountDeletion,
+    Clinic,
+    Clinician,
+    Invite,
+    InviteStatus,
+    InviteType,
+    Membership,
+    Patient,
+    PatientRecord,
+)
 
 _USER: BindParameter[str] = bindparam("user_id")
 _EMAILS: BindParameter[str] = bindparam("emails", expanding=True)
@@ -21,8 +31,8 @@ _ADDRESSED = or_(Invite.user_id == _USER, and_(Invite.user_id.is_(None), Invite.
 _OFFERED = and_(Invite.type == InviteType.PATIENT, Invite.creator_id == _USER)
 
 _CLINICS_OF_USER = union(
-    select(Clinician.clinic_id).where(Clinician.user_id == _USER),
-    select(Patient.clinic_id).where(Patient.user_id == _USER),
+    select(Membership.clinic_id).where(Membership.user_id == _USER),
+    select(PatientRecord.clinic_id).where(PatientRecord.user_id == _USER),
     select(Invite.clinic_id).where(or_(_ADDRESSED, _OFFERED)),
 )
 _LOCK_CLINIC = locking(select(Clinic.id), Clinic)

@@ -17,7 +17,7 @@ def remove_from_clinics(uow: UnitOfWork, user_id: str, emails: Sequence[str]) ->
     no admin is left to use the access that they gave. Patients whose accounts the clinic created stay.
     """
     clinic_ids = frozenset(uow.users.lock_clinics(user_id, emails))
-    orphaned = [clinic_id for clinic_id in uow.clinicians.only_admin_of(user_id) if clinic_id in clinic_ids]
+    orphaned = uow.clinicians.only_admin_of(user_id, clinic_ids)
     uow.patients.remove([p for p in uow.patients.all_of_user(user_id) if p.clinic_id in clinic_ids], None)
     uow.clinicians.remove([c for c in uow.clinicians.all_of_user(user_id) if c.clinic_id in clinic_ids], None)
     if orphaned:

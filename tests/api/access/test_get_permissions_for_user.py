@@ -147,4 +147,4 @@ def test_cost_does_not_depend_on_the_number_of_clinics(api: Client, database: Da
             make_patient(unit, make_staffed_clinic(unit), CAROL)
     with counting(database) as many:
         assert api.get(path(CAROL, ALICE), as_=SERVICE).status == 200
-    assert len(few) == len(many) == 1
+    assert len(few) == len(many) == 2

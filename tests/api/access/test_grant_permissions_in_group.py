@@ -55,7 +55,7 @@ def test_the_body_is_the_new_grant(api: Client, database: Database, caller: Some
         (CAROL.id, ERIN.id): {"view": {}},
         (DAVE.id, CAROL.id): {"view": {}},
     }
-    assert events(database) == [("access_changed", None, {"sharerId": CAROL.id, "granteeId": DAVE.id})]
+    assert events(database) == [("access_changed", "", {"sharerId": CAROL.id, "granteeId": DAVE.id})]
 
 
 def test_neither_needs_an_account(api: Client, database: Database) -> None:

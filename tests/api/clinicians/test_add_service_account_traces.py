@@ -168,10 +168,10 @@ def test_the_number_of_statements_is_fixed(
     api: Client, database: Database, clinic_id: str, provider: IdentityProvider
 ) -> None:
     # The clinic, before and after the provider is asked; the account, and the word of it.
-    assert number_of_statements(database, lambda: add(api, clinic_id)) == 4
+    assert number_of_statements(database, lambda: add(api, clinic_id)) == 5
     with storing(database) as unit:
         for number in range(20):
             clinic = unit.clinics.get(clinic_id)
             make_clinician(unit, clinic, Somebody(f"{number:010x}", f"Member {number}", f"{number}@mail.example"))
     provider.always(answering(sub="5eb1ce0005"))
-    assert number_of_statements(database, lambda: add(api, clinic_id)) == 4
+    assert number_of_statements(database, lambda: add(api, clinic_id)) == 5

@@ -206,4 +206,4 @@ def test_the_statements_do_not_grow_with_the_clinic(api: Client, database: Datab
         with counting(database) as statements:
             assert delete(api, clinic_id, whom).status == 200
         counts.append(len([sql for sql in statements if sql != "BEGIN IMMEDIATE"]))
-    assert counts == [6, 6]
+    assert counts == [7, 7]

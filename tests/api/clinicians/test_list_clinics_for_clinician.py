@@ -84,4 +84,4 @@ def test_the_statements_do_not_grow_with_the_page(api: Client, database: Databas
     for limit in (1, 12):
         with counting(database) as statements:
             api.get(f"/v1/clinicians/{BOB.id}/clinics?limit={limit}", as_=BOB)
-        assert len(statements) == 4
+        assert len(statements) == 5

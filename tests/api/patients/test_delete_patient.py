@@ -296,4 +296,4 @@ def test_the_number_of_statements_does_not_depend_on_the_clinic(
             tag_patient(unit, patient, make_tag(unit, clinic, f"Tag {number}"))
     # The caller's role, the clinic's lock, the record's, what belongs to it, its subscriptions, its copy, the deletion,
     # the number of patients, the outbox.
-    assert number_of_statements(database, lambda: delete(api, clinic_id, DAVE)) == one == 9
+    assert number_of_statements(database, lambda: delete(api, clinic_id, DAVE)) == one == 10

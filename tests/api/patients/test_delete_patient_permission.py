@@ -299,4 +299,4 @@ def test_the_number_of_statements_does_not_depend_on_the_clinic(
     # The caller's standing, twice.
     # What there is to withdraw, the clinic's lock, the record's, the change, the outbox; a removal has five instead of
     # the change.
-    assert sent() == few == [7, 11]
+    assert sent() == few == [7, 12]

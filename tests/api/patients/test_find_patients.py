@@ -311,7 +311,7 @@ def test_the_number_of_statements_is_fixed(api: Client, database: Database, quer
     many = number_of_statements(database, lambda: ask(api, BOB, limit=100, **query))
     # The caller's standing.
     # The records (without a criterion: clinics, merge, records), what belongs to them, the clinics and their parts.
-    assert few == many == (6 if "mrn" in query else 8)
+    assert few == many == (7 if "mrn" in query else 9)
 
 
 def test_more_clinics_than_a_statement_of_the_engines_has_parts(api: Client, database: Database) -> None:
@@ -326,4 +326,4 @@ def test_more_clinics_than_a_statement_of_the_engines_has_parts(api: Client, dat
         assert [user_id for _, user_id in found(api)] == [CAROL.id] * 6 + [DAVE.id] * 4
     # The caller's standing.
     # One more for each 64 clinics: theirs, nine merges, the records, what belongs to them, the clinics, their parts.
-    assert len(sent) == 15
+    assert len(sent) == 16

@@ -132,4 +132,4 @@ def test_cost_does_not_depend_on_the_number_of_clinics(api: Client, database: Da
     with counting(database) as many:
         assert len(listed(api)) == 5
     # The caller's standing, the page, tags and sites, the clinics, their tags and sites.
-    assert len(few) == len(many) == 5
+    assert len(few) == len(many) == 6

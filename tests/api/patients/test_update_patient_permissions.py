@@ -304,4 +304,4 @@ def test_the_number_of_statements_does_not_depend_on_the_clinic(
             tag_patient(unit, patient, make_tag(unit, clinic, f"Tag {number}"))
     # The caller's standing.
     # The clinic's lock, the record's, the change, the outbox; a removal has five statements instead of the change.
-    assert sent() == few == [5, 9]
+    assert sent() == few == [5, 10]
