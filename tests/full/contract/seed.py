@@ -48,6 +48,8 @@ class Seed:
             "body.userId": _PERSONS,
             "body.shareCode": [SHARE_CODE],
             "body.messageRef.documentId": [self._order()],
+            # The secret of Redox, without which no challenge is looked at.
+            "body.verification-token": [self._redox_secret],
         }
 
     def _invitations(self, clinic: str) -> list[str]:
