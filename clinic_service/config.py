@@ -99,7 +99,7 @@ class Config:
         30, "seconds for one request, calls to other systems included; after them the answer is 503", least=1, most=50
     )
     metrics_port: int = setting(0, "port for /metrics, on which there is nothing else; 0: none", most=65535)
-    metrics_host: str = setting("127.0.0.1", "address to listen on with that port")
+    metrics_host: str = setting("127.0.0.1", "address to listen on for CLINIC_METRICS_PORT")
     metrics_token: str | None = setting(
         None,
         "bearer token that /metrics asks for; without it, /metrics answers on a loopback address or a port of its own only",
@@ -118,12 +118,14 @@ class Config:
     )
     profiles_url: str | None = setting(None, "base URL of the profiles service (seagull)")
     accounts_server_name: str | None = setting(None, "name with which this server logs in to the accounts service")
-    accounts_server_secret: str | None = setting(None, "secret for that log-in", secret=True)
+    accounts_server_secret: str | None = setting(
+        None, "secret with which this server logs in to the accounts service", secret=True
+    )
     auth_service_token_endpoint: str | None = setting(
         None, "OpenID token endpoint that checks credentials of service accounts; unset: none can be added"
     )
-    auth_service_jwks: str | None = setting(None, "file or URL with the public keys of that endpoint's id tokens")
-    auth_service_issuer: str | None = setting(None, "issuer that those id tokens must name")
+    auth_service_jwks: str | None = setting(None, "file or URL with the keys of the OpenID provider's id tokens")
+    auth_service_issuer: str | None = setting(None, "issuer (iss) that the id tokens of the OpenID provider must name")
     demo_patient_user_id: str | None = setting(
         None, "id of the user whose record every new clinic gets as its demo patient"
     )
@@ -156,11 +158,11 @@ class Config:
         None, "secret shared with Redox; unset: every call is refused", secret=True
     )
     redox_enabled: bool = setting(
-        False, "whether orders that came through Redox are carried out and answered here; otherwise others do it"
+        False, "whether orders from Redox are carried out and answered here; otherwise another program does it"
     )
     redox_client_id: str | None = setting(None, "name of this server at the token endpoint of Redox")
     redox_key_id: str | None = setting(None, "id under which Redox knows the public key of this server")
-    redox_private_key: str | None = setting(None, "the private RSA key to it, in PEM form", secret=True)
+    redox_private_key: str | None = setting(None, "private RSA key of this server for Redox, in PEM form", secret=True)
     redox_source_id: str | None = setting(None, "id of this server as a source of messages at Redox")
     redox_source_name: str | None = setting(None, "name of this server as a source of messages at Redox")
     redox_test_mode: bool = setting(False, "whether every message to Redox is marked as a test")
@@ -176,7 +178,9 @@ class Config:
         None, "secret shared with Xealth; unset: every call is refused", secret=True
     )
     xealth_client_id: str | None = setting(None, "name of this server at the token endpoint of Xealth")
-    xealth_client_secret: str | None = setting(None, "secret for that name", secret=True)
+    xealth_client_secret: str | None = setting(
+        None, "secret of this server at the token endpoint of Xealth", secret=True
+    )
     xealth_token_url: str = setting(
         "https://auth-sandbox.xealth.io/oauth2/token", "token endpoint of Xealth (OAuth2 client credentials)"
     )
@@ -196,7 +200,7 @@ class Config:
     )
     auth_client_external_address: str | None = setting(
         None,
-        "base URL at which this server logs in to call the auth service; unset: CLINIC_ACCOUNTS_URL, else it signs",
+        "base URL at which this server logs in to call the auth service; unset: CLINIC_ACCOUNTS_URL, or its own tokens",
     )
     keep_delivered_events_days: int = setting(30, "days that delivered events of the outbox are kept", most=36_600)
     keep_unsent_mail_days: int = setting(
@@ -223,7 +227,7 @@ class Config:
         most=36_600,
     )
     retention_pause_seconds: int = setting(
-        600, "seconds between two searches for what is kept too long", least=1, most=86_400
+        600, "seconds between two searches for data that is older than these settings allow", least=1, most=86_400
     )
     audit: str = setting("on", "off: no request is recorded in the audit trail")
     audit_folder: str | None = setting(

@@ -1,4 +1,4 @@
-"""Context: what every handler receives first."""
+"""Context: the first argument of every handler."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Context:
 
     @property
     def mail_sender(self) -> MailSender:
-        """Whose request for mail this is."""
+        """The sender of the mails of this request, for the limits on mails."""
         return MailSender(self.caller.person_id, self.config)
 
 

@@ -1,4 +1,4 @@
-"""Every way a request can fail on purpose.
+"""The errors with which a request is refused, and their HTTP statuses.
 
 ServiceError
 ├── BadRequest            400  malformed, or not as the spec says
@@ -16,8 +16,9 @@ ServiceError
 ├── BadGateway            502  another system refused or answered nonsense
 └── Unavailable           503  the database or another system cannot be reached just now
 
-Leaves are defined beside the rule that raises them and set `message`. The status is part of the family because every error
-ends as an HTTP answer; a separate table would be a second list to keep. A message never holds a value of the request.
+Subclasses for single errors are defined beside the rule that raises them, and set `message`. The status is part of the
+class because every error becomes an HTTP answer; a separate table would be a second list to maintain. A message never
+contains a value of the request.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class NotImplementedYet(ServiceError):
 
 
 class BadGateway(ServiceError):
-    """Another system refused, or answered with something that makes no sense."""
+    """Another system refused, or gave an answer that cannot be used."""
 
     status = 502
     message = "Another service gave no usable answer."

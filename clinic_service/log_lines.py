@@ -85,7 +85,7 @@ class LogLines:
 
 
 def log_as_json(level: str, handler: logging.Handler | None = None) -> None:
-    """Let `handler` write all that this process has to say, one JSON object on each line; None: to standard error.
+    """Let `handler` write all log messages of this process, one JSON object on each line; None: to standard error.
 
     This includes what would otherwise be written as plain text: warnings of Python, and exceptions that nobody catches.
     """

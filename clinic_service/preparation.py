@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a process has one of: its settings and the gateways to other services."""
+    """The settings of a process, and its gateways to other services."""
 
     config: Config
     accounts: Accounts
@@ -84,19 +84,19 @@ class Preparation:
 
     @property
     def mail_sender(self) -> MailSender:
-        """Whose request for mail this is."""
+        """The sender of the mails of this request, for the limits on mails."""
         return MailSender(self.caller.person_id, self.config)
 
     def in_transaction(self, work: Callable[[UnitOfWork], T]) -> T:
         """Do `work` in a short transaction of its own, which is committed when this returns.
 
-        It may be done again when the database asks for it, so it must have no effect outside the unit it gets.
+        `work` may run again after a conflict with another transaction, so it must have no effect outside its unit.
         """
         return run(self.database, work, writes=True)
 
 
 class PreparationOutdated(Unavailable):
-    """The result of the preparation no longer fits what is stored. Raised in the transaction; then all is done again."""
+    """The result of the preparation no longer fits the stored data. The whole request is then carried out again."""
 
 
 class Phases(Generic[R]):

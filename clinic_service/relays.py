@@ -18,7 +18,7 @@ from clinic_service.resources.patients.accounts.compensation import Compensation
 
 
 class Background(Protocol):
-    """Work that goes on beside the requests."""
+    """Work that runs in the background, independently of requests."""
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ def create_relays(config: Config, database: Database) -> list[RelayLoop]:
 
 
 def create_sealers(config: Config, database: Database, audit_log: AuditLog | None) -> list[Sealer]:
-    """What seals the audit trail of `database`: nothing when no request is recorded."""
+    """The sealers of the audit trail of `database`; none when requests are not recorded."""
     return [Sealer(database, audit_log, keep_days=config.audit_days)] if audit_log else []
 
 

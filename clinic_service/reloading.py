@@ -1,6 +1,6 @@
 """`serve --reload`: applies edits of the spec and of the code when they are saved.
 
-While an edit cannot be applied, the server keeps running with the last state that could.
+While an edit cannot be applied, the server keeps running with the last state that could be applied.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def builder(config: Config, database: Database, write: Callable[[str], None], au
 def spec_check(*arguments: str) -> Callable[[], list[str]]:
     """A function that tells the findings of `clinic-service spec check` with these arguments, each with file and line.
 
-    The check runs in a process of its own: it needs much that a server has no other use for.
+    The check runs in a process of its own, because it imports modules that a server does not need.
     """
 
     def findings() -> list[str]:
@@ -98,14 +98,14 @@ class ReloadingApp:
     ) -> None:
         """`files`: those that the spec may be made of, when they are others than the YAML in the folder `spec`.
 
-        `check` tells what is wrong with the spec, after each edit of it: also what does not keep it from being applied.
+        `check` returns the findings after each edit of the spec, including findings that do not prevent its use.
         """
         self._spec, self._build, self._code, self._check = spec, build, code or package_folder(), check
         self._files = files or (lambda: spec.rglob("*.yaml"))
         _say(f"The spec is read from {spec}, the code from {self._code}. Saved edits of both are applied.")
         before = self._stamps()
         self._app = build(spec)
-        # What the spec is made of may be known only now.
+        # Which files the spec consists of may be known only now.
         self._seen = {**self._stamps(), **before}
 
     def admit(self, environ: dict[str, Any]) -> Any:

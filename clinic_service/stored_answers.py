@@ -1,8 +1,9 @@
 """Stored answers: a request with an Idempotency-Key takes effect once, and every repeat of it gets the same answer.
 
-A request claims its key in a short transaction before anything else, also before other services are asked. The answer is
-stored under the claim in the transaction of the request, so both are there or neither. When the process dies meanwhile,
-the claim ends by itself; whoever repeats the request then takes it over, and the first one could no longer commit.
+A request claims its key in a short transaction before anything else, even before other services are asked. The answer is
+stored under the claim in the transaction of the request, so the change and the answer are stored together or not at all.
+When the process ends before that, the claim expires after a while. A repeated request then takes the claim over, and the
+transaction of the first request can no longer commit.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class StoredAnswers(Repository):
         this = {"of_caller": request.caller, "of_key": request.key}
         found = self._uow.first(_LOCK, this)
         if found is None:
-            # It has been released just now.
+            # Another request has just released the claim.
             raise RequestInProgress
         if found.expires_time > self._uow.now:
             if found.fingerprint != request.fingerprint:

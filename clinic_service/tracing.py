@@ -1,4 +1,4 @@
-"""What connects a request with others in other systems: its id, and its trace as W3C Trace Context describes it.
+"""The id and the trace (W3C Trace Context) of a request, which connect it with requests in other systems.
 
 Both come from the headers of the request, are in its log line, and are passed on to the services that are called for it.
 Nothing is recorded or sent to a collector here.

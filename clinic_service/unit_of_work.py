@@ -58,7 +58,7 @@ class UnitOfWork(Unit):
 
     @cached_property
     def mail_limits(self) -> MailLimits:
-        """How many mails clinics and persons may still ask for."""
+        """The limits on mails that clinics and persons ask for."""
         return MailLimits(self)
 
     @cached_property
@@ -83,7 +83,7 @@ class UnitOfWork(Unit):
 
     @cached_property
     def grants(self) -> GrantRepository:
-        """Who may see whose data without a clinic."""
+        """Direct grants, and who may see whose data (`effective`)."""
         return GrantRepository(self)
 
     @cached_property
@@ -113,7 +113,7 @@ class UnitOfWork(Unit):
 
     @cached_property
     def summaries(self) -> SummaryRepository:
-        """Summaries of patients' data, and what lists read of them."""
+        """Summaries of patients' data, and their projections for lists."""
         return SummaryRepository(self)
 
     @cached_property
@@ -128,7 +128,7 @@ class UnitOfWork(Unit):
 
     @cached_property
     def users(self) -> UserRepository:
-        """What is asked about a user in all clinics."""
+        """The rows about a user in all clinics, and the user's roles."""
         return UserRepository(self)
 
     @cached_property
@@ -161,12 +161,12 @@ def writing(database: Database) -> Iterator[UnitOfWork]:
 
 
 def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) -> T:
-    """Do `work` in a unit, and do it again when the database ended the transaction because of another one.
+    """Do `work` in a unit, and do it again when the database ended the transaction because of a concurrent one.
 
-    A reading unit is also done again when its connection turns out to be gone, as after a restart of the database. A
-    writing one is not, because it may have been committed. Nothing is done again once `_TRY_AGAIN_SECONDS` have passed,
-    so that no request waits for several time-outs of a lock or of a dead connection. Raises Unavailable when the database
-    cannot be reached or used, and DeadlineExceeded instead of beginning when the time for the request is over.
+    A reading unit is also done again when its connection is lost, for example after a restart of the database. A writing
+    unit is not, because it may have been committed. Nothing is done again after `_TRY_AGAIN_SECONDS`, so that no request
+    waits for several timeouts of a lock or of a dead connection. Raises Unavailable (503) when the database cannot be
+    reached or used, and DeadlineExceeded (503) when the time for the request is over before the unit begins.
     """
     started = time.monotonic()
     for tries_left in reversed(range(_TRIES)):

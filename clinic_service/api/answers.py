@@ -1,4 +1,4 @@
-"""From what a handler returns to the bytes of an answer that fits the spec."""
+"""Makes the answer to a request from the result of its handler, and checks that the answer fits the spec."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _log = logging.getLogger("clinic_service.dispatch")
 
 
 class AnswerBreaksSpec(Exception):
-    """A handler's answer does not fit the spec: a defect of ours, so nothing is stored and nothing of it is sent."""
+    """The answer of a handler does not fit the spec. This is a defect of the server: nothing is stored or sent."""
 
 
 def checked_answer(plan: Plan, result: Any, *, enforce: bool) -> RawAnswer:
     """The answer for what a handler returned: an `Answer`, or the body of the operation's success.
 
-    One that does not fit the spec is logged; with `enforce` it raises AnswerBreaksSpec.
+    An answer that does not fit the spec is logged; with `enforce` it raises AnswerBreaksSpec.
     """
     answer = result if isinstance(result, Answer) else Answer(plan.default_status, result)
     if not plan.check_answer(answer):

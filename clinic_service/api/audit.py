@@ -1,4 +1,4 @@
-"""Auditor: makes the record of a request, and stores it where it belongs."""
+"""Auditor: makes the audit record of a request, and stores it as a row (writes) or as a line (all others)."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Auditor:
         uow.audit.add(_record(request, request.answer.status, uow.audit.changed))
 
     def record_read(self, request: Request) -> None:
-        """Give a line to an answer that holds data of people. The answer is not sent before it is on the disk."""
+        """Add a line to an answer with data of people. The answer is not sent before the line is on the disk."""
         request.exchange.line = self._line(request, request.answer.status)
 
     def record_failure(self, request: Request, error: Exception) -> None:
-        """Give a line to the answer of a request that was refused, or that failed."""
+        """Add a line to the answer of a request that was refused, or that failed."""
         status = error.status if isinstance(error, ServiceError) else ServiceError.status
         request.exchange.line = self._line(request, status)
 
@@ -69,7 +69,7 @@ def _body(result: Any) -> Any:
 
 
 def _role(check: AccessCheck | None) -> str | None:
-    """The caller's role in the clinic of the path, if access was decided by it: it is not looked up again."""
+    """The caller's role in the clinic of the path, if the check of access has looked it up; None otherwise."""
     standing = check.known_standing if check else None
     if standing is None or not standing.is_member:
         return None

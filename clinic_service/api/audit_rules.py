@@ -10,7 +10,7 @@ from typing import Any
 from clinic_service.specification.apis import Api
 
 JSON = "application/json"
-# The ids of clinics and of users. What does not look like one is never recorded, because it could be a name.
+# The ids of clinics and of users. Other text is never recorded, because it could be a name.
 _ID = re.compile(r"[0-9a-f]{24}|[0-9a-f]{10}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RULE = re.compile(
     r"none|people|subject:\w+|subject-in-answer:/\w+|patients-in-answer(:(/(\w+|\*))+)?|patients-in-body"
@@ -19,7 +19,7 @@ _EVERY = "*"
 
 
 class AuditRuleError(ValueError):
-    """`x-audit` is missing, is none of the words, or names a place that the operation does not have."""
+    """`x-audit` is missing, is not one of the known words, or names a place that the operation does not have."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Reading request bodies: counted while they arrive, and decoded more strictly than JSON libraries do by default.
 
-Refused are: text that is not UTF-8, NUL characters, lone surrogates, NaN and infinities, integers beyond 64 bits, keys
-that stand twice, and nesting deeper than 64. No store can hold the first ones, and the others mean different things to
-different readers.
+This module refuses text that is not UTF-8, NUL characters, lone surrogates, NaN and infinities, integers beyond 64 bits,
+duplicate keys, and nesting deeper than 64. The databases cannot store the first three, and JSON libraries read the others
+differently.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from clinic_service.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType, Violation
 
 DEFAULT_LIMIT = 1 << 20
-# A body up to this size is read before anybody asks who sends it.
+# A body up to this size is read before the caller is known.
 SMALL_BYTES = 8192
 # The server sets this in the WSGI environment of a request that it has admitted.
 ADMITTED = "clinic_service.admitted"
@@ -109,7 +109,7 @@ def require_json(content_type: str) -> None:
 
 
 def decode_json(raw: bytes) -> Any:
-    """The value that `raw` spells, ABSENT when it is blank. Raises BadRequest for anything this server does not read."""
+    """The JSON value in `raw`; ABSENT when `raw` is blank. Raises BadRequest for everything that this module refuses."""
     if not raw.strip():
         return ABSENT
     try:

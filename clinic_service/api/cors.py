@@ -1,6 +1,6 @@
 """Cross-origin requests: which web pages may call the API from a browser. None may unless `CLINIC_ALLOWED_ORIGINS` is set.
 
-The API knows no cookies, so an answer never says `Access-Control-Allow-Credentials`.
+The API uses no cookies, so no answer has the header `Access-Control-Allow-Credentials`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class CrossOrigin:
             answer.headers.append(("Access-Control-Expose-Headers", _READ))
 
     def preflight(self, environ: Mapping[str, Any], methods: Iterable[str]) -> RawAnswer | None:
-        """The answer to a browser that asks before it sends; None when the request does not ask or is not allowed.
+        """The answer to a preflight request; None for another request, and for a page that may not call the API.
 
-        `methods`: those that the address takes.
+        `methods`: the methods that the address accepts.
         """
         asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
         origin = environ.get("HTTP_ORIGIN")

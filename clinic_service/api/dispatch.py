@@ -3,8 +3,8 @@
 `Dispatcher.__init__` has the list of the service, and with it the stages of a transaction. Access is decided inside the
 transaction that the handler works in. An operation with a preparation (see `preparation.py`) is authorized and read
 beforehand, prepared while no transaction is open, and authorized again. When nothing is committed after that, its
-compensation undoes what the preparation did. When somebody else has changed meanwhile what the preparation rests on, all
-of this is done again.
+compensation undoes what the preparation did. When another request has changed data that the preparation used, all of this
+is done again.
 
 A stage raises a ServiceError to refuse a request; then no further stage runs, and the transaction is rolled back.
 A new stage is a method with a line in one of the lists. The stages of conditional requests are in `preconditions.py`, those
@@ -69,7 +69,7 @@ class BaseDispatcher(ABC):
         self.plans: dict[str, Plan] = {}
 
     def run(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> RawAnswer:
-        """Carry out one request in the time it has. Raises ServiceError for every refusal."""
+        """Carry out one request within its time limit. Raises ServiceError for every refusal."""
         request = Request(plan, exchange, path)
         # The time that the request has waited for a thread counts.
         seconds = plan.seconds or self._config.request_seconds
@@ -85,7 +85,7 @@ class BaseDispatcher(ABC):
     def admit(self, plan: Plan, exchange: Exchange, path: dict[str, str]) -> int:
         """How many bytes of the body may be read. Raises what `run` would raise before it reads a body.
 
-        A server asks this before it reads a large body, so that nobody pays for the body of a caller who is refused.
+        A server asks this before it reads a large body, so that it never reads the large body of a refused caller.
         """
         request = Request(plan, exchange, path)
         try:
@@ -103,7 +103,7 @@ class BaseDispatcher(ABC):
         """Note that a stage has refused the request, or has failed."""
 
     def identify(self, request: Request) -> None:
-        """Find out who calls. Raises Unauthenticated (401)."""
+        """Identify the caller. Raises Unauthenticated (401)."""
         request.caller = request.exchange.caller = self._caller(request.plan, request.exchange.environ)
 
     def authorize_early(self, request: Request) -> None:
@@ -188,7 +188,7 @@ class Dispatcher(BaseDispatcher):
     def __init__(
         self, database: Database, tokens: TokenVerifier, services: Services, auditor: Auditor | None = None
     ) -> None:
-        """`auditor` records the requests; None: nobody does."""
+        """`auditor` records the requests; None: requests are not recorded."""
         super().__init__(services.config, tokens)
         self._database = database
         self._services = services
@@ -264,7 +264,7 @@ class Dispatcher(BaseDispatcher):
         return carry_out(request)
 
     def authorize(self, request: Request, uow: UnitOfWork) -> None:
-        """Decide on access by what is stored now. Raises Forbidden (403), or Unauthenticated for a removed account."""
+        """Check access by the present data. Raises Forbidden (403), or Unauthenticated for a removed account."""
         keeps_accounts = self._config.accounts_url is None
         request.check = AccessCheck(request.caller, request.path, uow, keeps_accounts)
         request.plan.access.authorize(request.check)
@@ -289,12 +289,12 @@ class Dispatcher(BaseDispatcher):
         uow.flush()
 
     def record_write(self, request: Request, uow: UnitOfWork) -> None:
-        """Add a row about a write to its transaction, so that none takes effect without its record."""
+        """Add a row about a write to its transaction, so that no write takes effect without its record."""
         if self._auditor and request.plan.writes:
             self._auditor.record_write(request, uow)
 
     def record_read(self, request: Request) -> None:
-        """Record that data of people was read. The answer leaves when the record is on the disk."""
+        """Record that data of people was read. The answer is sent when the record is on the disk."""
         only_reads = request.is_repeat or not request.plan.writes
         if self._auditor and request.plan.audit.reads_people and only_reads:
             self._auditor.record_read(request)

@@ -15,7 +15,7 @@ from clinic_service.api.exchange import RawAnswer
 from clinic_service.errors import BadRequest, Violation
 
 _ANY = "*"
-# The hexadecimal digits of a tag: with 96 bits, no two states of anything have the same one.
+# The hexadecimal digits of a tag: with 96 bits, it is practically impossible that two states have the same tag.
 _DIGITS = 24
 _WEAK = "W/"
 # One tag of a list, with the comma before the next one. Empty elements are allowed.
@@ -30,9 +30,9 @@ def entity_tag(body: bytes) -> str:
 
 
 def coded_tag(tag: str, coding: str) -> str:
-    """The tag of an answer whose body is sent in a content coding, such as `gzip`, and that otherwise has the tag `tag`.
+    """The tag of an answer in a content coding such as `gzip`. `tag` is the tag of the same answer without the coding.
 
-    A weak tag stands for the plain body and the coded ones.
+    A weak tag stands for the plain body and for the coded bodies.
     """
     return tag if tag.startswith(_WEAK) else f'{tag[:-1]}-{coding}"'
 
@@ -44,11 +44,11 @@ class Conditions(NamedTuple):
     none_match: tuple[str, ...] | None
 
     def allow_change(self, tag: str) -> bool:
-        """Whether what has the tag `tag` may be changed."""
+        """Whether an object with the tag `tag` may be changed."""
         return self.allow(tag) and not self.known(tag)
 
     def allow(self, tag: str | None) -> bool:
-        """Whether `If-Match` allows the tag `tag`; None is the tag of something that has none."""
+        """Whether `If-Match` allows the tag `tag`, which is None for an object without a tag."""
         # The comparison is strong: a weak tag matches nothing.
         return self.match is None or _ANY in self.match or any(_CODING.sub("", one) == tag for one in self.match)
 
@@ -63,8 +63,8 @@ class Conditions(NamedTuple):
 def read_conditions(environ: dict[str, Any], *, are_declared: bool) -> Conditions | None:
     """The conditions of a request; None when it has none.
 
-    `are_declared`: the operation takes conditions, so a header that is no list of tags raises BadRequest. For another
-    operation it names no tag.
+    `are_declared`: the operation declares the headers, so a header that is no list of tags raises BadRequest. For another
+    operation, such a header counts as an empty list.
     """
     match, none_match = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
     if match is None and none_match is None:

@@ -17,20 +17,20 @@ _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPSt
 
 
 class Exchange:
-    """What is known of a request: enough for the log line and the metrics, and nothing of its content."""
+    """The facts about a request that the log and the metrics need, without its content."""
 
     __slots__ = ("caller", "environ", "headers", "line", "operation_id", "request_id", "route", "started", "trace")
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
         self.started: float = environ.get(ARRIVED) or time.perf_counter()
-        # The operation or page that answers, or what else does: a label of metrics.
+        # The operation, page or other part of the server that answers; a label of metrics.
         self.route: str | None = None
         self.operation_id: str | None = None
         self.caller: Caller | None = None
         # The answer gets these headers, also when it refuses the request.
         self.headers: Sequence[tuple[str, str]] = ()
-        # What the audit log says of the request.
+        # The line of the audit log about the request.
         self.line: Line | None = None
         self.trace = Trace(environ)
         self.request_id = self.trace.request_id

@@ -1,6 +1,6 @@
 """The header `Idempotency-Key`, and the stages of requests that have it: a repeat gets the answer that is stored.
 
-See `stored_answers.py` for how this holds when requests meet, and when a process dies.
+`stored_answers.py` tells what happens when equal requests run at the same time, and when a process ends.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read_key(environ: dict[str, Any]) -> str | None:
 
 
 class IdempotencyKeys:
-    """The stages. `admit`: those that refuse a request before it may claim a key."""
+    """The stages of requests with a key. `admit` are the stages that can refuse a request before it claims its key."""
 
     def __init__(self, database: Database, admit: Sequence[StageInUnit]) -> None:
         self._database, self._admit = database, admit
@@ -79,7 +79,7 @@ class IdempotencyKeys:
     def holding(self, request: Request) -> Iterator[None]:
         """Release the claim of the request when the block fails, so that the request may be repeated at once.
 
-        When that fails too, it may be repeated when the claim ends.
+        When the release fails too, the request may be repeated after the claim has expired.
         """
         try:
             yield

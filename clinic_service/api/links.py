@@ -1,7 +1,7 @@
 """Links of pages: the header `Link` (RFC 8288), which leads from a page of a list to the others.
 
-The targets are query parts alone, such as `?limit=10&offset=20`. A client resolves them against the address that it
-asked, so they are right behind every proxy and under every prefix.
+A target is only a query, such as `?limit=10&offset=20`. A client resolves it against the address of its request, so the
+target is right behind every proxy and under every prefix.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The request log: one JSON line for each request, made of listed facts only.
+"""The request log: one JSON line for each request, with a fixed list of facts.
 
 A line never holds an address, a query, a body, a name or an error's text, so no health data can get into it.
 """
@@ -23,7 +23,7 @@ class RequestLog:
         self._write = write or self._write_to_stream
 
     def write(self, exchange: Exchange, status: int, seconds: float) -> None:
-        """One line about an answered request. Raises OSError or ValueError when the stream takes nothing."""
+        """Write a line about an answered request. Raises OSError or ValueError when the stream cannot be written."""
         caller = exchange.caller
         line: dict[str, Any] = {
             "time": clock.to_wire(clock.now()),

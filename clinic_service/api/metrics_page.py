@@ -1,4 +1,4 @@
-"""The page /metrics. It tells how the service is used, so other machines need a port of its own, or a token, to read it."""
+"""The page /metrics. It shows how the service is used, so other machines need a separate port or a token to read it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MetricsClosed(NotFound):
 
 
 class MetricsTokenRefused(Unauthenticated):
-    """The bearer token is missing or is another one."""
+    """The bearer token is missing or wrong."""
 
     message = "The token for the metrics is missing or not valid."
     challenge = 'Bearer realm="metrics"'
@@ -35,7 +35,7 @@ class MetricsTokenRefused(Unauthenticated):
 def add_metrics(app: LeanFlask, config: Config, collectors: Sequence[Collector]) -> None:
     """Add /metrics to the application on the main port.
 
-    It answers unless there is a port for it. Without a token it answers only on a loopback address.
+    The page is there unless the metrics have a port of their own. Without a token it answers only on a loopback address.
     """
     is_guarded = config.metrics_token is not None or _is_loopback(config.host)
     _add(app, config, collectors, is_open=is_guarded and not config.metrics_port)

@@ -46,7 +46,7 @@ class Handler:
 
 
 def find_handlers(operations: Iterable[Operation]) -> dict[str, Handler]:
-    """The handlers by operationId; an operation without one is left out.
+    """The handlers by operationId; an operation without a handler is left out.
 
     Raises PlanError for a handler that belongs to no operation: it would never run.
     """

@@ -1,4 +1,4 @@
-"""What the server answers beside the operations: health, the documents and a page to read them."""
+"""The pages beside the operations: health, the OpenAPI documents, and a page that shows the documents."""
 
 from __future__ import annotations
 

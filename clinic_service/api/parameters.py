@@ -21,7 +21,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class PlanError(Exception):
-    """The spec or a handler is not as the server needs it; stops the start-up."""
+    """The spec or a handler has a fault because of which the server cannot start."""
 
 
 def snake_case(name: str) -> str:
@@ -61,7 +61,7 @@ class Parameter:
 
     @property
     def pointer(self) -> str:
-        """Where violations say that the parameter is, such as `/query/limit`."""
+        """The pointer to the parameter in violations, such as `/query/limit`."""
         return f"/{self.location}/{self.name}"
 
     def refusal(self, rule: str, expected: Any = True) -> BadRequest:
@@ -113,7 +113,7 @@ class Parameters:
             given = _grouped(query_string)
             query |= {p.name: _read(p, given[p.name], refusals) for p in map(self.query.get, given) if p}
             if strict and not given.keys() <= self.query.keys():
-                # The unknown name is the client's own, so it is not repeated.
+                # The error does not contain the unknown name, because it is a value of the request.
                 refusals.append(BadRequest(violations=[Violation("/query/*", "unknown", sorted(self.query))]))
         refusals.extend(p.refusal("required") for p in self._required if p.name not in query)
         if refusals:

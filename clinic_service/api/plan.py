@@ -21,7 +21,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class DeclaredAnswer:
-    """What the spec declares of one status: media types, each with the check of its bodies, and header names.
+    """The declaration of one status in the spec: media types, each with the check of its bodies, and header names.
 
     Without a media type there is no body. Only JSON is checked against a schema; other media types have no check.
     """
@@ -40,7 +40,7 @@ class DeclaredAnswer:
 
 
 class Body(NamedTuple):
-    """A decoded body: its value, ABSENT when there is none, its bytes, and what validates it; None: nothing does."""
+    """A decoded body: its value (ABSENT without a body), its bytes, and its validator (None: it is not validated)."""
 
     value: Any
     raw: bytes
@@ -49,7 +49,7 @@ class Body(NamedTuple):
 
 @dataclass(frozen=True)
 class BodyPlan:
-    """How the body of a request is read: `limit` is its greatest length in bytes.
+    """How the body of a request is read. `limit` is its maximum length in bytes.
 
     `passes_text`: the handler gets the text as it was sent as well. `any_content_type`: the body is read as JSON whatever
     the header Content-Type says.
@@ -69,7 +69,7 @@ class BodyPlan:
         return Body(decode_json(raw), raw, self.validator)
 
     def arguments(self, body: Body) -> dict[str, Any]:
-        """The arguments that a decoded body gives; it is None when it may be absent and is. Raises BadRequest."""
+        """The arguments of the handler from a decoded body. An absent optional body is None. Raises BadRequest."""
         value = body.value
         if value is ABSENT:
             if self.required:
@@ -82,7 +82,7 @@ class BodyPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """How one operation is carried out; `handler` is None for an operation that is only described so far."""
+    """How one operation is carried out; `handler` is None for an operation that is described but not implemented."""
 
     operation_id: str
     access: Access
@@ -113,7 +113,7 @@ class Plan:
         return declared is not None and "ETag" in declared.headers
 
     def check_answer(self, answer: Answer) -> bool:
-        """Whether the spec declares the status of `answer` for this operation, and the rest fits what it says of it."""
+        """Whether the spec declares the status of `answer`, and the rest of `answer` fits that declaration."""
         declared = self.answers.get(answer.status)
         return declared is not None and declared.fits(answer)
 
@@ -129,7 +129,7 @@ def takes_conditions(api: Api, operation: Operation) -> bool:
 
 
 def compile_plan(api: Api, operation: Operation, validators: Validators, handler: Handler | None) -> Plan:
-    """The plan of `operation`. Raises PlanError when spec and handler do not fit together, or the spec makes no sense."""
+    """The plan of `operation`. Raises PlanError for a fault of the spec, and when spec and handler do not fit together."""
     try:
         return _compile(api, operation, validators, handler)
     except (ValueError, KeyError, PlanError) as error:
@@ -161,7 +161,7 @@ def _compile(api: Api, operation: Operation, validators: Validators, handler: Ha
 
 
 def may_write(operation: Operation) -> bool:
-    """Whether the operation may store something. `x-writes` in the spec says where this does not follow from the method."""
+    """Whether the operation may store something: by its method, unless `x-writes` in the spec tells otherwise."""
     says: bool | None = operation.definition.get("x-writes")
     return operation.method != "get" if says is None else says
 
@@ -224,7 +224,7 @@ def _require_fitting(plan: Plan, handler: Handler) -> None:
     offered = {p.argument for p in plan.parameters.path} | query
     offered |= {"body"} if plan.body else set()
     offered |= {"body_text"} if plan.body and plan.body.passes_text else set()
-    # Whoever may answer in several media types is told which one is wanted.
+    # A handler that can answer in several media types gets the wanted media type.
     offered |= {"media_type"} if len(plan.media_types) > 1 else set()
     wanted = set(handler.accepts)
     if plan.passes_query:

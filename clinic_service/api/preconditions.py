@@ -1,7 +1,8 @@
 """The stages of conditional requests (RFC 9110, section 13).
 
-A change with `If-Match` is compared with what the GET at the same address shows, in the transaction of the change and under
-locks, so that nobody changes anything in between.
+For a change with `If-Match`, the tags in the header are compared with the tag of the object that the GET at the same
+address shows. This happens in the transaction of the change and under locks, so that no other request changes the object
+in between. `entity_tags.py` computes the tags.
 """
 
 from __future__ import annotations
@@ -19,16 +20,19 @@ StageInUnit = Callable[[Request, UnitOfWork], None]
 
 
 class Preconditions:
-    """The stages. They run other stages for the operation that shows what is changed: `prepare`, and `show` in order."""
+    """The stages of conditional requests.
+
+    They run other stages for the operation that shows the object: `prepare`, and the stages `show` in their order.
+    """
 
     def __init__(self, plans: Mapping[str, Plan], prepare: StageInUnit, show: Sequence[StageInUnit]) -> None:
         self._plans, self._prepare = plans, prepare
         self._show = (*show, self.tag_answer)
 
     def find_shown(self, request: Request) -> None:
-        """Find the operation that shows what a conditional request changes.
+        """Find the operation that shows the object that a conditional request changes.
 
-        What no operation shows has no tag, so that a request which demands one must be refused (412).
+        An object that no operation shows has no tag, so a request that demands a tag is refused (412).
         """
         conditions, plan = request.conditions, request.plan
         if conditions is None or _is_get(request):
@@ -53,7 +57,7 @@ class Preconditions:
             self._compare(request, request.shown, uow)
 
     def _compare(self, request: Request, shown: Request, uow: UnitOfWork) -> None:
-        # When there is nothing to show, the handler says what is missing, or makes it.
+        # When the object does not exist, the handler raises an error or creates the object.
         with suppress(NotFound):
             for stage in self._show:
                 stage(shown, uow)
@@ -61,7 +65,7 @@ class Preconditions:
             raise PreconditionFailed
 
     def require_existing(self, request: Request, _uow: UnitOfWork) -> None:
-        """Refuse to make something for a client that demands a state of it (412)."""
+        """Refuse to create an object when the client demands a tag of it, because a new object has none (412)."""
         if request.shown and not request.shown.tag and request.conditions and request.conditions.match:
             raise PreconditionFailed
 
@@ -87,13 +91,13 @@ def _is_get(request: Request) -> bool:
 
 
 def _lock_shown(uow: UnitOfWork, path: dict[str, str]) -> None:
-    """Lock the rows that every other change of what is at this path locks too, or waits for. Raises NotFound.
+    """Lock the rows that every other change of the object at this path locks, or waits for. Raises NotFound.
 
     Between the comparison of tags and the change of the same transaction, nobody can change anything.
     """
     clinic_id = path["clinicId"]
     uow.clinics.lock(clinic_id)
-    # Summaries and data sources are changed by those who lock only the record of the patient.
+    # Changes of summaries and of data sources lock only the record of the patient.
     if "patientId" in path:
         uow.patients.lock(clinic_id, path["patientId"])
     # The progress of a migration is recorded under its own lock.

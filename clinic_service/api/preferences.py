@@ -1,4 +1,4 @@
-"""What a client prefers: the headers `Prefer` and `Accept`.
+"""The preferences of a client: the headers `Prefer` and `Accept`.
 
 `Prefer: handling=strict` (RFC 7240) asks that unknown query parameters are refused instead of ignored. `Accept` chooses
 among the media types of an answer that has several.
@@ -30,6 +30,6 @@ def preference_headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def wanted_media_type(environ: dict[str, Any], declared: Sequence[str]) -> str:
-    """The declared media type that the client likes best: the first one when it names none of them, or likes all alike."""
+    """The declared media type that the client prefers; the first one when it accepts none, or prefers none."""
     accepted = parse_accept_header(environ.get("HTTP_ACCEPT", ""), MIMEAccept)
     return str(accepted.best_match(declared, declared[0]))

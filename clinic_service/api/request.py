@@ -14,13 +14,13 @@ from clinic_service.stored_answers import Claim
 
 
 class Request:
-    """What the stages know of a request: each of them reads here what the stages before it have found.
+    """The data of a request that the stages share: each stage reads the results of the stages before it.
 
     `path`: the values in the path, by their names in the spec, as sent.
     `caller`: who calls, from the stage `identify` on.
-    `arguments`, `refusal`: what the handler is called with, or why the request cannot be read, from the stage `read` on.
+    `arguments`, `refusal`: the arguments of the handler, or the error of a malformed request, from the stage `read` on.
     `preparation_result`: the result of the preparation, for an operation that has one.
-    `check`: what access was decided by, for a service with a database.
+    `check`: the check of access, for a service with a database.
     `result`: what the handler returned. `answer`: what is sent. `tag`: the entity tag of the answer, if it has one.
     `conditions`: which tags the client demands, from the stage `read` on; None for an unconditional request.
     `shown`: for a change with conditions, the request for what it changes.

@@ -39,7 +39,7 @@ from clinic_service.specification.apis import Api, Operation
 from clinic_service.tracing import PLAIN_REQUEST_ID_HEADER, REQUEST_ID_HEADER
 
 View = Callable[..., RawAnswer]
-# The metrics count answers to browsers that ask before they send as those of this page.
+# The metrics count the answers to preflight requests of browsers under this name.
 _PREFLIGHT = "preflight"
 # How long a WSGI server waits until the line about an answer is on the disk.
 _LINE_SECONDS = 10
@@ -89,9 +89,9 @@ class LeanFlask(flask.Flask):
         return answer(environ, start_response)
 
     def answer(self, environ: dict[str, Any]) -> RawAnswer:
-        """Carry out one request, whatever happens, and leave a trace of it in log and metrics.
+        """Carry out one request, and record it in the log and the metrics, even when it fails.
 
-        The answer must not be sent before its `line` is written, nor when that fails.
+        The answer must not be sent before its `line` is written, nor when the line cannot be written.
         """
         exchange = Exchange(environ)
         try:
@@ -101,7 +101,7 @@ class LeanFlask(flask.Flask):
         return self._finished(answer, exchange)
 
     def admit(self, environ: dict[str, Any]) -> RawAnswer | int:
-        """Judge a request by its head, before its body is read.
+        """Check a request by its head, before its body is read.
 
         Returns how many bytes of the body may be read, or the answer that refuses the request.
         """
@@ -114,7 +114,7 @@ class LeanFlask(flask.Flask):
             return self._finished(self._failed(error, exchange), exchange)
 
     def refuse(self, refusal: ServiceError, environ: dict[str, Any]) -> RawAnswer:
-        """The answer to something that the server refused by itself, counted and logged as every other one."""
+        """The answer to a request that the server refused by itself, counted and logged like all other answers."""
         exchange = Exchange(environ)
         with suppress(Exception):
             count_refused(refusal.status)
@@ -188,7 +188,7 @@ def _refusing(name: str) -> Callable[..., Any]:
     return refuse
 
 
-# Flask would take them and never call them.
+# Flask would accept these registrations, but never call the functions.
 for _name in (
     "before_request",
     "after_request",
@@ -264,7 +264,7 @@ class PlanApi(AbstractRoutingAPI):  # type: ignore[misc]  # Connexion is untyped
 
 
 class _CheckedSpecification(OpenAPISpecification):  # type: ignore[misc]  # Connexion is untyped
-    """A document that `spec check` has judged: validating it again takes a third of the start-up."""
+    """A document that `spec check` has checked: validating it again would take a third of the start-up time."""
 
     @classmethod
     def _validate_spec(cls, spec: dict[str, Any]) -> None:

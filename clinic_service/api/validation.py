@@ -1,11 +1,11 @@
 """Schemas of the spec, compiled into validators in two forms.
 
-Request form: `required` does not bind read-only members, as OpenAPI 3.0 has it, nor members with a default; read-only
-values that are sent are passed on, and it is the operation that ignores them. Response form: all of `required` binds
-but what the spec says may be absent (`x-answer-may-be-absent`). In both, a schema with properties is of an object, also
-where its type is not said, `nullable` becomes a union with null, and an `x-pattern` is the exact rule where the `pattern`
-beside it is weaker; an `x-request-pattern` binds requests alone. Patterns run only in the validator's own engine, which
-reads `$` and `\\d` as the spec means them.
+Request form: read-only members are not required, as in OpenAPI 3.0, and neither are members with a default. Read-only
+values that are sent are passed on, and the operation ignores them. Response form: all members in `required` are required,
+except those with `x-answer-may-be-absent`. In both forms, a schema with properties admits only objects, even without a
+type; `nullable` becomes a union with null; and an `x-pattern` is enforced instead of the weaker `pattern` beside it. An
+`x-request-pattern` is enforced only in requests. Patterns run only in the validator's own engine, which reads `$` and
+`\\d` as the spec means them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from clinic_service.specification.published import is_object_without_type
 _WORDS = frozenset(
     {"description", "example", "examples", "title", "externalDocs", "deprecated", "discriminator", "xml"}
 )
-# Listing every error costs some 10 µs each, so a value with more parts than this gets its first one alone.
+# Each listed error costs some 10 µs, so for a value with more parts than this only the first error is listed.
 _MAX_PARTS = 1000
 # How many places of a request an error names at most, as `error.v1` declares.
 MAX_VIOLATIONS = 100
@@ -103,7 +103,7 @@ class Validator:
         return "".join(f"/{self._shown(part)}" for part in path)
 
     def _shown(self, part: str | int) -> str:
-        # A key that is no name of the spec was made up by the client, so it may be anything: not to be repeated.
+        # A key that is not in the spec is a value of the client, so it is not shown.
         if isinstance(part, int) or part in self._known_names:
             return str(part)
         return "*"
@@ -124,7 +124,7 @@ def _expected(error: jsonschema_rs.ValidationError) -> Any:
 
 
 def _pattern_name(path: Sequence[str | int]) -> str | None:
-    """The name of the schema that is little more than this pattern: `clinicId.v1`. None for a pattern without a name."""
+    """The name of the schema that consists mainly of this pattern: `clinicId.v1`. None for a pattern without a name."""
     is_named = len(path) == _LENGTH_OF_NAMED and list(path[:2]) == ["components", "schemas"]
     return str(path[2]) if is_named else None
 
@@ -235,7 +235,7 @@ def _allow_null(made: dict[str, Any]) -> None:
 
 
 def _allow_empty(made: dict[str, Any]) -> None:
-    """Required text for which there is nothing to say is sent as `""`, whatever its form is otherwise."""
+    """Admit the empty text beside the form of the text: it is sent for a required text without a value."""
     for keyword in ("minLength", "pattern"):
         made.pop(keyword, None)
     if made.get("format") == "email":

@@ -24,7 +24,7 @@ _TEXT = {
     ".mjs": "text/javascript",
 }
 _OTHER = {".gif": "image/gif", ".png": "image/png", ".svg": "image/svg+xml", ".wasm": "application/wasm"}
-# What pages are made of on other servers.
+# The ending of templates from which other servers make pages. They are not served.
 _TEMPLATE = ".tmpl"
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: who did what to whose data, when, and with what outcome. It names ids, and never a value.
+"""The audit trail: who did what to whose data, when, and with what outcome. It contains ids, and never values.
 
 A write is a row of its own transaction (`repository.py`), so that there is no effect without its record. A read of personal
 data, a refusal and a failure are lines of an append-only file (`log.py`), so that a read never writes to the database.

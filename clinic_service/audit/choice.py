@@ -1,4 +1,4 @@
-"""Which audit log the settings choose."""
+"""Chooses the audit log by the settings."""
 
 from __future__ import annotations
 

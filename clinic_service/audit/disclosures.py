@@ -16,10 +16,10 @@ from clinic_service.unit_of_work import UnitOfWork
 def disclosures(
     uow: UnitOfWork, folder: Path, user_id: str, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[AuditRecord]:
-    """What others read or changed of the data of a person, in the order of the times.
+    """The records of what others read or changed of the data of a person, in the order of their times.
 
-    With the lists of each clinic that has a record of the person now, from the time of that record on, since they hold
-    the number of people and not who they were.
+    The result includes the lists of each clinic that has a record of the person now, from the time of that record on: the
+    trail has only the number of people in a list, so the person may be one of them.
     """
     named = records(uow, folder, Choice(subject=user_id, since=since, until=until))
     lists = [

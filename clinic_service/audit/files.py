@@ -2,7 +2,7 @@
 
 A file holds the lines of one process and one day (UTC), one JSON object each. Each line has the hash of the line before it.
 The first line names the files that were finished before this one and that no other file names, each with its size and the
-hash of its last line: so it shows when one of them is cut short or missing.
+hash of its last line, so that `audit verify` notices a shortened or missing file.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def lines_of(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def documents(file: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file's lines. A line that is none is left out; verifying tells of it."""
+    """The JSON objects of a file's lines. A line that is no JSON object is left out; `audit verify` reports it."""
     for _, line in lines_of(file):
         document = parsed(line)
         if document is not None:
@@ -98,12 +98,12 @@ def named_by(file: Path) -> dict[str, End]:
 
 
 def removal_text(name: str, end: End) -> bytes:
-    """The line that a file was removed by age, so that verifying does not miss it."""
+    """The line that records the removal of a file by age, so that `audit verify` does not report it as missing."""
     return orjson.dumps({"time": clock.to_wire(clock.now()), "removed": name, "end": list(end)})
 
 
 def anchor_text(sequence: int, link: str) -> bytes:
-    """The line that the row number `sequence` of the database has the hash `link`."""
+    """The line that records the hash `link` of row number `sequence` of the database."""
     return orjson.dumps({"time": clock.to_wire(clock.now()), "row": sequence, "hash": link})
 
 

@@ -81,7 +81,7 @@ class AuditLog:
         self._queue.put((text, written))
 
     def write(self, text: bytes, seconds: float) -> AuditUnavailable | None:
-        """Write a line, and wait until it is on the disk, for at most so long. Returns why it is not."""
+        """Write a line, and wait for at most `seconds` until it is on the disk. Returns the error when it is not."""
         results: SimpleQueue[AuditUnavailable | None] = SimpleQueue()
         self.append(text, results.put)
         try:

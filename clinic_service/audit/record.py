@@ -17,7 +17,7 @@ NO_HASH = "0" * 64
 
 
 class Outcome(StrEnum):
-    """What became of a request."""
+    """The outcome of a request."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 
 class AuditRecord(NamedTuple):
-    """One request: who asked for what, about whom, and what became of it. The names of the fields are those of JSON.
+    """One request: who asked for what, about whom, and with what outcome. JSON has the same names of fields.
 
     `caller` and `kind` are None when nobody could be identified. `role` is the caller's role in the clinic, where it was
     looked up. `subject` is the user id of the person whose data it is about; `patients` the number of patients, for a list.

@@ -87,7 +87,7 @@ class StoredEntry(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Which records are wanted: those of all that is given. `until` is not included."""
+    """Conditions on records, all of which must hold; None is no condition. `until` is not included."""
 
     clinic: str | None = None
     subject: str | None = None

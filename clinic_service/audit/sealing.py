@@ -1,4 +1,4 @@
-"""Sealer: extends the chain of rows by those that were written since, and removes what is older than is kept."""
+"""Sealer: adds new rows to the chain of rows, and removes rows and files that are too old."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clinic_service.db.engine import Database
 from clinic_service.unit_of_work import UnitOfWork, run, run_in_batches
 
 _log = logging.getLogger(__name__)
-# Small enough to hold up nobody: on SQLite other writers wait meanwhile.
+# Small, because on SQLite all other writers wait while a batch is sealed.
 _BATCH = 500
 _MINUTE, _HOUR = 60.0, 3600.0
 _WAIT_SECONDS = 10
@@ -64,7 +64,7 @@ class Sealer:
         self._log.write(anchor_text(chain.sequence, chain.hash), _WAIT_SECONDS)
 
     def purge(self) -> tuple[int, int]:
-        """Remove all rows and files that are older than is kept. Returns their numbers."""
+        """Remove all rows and files that are older than CLINIC_AUDIT_DAYS. Returns their numbers."""
         rows = run_in_batches(self._database, self._remove_batch)
         return rows, self._remove_files()
 

@@ -17,7 +17,7 @@ _BATCH = 1000
 
 
 class Flaw(NamedTuple):
-    """What is not as it was written, and where."""
+    """A difference between the trail and what was written, and its place."""
 
     place: str
     message: str
@@ -45,10 +45,10 @@ def _of_file(file: Path, choice: Choice) -> Iterator[AuditRecord]:
 
 
 def verify(uow: UnitOfWork, folder: Path) -> Iterator[Flaw]:
-    """What is wrong with the files, with the rows, and where the two contradict each other.
+    """The flaws of the files and of the rows, and the contradictions between them.
 
-    What nothing refers to yet can be removed without a trace: rows that are not sealed, which takes some seconds, and lines
-    at the end of a file that no other file names. Neither can it be seen when everything was rewritten from some point on.
+    Some changes cannot be found: the removal of rows that are not sealed yet (which takes some seconds), the removal of
+    lines at the end of a file that no other file names yet, and a trail that was rewritten completely from some point on.
     """
     # The files first, because the rows that they name must be in the chain by then.
     anchors: dict[str, tuple[int, str]] = {}

@@ -25,7 +25,7 @@ _COMMANDS = {
     "demo": ("demo", "demo", "Fill the database with made-up data."),
     "outbox": ("outbox", "outbox", "Deliver, list or remove the events of the outbox."),
     "audit": ("audit", "audit", "List, verify and export the audit trail."),
-    "patients": ("patients", "patients", "Export or erase what is known of a patient, or tell who has seen it."),
+    "patients": ("patients", "patients", "Export or erase the data about a patient, or list who has seen it."),
     "ehr": ("ehr", "ehr", "Look at the integration of health record systems."),
     "spec": ("spec.commands", "spec", "Check, bundle and list the spec."),
     "config": ("config", "config_command", "Print the effective settings."),

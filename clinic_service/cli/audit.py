@@ -1,4 +1,4 @@
-"""`clinic-service audit`: lists, verifies, exports and cuts off the audit trail."""
+"""`clinic-service audit`: lists, verifies and exports the audit trail, and removes old records."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 
 since_and_until = (
-    click.option("--since", callback=_time, help="Not before this day or time (UTC)."),
-    click.option("--until", callback=_time, help="Before this day or time (UTC)."),
+    click.option("--since", callback=_time, help="Only records of this day or time (UTC), or later."),
+    click.option("--until", callback=_time, help="Only records before this day or time (UTC)."),
 )
 _OPTIONS = (
-    click.option("--clinic", help="Only about this clinic."),
-    click.option("--patient", help="Only about the person with this user id."),
-    click.option("--person", help="Only what the caller with this user id, or this service, did."),
+    click.option("--clinic", help="Only records about this clinic."),
+    click.option("--patient", help="Only records about the person with this user id."),
+    click.option("--person", help="Only records of requests by this person (a user id) or service."),
     *since_and_until,
 )
 
@@ -108,8 +108,8 @@ def export(clinic: str | None, patient: str | None, person: str | None, **times:
 def verify_trail() -> None:
     """Look for records that were removed, changed or put in another order.
 
-    Prints where. The exit status is 1 if there are any. Keep the last line that is printed elsewhere: it shows later
-    that the end of the trail was not rewritten.
+    Prints the place of each. The exit status is 1 if there are any. Keep a copy of the last printed line in another
+    place: with it, you can check later whether the end of the trail was rewritten.
     """
     with opened_trail() as (uow, folder):
         flaws = list(verify(uow, folder))
@@ -117,13 +117,13 @@ def verify_trail() -> None:
             click.echo(f"{flaw.place}: {flaw.message}")
         chain = uow.audit.chain()
     if flaws:
-        raise click.ClickException("The audit trail is not as it was written.")
+        raise click.ClickException("The audit trail was changed after it was written, at the places above.")
     click.echo(f"The audit trail is intact. Row {chain.sequence} has the hash {chain.hash}.")
 
 
 @audit.command
 def purge() -> None:
-    """Remove what is older than CLINIC_AUDIT_DAYS.
+    """Remove the records that are older than CLINIC_AUDIT_DAYS.
 
     The server does the same once an hour.
     """

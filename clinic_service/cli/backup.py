@@ -31,7 +31,7 @@ def _without_password(_context: click.Context, _parameter: click.Parameter, url:
     if has_password(url):
         raise WrongSettings(
             "URL has a password, but every user of the machine can see the arguments of a command. "
-            "Leave it out, and write it into the file ~/.pgpass, or into another one that PGPASSFILE names."
+            "Leave the password out, and write it into the file ~/.pgpass, or into the file that PGPASSFILE names."
         )
     return url
 
@@ -43,9 +43,9 @@ def _without_password(_context: click.Context, _parameter: click.Parameter, url:
 def backup(file: Path, database_url: str | None, *, force: bool) -> None:
     """Write a backup of the database to FILE while the service runs.
 
-    FILE is an SQLite database, whatever the engine of the backed-up one is, and only its owner can read it. `db restore`
-    accepts it for both engines. It holds everything that was stored before the command began, and a digest of each table.
-    It does not hold the session secret, which is in the file `….key` beside an SQLite database.
+    FILE is an SQLite database, also for a PostgreSQL database, and only its owner can read it. `db restore` accepts FILE
+    for both engines. FILE contains everything that was stored before the command began, and a digest of each table. It
+    does not contain the session secret, which is in the file `….key` beside an SQLite database.
     """
     url = load_config(database_url=database_url).database_url
     if not file.parent.is_dir():
@@ -66,9 +66,9 @@ def backup(file: Path, database_url: str | None, *, force: bool) -> None:
 def restore(file: Path, database_url: str | None, *, replace: bool) -> None:
     """Store the rows of the backup FILE in the database.
 
-    A database that holds rows is refused without --replace. All rows are stored in one transaction, which is undone if
+    Without --replace, a database with rows is refused. All rows are stored in one transaction, which is rolled back if
     anything fails or the command is stopped. The rows are read back, and compared with the backup by digests. A backup of
-    an older revision is upgraded in a temporary copy, and needs space in the folder for temporary files. A service that
+    an older revision is upgraded in a temporary copy, which needs space in the folder for temporary files. A service that
     uses the database meanwhile has to wait.
     """
     url = load_config(database_url=database_url).database_url
@@ -86,14 +86,14 @@ def restore(file: Path, database_url: str | None, *, replace: bool) -> None:
 @_replace
 @_url
 def copy(target: str, database_url: str | None, *, replace: bool) -> None:
-    """Copy all rows of the database to the one at URL, from one engine to the other or within one.
+    """Copy all rows of the database to the database at URL, which may have the same or the other engine.
 
     A URL with a password is refused, because every user of the machine could see it: leave the password out, and write it
-    into the file ~/.pgpass, or into another one that PGPASSFILE names.
+    into the file ~/.pgpass, or into the file that PGPASSFILE names.
 
-    The service may use the database meanwhile; the copy holds everything that was stored before the command began. A target
-    that holds rows is refused without --replace. All rows are stored in one transaction, which is undone if anything fails
-    or the command is stopped. The rows are read back, and compared with the database by digests.
+    The service may use the database meanwhile; the copy contains everything that was stored before the command began.
+    Without --replace, a target with rows is refused. All rows are stored in one transaction, which is rolled back if
+    anything fails or the command is stopped. The rows are read back, and compared with the database by digests.
     """
     url = load_config(database_url=database_url).database_url
     with plain_errors(), shown_progress() as progress:

@@ -1,4 +1,4 @@
-"""Runs work in a child process: at the same time as this one, and without using this one's memory."""
+"""Runs work in a child process, in parallel with this process and without using its memory."""
 
 from __future__ import annotations
 

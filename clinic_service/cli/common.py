@@ -1,4 +1,4 @@
-"""What the subcommands share."""
+"""Functions that the subcommands share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load_config(**flags: Any) -> Config:
 
 
 def stop_signal() -> threading.Event:
-    """Is set when the command is told to stop."""
+    """An event that is set when the command gets SIGTERM or SIGINT (Ctrl-C)."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

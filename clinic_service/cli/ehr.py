@@ -98,7 +98,7 @@ def schedule() -> None:
 def run_schedule(once: bool) -> None:
     """Schedule the reports of clinics that are connected through Redox, each at its cadence, until stopped.
 
-    No other process does this. Several instances of this command can run at the same time.
+    Only this command schedules these reports. Several instances of it can run at the same time.
     """
     with opened_database(load_config()) as database:
         if once:

@@ -1,4 +1,4 @@
-"""What the commands that serve share: the socket, the address, and what is said once clients can connect."""
+"""The socket, the address and the printed text of the commands that serve."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from clinic_service.config import Config
 
 
 def bound_socket(config: Config) -> tuple[socket.socket, Config]:
-    """The socket to listen on, and `config` with the port of that socket, which the system chooses when it is to be 0.
+    """The socket to listen on, and `config` with the port of that socket. For the port 0, the system chooses a free port.
 
-    Ends the command when another program has the port or the address is not ours.
+    Ends the command when another program uses the port, or when the address does not belong to this machine.
     """
     listener = _bound(config.host, config.port)
     return listener, replace(config, port=listener.getsockname()[1])
@@ -49,7 +49,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def address_of(config: Config) -> str:
-    """The URL of the server for somebody on this machine."""
+    """The URL of the server for clients on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
     bracketed = f"[{host}]" if ":" in host else host
     return f"http://{bracketed}:{config.port}{config.path_prefix or ''}"
@@ -57,6 +57,6 @@ def address_of(config: Config) -> str:
 
 def say(text: str) -> None:
     """Print `text` for the operator."""
-    # Nobody may be listening (`serve >&-`), which is no reason not to serve.
+    # Standard output may be closed (`serve >&-`). The server runs all the same.
     with suppress(OSError):
         click.echo(text)

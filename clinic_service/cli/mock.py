@@ -33,33 +33,33 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An OpenAPI 3.0 file to serve instead of the two APIs in spec/.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Another number makes other values.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the generated values.")
 @click.option("--auth", is_flag=True, help="Check tokens and those access rules that need no database.")
-@click.option("--reload", is_flag=True, help="Take edits of the spec's YAML on save.")
+@click.option("--reload", is_flag=True, help="Apply edits of the spec's YAML when they are saved.")
 def mock(port: int | None, host: str | None, spec: Path | None, seed: int, *, auth: bool, reload: bool) -> None:
     """Answer every operation of a spec from its examples, without handlers and without a database.
 
-    Serves the spec/ of the checkout in the current folder, or else the server's own. Parameters and bodies are read, and
-    refused, as by `serve`. The answer is the first example of the success, or is made from the schema where there is
-    none. An operation without a success answers with its lowest status. The header Prefer chooses another answer:
+    Serves the spec/ of the checkout in the current folder, or else the spec of the server. Parameters and bodies are
+    validated as by `serve`. The answer is the first example of the success, or is generated from the schema when there is
+    no example. An operation without a success answers with its lowest status. The header Prefer chooses another answer:
 
     \b
       Prefer: code=404          the answer that is declared for this status
       Prefer: example=NAME      the example of this name
-      Prefer: dynamic=true      an answer made up from the schema
+      Prefer: dynamic=true      an answer generated from the schema
 
-    The header Preference-Applied tells which of them the answer honours. The same --seed makes the same values for the
-    same request.
+    The header Preference-Applied names the preferences that were applied. The same request and the same --seed give the
+    same values.
 
-    Without --auth any token will do, but one must be sent where the spec asks for it. With --auth the token must be good
-    for this server, partners need their secrets, and a caller whom none of the rules service, person, self and
-    service-if-custodian admits is refused. The rules member, admin, custodian, delegate and invite-creator rest on what is
-    stored; they are not decided here, and admit.
+    Without --auth every token is accepted, but a token must be sent where the spec requires it. With --auth the token must
+    be valid for this server, partners need their secrets, and the rules service, person, self and service-if-custodian
+    are checked. The rules member, admin, custodian, delegate and invite-creator depend on stored data, so here they admit
+    every caller.
     """
-    # As in `serve`: what is made now stays for good.
+    # As in `serve`: objects made during the start stay in use.
     gc.disable()
     chosen = load_config(port=port, host=host)
-    # Nothing here is worth protecting from other web pages.
+    # The mock has no data to protect, so every web page may call it.
     wanted = replace(chosen, workers=1, allowed_origins=chosen.allowed_origins or "*")
     source = spec.resolve() if spec else edited_spec_folder()
     listener, config = bound_socket(wanted)
@@ -115,7 +115,7 @@ class _EditedSpec:
         return create(self._config, apis, self._choices, log=log, tell=_tell)
 
     def files(self) -> Iterable[Path]:
-        """The files that are looked at for edits."""
+        """The files that are watched for edits."""
         return files_in(self._folders)
 
 

@@ -1,4 +1,4 @@
-"""`clinic-service outbox`: delivers, lists and removes the events that other systems and people must be told of."""
+"""`clinic-service outbox`: delivers, lists and removes the events for other systems and people."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def outbox() -> None:
 @click.option("--once", is_flag=True, help="Deliver the events that are due now, then stop.")
 @click.option("--metrics-port", type=int, help="Port for /metrics. Default: CLINIC_METRICS_PORT.")
 def relay(once: bool, metrics_port: int | None) -> None:
-    """Deliver events until stopped, and remove what is kept too long.
+    """Deliver events until stopped, and remove data that is older than the settings CLINIC_KEEP_…_DAYS allow.
 
     `clinic-service serve` does the same. Several relays can run at the same time. Beside a server on the same machine, a
     relay needs another port for its metrics.
@@ -58,7 +58,7 @@ def relay(once: bool, metrics_port: int | None) -> None:
             threads = start_relays(background, stop)
             stop.wait()
             for thread in threads:
-                # The next relay delivers again what takes longer.
+                # A delivery that takes longer is repeated by the next relay.
                 thread.join(config.drain_seconds)
 
 
@@ -83,7 +83,7 @@ def _deliver_all(worker: RelayLoop) -> int:
 def list_outbox(delivered_too: bool, as_json: bool) -> None:
     """List the events that wait for delivery, in order of delivery.
 
-    The table leaves out their payloads, because those hold names of people.
+    The table leaves out the payloads, because payloads contain names of people.
     """
     config = load_config()
 
@@ -107,7 +107,7 @@ def list_outbox(delivered_too: bool, as_json: bool) -> None:
     help="Remove events that were delivered more than DAYS days ago. Default: CLINIC_KEEP_DELIVERED_EVENTS_DAYS.",
 )
 def purge(older_than: int | None) -> None:
-    """Remove delivered events, and unsent mail, that are kept too long.
+    """Remove old delivered events, and old unsent mail.
 
     CLINIC_KEEP_UNSENT_MAIL_DAYS tells how long mail waits for a mail server. Relays do the same from time to time.
     """

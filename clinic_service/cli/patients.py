@@ -1,4 +1,4 @@
-"""`clinic-service patients`: what an operator is asked about one patient."""
+"""`clinic-service patients`: exports and erases the data about one patient, and lists who has seen it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ from clinic_service.unit_of_work import UnitOfWork, run
 
 @click.group
 def patients() -> None:
-    """Export or erase what is known of a patient, or tell who has seen it."""
+    """Export or erase the data about a patient, or list who has seen it."""
 
 
 @patients.command(name="disclosures")
 @click.argument("user")
 @since_and_until[0]
 @since_and_until[1]
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print each access as a line of JSON instead of a table.")
 def list_disclosures(user: str, since: datetime | None, until: datetime | None, as_json: bool) -> None:
     """List who read or changed the data of USER, a user id, when and by which operation.
 
-    A list of patients is recorded with their number. So each list of a clinic that has a record of USER is listed too,
-    from the day of that record on: USER may have been in it. Accesses by USER are left out.
+    The audit trail records a list of patients only with the number of the patients. So this command also prints each list
+    of a clinic that has a record of USER, from the day of that record on, because USER may be in it. It leaves out
+    accesses by USER.
     """
     with opened_trail() as (uow, folder):
         found = disclosures(uow, folder, user, since, until)
@@ -55,7 +56,7 @@ _emails = click.option(
     "--email",
     "emails",
     multiple=True,
-    help="An address that the account had, for an account that exists no more. May be repeated.",
+    help="An address of an account that no longer exists. May be repeated.",
 )
 
 
@@ -63,9 +64,9 @@ _emails = click.option(
 @click.argument("user")
 @_emails
 def export_patient(user: str, emails: tuple[str, ...]) -> None:
-    """Print all that is stored of USER, a user id, as one JSON document.
+    """Print all data about USER, a user id, as one JSON document.
 
-    The audit trail is left out; `clinic-service patients disclosures` prints it. So is what an accounts service keeps.
+    It leaves out the audit trail, which `clinic-service patients disclosures` prints, and the data at an accounts service.
     """
     config = load_config()
     with opened_database(config) as database:
@@ -79,11 +80,11 @@ def export_patient(user: str, emails: tuple[str, ...]) -> None:
 @_emails
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def erase_patient(user: str, emails: tuple[str, ...], *, yes: bool) -> None:
-    """Erase all that is stored of USER, a user id, and print how many rows of each table were removed or emptied.
+    """Erase all data about USER, a user id, and print how many rows of each table were removed or emptied.
 
-    The records of all clinics are removed, with memberships, invitations, grants, messages of partners and the account
-    in the embedded directory. Records of deletions keep their ids alone. The audit trail stays; it names ids alone. The
-    account at an accounts service stays. The command can run beside servers, and can be repeated.
+    The command removes the records of all clinics, memberships, invitations, grants, messages of partners, and the account
+    in the embedded directory. Records of deletions keep only ids. The audit trail stays; it contains only ids. The account
+    at an accounts service stays. The command can run while servers run, and can be repeated.
     """
     config = load_config()
     with opened_database(config) as database:
@@ -118,7 +119,7 @@ def _erase(config: Config, database: Database, person: Person) -> list[Erased]:
     done: list[Erased] = []
 
     def erase_rows(uow: UnitOfWork, _user_id: str, _emails: Sequence[str]) -> None:
-        # The whole is done again when the database asks for it.
+        # The transaction may run again after a conflict, so the result of the earlier run is replaced.
         done[:] = erase(uow, person)
 
     directory.delete(person.user_id, erase_rows)
@@ -127,4 +128,4 @@ def _erase(config: Config, database: Database, person: Person) -> list[Erased]:
 
 def _counts(found: Sequence[Erased]) -> str:
     rows = [(one.table, str(one.number)) for one in sorted(found) if one.number]
-    return table(("TABLE", "ROWS"), rows) if rows else "Nothing is stored of this person."
+    return table(("TABLE", "ROWS"), rows) if rows else "Nothing is stored about this person."

@@ -78,7 +78,7 @@ def _serve(*, demo: bool, mix: bool, reload: bool, flags: dict[str, Any]) -> Non
 
 @contextmanager
 def _errors_as_json() -> Iterator[None]:
-    """Write the error that ends the command as a line of the log, except for somebody who reads a terminal."""
+    """Write the error that ends the command as a line of the log, except on a terminal."""
     from clinic_service.cli import readable_error
 
     is_terminal = sys.stderr is not None and sys.stderr.isatty()

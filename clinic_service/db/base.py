@@ -1,4 +1,4 @@
-"""What all tables share: the declarative base, the naming convention of constraints, and the two time stamps."""
+"""The parts that all tables share: the declarative base, the names of constraints, and the two time stamps."""
 
 from __future__ import annotations
 

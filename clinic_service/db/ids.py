@@ -17,7 +17,7 @@ from clinic_service import clock
 # Each process starts at a random number, so two processes practically never make the same id in the same microsecond. The
 # upper half of the range is left free, so that no process reaches its end.
 _RANDOM_BITS = 43
-# An id ends with so many characters of its number.
+# The number of characters at the end of an id that contain its number.
 _NUMBER_DIGITS = 11
 
 

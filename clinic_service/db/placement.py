@@ -34,9 +34,9 @@ class Placement(NamedTuple):
 # The clinics themselves, and what belongs to a clinic.
 CLINICS = Placement(Kind.DISTRIBUTED, "id", "clinic")
 BY_CLINIC = Placement(Kind.DISTRIBUTED, "clinic_id", "clinic")
-# What is asked by user, across clinics.
+# Rows that are looked up by user, across clinics.
 BY_USER = Placement(Kind.DISTRIBUTED, "user_id", "user")
-# What is asked by whoever sent a request.
+# Rows that are looked up by the caller of a request.
 BY_CALLER = Placement(Kind.DISTRIBUTED, "caller", "caller")
 REFERENCE = Placement(Kind.REFERENCE)
 LOCAL = Placement(Kind.LOCAL)

@@ -1,4 +1,4 @@
-"""What repositories are made of: the unit whose statements they send, and their base."""
+"""The base of all repositories, and the unit through which they send their statements."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Unit:
             self.session.connection()
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """What is asked in the block is answered as of one moment; for units that read."""
+        """Let all queries in the block see the database as of one moment; for units that read."""
         return snapshot(self.connection)
 
     @cached_property

@@ -103,7 +103,7 @@ class OutboxBacklog(Collector):
 
 
 class _Question:
-    """One question to the database, in a thread of its own, because it may take longer than the caller waits."""
+    """One query of the database, in a thread of its own, because it may take longer than the caller waits."""
 
     def __init__(self, database: Database) -> None:
         self._started = time.monotonic()
@@ -120,7 +120,7 @@ class _Question:
         return self._rows
 
     def _ask(self, database: Database) -> None:
-        # A failure of the database shows in other places.
+        # Failures of the database are reported elsewhere.
         with suppress(Exception):
             self._rows = run(database, lambda unit: Backlog(unit).of_kinds(), writes=False)
         self._done.set()

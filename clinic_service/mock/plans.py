@@ -55,7 +55,7 @@ class _Compiler:
         for operation in self._api.operations:
             if seen.setdefault(operation.operation_id, operation) is not operation:
                 name = operation.operation_id
-                self._refuse(operation.place / "operationId", f"the operationId {name!r} stands twice")
+                self._refuse(operation.place / "operationId", f"the operationId {name!r} occurs twice")
                 continue
             self._check_url(operation)
             try:

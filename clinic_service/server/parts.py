@@ -24,7 +24,7 @@ from clinic_service.server.gate import Application
 from clinic_service.server.metrics_port import MetricsPort, create_metrics_port
 from clinic_service.specification.apis import Api
 
-# What the sockets, the database, the logs and the processes were made with.
+# The settings with which the sockets, the database, the logs and the processes were made.
 _KEPT_UNTIL_RESTART = (
     *("host", "port", "metrics_host", "metrics_port", "path_prefix", "workers", "threads", "max_requests"),
     *("max_connections", "database_url", "sqlite_synchronous", "drain_seconds", "audit", "audit_folder"),

@@ -34,7 +34,7 @@ _KIND_OF_MEMBERS = {
 }
 # The values of these keys are data, in which nothing is a reference.
 _LITERAL = frozenset({"example", "default", "enum", "x-access"})
-# What stands for a component that cannot be read; it says as little as its kind may.
+# The placeholder for a component that cannot be read: the smallest valid component of its kind.
 _GAPS: dict[str | None, dict[str, Any]] = {
     "schemas": {"description": "?"},
     "parameters": {"name": "?", "in": "query", "schema": {"description": "?"}},
@@ -43,7 +43,7 @@ _GAPS: dict[str | None, dict[str, Any]] = {
     "headers": {"schema": {"description": "?"}},
     "securitySchemes": {"type": "http", "scheme": "?"},
 }
-# What stands for a path item that cannot be read, until it is left out.
+# The placeholder for a path item that cannot be read, until it is removed.
 _LOST = object()
 OnFault = Callable[[SpecError], None]
 
@@ -113,7 +113,7 @@ class _Bundler:
         return self._made
 
     def _followed(self, node: Any, place: Place) -> tuple[Any, Place] | None:
-        """What `node` refers to, with its place; None for a fault that somebody has been told of."""
+        """The target of `node`, with its place; None for a reference whose fault was reported."""
         try:
             return self._source.follow(node, place)
         except SpecError as error:

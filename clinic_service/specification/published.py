@@ -1,6 +1,6 @@
 """The document for programs that do not know our extensions, such as generators of clients.
 
-What an extension says that decides whether an answer can be decoded is said in it with the words of OpenAPI.
+Some extensions decide whether an answer can be decoded. In this document, keywords of OpenAPI express their meaning.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 # The values of these keys are data, in which nothing is a schema.
 _LITERAL = frozenset({"example", "examples", "default", "enum"})
-# They are for the server alone, or are said in the words of OpenAPI. A client that obeyed them would judge by a rule that
-# holds for one direction only.
+# These extensions are only for the server, or are expressed by keywords of OpenAPI. A client that applied them would apply
+# a rule for one direction to both.
 _LEFT_OUT = frozenset({"x-may-be-empty", "x-answer-may-be-absent", "x-request-pattern"})
 # The rules that an empty text may break.
 _OF_TEXT = ("minLength", "pattern", "format")
@@ -22,7 +22,7 @@ _BETWEEN_WORDS = re.compile(r"[^A-Za-z0-9]+")
 
 
 def published(document: dict[str, Any]) -> dict[str, Any]:
-    """The document `document` with what our extensions mean in the words of OpenAPI.
+    """`document`, in which keywords of OpenAPI express the meaning of our extensions.
 
     Texts with `x-may-be-empty` have no rule that the empty text breaks, members with `x-answer-may-be-absent` are not
     required, and these two and `x-request-pattern` are left out. Schemas with properties have the type `object`, and enums
@@ -33,7 +33,7 @@ def published(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_object_without_type(schema: dict[str, Any]) -> bool:
-    """Whether `schema` is of an object and leaves that to its properties to say."""
+    """Whether `schema` describes an object by its properties, without a type."""
     return "type" not in schema and isinstance(schema.get("properties"), dict)
 
 

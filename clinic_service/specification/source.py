@@ -209,7 +209,7 @@ class Source:
 
 
 def _line_of(error: yaml.YAMLError) -> int:
-    """The line of what is wrong. What is opened and never closed is noticed further down, so its beginning counts."""
+    """The line of the error. For a bracket or quote that is never closed, the line at which it was opened."""
     context = getattr(error, "context", None) or ""
     is_open = "flow" in context or "quoted" in context
     mark = getattr(error, "context_mark" if is_open else "problem_mark", None)

@@ -1,4 +1,4 @@
-"""Runs `clinic-service` until its standard input ends, which is when the process that started it ends, however that is."""
+"""Runs `clinic-service` until its standard input ends, which happens when the parent process ends, even if it is killed."""
 
 from __future__ import annotations
 

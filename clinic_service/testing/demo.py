@@ -1,4 +1,4 @@
-"""A server with the demo clinic, whose database can be put back."""
+"""A server with the demo clinic, whose database can be reset."""
 
 from __future__ import annotations
 

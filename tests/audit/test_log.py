@@ -75,7 +75,7 @@ def test_each_line_has_the_hash_of_the_line_before(log: AuditLog, folder: Path) 
     assert flaws(folder) == []
 
 
-def test_files_are_the_owners_alone(log: AuditLog, folder: Path) -> None:
+def test_only_the_owner_can_read_the_files(log: AuditLog, folder: Path) -> None:
     write(log, 1)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert [file.stat().st_mode & 0o777 for file in folder.iterdir()] == [0o600]

@@ -34,7 +34,7 @@ def test_an_operation_without_a_list_of_rules_stays_as_it_is(unfinished: dict[st
 
 
 @pytest.mark.parametrize("unfinished", [{}, {"description": None}, {"description": ""}])
-def test_an_operation_without_a_description_has_its_callers_alone(unfinished: dict[str, Any]) -> None:
+def test_without_a_description_only_the_callers_are_shown(unfinished: dict[str, Any]) -> None:
     assert _described({**unfinished, "x-access": ["service"]}).startswith("**Who may call it**")
 
 

@@ -51,7 +51,7 @@ HARBOUR, HILLTOP, LAKESIDE = places("Harbour"), places("Hilltop"), places("Lakes
 
 @unhurried
 @given(source=HILLTOP, target=HARBOUR)
-def test_nobody_is_lost_and_nobody_comes_from_nowhere(source: Place, target: Place) -> None:
+def test_a_merge_keeps_all_patients_and_members_and_adds_none(source: Place, target: Place) -> None:
     result = merged(source, target)
     assert result.user_ids == source.user_ids | target.user_ids
     assert len(result.patients) == len(result.user_ids)

@@ -119,7 +119,7 @@ class TestPets:
         assert_violations(post(b"", "application/x-www-form-urlencoded"), ("/body", "required"))
         assert_error(post(b"x" * (1 << 20) + b"x", "application/x-www-form-urlencoded"), 413)
 
-    def test_what_is_served_in_part_is_told(self) -> None:
+    def test_parts_that_are_only_partly_served_are_reported(self) -> None:
         told: list[str] = []
         create_mock(CONFIG, load_documents(DOCUMENTS / "pets.yaml"), Choices(), tell=told.append)
         file = DOCUMENTS / "pets.yaml"

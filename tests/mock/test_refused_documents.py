@@ -97,7 +97,7 @@ CASES = {
         "points at nothing",
     ),
     "an operationId that stands twice": Case(
-        "operationId: two", "operationId: one", "      operationId: one", "the operationId 'one' stands twice"
+        "operationId: two", "operationId: one", "      operationId: one", "the operationId 'one' occurs twice"
     ),
     "a scheme that is not declared": Case(
         "- key: []", "- token: []", "    get:", "one: the security scheme 'token' is not declared"
@@ -183,7 +183,7 @@ def test_defaults_and_examples_within_schemas_are_judged(file: Path) -> None:
 
 def test_keys_that_stand_twice_are_found(file: Path) -> None:
     file.write_text(GOOD + "info:\n  title: Two\n  version: '2'\n")
-    assert [finding.message for finding in check_document(file)] == ["the key 'info' stands twice"]
+    assert [finding.message for finding in check_document(file)] == ["the key 'info' occurs twice"]
 
 
 @pytest.mark.parametrize("kind", DAMAGES)

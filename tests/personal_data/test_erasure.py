@@ -103,7 +103,7 @@ def test_a_repeat_finds_nothing(database: Database, run: Run) -> None:
     before = everything(database)
     result = run("erase", CAROL.id, "--yes")
     assert result.exit_code == 0
-    assert "Nothing is stored of this person." in result.output
+    assert "Nothing is stored about this person." in result.output
     after = everything(database)
     assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
 

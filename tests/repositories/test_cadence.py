@@ -109,7 +109,7 @@ def test_another_cadence_counts_from_the_last_turn(database: Database) -> None:
     assert _next(database) == [NOW + 3 * DAY]
 
 
-def test_after_a_failure_the_next_turn_comes_in_an_hour_and_others_are_not_held_up(
+def test_after_a_failure_the_next_turn_comes_in_an_hour_and_others_are_not_delayed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = sorted(_clinic(database, sourceId=name) for name in ("one", "two"))

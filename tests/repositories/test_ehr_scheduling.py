@@ -92,7 +92,7 @@ def test_a_clinic_s_rows_are_those_of_active_subscriptions_with_a_stored_message
     assert {(row.clinic_id, row.user_id) for row in rows} == {(clinic_id, CAROL.id), (clinic_id, DAVE.id)}
 
 
-def test_the_outbox_is_told_of_each_row(database: Database, clinic_id: str) -> None:
+def test_each_row_adds_an_event(database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         unit.execute(delete(OutboxEntry))
     rows = sync(database, lambda unit: sync_clinic(unit, clinic_id))

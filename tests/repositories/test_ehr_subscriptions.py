@@ -91,7 +91,7 @@ def test_a_document_counts_once_whatever_it_asks_for(database: Database, patient
     assert [[row.updated_time for row in rows] for rows in after] == [[r.updated_time for r in rows] for rows in before]
 
 
-def test_moves_the_updated_time_of_the_patient_alone(database: Database, patient: Patient) -> None:
+def test_sets_only_the_updated_time_of_the_patient(database: Database, patient: Patient) -> None:
     update(database, patient, FIRST, active=True)
     times = {row.user_id: row.updated_time for row in stored(database, Patient)}
     assert times[CAROL.id] > LONG_AGO

@@ -185,7 +185,7 @@ def test_a_merge_is_kept_while_it_leads_to_a_clinic(database: Database, monkeypa
         assert reading.merges.find_successor(lost) is None
 
 
-def test_the_outbox_alone_is_purged_alone(database: Database) -> None:
+def test_purge_outbox_removes_only_rows_of_the_outbox(database: Database) -> None:
     long_ago = NOW - timedelta(days=1000)
     with storing(database) as unit:
         delivered_event(unit, long_ago)

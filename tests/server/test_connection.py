@@ -51,7 +51,7 @@ class TestRequests:
         assert statuses(answers) == [200, 200]
         assert b"Connection: keep-alive" in answers
 
-    def test_head_has_the_head_alone(self, served: Served) -> None:
+    def test_head_gets_the_headers_without_a_body(self, served: Served) -> None:
         answer = served.exchange(b"HEAD /echo HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n")
         assert answer.endswith(b"\r\n\r\n")
         assert b"Content-Length: 11\r\n" in answer
@@ -108,7 +108,7 @@ class TestHeaders:
         assert environ["HTTP_X_TOKEN"] == "good"
         assert "HTTP_X_OTHER" not in environ
 
-    def test_come_from_the_request_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_come_only_from_the_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTP_X_TIDEPOOL_SESSION_TOKEN", "from the environment of the server")
         with serving_gate() as served:
             served.get("/echo")

@@ -47,7 +47,7 @@ _folder = click.option(
 @click.option(
     "--only-document",
     is_flag=True,
-    help="Check what any OpenAPI document must fulfil for `clinic-service mock`: no handlers, no rules of this project.",
+    help="Check only what `clinic-service mock` needs of any OpenAPI document, without the rules of this project.",
 )
 def check(folder: Path | None, file: Path | None, *, only_document: bool) -> None:
     """Print every fault of the spec with its file and line.
@@ -86,7 +86,7 @@ def check(folder: Path | None, file: Path | None, *, only_document: bool) -> Non
 def bundle(api: str, format_name: str | None, file: Path | None, folder: Path | None) -> None:
     """Print one API as a self-contained document.
 
-    It is the document that the server offers, in the order of the spec: two bundles of the same spec are the same text.
+    The document is the same that the server offers, in the order of the spec. Bundles of equal specs are equal texts.
     """
     found = next(loaded for loaded in _apis(folder) if loaded.name == _APIS[api])
     text = FORMATS[format_name or _format_of(file)](published(found.document))
@@ -127,9 +127,9 @@ def coverage(as_json: bool, folder: Path | None) -> None:
 def diff(old: str | None, new: str | None, *, as_json: bool) -> None:
     """Print every change between two states of the spec, and whether clients may have to change.
 
-    OLD and NEW are files, folders of a spec, or revisions of git. NEW is the spec/ that you edit unless you name
-    another one, and OLD the announced version in spec/announced/. The exit status is 1 if a breaking change is not
-    announced: spec/README.md tells how to announce one.
+    OLD and NEW are files, folders of a spec, or revisions of git. The default of OLD is the announced version in
+    spec/announced/, and the default of NEW is the spec/ that you edit. The exit status is 1 if a breaking change is not
+    announced: spec/README.md tells how to announce a change.
     """
     edited = edited_spec_folder()
     lines = _compared(old or _shown(edited / ANNOUNCED), new or _shown(edited))

@@ -13,7 +13,7 @@ from clinic_service.cli.spec.check.handler_rules import test_file
 from clinic_service.cli.tables import table
 from clinic_service.specification.apis import Api, Operation
 
-# Four statuses.
+# Enough columns for four statuses.
 _REFUSALS_COLUMNS = 15
 
 

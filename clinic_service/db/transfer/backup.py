@@ -1,7 +1,7 @@
 """Backup files.
 
 A backup file is an SQLite database with all tables, and a record of their contents. The backup of an SQLite database is a
-copy of its pages. That of a PostgreSQL database is filled with its rows. Each can be restored into both engines.
+copy of its pages. The backup of a PostgreSQL database is filled with its rows. Both can be restored into both engines.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def make_backup(url: str, file: Path, tables: Sequence[Table], *, progress: Prog
 
 @contextmanager
 def opened_backup(file: Path, *, progress: Progress) -> Iterator[Backup]:
-    """Open the backup in `file`, which is not changed, after all of it was read and found undamaged.
+    """Verify and open the backup in `file`: read all rows, and compare their digests with the record in the file.
 
-    One of an older revision is upgraded in a temporary copy. Raises DatabaseUnusable when the file is no backup, is
-    damaged, or is of a revision that this program does not know.
+    The file is not changed; a backup of an older revision is upgraded in a temporary copy. Raises DatabaseUnusable when
+    the file is no backup, is damaged, or is of a revision that this program does not know.
     """
     with _reading(file) as connection:
         record = read_record(connection)

@@ -17,7 +17,7 @@ from clinic_service.db.transfer.locks import names_of, seize_tables
 from clinic_service.db.transfer.progress import Progress, counted
 from clinic_service.db.transfer.rows import Columns, read, write
 
-# So many tables an error message names.
+# The maximum number of tables that an error message names.
 _NAMED_TABLES = 3
 
 

@@ -1,4 +1,4 @@
-"""How long work on many rows or pages reports how far it is."""
+"""Reports the progress of work on many rows or pages."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def test_changes_nothing(api: Client, database: Database, full: Pair) -> None:
     assert everything(database) == before
 
 
-def test_waits_for_nobody_who_writes(api: Client, database: Database, full: Pair) -> None:
+def test_does_not_wait_for_writers(api: Client, database: Database, full: Pair) -> None:
     with writing(database) as unit:
         for clinic_id in full:
             unit.clinics.lock(clinic_id)
@@ -259,7 +259,7 @@ def test_waits_for_nobody_who_writes(api: Client, database: Database, full: Pair
 
 
 @pytest.mark.parametrize("headers", [{}, JSON])
-def test_the_number_of_statements_grows_with_pages_alone(
+def test_the_number_of_statements_grows_only_with_pages(
     api: Client, database: Database, headers: dict[str, str]
 ) -> None:
     def sent(size: int) -> int:

@@ -234,7 +234,7 @@ def test_a_body_is_required(api: Client, database: Database, clinic_id: str, bod
 
 
 @pytest.mark.one_engine
-def test_the_place_of_the_fault_is_told_and_its_value_is_not(api: Client, clinic_id: str) -> None:
+def test_an_error_names_the_place_and_not_the_value(api: Client, clinic_id: str) -> None:
     reply = create(api, clinic_id, email=NOBODY_KNOWS)
     assert_violations(reply, ("/body/email", "format"))
     assert NOBODY_KNOWS not in str(reply)

@@ -115,7 +115,7 @@ def test_the_limit_stops_the_next_patient(api: Client, database: Database, clini
         {"patient_count_settings": {"hardLimit": {"plan": 0, "endDate": "2026-03-02T09:29:59.999Z"}}},
     ],
 )
-def test_a_limit_that_does_not_apply_stops_nobody(
+def test_a_limit_that_does_not_apply_has_no_effect(
     api: Client, database: Database, clinic_id: str, settings: dict[str, Any]
 ) -> None:
     limit_to(database, clinic_id, 0)

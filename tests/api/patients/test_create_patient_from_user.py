@@ -233,7 +233,7 @@ def test_a_site_is_named_by_its_id(api: Client, database: Database, clinic_id: s
 
 
 @pytest.mark.one_engine
-def test_bad_input_is_told_before_what_does_not_exist(api: Client, clinic_id: str) -> None:
+def test_bad_input_is_refused_before_missing_objects(api: Client, clinic_id: str) -> None:
     assert_error(create(api, "0" * 24, MALLORY, glycemicRanges={"type": "custom"}), 400)
     assert_error(api.post(f"/v1/clinics/{clinic_id}/patients/Carol", as_=SERVICE), 400)
 
@@ -245,7 +245,7 @@ def test_needs_a_token(api: Client, clinic_id: str) -> None:
 
 @pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, CAROL, MALLORY])
-def test_nobody_enrols_but_services(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
+def test_only_services_may_enrol(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     assert_error(api.post(path(clinic_id), as_=caller, json={}), 403)
     assert_error(api.post(path(clinic_id), as_=caller, json={"mrn": 1}), 403)
     assert stored(database, Patient) == []
@@ -303,7 +303,7 @@ def test_a_record_that_goes_while_the_user_is_looked_up_is_looked_up_again(datab
     assert stored(database, Patient) == []
 
 
-def test_the_new_patient_is_told_to_the_outbox(api: Client, database: Database, clinic_id: str) -> None:
+def test_the_new_patient_adds_an_event(api: Client, database: Database, clinic_id: str) -> None:
     create(api, clinic_id, permissions={"custodian": {}, "view": {}}, isMigrated=True)
     [event] = stored(database, OutboxEntry)
     assert (event.kind, event.clinic_id) == ("patient_added", clinic_id)

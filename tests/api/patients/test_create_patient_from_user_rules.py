@@ -114,7 +114,7 @@ def test_the_limit_stops_custodial_patients_only(api: Client, database: Database
         {"patient_count_settings": {"hardLimit": {"plan": 1}}},
     ],
 )
-def test_a_limit_that_does_not_apply_stops_nobody(
+def test_a_limit_that_does_not_apply_has_no_effect(
     api: Client, database: Database, clinic_id: str, settings: dict[str, Any]
 ) -> None:
     limit_to(database, clinic_id, 0)
@@ -141,7 +141,7 @@ def test_patients_of_the_free_provider_do_not_use_up_the_limit(api: Client, data
     assert create(api, clinic_id, permissions={"custodian": {}}).status == 200
 
 
-def test_a_taken_number_is_told_before_the_limit(api: Client, database: Database, clinic_id: str) -> None:
+def test_a_taken_number_is_reported_before_the_limit(api: Client, database: Database, clinic_id: str) -> None:
     create(api, clinic_id, DAVE, mrn="A-1")
     limit_to(database, clinic_id, 0)
     set_up(database, clinic_id, mrn_unique=True)

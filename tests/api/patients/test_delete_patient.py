@@ -153,7 +153,7 @@ def test_rule_the_whole_record_is_kept_with_the_person_who_removed_it(
 
 
 @pytest.mark.parametrize("custodial", [True, False])
-def test_the_removal_is_told(api: Client, database: Database, clinic_id: str, custodial: bool) -> None:
+def test_the_removal_adds_an_event(api: Client, database: Database, clinic_id: str, custodial: bool) -> None:
     with storing(database) as unit:
         unit.patients.get(clinic_id, CAROL.id).permission_custodian = custodial
     delete(api, clinic_id)

@@ -97,7 +97,7 @@ def test_with_the_last_one_the_patient_leaves(
 
 
 @pytest.mark.parametrize(("permission", "custodial"), [("custodian", False), ("note", True)])
-def test_a_change_moves_the_time_and_is_told(
+def test_a_change_sets_the_time_of_change_and_adds_an_event(
     api: Client, database: Database, clinic_id: str, permission: str, custodial: bool
 ) -> None:
     withdraw(api, clinic_id, permission, DAVE)

@@ -105,7 +105,7 @@ def test_the_record_shows_it_and_nothing_else_of_it_changes(api: Client, clinic_
     assert api.get(record, as_=BOB).json == {**before, "reviews": left}
 
 
-def test_rule_neither_the_time_of_change_moves_nor_is_anything_told(
+def test_rule_neither_sets_the_time_of_change_nor_adds_an_event(
     api: Client, database: Database, clinic_id: str
 ) -> None:
     take_back(api, clinic_id)

@@ -92,7 +92,7 @@ def test_pages(api: Client, database: Database) -> None:
     assert listed(api, "?offset=12") == []
 
 
-def test_nobodys_patient_has_no_clinics(api: Client, database: Database) -> None:
+def test_a_user_who_is_no_patient_has_no_clinics(api: Client, database: Database) -> None:
     with storing(database) as unit:
         make_patient(unit, make_clinic(unit), DAVE)
     assert listed(api) == []

@@ -134,7 +134,7 @@ def test_a_body_is_required(api: Client, database: Database, clinic_id: str, bod
     assert everything(database) == before
 
 
-def test_the_place_of_the_fault_is_told_and_its_value_is_not(api: Client, clinic_id: str) -> None:
+def test_an_error_names_the_place_and_not_the_value(api: Client, clinic_id: str) -> None:
     reply = change(api, clinic_id, email="Quite Unusual")
     assert_violations(reply, ("/body/email", "format"))
     assert "Quite Unusual" not in str(reply)

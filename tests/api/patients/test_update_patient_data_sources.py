@@ -193,7 +193,7 @@ def test_the_clinics_counts_follow(api: Client, clinic_ids: list[str]) -> None:
     assert counts(clinic_ids[2])[0] == 0
 
 
-def test_rule_who_is_nobodys_patient_is_no_error(api: Client, database: Database, clinic_ids: list[str]) -> None:
+def test_rule_a_user_who_is_no_patient_is_no_error(api: Client, database: Database, clinic_ids: list[str]) -> None:
     assert clinic_ids
     before = everything(database)
     for body in ([DEXCOM], []):

@@ -128,7 +128,9 @@ def test_a_removal_is_told_as_of_somebody_who_owns_the_account(
 
 
 @pytest.mark.parametrize("person", [CAROL, DAVE])
-def test_a_change_moves_the_time_and_is_told(api: Client, database: Database, clinic_id: str, person: Somebody) -> None:
+def test_a_change_sets_the_time_of_change_and_adds_an_event(
+    api: Client, database: Database, clinic_id: str, person: Somebody
+) -> None:
     put(api, clinic_id, "note", whom=person)
     with storing(database) as unit:
         assert unit.patients.get(clinic_id, person.id).updated_time == NOW
@@ -143,7 +145,7 @@ def test_a_change_moves_the_time_and_is_told(api: Client, database: Database, cl
     }
 
 
-def test_rule_nothing_is_told_when_nothing_changes(api: Client, database: Database, clinic_id: str) -> None:
+def test_rule_no_event_is_added_without_a_change(api: Client, database: Database, clinic_id: str) -> None:
     before = everything(database)
     assert put(api, clinic_id, "view").json == {"view": {}}
     assert everything(database) == before
@@ -233,7 +235,7 @@ def test_needs_a_token(api: Client, clinic_id: str) -> None:
 
 @pytest.mark.one_engine
 @pytest.mark.parametrize("caller", [ALICE, BOB, DAVE, MALLORY, SERVICE])
-def test_is_for_the_patient_alone(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
+def test_only_the_patient_may_call_it(api: Client, database: Database, clinic_id: str, caller: Somebody) -> None:
     before = everything(database)
     assert_error(put(api, clinic_id, "note", as_=caller), 403)
     # Before the body is looked at.

@@ -147,7 +147,7 @@ class TestSecuritySchemes:
     )
     def test_one_that_nobody_verifies_stops_the_start(self, access: str, security: list[Any]) -> None:
         described = operation("Look", security=security, **{"x-access": [access]})
-        with pytest.raises(PlanError, match="security must say"):
+        with pytest.raises(PlanError, match="security must be"):
             small_plans(small_api({"/look": {"get": described}}))
 
     def test_those_that_are_verified_are_taken(self) -> None:

@@ -234,7 +234,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
         SITES,
         "    operationId: CreateSite\n",
         "    x-writes: true\n    operationId: CreateSite\n",
-        "x-writes is true on a GET or false on another method",
+        "x-writes must be true on a GET, false on another method",
     ),
     "object without a tag": (
         "clinic/paths/migrations.yaml",
@@ -247,21 +247,21 @@ FAULTS: dict[str, tuple[str, ...]] = {
         CLINICS,
         "parameters.yaml#/ifMatch\n",
         "parameters.yaml#/ifNoneMatch\n",
-        "UpdateClinic takes If-Match",
+        "UpdateClinic must declare the parameter If-Match",
         "  put:",
     ),
     "condition without its refusal": (
         CLINICS,
         "      '412':\n        $ref: ../../common/responses.yaml#/PreconditionFailed\n",
         "",
-        "UpdateClinic takes If-Match",
+        "UpdateClinic must declare the parameter If-Match",
         "  put:",
     ),
     "key that is not declared": (
         SITES,
         "parameters.yaml#/idempotencyKey\n",
         "parameters.yaml#/ifMatch\n",
-        "CreateSite takes an Idempotency-Key",
+        "CreateSite must declare the parameter Idempotency-Key",
         "  post:",
     ),
     "limit that is not declared": (

@@ -1,7 +1,7 @@
 """`spec check`: finds all faults of the spec, each with its file and line.
 
 General linters do not know which engine runs the patterns, which handlers exist or what `x-access` means. This check does.
-`layers.py` has our rules in their order, and `standard.py` asks the validator of the standard.
+`layers.py` runs our rules in their order, and `standard.py` runs the general validator of OpenAPI documents.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def check(folder: Path, tests: Path | None) -> list[SpecFinding]:
     `tests` is the folder of all tests; None: do not look for the tests of operations.
     """
     source = Source(folder)
-    # Read first, so that the child need not.
+    # Read first, so that the child process does not have to.
     source.read()
     # The standard validator takes long, so it works at the same time, and begins before our rules load.
     judged = in_child(partial(_standard, source))
@@ -33,7 +33,7 @@ def check(folder: Path, tests: Path | None) -> list[SpecFinding]:
 
 
 def check_document(file: Path) -> list[SpecFinding]:
-    """All faults of `file` as an OpenAPI document, whoever wrote it: no rule of this project alone, and no handler."""
+    """All faults of `file` by the rules for every OpenAPI document, without the rules and handlers of this project."""
     source = Source(file.parent)
     judged = in_child(partial(standard_findings, source, file.name))
     from clinic_service.cli.spec.check.layers import document_findings

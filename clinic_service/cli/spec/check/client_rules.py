@@ -1,4 +1,4 @@
-"""Rules that keep generated clients right: what generators of code misread, or turn into code that does not compile."""
+"""Rules against parts of the spec that code generators misread, or turn into code that does not compile."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from clinic_service.specification.source import Place
 
 _NO_NAME = re.compile(r"[^a-z0-9]")
 _INPUT = "Input.v1"
-# Formats that say how a value is written or shown, and forbid none.
+# Formats that only describe how a text is encoded or shown: they admit every text.
 _FREE_FORMATS = frozenset({"binary", "byte", "password"})
-# Fits no format.
+# A text that no enforced format admits.
 _UNFORMATTED = " \x01 "
 
 
 def client_faults(api: Api) -> Faults:
-    """Everything in an API that generators of clients are known to stumble over."""
+    """Everything in an API that is known to cause faults in generated clients."""
     yield from _info(api)
     yield from _names(api)
     yield from _ambiguous_urls(api)
@@ -51,7 +51,7 @@ def _info(api: Api) -> Faults:
 
 
 def _names(api: Api) -> Faults:
-    """Generated code has other rules for names: those that differ only by case or signs become the same."""
+    """Names must differ in more than letter case and punctuation, because generated code has other rules for names."""
     named = api.document["components"].get("schemas", {})
     yield from _alike("schemas", ((name, api.bundle.places["schemas", name]) for name in named))
     yield from _alike("operations", ((one.operation_id, one.place / "operationId") for one in api.operations))
@@ -72,7 +72,7 @@ def _alike(kind: str, named: Iterable[tuple[str, Place]]) -> Faults:
 
 
 def _ambiguous_urls(api: Api) -> Faults:
-    """Two URLs may match one request only where no value of a parameter is the fixed word of the other."""
+    """No request may match two URLs: a parameter of one URL must not have the fixed part of the other as its value."""
     by_path: dict[str, Operation] = {}
     for operation in api.operations:
         by_path.setdefault(operation.path, operation)
@@ -83,7 +83,7 @@ def _ambiguous_urls(api: Api) -> Faults:
 
 
 def _tells_apart(api: Api, one: Operation, other: Operation, part: str, other_part: str) -> bool:
-    """Whether no request has a segment that is both `part` of one URL and `other_part` of the other."""
+    """Whether no segment of a request matches both `part` of one URL and `other_part` of the other."""
     if part.startswith("{") and other_part.startswith("{"):
         return False
     if part.startswith("{"):
@@ -94,7 +94,7 @@ def _tells_apart(api: Api, one: Operation, other: Operation, part: str, other_pa
 
 
 def _admits(api: Api, operation: Operation, part: str, text: str) -> bool:
-    """Whether the parameter `part` can be `text`; a description that names the text says that it cannot."""
+    """Whether the parameter `part` can have the value `text`. A description that mentions the text excludes it."""
     for _, parameter in api.parameters(operation):
         if parameter["in"] == "path" and parameter["name"] == part.strip("{}"):
             schema = api.resolved(parameter["schema"])
@@ -107,7 +107,10 @@ def _admits(api: Api, operation: Operation, part: str, text: str) -> bool:
 
 
 def _request_members(api: Api) -> Faults:
-    """A request can be sent with what a generator leaves of it, which drops read-only members and makes required ones."""
+    """A request must not need members that generated clients do not send, such as read-only members.
+
+    Generated clients demand all required members, so a member with a default must not be required.
+    """
     for place, node in request_schemas(api):
         for name in node.get("required", []):
             member = node.get("properties", {}).get(name, {})
@@ -138,12 +141,12 @@ def _ignored(api: Api, place: Place, schema: dict[str, Any], example: Any) -> Fa
 
 
 def _pairs(api: Api) -> Faults:
-    """An answer can be changed and sent back, so a request's schema has all members of the answer's."""
+    """Clients change an answer and send it back, so the schema of the request must have all members of the answer."""
     schemas = api.document["components"].get("schemas", {})
     for name, schema in schemas.items():
         answer = schemas.get(f"{name.removesuffix(_INPUT)}.v1") if name.endswith(_INPUT) else None
         members = [one.get("properties", {}).keys() for one in (answer or {}, schema)]
-        # Without members it is at fault elsewhere.
+        # A schema without members is reported by another rule.
         for missing in sorted(members[0] - members[1]) if members[1] else ():
             yield api.bundle.places["schemas", name] / "properties", f"{missing!r} of the answer's schema is missing"
 
@@ -173,7 +176,7 @@ def _has_own(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _all_of(api: Api, place: Place, node: dict[str, Any]) -> Faults:
-    """A single part is only described anew; several parts make a class with the members of all."""
+    """With one part, `allOf` only adds a description. With several parts, it must make a class with the members of all."""
     parts = [_followed(api, part) for part in node.get("allOf", [])]
     if len(parts) > 1 and any("properties" not in part and "allOf" not in part for part in parts):
         yield (
@@ -183,13 +186,13 @@ def _all_of(api: Api, place: Place, node: dict[str, Any]) -> Faults:
 
 
 def _read_only(place: Place, node: dict[str, Any]) -> Faults:
-    """Read-only is said of a member where it stands; a schema that is referred to is used in paths and requests too."""
+    """`readOnly` belongs to a property and not to a named schema, which paths and requests may use as well."""
     if _is_read_only(node) and "properties" not in place.keys[-2:-1]:
-        yield place / "readOnly", "a schema of its own cannot be read-only; say so at the property"
+        yield place / "readOnly", "a named schema cannot be readOnly; say so at the property"
 
 
 def _further_members(api: Api, place: Place, node: dict[str, Any]) -> Faults:
-    """Typed languages write the type of further members over that of the named ones."""
+    """Additional members must have the type of the named members, because typed languages have one type for both."""
     further = node.get("additionalProperties")
     if not isinstance(further, dict) or not further:
         return
@@ -199,7 +202,7 @@ def _further_members(api: Api, place: Place, node: dict[str, Any]) -> Faults:
 
 
 def _format(place: Place, node: dict[str, Any]) -> Faults:
-    """A format that is not enforced is a promise to clients that the server does not keep."""
+    """The server must enforce every format in the spec, because clients rely on it."""
     name = node.get("format")
     if node.get("type") == "string" and name is not None and name not in _FREE_FORMATS:
         validator = jsonschema_rs.Draft4Validator({"format": name}, formats=FORMATS, validate_formats=True)

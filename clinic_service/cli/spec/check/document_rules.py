@@ -1,4 +1,4 @@
-"""Rules for every OpenAPI document, whoever wrote it: what `spec check --only-document` and `mock` ask of it."""
+"""The rules for every OpenAPI document, for `spec check --only-document` and for `mock`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clinic_service.specification.structure import structure_faults
 
 
 def document_faults(made: Bundle) -> Faults:
-    """What is wrong with a document that could be put together; each rule relies on those before it."""
+    """The faults of a bundled document. Each rule relies on the rules before it."""
     faults = list(structure_faults(made))
     if not faults:
         api = made_api(made.root.file.stem, made)
@@ -30,4 +30,4 @@ def document_faults(made: Bundle) -> Faults:
 def duplicate_keys(source: Source) -> Iterator[tuple[Path, int, str]]:
     """Keys that occur twice in the files that were read."""
     for file in source.read_files():
-        yield from ((file, line, f"the key {key!r} stands twice") for line, key in source.duplicate_keys(file))
+        yield from ((file, line, f"the key {key!r} occurs twice") for line, key in source.duplicate_keys(file))

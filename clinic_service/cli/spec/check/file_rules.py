@@ -37,7 +37,7 @@ _MAPS = frozenset({"headers", "properties", "example", "value"})
 
 
 def file_findings(source: Source) -> Iterator[SpecFinding]:
-    """What is wrong with the text of the files. For a file that is not YAML, that is the only finding."""
+    """The faults in the text of the files. A file that is not YAML has only this one finding."""
     roots = {source.folder / f"{name}.yaml" for name in API_NAMES}
     for file in source.files():
         try:
@@ -49,7 +49,7 @@ def file_findings(source: Source) -> Iterator[SpecFinding]:
 
 
 def dead_faults(source: Source) -> Faults:
-    """Files, and named parts of files, that no reference leads to, however long the way from a root file is."""
+    """Files, and named parts of files, that no chain of references from a root file leads to."""
     reached = _reached(source)
     for file in source.files():
         names = reached.get(file)
@@ -72,7 +72,7 @@ def _reached(source: Source) -> dict[Path, set[str | None]]:
         try:
             document = source.document(file)
         except SpecError:
-            # Nobody knows what belongs to which part of it.
+            # In a file that cannot be read, the references of its parts cannot be told apart.
             names.add(None)
             found: Iterable[str] = _references_in_text(source, file)
         else:
@@ -119,7 +119,7 @@ def _lines(source: Source, file: Path, *, is_root: bool) -> Iterator[tuple[int, 
         if len(text) > _LONGEST_LINE and " " in text.strip().partition(": ")[2]:
             yield number, f"a line may have at most {_LONGEST_LINE} columns"
         if is_root and any(mark in text for mark in _TEMPLATE_MARKS):
-            yield number, "Connexion reads this file as a template, so it may not hold {{, {% or {#"
+            yield number, "Connexion reads this file as a template, so it must not contain {{, {% or {#"
 
 
 def _nodes(source: Source, file: Path) -> Iterator[tuple[int, str]]:
@@ -159,4 +159,4 @@ def _reference(node: yaml.MappingNode, line: int, reference: str) -> Iterator[tu
         yield line, "refer to the file of the component, not to #/components"
     for key, _ in node.value:
         if key.value != "$ref":
-            yield key.start_mark.line + 1, f"{key.value!r} is ignored, because it stands beside a $ref"
+            yield key.start_mark.line + 1, f"{key.value!r} is ignored beside a $ref; remove it"

@@ -21,7 +21,7 @@ class SpecFinding(NamedTuple):
 
     @classmethod
     def of(cls, error: SpecError) -> SpecFinding:
-        """The finding that tells an error of reading."""
+        """The finding for an error that occurred while the file was read."""
         return cls(error.file, error.line, error.message)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Rules about operations and their handlers, which only the `operationId` links."""
+"""Rules about operations and their handlers, which are connected only by the `operationId`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def handler_faults(
 ) -> Faults:
     """Handlers without an operation, operations that do not fit their handler, and handlers without a test file.
 
-    `validators` are by the names of the APIs. `tests` is the folder of all tests; None: do not look for test files. Of the
-    operations at the places `damaged`, parts could not be read, so nobody knows whether they fit.
+    `validators` are found by the names of the APIs. `tests` is the folder of all tests; None: do not look for test files.
+    `damaged` are the places of operations that could not be read completely: they are not compared with their handlers.
     """
     operations = [operation for api in apis for operation in api.operations]
     handlers, strays = match_handlers(operations)

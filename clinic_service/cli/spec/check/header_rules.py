@@ -51,7 +51,7 @@ def _tags(api: Api, operation: Operation, shown: set[str]) -> Faults:
 
 
 def _conditions(api: Api, operation: Operation) -> Faults:
-    """What has a tag is read and changed under conditions, and the answers to that are declared."""
+    """An operation on an object with an entity tag declares the conditional header and its answer; all others do not."""
     sent = {parameter["name"] for _, parameter in api.parameters(operation) if parameter["in"] == "header"}
     statuses, is_shown = operation.definition["responses"].keys(), _is_shown(api, operation)
     expected = {
@@ -60,30 +60,28 @@ def _conditions(api: Api, operation: Operation) -> Faults:
     }
     for header, (status, is_expected) in expected.items():
         if {header in sent, status in statuses} != {is_expected}:
-            word = "takes" if is_expected else "does not take"
+            word = "must" if is_expected else "must not"
             yield (
                 operation.place,
-                f"{operation.operation_id} {word} {header}, and so must say its parameter and {status}",
+                f"{operation.operation_id} {word} declare the parameter {header} and the status {status}",
             )
 
 
 def _keys(api: Api, operation: Operation) -> Faults:
-    """A POST that writes takes an Idempotency-Key, and the answers to that are declared."""
+    """A POST that writes declares an Idempotency-Key and the answers to it; all other operations do not."""
     sent = {parameter["name"] for _, parameter in api.parameters(operation) if parameter["in"] == "header"}
     responses = operation.definition["responses"]
     declared = {"Idempotency-Key" in sent}
     declared |= {"Idempotent-Replayed" in node.get("headers", {}) for _, node in _answers(api, operation)}
     takes_key = operation.method == "post" and may_write(operation)
     if declared != {takes_key} or (takes_key and not {"409", "422"} <= responses.keys()):
-        word = "takes" if takes_key else "does not take"
-        message = (
-            f"{word} an Idempotency-Key, and so must say its parameter, the header Idempotent-Replayed, 409 and 422"
-        )
-        yield operation.place, f"{operation.operation_id} {message}"
+        required = "must declare the parameter Idempotency-Key, the header Idempotent-Replayed, and 409 and 422"
+        forbidden = "must not declare the parameter Idempotency-Key and the header Idempotent-Replayed"
+        yield operation.place, f"{operation.operation_id} {required if takes_key else forbidden}"
 
 
 def _limits(api: Api, operation: Operation) -> Faults:
-    """The answer 429 says when the next request is allowed, and what the limit is."""
+    """The answer 429 declares the headers that tell when the next request is allowed, and what the limit is."""
     answer = operation.definition["responses"].get("429")
     missing = [name for name in _LIMITS if name not in api.resolved(answer).get("headers", {})] if answer else []
     if missing:

@@ -1,8 +1,8 @@
-"""Our rules, in layers: files are YAML, references lead somewhere, the structure is that of OpenAPI, patterns compile, and
-then everything else.
+"""Our rules, in layers: the files are YAML, the references have targets, the structure is that of OpenAPI, the patterns
+compile; then all other rules.
 
-Each layer relies on the ones before it. What one of them finds fault with is taken out, so that the next ones judge the
-rest: all faults are found at once.
+Each layer relies on the layers before it. Parts with a fault are removed before the next layer runs, so that one run finds
+the faults of all layers.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def own_findings(source: Source, tests: Path | None) -> list[SpecFinding]:
 
 
 def document_findings(source: Source, file_name: str) -> list[SpecFinding]:
-    """What keeps the document whose root file is `file_name` from being served by `clinic-service mock`."""
-    # Imported here, because the rules of this project do without the mock.
+    """The faults because of which `clinic-service mock` cannot serve the document whose root file is `file_name`."""
+    # Imported here, because the rules of this project do not need the mock.
     from clinic_service.cli.spec.check.document_rules import document_faults, duplicate_keys
     from clinic_service.mock.document import require_version
 
@@ -74,5 +74,5 @@ def _faults(source: Source, made: dict[str, Bundle], tests: Path | None) -> Faul
     damaged = {place for api in apis for place in operations_with_gaps(api)}
     at_fault = list(operation_faults(source, apis, validators, damaged))
     yield from at_fault
-    # An operation that is at fault itself would be told once more that it does not fit its handler.
+    # Operations with a fault are left out: it would be reported again as a difference to the handler.
     yield from handler_faults(apis, validators, tests, damaged | {place for place, _ in at_fault})

@@ -21,7 +21,7 @@ _OPERATION_ID = re.compile(r"([A-Z][a-z0-9]*)+")
 _STATUS = re.compile(r"[2-5][0-9]{2}|default")
 _URL_PARAMETER = re.compile(r"\{([^}]*)\}")
 _VERSION = "3.0.3"
-# Of the answers that are no success, those that are no failure either.
+# The statuses that are neither a success nor a failure.
 _WITHOUT_ERROR = ("304",)
 _ERROR_SCHEMA = {"$ref": "#/components/schemas/error.v1"}
 
@@ -29,9 +29,10 @@ _ERROR_SCHEMA = {"$ref": "#/components/schemas/error.v1"}
 def operation_faults(
     source: Source, apis: list[Api], validators: Mapping[str, Validators], damaged: Collection[Place]
 ) -> Faults:
-    """What is wrong with the operations of both APIs, their tags and their URLs. `validators` are by the names of the APIs.
+    """The faults of the operations of both APIs, their tags and their URLs.
 
-    Of the operations at the places `damaged`, parts could not be read; only their own members are judged.
+    `validators` are found by the names of the APIs. `damaged` are the places of operations that could not be read
+    completely: only their own members are checked.
     """
     seen: dict[str, Operation] = {}
     for api in apis:
@@ -122,7 +123,7 @@ def _members(api: Api, operation: Operation) -> Faults:
         except AuditRuleError as error:
             yield place / "x-audit", f"{name}: {error}"
     if "x-writes" in definition and definition["x-writes"] is not (operation.method == "get"):
-        yield place / "x-writes", f"{name}: x-writes is true on a GET or false on another method, and else left out"
+        yield place / "x-writes", f"{name}: x-writes must be true on a GET, false on another method, or absent"
     body = api.resolved(definition.get("requestBody", {}))
     if body and not body.get("required") and not body.get("description"):
         yield place / "requestBody", f"{name}: an optional body needs a description that says what its absence means"

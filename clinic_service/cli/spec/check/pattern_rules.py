@@ -1,4 +1,4 @@
-"""Rules about patterns: they compile in the engine that runs them, and mean the same to every other one."""
+"""Rules about patterns: a pattern must compile in the engine that runs it, and mean the same in all other engines."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)")
 _PORTABLE_ESCAPE = re.compile(r"[dDtnrfv]|x[0-9A-Fa-f]{2}|[^0-9A-Za-z]")
 # A class, in a pattern without escapes. A bracket that is its first character belongs to it.
 _CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
-# What is read differently in a class: a bracket, and the signs with which some engines combine classes.
+# The parts of a class that engines read differently: a bracket, and the signs with which some engines combine classes.
 _MEANING_IN_CLASS = re.compile(r"^\[\^?\]|.\[|&&|--|~~|\|\|")
-# What is read differently outside of classes: groups with flags or names, and quantifiers that never give back.
+# The parts outside of classes that engines read differently: groups with flags or names, and possessive quantifiers.
 _MEANING_OUTSIDE = re.compile(r"\(\?(?![:=!<])|\(\?<(?![=!])|[*+?}]\+|\{,")
 
 
 def pattern_faults(api: Api) -> Faults:
-    """Patterns that some engine reads differently or not at all. While there is one, no validator can be compiled."""
+    """Patterns that some engines read differently or cannot read. While there is one, no validator is compiled."""
     for place, node in all_schemas(api):
         for keyword in ("pattern", "x-request-pattern", "x-pattern"):
             if isinstance(node.get(keyword), str):
@@ -33,7 +33,7 @@ def pattern_faults(api: Api) -> Faults:
 
 
 def uncompiled_patterns(api: Api) -> Faults:
-    """Patterns that the validator cannot read; it knows look-around, which is not portable, and references back."""
+    """Patterns that the validator cannot compile, although its engine has look-around and back-references."""
     for place, node in all_schemas(api):
         if isinstance(node.get("pattern"), str):
             try:
@@ -44,7 +44,7 @@ def uncompiled_patterns(api: Api) -> Faults:
 
 def _messages(pattern: str, *, is_portable: bool) -> Iterator[str]:
     if _POSIX_CLASS.search(pattern):
-        yield "a pattern may not hold POSIX classes such as [[:alpha:]]"
+        yield "a pattern must not contain POSIX classes such as [[:alpha:]]"
     elif is_portable:
         yield from _differences(pattern)
     try:
@@ -55,7 +55,7 @@ def _messages(pattern: str, *, is_portable: bool) -> Iterator[str]:
 
 
 def _differences(pattern: str) -> Iterator[str]:
-    """What RE2, ECMAScript without flags and Python's `re` do not read alike."""
+    """The reasons why RE2, ECMAScript without flags and Python's `re` read the pattern differently."""
     if any(not _PORTABLE_ESCAPE.fullmatch(escape) for escape in _ESCAPE.findall(pattern)):
         yield (
             "engines read \\s, \\w, \\b, \\p and other escapes of letters differently or not at all; "

@@ -1,4 +1,4 @@
-"""Takes out of a document what one layer of rules finds fault with, so that the next ones can judge the rest."""
+"""Removes the parts with faults from a document, so that the next layer of rules can check the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clinic_service.specification.structure import Keys, structure_errors
 
 
 def without_faulty(made: Bundle, faulty: Iterable[Keys]) -> bool:
-    """Take the operations and components that hold the parts `faulty` out of the document.
+    """Remove the operations and components that contain the parts `faulty` from the document.
 
     Returns whether the structure of what is left is that of OpenAPI.
     """
@@ -34,7 +34,7 @@ def without_faulty(made: Bundle, faulty: Iterable[Keys]) -> bool:
 
 
 def without_patterns(api: Api, faulty: Collection[Place]) -> None:
-    """Take the patterns at the places `faulty` out of the document."""
+    """Remove the patterns at the places `faulty` from the document."""
     for place, node in all_schemas(api) if faulty else ():
         for keyword in [keyword for keyword in node if place / keyword in faulty]:
             del node[keyword]

@@ -18,7 +18,7 @@ _BOUNDED_FORMATS = frozenset({"date", "date-time"})
 
 
 def schema_faults(api: Api, validators: Validators) -> Faults:
-    """All other faults of schemas, in an API whose patterns have none."""
+    """All other faults of schemas, in an API whose patterns have no faults."""
     for place, node in all_schemas(api):
         yield from _described(place, node)
         yield from _null(place, node)
@@ -29,7 +29,7 @@ def schema_faults(api: Api, validators: Validators) -> Faults:
 
 
 def value_faults(api: Api, validators: Validators) -> Faults:
-    """Defaults and examples in schemas that do not fit them."""
+    """Defaults and examples that do not fit the schemas they belong to."""
     for place, node in all_schemas(api):
         if "default" in node:
             yield from misfits(place / "default", "default", validators.request(node), node["default"])

@@ -26,7 +26,7 @@ def all_schemas(api: Api) -> Schemas:
 
 
 def request_schemas(api: Api) -> Schemas:
-    """Every schema that a request body is judged by, each once. The parts of a read-only one are left out."""
+    """Every schema that a request body must fit, each once. The parts of a read-only schema are left out."""
     seen: set[str] = set()
     for operation in api.operations:
         body = api.resolved(operation.definition.get("requestBody", {}))
@@ -36,7 +36,7 @@ def request_schemas(api: Api) -> Schemas:
 
 
 def children(place: Place, node: dict[str, Any]) -> Schemas:
-    """The schemas that stand directly in `node`, references included."""
+    """The schemas directly within `node`, references included."""
     for name, member in node.get("properties", {}).items():
         yield place / "properties" / name, member
     for key in _SCHEMA_MEMBERS:

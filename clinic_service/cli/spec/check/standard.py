@@ -22,7 +22,7 @@ def standard_findings(source: Source, file_name: str) -> list[SpecFinding]:
             (error.absolute_path, error.message) for error in OpenAPIV30SpecValidator(made.document).iter_errors()
         ]
     except Exception as error:
-        # The validator fails in many ways when a document is not as it expects.
+        # For some documents the validator itself fails, with errors of any type.
         errors = [((), f"openapi-spec-validator failed: {type(error).__name__}")]
     faults = ((made.place(list(path)), f"not valid OpenAPI: {message[:300]}") for path, message in errors)
     return list(located(source, faults))

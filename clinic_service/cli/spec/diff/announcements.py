@@ -22,7 +22,7 @@ class Announcements:
         self._entries = [set(_QUOTED.findall(entry)) for entry in _ENTRY.findall(_section(changelog, self.version))]
 
     def covers(self, change: Change) -> bool:
-        """Whether clients may rely on having been told: always, unless the change is breaking."""
+        """Whether the change is announced, or needs no announcement because it breaks no client."""
         if change.level is not Level.BREAKING:
             return True
         return self.is_major and any({change.operation, change.id} <= entry for entry in self._entries)

@@ -31,7 +31,7 @@ def _renamed(rule: str, renamed: Mapping[str, str]) -> str:
 
 
 def limit_changes(old: Part, new: Part) -> Iterator[Change]:
-    """The changes of what the server takes: the bytes and the type of a body, and the seconds of a request."""
+    """The changes of the limits of a request: the bytes and the media type of its body, and its seconds."""
     parts = old.get("x-max-body-bytes"), new.get("x-max-body-bytes")
     before, after = (part.value if part else DEFAULT_LIMIT for part in parts)
     if before != after and old.get("requestBody") and new.get("requestBody"):

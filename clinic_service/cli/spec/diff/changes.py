@@ -1,4 +1,4 @@
-"""What a comparison finds: changes, each with its class, its id and its place."""
+"""The changes that a comparison finds, each with its class, its id and its place."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Level(StrEnum):
 
 
 class Direction(StrEnum):
-    """Who sends what a schema describes: the client or the server."""
+    """Who sends the values that a schema describes: the client or the server."""
 
     REQUEST = "request"
     RESPONSE = "response"
 
 
 class Effect(Enum):
-    """What a change of a schema does to the values that the schema admits."""
+    """The effect of a change of a schema on the values that the schema admits."""
 
     NARROWER = "some are not admitted any more"
     WIDER = "some are admitted that were not"
@@ -35,7 +35,10 @@ class Effect(Enum):
     NONE = "neither"
 
     def level(self, direction: Direction) -> Level:
-        """The class: clients break when less of what they send is admitted, and when answers hold more than they know."""
+        """The class of the change.
+
+        A change breaks clients when requests that were valid are refused, or when answers have values that were not valid.
+        """
         harmless = Effect.WIDER if direction is Direction.REQUEST else Effect.NARROWER
         return Level.ADDITIVE if self in (harmless, Effect.NONE) else Level.BREAKING
 
@@ -44,7 +47,7 @@ class Effect(Enum):
 class Change:
     """One change. `part` is the new part, or the old one where something was removed (`is_old`).
 
-    `operation` is the operationId; for what belongs to no operation it is the name of the API.
+    `operation` is the operationId, or the name of the API for a change that belongs to no operation.
     """
 
     level: Level

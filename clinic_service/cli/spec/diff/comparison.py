@@ -40,7 +40,7 @@ class _Operation:
         return self.part.get("security") or self.root.get("security")
 
     def parameters(self) -> dict[tuple[str, str], Part]:
-        """The parameters by where they are and what they are called; the operation's own come before those of its URL."""
+        """The parameters by place and name. A parameter of the operation replaces an equal one of its URL."""
         found = [one.resolved() for one in (*self.item.items("parameters"), *self.part.items("parameters"))]
         return {(part.value["in"], part.value["name"]): part for part in found}
 

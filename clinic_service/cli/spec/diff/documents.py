@@ -18,7 +18,7 @@ CHANGELOG = "CHANGELOG.md"
 
 
 class NoSuchSpecError(Exception):
-    """What was given is no file, no folder of a spec and no revision. Holds a sentence for the user."""
+    """The argument is neither a file, nor a folder of a spec, nor a revision. The text is a sentence for the user."""
 
 
 @dataclass(frozen=True)

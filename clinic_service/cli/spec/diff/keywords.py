@@ -1,6 +1,6 @@
-"""The rules for the keywords of schemas: what a changed value does to the values that a schema admits.
+"""The rules for the keywords of schemas: the effect of a changed keyword on the values that a schema admits.
 
-Each rule takes the old and the new value (None: the keyword is absent) and tells the end of the id, and the effect.
+Each rule takes the old and the new value (None: the keyword is absent) and returns the end of the id, and the effect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NARROWER = {"number": "integer", "int64": "int32", "double": "float"}
 
 
 class Keyword(NamedTuple):
-    """A keyword of schemas. `merged` makes one value of those that hold at once, through `allOf`."""
+    """A keyword of schemas. `merged` combines the values that hold at the same time because of `allOf`."""
 
     name: str
     merged: Callable[[list[Any]], Any]
@@ -75,7 +75,7 @@ def _follow(types: frozenset[str], given: frozenset[str]) -> bool:
 
 
 def _at_least_one(values: list[Any]) -> Any:
-    """The largest of the lower bounds; one of 0 is none."""
+    """The largest of the lower bounds. A bound of 0 counts as none."""
     return max(values) or None
 
 

@@ -18,7 +18,7 @@ _EXAMPLES = ("example", "examples")
 def parameter_changes(
     old: dict[tuple[str, str], Part], new: dict[tuple[str, str], Part], schemas: SchemaComparison
 ) -> Iterator[Change]:
-    """The changes of the parameters, which are given by where they are and what they are called."""
+    """The changes of the parameters, which are given by place and name."""
     for key in old | new:
         before, after = old.get(key), new.get(key)
         what = f"the parameter {key[1]!r} in {key[0]}"

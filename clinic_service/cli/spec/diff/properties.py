@@ -69,7 +69,7 @@ def _changed(name: str, old: _Property, new: _Property, direction: Direction) ->
     keyword, word = _HIDDEN[direction]
     id_ = None
     if old.is_hidden != new.is_hidden:
-        # What a property was tells what is lost, and what it is now tells what is demanded.
+        # For a property that is hidden now, the id tells whether it was required; for a visible one, whether it is.
         necessity, verb = (old.necessity, "became") if new.is_hidden else (new.necessity, "became-not")
         id_ = f"{direction}-{necessity}-property-{verb}-{word}"
         parts = old.schema.first(keyword), new.schema.first(keyword)

@@ -11,7 +11,7 @@ from clinic_service.cli.spec.diff.comparison import compare
 from clinic_service.cli.spec.diff.documents import Document, NoSuchSpecError, State
 
 _ORDER = list(Level)
-# The most operations that a line of text names.
+# The maximum number of operations that a line of text names.
 _MOST_NAMES = 4
 
 

@@ -1,4 +1,4 @@
-"""The rules for everything but the keywords of schemas: what each change means for clients."""
+"""The rules for all changes except those of the keywords of schemas: the class of each change for clients."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LEVELS: dict[str, Level] = {
     for id_ in ids.split()
 }
 
-# Each rule of `x-access`, and the wider rules that hold for whomever it holds for. PARAM stays the same.
+# Each rule of `x-access`, with the wider rules that admit every caller whom it admits. PARAM stays the same.
 WIDER_RULES: dict[str, tuple[str, ...]] = {
     "self": ("person",),
     "self-if-member": ("self", "member", "person"),
@@ -61,7 +61,7 @@ WIDER_RULES: dict[str, tuple[str, ...]] = {
 
 
 def is_admitted(rule: str, rules: Collection[str]) -> bool:
-    """Whether `rules`, joined by *or*, hold for everyone for whom `rule` holds."""
+    """Whether `rules`, joined by *or*, admit every caller whom `rule` admits."""
     word, colon, parameter = rule.partition(":")
     wider = {rule, *WIDER_RULES.get(word, ())} | {f"{one}{colon}{parameter}" for one in WIDER_RULES.get(word, ())}
     return not wider.isdisjoint(rules)
@@ -73,7 +73,7 @@ def change(id_: str, text: str, old: Part | None, new: Part | None) -> Change:
 
 
 def presence(id_: str, text: str, old: Part | None, new: Part | None) -> Change:
-    """The change with this id that something was added or removed: its place is where it was used."""
+    """The change with this id for a part that was added or removed. Its place is where the part is used."""
     return change(id_, text, old and old.as_used(), new and new.as_used())
 
 

@@ -14,7 +14,7 @@ _PATTERNS = {
     Direction.REQUEST: ("x-request-pattern", "x-pattern", "pattern"),
     Direction.RESPONSE: ("x-pattern", "pattern"),
 }
-# The keywords of a schema that does no more than describe members.
+# The keywords of a schema that only describes members.
 _DESCRIBING = frozenset({"type", "description", "properties"})
 
 
@@ -26,7 +26,7 @@ class Schema:
 
     @property
     def identity(self) -> tuple[tuple[str | int, ...], ...]:
-        """The same for the same parts of a document."""
+        """A key that is equal for schemas made of the same parts of a document."""
         return tuple(part.keys for part in self.parts)
 
     def found(self, name: str) -> list[Part]:
@@ -38,7 +38,7 @@ class Schema:
         return next((part for name in names for part in self.found(name)), None)
 
     def value(self, keyword: Keyword) -> Any:
-        """What the keyword demands; None when it is absent."""
+        """The combined value of the keyword; None when it is absent."""
         values = [part.value for part in self.found(keyword.name)]
         return keyword.merged(values) if values else None
 
@@ -89,12 +89,12 @@ class Schema:
         return {name: Schema(*parts) for name, parts in found.items()}
 
     def implies_any(self, other: Schema, name: str) -> bool:
-        """Whether what this schema admits fits one of the alternatives `name` of `other`, as far as can be seen."""
+        """Whether every value of this schema fits an alternative `name` of `other`; False when this is not clear."""
         is_one_list = name == "anyOf" and len(other.found(name)) == 1
         return is_one_list and any(self._implies(one) for one in other.alternatives(name))
 
     def _implies(self, other: Schema) -> bool:
-        """Whether all that `other` demands is a type and the schemas of members, and this schema demands the same."""
+        """Whether `other` only has a type and schemas of members, and this schema has the same ones."""
         own = self.properties()
         return (
             all(part.value.keys() <= _DESCRIBING for part in other.parts)
@@ -104,7 +104,7 @@ class Schema:
         )
 
     def is_plainly(self, other: Schema) -> bool:
-        """Whether the two are written alike, and without references, which may lead to something else."""
+        """Whether both have the same text, and no references, which could lead to different schemas."""
         values = [part.value for part in self.parts]
         return values == [part.value for part in other.parts] and "$ref" not in repr(values)
 

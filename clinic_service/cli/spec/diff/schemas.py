@@ -31,7 +31,7 @@ _ALTERNATIVES = {"oneOf": "one-of", "anyOf": "any-of"}
 
 @dataclass(frozen=True)
 class Position:
-    """What the schemas describe: `subject` begins the ids of changes, `what` their texts."""
+    """The position of the compared schemas. Ids of changes begin with `subject`, and their texts with `what`."""
 
     direction: Direction
     subject: str
@@ -83,7 +83,7 @@ class SchemaComparison:
             yield from self.compare(one, other, at.within(f"an alternative of {at.what}"))
         for one in before:
             if all(one is not paired for paired, _ in pairs):
-                # Without any alternative left all values are admitted, unless the schema itself says the same.
+                # When no alternative is left, the schema admits all values, unless its other keywords have the same effect.
                 is_wider = not after and not new.implies_any(old, keyword)
                 effect = Effect.WIDER if is_wider else Effect.NARROWER
                 yield _alternative(at, f"{_ALTERNATIVES[keyword]}-removed", effect, one, None)
@@ -115,7 +115,7 @@ def _keywords(old: Schema, new: Schema, at: Position) -> Iterator[Change]:
         level, id_ = effect.level(at.direction), f"{at.subject}-{ending}"
         yield Change.of(level, id_, text, next(iter(patterns[0]), None), next(iter(patterns[1]), None))
     elif _values(old, "pattern") != _values(new, "pattern"):
-        text = f"{at.what}: pattern changed, and what the server enforces did not"
+        text = f"{at.what}: pattern changed, but the server still enforces the same pattern"
         yield Change.of(Level.WORDS, "pattern-changed", text, old.first("pattern"), new.first("pattern"))
 
 
@@ -144,7 +144,7 @@ def _default(old: Schema, new: Schema, at: Position) -> Iterator[Change]:
     before, after = old.first("default"), new.first("default")
     if (before and before.value) != (after and after.value) or (before is None) != (after is None):
         ending = "added" if before is None else "removed" if after is None else "changed"
-        # A body holds all that counts, but a parameter that is left out means something else now.
+        # A parameter that is not sent means something else now. A member of a body that is not sent does not.
         effect = Effect.OTHER if at.subject == "request-parameter" else Effect.NONE
         yield _judged(at, f"default-value-{ending}", effect, "default", old, new)
 
@@ -158,7 +158,7 @@ def _words(old: Schema, new: Schema, at: Position) -> Iterator[Change]:
 
 
 def _paired(before: list[Schema], after: list[Schema], at: Position) -> list[tuple[Schema, Schema]]:
-    """The alternatives that are the same ones: those that say the same, then those in the same order."""
+    """The pairs of corresponding alternatives: first the equal ones, then the remaining ones in their order."""
     left, pairs = list(after), []
     for one in before:
         same = next((other for other in left if _says_the_same(one, other, at)), None)
