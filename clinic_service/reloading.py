@@ -66,7 +66,7 @@ def builder(config: Config, database: Database, write: Callable[[str], None], au
 
 
 def spec_check(*arguments: str) -> Callable[[], list[str]]:
-    """A function that tells the findings of `clinic-service spec check` with these arguments, each with file and line.
+    """A function that returns the findings of `clinic-service spec check` with these arguments, with file and line.
 
     The check runs in a process of its own, because it imports modules that a server does not need.
     """

@@ -24,7 +24,7 @@ class AuditRuleError(ValueError):
 
 @dataclass(frozen=True)
 class AuditRule:
-    """What `x-audit` says. At most one of the places is given.
+    """The content of `x-audit`. At most one of the places is given.
 
     `reads_people`: an answer holds data of people, so each is recorded. `parameter`: the path parameter with the user id of
     the subject. `member`: the member of the answer with that id. `answer_list`, `body_list`: where the list of patients is.

@@ -1,4 +1,4 @@
-"""Keys by which callers are told apart: to count their requests, and to share out the threads."""
+"""Keys that identify callers, for counting their requests and for distributing the threads among them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from clinic_service.gateways.tokens import TOKEN_HEADER, TokenVerifier
 
 
 def key_of(caller: Caller) -> str:
-    """The key of somebody who is known."""
+    """The key of a caller whose token is valid."""
     return f"{caller.kind}:{caller.id}"
 
 
 class CallerKeys:
-    """Gives a key to every request, before anybody decides whether its caller is who he says."""
+    """Gives a key to every request, before its token is checked."""
 
     def __init__(self, tokens: TokenVerifier, proxies: int) -> None:
         """`proxies`: see `client_address`."""
         self._tokens, self._proxies = tokens, proxies
 
     def __call__(self, environ: Mapping[str, Any]) -> str:
-        """The key of who sends the request: of the caller if the token was seen before, else of the address."""
+        """The key of the sender: of the caller if the token was checked before, else of the address."""
         token = environ.get(TOKEN_HEADER)
         caller = self._tokens.last_caller(token) if token else None
         return key_of(caller) if caller else client_address(environ, self._proxies)

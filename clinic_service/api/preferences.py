@@ -25,7 +25,7 @@ def is_strict(environ: dict[str, Any]) -> bool:
 
 
 def preference_headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
-    """The header that tells the client that its preference was honoured; none when it has no such preference."""
+    """The header that tells the client that its preference was applied; none when it has no such preference."""
     return [("Preference-Applied", "handling=strict")] if is_strict(environ) else []
 
 

@@ -110,7 +110,7 @@ class Validator:
 
 
 def _expected(error: jsonschema_rs.ValidationError) -> Any:
-    """What the spec allows where `error` was found; nothing in it comes from the value that was refused."""
+    """The value that the spec allows at the place of `error`. It contains nothing of the refused value."""
     rule, value = error.schema_path[-1], error.kind.value
     if rule in _BOUNDS:
         return value

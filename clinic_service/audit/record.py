@@ -1,4 +1,4 @@
-"""AuditRecord: what the audit trail says about one request."""
+"""AuditRecord: the record of one request in the audit trail. The fields of `AuditRecord` are the recorded facts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class AuditRecord(NamedTuple):
     changed: Sequence[str] | None = None
 
     def document(self) -> dict[str, Any]:
-        """The record as JSON says it: without the members that have no value."""
+        """The record as a JSON object, without the members that have no value."""
         document = {name: value for name, value in zip(_FIELDS, self, strict=True) if value is not None}
         document["time"] = clock.to_wire(self.time)
         return document

@@ -77,7 +77,7 @@ _EMPTY = Chain(0, NO_HASH, 0, NO_HASH)
 
 
 class StoredEntry(NamedTuple):
-    """A row: its key, its place in the chain (None until it is sealed), and what it says."""
+    """A row: its key, its place in the chain (None until it is sealed), and its record."""
 
     clinic_id: str
     id: str

@@ -66,7 +66,7 @@ def _verify_anchors(uow: UnitOfWork, anchors: dict[str, tuple[int, str]]) -> Ite
 
 
 def verify_rows(uow: UnitOfWork) -> Iterator[Flaw]:
-    """Where the chain of rows is broken: rows that were removed, changed or put elsewhere."""
+    """The flaws of the chain of rows: rows that were removed, changed or moved."""
     chain = uow.audit.chain()
     sequence, last = chain.removed_sequence, chain.removed_hash
     while entries := uow.audit.list_sealed(sequence, chain.sequence, _BATCH):
@@ -81,7 +81,7 @@ def verify_rows(uow: UnitOfWork) -> Iterator[Flaw]:
 
 
 def verify_files(folder: Path, anchors: dict[str, tuple[int, str]]) -> Iterator[Flaw]:
-    """Where the files are broken: lines that were removed, changed or put elsewhere, and files cut short or missing.
+    """The flaws of the files: lines that were removed, changed or moved, and files that are shortened or missing.
 
     Adds to `anchors` the last row that each file names, with its hash.
     """

@@ -182,7 +182,7 @@ def _cause_by_words(origin: BaseException) -> Cause | None:
 
 
 def _cause_of_file(url: URL | None) -> Cause | None:
-    """What is wrong with the path of the file, if anything."""
+    """The fault of the path of the file; None without a fault."""
     if url is None:
         return None
     file = Path(url.database or "")

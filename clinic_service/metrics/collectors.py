@@ -24,7 +24,7 @@ from clinic_service.outbox.backlog import MAX_COUNTED, Backlog, BacklogOfKind
 from clinic_service.outbox.deliveries import MAILS
 from clinic_service.unit_of_work import run
 
-# The database is asked at most this often, and nobody waits longer for it.
+# The minimum time between two queries of the database, and the maximum time to wait for the answer.
 _FRESH_SECONDS = 5.0
 _WAIT_SECONDS = 1.0
 

@@ -51,7 +51,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a request says about the answer that it prefers. `address` has the method, the path and the query."""
+    """The parts of a request that choose its answer. `address` has the method, the path and the query."""
 
     wanted: Wanted
     address: str

@@ -38,7 +38,7 @@ class MockDispatcher(BaseDispatcher):
             request.plan.access.authorize(check)
 
     def answer(self, request: Request) -> None:
-        """Choose or make up the answer that the request asks for."""
+        """Choose or generate the answer that the request asks for."""
         request.result, applied = request.work(**request.arguments)
         self.check_answer(request)
         request.answer.headers.extend(applied)

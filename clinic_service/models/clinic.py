@@ -24,7 +24,7 @@ class ClinicType(StrEnum):
 
 
 class ClinicSize(StrEnum):
-    """How many patients a clinic says that it has."""
+    """The number of patients of a clinic, as stated by the clinic."""
 
     UP_TO_249 = "0-249"
     UP_TO_499 = "250-499"

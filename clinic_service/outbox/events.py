@@ -222,7 +222,7 @@ class UploadReminded(_Payload):
 
 
 class ConnectionAction(StrEnum):
-    """What a patient is asked to do at a data provider."""
+    """The action that a patient is asked to take at a data provider."""
 
     CONNECT = "connect"
     # To connect; for patients whose accounts the clinic manages.

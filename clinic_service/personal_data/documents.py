@@ -37,7 +37,7 @@ class _Identity(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """What a clinic knows, or knew, of the person."""
+    """The data about the person in a present or deleted record of a clinic."""
 
     clinic_id: str
     identity: _Identity

@@ -38,7 +38,7 @@ class Erased(NamedTuple):
 
 
 def count(database: Database, person: Person) -> list[Erased]:
-    """What an erasure would remove now."""
+    """The rows that an erasure would remove now, as numbers by table."""
     return run(
         database, lambda uow: [Erased(t.name, _count(uow, t, a, person), 0) for t, a in declared()], writes=False
     )

@@ -1,8 +1,8 @@
 """The queue of requests that wait for a thread, which is fair to callers.
 
-Callers take turns, however many requests each of them has waiting. Turns alone are not enough, because a request cannot
-be interrupted: some large pages would keep all threads busy. So requests of callers who recently sent one that took long
-never have all threads, and others find a free one.
+Callers take turns, however many waiting requests each of them has. Turns alone are not enough, because a request cannot be
+interrupted: a few large pages would keep all threads busy. So callers who recently sent a slow request never occupy all
+threads, and other callers find a free thread.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FairQueue(Generic[T]):
     def __init__(self, threads: int) -> None:
         self._most_slow = max(1, threads - 1)
         self._running_slow = 0
-        # When callers stop to count as slow.
+        # The time until which each slow caller counts as slow.
         self._slow_until: dict[str, float] = {}
         self._measured_until = 0.0
         # The caller whose turn is next comes first.
@@ -88,7 +88,7 @@ class FairQueue(Generic[T]):
             most = max(self._waiting, key=lambda one: len(self._waiting[one]), default=caller)
             if len(self._waiting.get(most, ())) <= len(self._waiting.get(caller, ())) + 1:
                 return None
-            # A permit too many is left, and harmless.
+            # One permit too many is left, which is harmless.
             return self._waiting[most].pop().item
 
     def _take(self) -> tuple[_Waiting[T], bool]:
@@ -118,7 +118,7 @@ class FairQueue(Generic[T]):
         return caller in self._slow_until and self._slow_until[caller] > time.monotonic()
 
     def _note(self, caller_of: CallerOf, seconds: float, cpu_started: float | None) -> None:
-        """Note how long a request took."""
+        """Record how long a request took."""
         if seconds <= _SLOW_CPU_SECONDS:
             return
         now = time.monotonic()
@@ -131,7 +131,7 @@ class FairQueue(Generic[T]):
                 self._slow_until[caller_of()] = now + _SLOW_FOR_SECONDS
 
     def _release(self, is_slow: bool) -> None:
-        """Let one of the requests that were held have the thread that has become free."""
+        """Give the thread that has become free to one of the requests that were held."""
         with self._lock:
             if is_slow:
                 self._count_slow(-1)

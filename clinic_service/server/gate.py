@@ -40,7 +40,7 @@ class Application(Protocol):
         """The answer to a request that the server itself refuses."""
 
     def caller_key(self, environ: dict[str, Any]) -> str:
-        """Whose request it is, as a key. The threads are shared out by it."""
+        """The key of the caller of the request. The threads are distributed among the callers."""
 
 
 class Gate:

@@ -158,7 +158,7 @@ def renewed_or_none(parts: Parts, renew: Renew | None) -> Parts | None:
 
 
 def reload_failure(error: Exception) -> str:
-    """Why the settings cannot be used, for the operator. Messages of errors other than ours are left out."""
+    """The reason why the settings cannot be used, for the operator. Messages of other libraries are left out."""
     return error.message if isinstance(error, ConfigError) else type(error).__name__
 
 

@@ -81,7 +81,7 @@ def _decision(condition: dict[str, Any], then: Any, otherwise: Any) -> dict[str,
 
 
 def _causes(error: jsonschema_rs.ValidationError) -> Iterator[jsonschema_rs.ValidationError]:
-    """The errors that caused `error`. Of several alternatives, those of the one that fits best."""
+    """The errors that caused `error`. Of several alternatives, the errors of the best fitting one."""
     alternatives = getattr(error.kind, "context", None)
     if not alternatives:
         yield error

@@ -1,4 +1,4 @@
-"""What the fixtures give to tests. Every test run imports this module, so it imports nothing heavy."""
+"""The objects that the fixtures return to tests. Every test run imports this module, so it imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Float, Table
 
-# What stands for an absent number. SQLite stores a NaN as NULL, so no number is a NaN.
+# The value for an absent number. SQLite stores a NaN as NULL, so no stored number is a NaN.
 _ABSENT = float("nan")
 
 

@@ -26,14 +26,17 @@ _CREATE = """
 
 
 class Contents(NamedTuple):
-    """What one table holds: the number of its rows, and their digest."""
+    """The contents of one table: the number of its rows, and their digest."""
 
     rows: int
     digest: str
 
 
 class Record(NamedTuple):
-    """What a backup holds: everything that was stored before `created_time`, at `revision`, and the contents by table."""
+    """The facts about a backup. It contains everything that was stored before `created_time`, at `revision`.
+
+    `tables` has the contents of each table by name.
+    """
 
     created_time: datetime
     revision: str

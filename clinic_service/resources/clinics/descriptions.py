@@ -1,4 +1,4 @@
-"""What the API shows of clinics, read in a fixed number of statements whatever the number of clinics."""
+"""The data of clinics that the API shows, read in a fixed number of statements for any number of clinics."""
 
 from __future__ import annotations
 

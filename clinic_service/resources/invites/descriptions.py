@@ -1,4 +1,4 @@
-"""What the API shows of an invitation."""
+"""The data of an invitation that the API shows."""
 
 from __future__ import annotations
 

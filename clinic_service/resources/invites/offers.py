@@ -30,7 +30,7 @@ _CLOSABLE = (InviteStatus.PENDING, InviteStatus.DECLINED)
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What the clinic says about the new patient, and the patient's user record.
+    """The clinic's data about the new patient, and the patient's user record.
 
     `patient` is None for a user who is already a patient of the clinic, because the directory is not asked then.
     """

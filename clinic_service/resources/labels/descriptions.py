@@ -1,4 +1,4 @@
-"""What the API shows of a label."""
+"""The data of a label that the API shows."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ from clinic_service.resources.merges.spreadsheet import MEDIA_TYPE, merge_workbo
 
 
 def merge_clinic(ctx: Context, clinic_id: str, body: Any) -> None:
-    """Merge the clinic that the body names into the one in the path."""
+    """Merge the clinic in the body (the source) into the clinic in the path (the target)."""
     merge_clinics(ctx.uow, _source_id(clinic_id, body), clinic_id, ctx.config.demo_patient_user_id)
 
 
 def generate_merge_report(ctx: Context, clinic_id: str, body: Any, media_type: str) -> Answer:
-    """What merging the clinic that the body names into the one in the path would do."""
+    """The report on a merge of the clinic in the body (the source) into the clinic in the path (the target)."""
     source_id = _source_id(clinic_id, body)
     with ctx.uow.snapshot():
         planning = Planning(ctx.uow, source_id, clinic_id, ctx.config.demo_patient_user_id)
@@ -30,7 +30,7 @@ def generate_merge_report(ctx: Context, clinic_id: str, body: Any, media_type: s
 
 
 def _source_id(clinic_id: str, body: Any) -> str:
-    """The clinic that the body names. Raises SameClinic when it is the one in the path."""
+    """The id of the clinic in the body. Raises SameClinic when it is the clinic in the path."""
     source_id: str = body["sourceId"]
     if source_id == clinic_id:
         raise SameClinic

@@ -15,7 +15,7 @@ MOST_CONFLICTS = 100
 
 
 class Category(StrEnum):
-    """How much two records agree, the strongest first."""
+    """The degree to which two records agree, the strongest first."""
 
     DUPLICATE_ACCOUNTS = "Duplicate Accounts"
     LIKELY_DUPLICATE_ACCOUNTS = "Likely Duplicate Accounts"
@@ -24,7 +24,7 @@ class Category(StrEnum):
 
 
 class Conflict(NamedTuple):
-    """A record that may be of the same person as another one, and how much the two agree."""
+    """A record that may be of the same person as another record, and the degree to which both agree."""
 
     category: Category
     patient: PatientFacts

@@ -1,4 +1,4 @@
-"""What the API shows of patients, read in a fixed number of statements whatever the number of patients."""
+"""The data of patients that the API shows, read in a fixed number of statements for any number of patients."""
 
 from __future__ import annotations
 

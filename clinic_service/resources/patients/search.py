@@ -68,7 +68,7 @@ class Search(NamedTuple):
 
     @property
     def workspace(self) -> str | None:
-        """What selects clinics among those of the person: a key of `_WORKSPACES`, or None for all."""
+        """The key of `_WORKSPACES` that selects clinics of the person; None selects all."""
         return None if self.workspace_id is None else self.workspace_id_type
 
 

@@ -29,6 +29,6 @@ def delete_site(ctx: Context, clinic_id: str, site_id: str) -> None:
 
 
 def merge_site(ctx: Context, clinic_id: str, site_id: str, body: Any) -> JsonObject:
-    """Merge the site that the body names into the one in the path."""
+    """Merge the site in the body (the source) into the site in the path (the target)."""
     service.merge_sites(ctx.uow, clinic_id, source_id=body["id"], target_id=site_id)
     return label_schema.dump(ctx.uow.sites.describe_one(clinic_id, site_id))

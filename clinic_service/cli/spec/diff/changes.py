@@ -14,7 +14,7 @@ class Level(StrEnum):
     BREAKING = "breaking"
     """A client may have to change."""
     ADDITIVE = "additive"
-    """A client goes on as before."""
+    """A client does not have to change."""
     WORDS = "words"
     """Nothing changes on the wire."""
 

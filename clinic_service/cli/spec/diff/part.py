@@ -23,7 +23,7 @@ class Part:
 
     @property
     def place(self) -> Place:
-        """Where the source holds this part."""
+        """The place of this part in the source."""
         return self.api.bundle.place(self.keys)
 
     def get(self, key: str) -> Part | None:

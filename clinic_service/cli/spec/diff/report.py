@@ -1,4 +1,4 @@
-"""What `spec diff` prints."""
+"""The output of `spec diff`."""
 
 from __future__ import annotations
 

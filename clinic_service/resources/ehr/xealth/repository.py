@@ -85,7 +85,7 @@ class PermissionFlags(NamedTuple):
 
 
 class ReportedClinic(NamedTuple):
-    """What a report shows of the clinic."""
+    """The data of the clinic that a report shows."""
 
     ehr_enabled: bool
     preferred_bg_units: BgUnits | None
@@ -93,7 +93,7 @@ class ReportedClinic(NamedTuple):
 
 
 class ReportedPatient(NamedTuple):
-    """What a report shows of the patient."""
+    """The data of the patient that a report shows."""
 
     id: str
     full_name: str | None

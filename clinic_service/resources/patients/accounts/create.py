@@ -34,7 +34,7 @@ from clinic_service.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class CustodialAccount:
-    """An account that was created for a patient of a clinic, and what the clinic says about the patient.
+    """An account that was created for a patient of a clinic, and the clinic's data about the patient.
 
     `given` are the members of a `PatientRecordSchema`.
     """

@@ -127,7 +127,7 @@ class RowFilter(Filter):
 
     @cached_property
     def _lookups(self) -> dict[str, IndexLookup]:
-        """How the index on each column that has one finds the matches."""
+        """For each indexed column, the way to find the matches by its index."""
         names = dict.fromkeys(comparison.column for comparison in self._comparisons if comparison.is_indexed)
         return {name: self._lookup(name) for name in names}
 
