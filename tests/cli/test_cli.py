@@ -46,7 +46,7 @@ def test_spec_coverage_as_json(run: CliRunner) -> None:
         "implemented": True,
         "handler": "clinic_service.resources.access.handlers.get_groups_for_user",
         "access": ["service", "self:userId", "custodian:userId"],
-        "refusals": ["400", "401", "403", "404", "500", "503"],
+        "refusals": ["400", "401", "403", "404", "429", "500", "503"],
         "test": {"file": "tests/api/access/test_get_groups_for_user.py", "exists": True},
     } in rows
     assert all(row["implemented"] and row["test"]["exists"] for row in rows)
