@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from clinic_service.config import Config
 from clinic_service.db.dialects import is_one_transaction, revision_lock
+from clinic_service.db.distribution import place_new_tables
 from clinic_service.db.engine import revision_engine
 from clinic_service.db.schema import COMPATIBILITY
 from clinic_service.models import Base
@@ -29,7 +30,7 @@ def run(connection: Connection) -> None:
             render_as_batch=is_sqlite,
             transactional_ddl=True,
             transaction_per_migration=not is_one_transaction(connection),
-            on_version_apply=note_oldest_program,
+            on_version_apply=finish_revision,
         )
         with context.begin_transaction():
             context.run_migrations()
@@ -45,8 +46,15 @@ def check_references(connection: Connection) -> None:
         raise RuntimeError(f"A row of {broken[0]} refers to a row of {broken[2]} that does not exist.")
 
 
-def note_oldest_program(ctx: Any, step: object, heads: Collection[str], run_args: object) -> None:  # noqa: ARG001
-    """Store the newest `oldest_program` of the revisions that are applied, in the transaction of each step."""
+def finish_revision(ctx: Any, step: object, heads: Collection[str], run_args: object) -> None:  # noqa: ARG001
+    """What follows each revision, in its transaction."""
+    note_oldest_program(ctx, heads)
+    # The next revision may fill a table that this one has created.
+    place_new_tables(ctx.connection, Base.metadata)
+
+
+def note_oldest_program(ctx: Any, heads: Collection[str]) -> None:
+    """Store the newest `oldest_program` of the revisions that are applied."""
     scripts = ctx.opts["script"]
     applied = (script for head in heads for script in scripts.walk_revisions("base", head))
     oldest = max((getattr(script.module, "oldest_program", "") for script in applied), default="")

@@ -89,7 +89,8 @@ _IS_CLINIC = MergePlanElement.type == _CLINIC
 _later = aliased(MergePlanElement)
 _LEADS_NOWHERE = and_(
     not_(exists().where(Clinic.id == MergePlanElement.clinic_id)),
-    not_(exists().where(_later.source_id == MergePlanElement.clinic_id, _later.type == _CLINIC)),
+    # Not correlated, because the later merge may be on another machine.
+    MergePlanElement.clinic_id.not_in(select(_later.source_id).where(_later.type == _CLINIC)),
 )
 _OTHERS = (
     *(

@@ -9,7 +9,8 @@ import click
 from clinic_service.cli.backup import backup, copy, restore
 from clinic_service.cli.common import load_config
 from clinic_service.cli.opening import opened_database
-from clinic_service.db import schema
+from clinic_service.db import distribution, schema
+from clinic_service.models import Base
 from clinic_service.resources.summaries.reconcile import compare
 from clinic_service.resources.users.reconcile import compare as compare_clinics_of_users
 
@@ -43,6 +44,8 @@ def upgrade(database_url: str | None) -> None:
 def check(database_url: str | None) -> None:
     """Check that the schema is at the newest revision, or at a later one that this program can work with.
 
+    In a Citus cluster it also checks that each table is where it should be.
+
     The exit status is 0 if it is, else 1.
     """
     config = load_config(database_url=database_url)
@@ -52,7 +55,39 @@ def check(database_url: str | None) -> None:
             f"The schema is at {found or 'no revision'}; this program needs {schema.head()}. "
             "Run `clinic-service db upgrade`."
         )
+    misplaced = distribution.list_misplaced(config.database_url, Base.metadata)
+    if misplaced:
+        lines = [*map(str, misplaced), "Run `clinic-service db distribute`."]
+        raise click.ClickException("\n".join(lines))
     click.echo(f"The schema is up to date, at revision {found}.")
+
+
+@db.command()
+@_url
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 1024),
+    default=distribution.DEFAULT_SHARDS,
+    show_default=True,
+    help="Number of parts that tables are divided into: two to four for each machine. It cannot be changed later.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the steps, and take none.")
+def distribute(database_url: str | None, shards: int, dry_run: bool) -> None:
+    """Distribute the tables over the machines of a Citus cluster.
+
+    The URL is that of the coordinator. Prints each step. Tables that are in their places already are left there, so the
+    command can be run again, after an interruption or for new tables.
+    """
+    config = load_config(database_url=database_url)
+    if not schema.is_usable(config.database_url):
+        raise click.ClickException("The schema is not up to date. Run `clinic-service db upgrade` first.")
+    choose = distribution.dry_run if dry_run else distribution.distribute
+    steps = 0
+    for step in choose(config.database_url, Base.metadata, shards):
+        click.echo(f"{step.sql};")
+        steps += 1
+    if not steps:
+        click.echo("Every table is where it should be.")
 
 
 @db.command()
