@@ -61,6 +61,6 @@ def create_app(
     readiness, prefix = Readiness(database, audit_log.obstacle if audit_log else None), config.path_prefix or ""
     add_viewer(app, config)
     add_metrics(app, config, create_collectors(config, database))
-    add_pages(app, apis, lambda: readiness.obstacle() is None, prefix=prefix)
+    add_pages(app, apis, readiness.health, prefix=prefix)
     add_reference(app, apis, prefix=prefix)
     return app

@@ -19,6 +19,7 @@ from clinic_service.db.schema import upgrade
 from tests.support.applications import application
 from tests.support.client import Client
 from tests.support.clocks import NOW
+from tests.support.clusters import CLUSTER_URL, create_distributed_database
 from tests.support.databases import clear, create_database, postgresql_server
 
 # A failed assertion of a shared suite shows its values, as that of a test file does.
@@ -57,8 +58,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def postgresql_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
-    """The address of a PostgreSQL server: `CLINIC_TEST_DATABASE_URL`, or one that all processes of this run share."""
-    given = os.environ.get("CLINIC_TEST_DATABASE_URL")
+    """The address of a PostgreSQL server, or of the coordinator of a cluster: that of `CLINIC_TEST_DATABASE_URL` or
+    `CLINIC_TEST_CITUS_URL`. Without both, one that all processes of this run share.
+    """
+    given = CLUSTER_URL or os.environ.get("CLINIC_TEST_DATABASE_URL")
     if given:
         yield given
         return
@@ -99,7 +102,8 @@ def _shared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databas
 
 @pytest.fixture(scope="session")
 def _shared_postgresql(postgresql_url: str) -> Iterator[Database]:
-    with create_database(postgresql_url) as url, _opened(url) as database:
+    create = create_distributed_database if CLUSTER_URL else create_database
+    with create(postgresql_url) as url, _opened(url) as database:
         yield database
 
 

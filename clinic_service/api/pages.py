@@ -14,6 +14,7 @@ import orjson
 from clinic_service.api.compression import encode
 from clinic_service.api.exchange import Exchange, RawAnswer, json_answer
 from clinic_service.auth.words import with_access_in_words
+from clinic_service.db.readiness import Health
 from clinic_service.specification.apis import Api
 from clinic_service.specification.formats import FORMATS
 from clinic_service.specification.published import published
@@ -40,13 +41,13 @@ _ASSETS = {
 }
 
 
-def add_pages(app: flask.Flask, apis: list[Api], is_ready: Callable[[], bool], *, prefix: str = "") -> None:
+def add_pages(app: flask.Flask, apis: list[Api], health: Callable[[], Health], *, prefix: str = "") -> None:
     """Add health and the documents to `app`, which stands under the path `prefix`."""
     _add(
         app,
         {
-            LIVE: lambda _: _health(ok=True),
-            READY: lambda exchange: _health(ok=_is_ready(exchange, is_ready)),
+            LIVE: lambda _: _health(Health.OK),
+            READY: lambda exchange: _health(exchange.environ.get(READY_KEY) or health()),
         },
     )
     for api in apis:
@@ -69,14 +70,9 @@ def _add(app: flask.Flask, pages: Mapping[str, Page]) -> None:
         app.add_url_rule(address, address, page, methods=["GET"], provide_automatic_options=False)
 
 
-def _health(*, ok: bool) -> RawAnswer:
-    status, word = (200, "ok") if ok else (503, "unavailable")
-    return json_answer(status, orjson.dumps({"status": word}), [("Cache-Control", "no-store")])
-
-
-def _is_ready(exchange: Exchange, is_ready: Callable[[], bool]) -> bool:
-    known: bool | None = exchange.environ.get(READY_KEY)
-    return is_ready() if known is None else known
+def _health(health: Health) -> RawAnswer:
+    status = 503 if health is Health.UNAVAILABLE else 200
+    return json_answer(status, orjson.dumps({"status": health}), [("Cache-Control", "no-store")])
 
 
 def _placed(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from clinic_service.api.metrics_page import add_metrics
 from clinic_service.api.pages import add_pages, add_reference
 from clinic_service.api.routing import LeanFlask
 from clinic_service.config import Config
+from clinic_service.db.readiness import Health
 from clinic_service.gateways.session_keys import KeyRing
 from clinic_service.gateways.tokens import TokenVerifier
 from clinic_service.metrics.collectors import ServerProcesses
@@ -51,7 +52,7 @@ def create_mock(
         MockApi(api, _compiled(api, choices, tell), dispatcher, app)
     add_metrics(app, config, [ServerProcesses()])
     prefix = config.path_prefix or ""
-    add_pages(app, apis, lambda: True, prefix=prefix)
+    add_pages(app, apis, lambda: Health.OK, prefix=prefix)
     if tuple(api.name for api in apis) == API_NAMES:
         add_reference(app, apis, prefix=prefix)
     return app

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from clinic_service.api.exchange import RawAnswer
 from clinic_service.api.pages import LIVE, READY, READY_KEY
+from clinic_service.db.readiness import Health
 from clinic_service.errors import ServiceError
 from clinic_service.metrics.counters import observe_loop_delay, set_load
 from clinic_service.server.connection import Connection
@@ -52,10 +53,10 @@ class Gate:
         limits: Limits,
         *,
         threads: int,
-        is_ready: Callable[[], bool] = lambda: True,
+        health: Callable[[], Health] = lambda: Health.OK,
         prefix: str = "",
     ) -> None:
-        """`is_ready` tells whether the database can be used; it is called in a thread of its own."""
+        """`health` tells whether the database can be used; it is called in a thread of its own."""
         self.limits = limits
         self.stopping = False
         self._app = app
@@ -63,7 +64,7 @@ class Gate:
         self._threads = threads
         self._delay = 0.0
         self._workers = Workers(self._loop, threads, "request")
-        self._probe = _ReadinessProbe(self._loop, is_ready)
+        self._probe = _ReadinessProbe(self._loop, health)
         self._live, self._ready = prefix + LIVE, prefix + READY
         # Ordered by the time of their last answer, or of their opening.
         self._connections: dict[Connection, None] = {}
@@ -111,7 +112,7 @@ class Gate:
             # It waits for nothing, so it runs here, even when all threads are busy.
             self._loop.call_soon(done, self._app.answer(request.environ()))
         elif path == self._ready:
-            self._probe.ask(lambda ready: done(self._app.answer({**request.environ(), READY_KEY: ready})))
+            self._probe.ask(lambda health: done(self._app.answer({**request.environ(), READY_KEY: health})))
         else:
             self._submit(request, request.environ(), self._app.answer, done)
 
@@ -220,27 +221,27 @@ class Gate:
 class _ReadinessProbe:
     """Tests whether the database can be used, one test at a time, and waits for the result at most a second."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, is_ready: Callable[[], bool]) -> None:
-        self._loop, self._is_ready = loop, is_ready
+    def __init__(self, loop: asyncio.AbstractEventLoop, health: Callable[[], Health]) -> None:
+        self._loop, self._health = loop, health
         self._workers = Workers(loop, 1, "readiness")
-        self._waiting: list[Callable[[bool], None]] = []
+        self._waiting: list[Callable[[Health], None]] = []
         self._is_asking = False
 
-    def ask(self, done: Callable[[bool], None]) -> None:
-        """Call `done` with the result; with False when there is none in time."""
+    def ask(self, done: Callable[[Health], None]) -> None:
+        """Call `done` with the result; with UNAVAILABLE when there is none in time."""
         self._waiting.append(done)
         self._loop.call_later(_READY_SECONDS, self._tell_one, done)
         if not self._is_asking:
             self._is_asking = True
-            self._workers.submit(lambda tell: tell(self._is_ready()), self._tell_all)
+            self._workers.submit(lambda tell: tell(self._health()), self._tell_all)
 
-    def _tell_one(self, done: Callable[[bool], None]) -> None:
+    def _tell_one(self, done: Callable[[Health], None]) -> None:
         if done in self._waiting:
             self._waiting.remove(done)
-            done(False)
+            done(Health.UNAVAILABLE)
 
-    def _tell_all(self, ready: bool | None) -> None:
+    def _tell_all(self, health: Health | None) -> None:
         self._is_asking = False
         waiting, self._waiting = self._waiting, []
         for done in waiting:
-            done(bool(ready))
+            done(health or Health.UNAVAILABLE)

@@ -13,7 +13,7 @@ from clinic_service.audit.choice import chosen_log, require_writable
 from clinic_service.audit.log import AuditLog
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
-from clinic_service.db.readiness import Readiness
+from clinic_service.db.readiness import Health, Readiness
 from clinic_service.log_lines import LinesHandler, LogLines, log_as_json
 from clinic_service.metrics.counters import count_lost_lines
 from clinic_service.packaged import edited_spec_folder
@@ -40,9 +40,9 @@ class Parts:
     lines: LogLines
     metrics: MetricsPort | None = field(default=None, kw_only=True)
 
-    def is_ready(self) -> bool:
+    def health(self) -> Health:
         """Whether requests can be answered now."""
-        return True
+        return Health.OK
 
     def measure(self) -> None:
         """Set the metrics of this process to those of this moment."""
@@ -72,9 +72,9 @@ class ServiceParts(Parts):
     readiness: Readiness
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def is_ready(self) -> bool:
+    def health(self) -> Health:
         """Whether the database can be used and requests can be recorded."""
-        return self.readiness.obstacle() is None
+        return self.readiness.health()
 
     def measure(self) -> None:
         """Set the metrics of the database connections to those of this moment."""

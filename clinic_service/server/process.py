@@ -81,9 +81,7 @@ async def _serve(
     loop.set_exception_handler(_log_failure)
     stopping = _Stopping(loop)
     config = parts.config
-    gate = Gate(
-        parts.app, limits, threads=config.worker_threads, is_ready=parts.is_ready, prefix=config.path_prefix or ""
-    )
+    gate = Gate(parts.app, limits, threads=config.worker_threads, health=parts.health, prefix=config.path_prefix or "")
     server = await loop.create_server(lambda: Connection(gate), sock=listener, backlog=BACKLOG)
     renewal = _Renewal(parts, gate, renew)
     watches = [loop.create_task(gate.watch(renewal.measure))]

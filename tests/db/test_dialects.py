@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from clinic_service.db.dialects import constraint_name, insert_or_update, is_retryable, is_unavailable
 from clinic_service.db.engine import Database, revision_engine
 from clinic_service.models import Clinic, Clinician, Grant, Invite, Patient, ShareCode, Tag
+from tests.support.databases import create_database
 from tests.support.rows import LONG_AGO
 
 CLINIC_ID = "65f1c0de0a1b2c3d4e5f6a7b"
@@ -220,6 +221,40 @@ def test_states_that_are_the_statements_own_fault(state: str) -> None:
 def test_what_fails_without_a_statement_is_unavailable() -> None:
     """Connecting, BEGIN and COMMIT."""
     assert is_unavailable(DBAPIError(None, None, _Refusal("P0001")))
+
+
+@pytest.mark.parametrize(
+    "state",
+    # A machine of a cluster that cannot be reached, and a statement that takes too long.
+    ["08006", "57014"],
+)
+def test_what_a_cluster_cannot_do_just_now_is_unavailable(postgresql_url: str, state: str) -> None:
+    engine = revision_engine(postgresql_url)
+    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.exec_driver_sql(f"DO $$ BEGIN RAISE 'gone' USING ERRCODE = '{state}'; END $$")
+    engine.dispose()
+    assert is_unavailable(caught.value)
+    assert not is_retryable(caught.value)
+
+
+def test_a_commit_that_fails_is_unavailable(postgresql_url: str) -> None:
+    """Whatever the error is: some machines may have committed already, and the others follow later."""
+    with create_database(postgresql_url) as url:
+        engine = revision_engine(url)
+        with engine.connect() as connection:
+            for statement in (
+                "CREATE TABLE t (n int)",
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE 'no' USING ERRCODE = 'XX000'; END $$",
+                "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED"
+                " FOR EACH ROW EXECUTE FUNCTION refuse()",
+                "INSERT INTO t VALUES (1)",
+            ):
+                connection.exec_driver_sql(statement)
+            with pytest.raises(DBAPIError) as caught:
+                connection.commit()
+        engine.dispose()
+    assert is_unavailable(caught.value)
 
 
 def test_a_violated_constraint_is_neither(database: Database) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from clinic_service.db import readiness
 from clinic_service.db.engine import Database
-from clinic_service.db.readiness import Readiness
+from clinic_service.db.readiness import Health, Readiness
 from clinic_service.db.schema import downgrade, head, upgrade
 from tests.support.databases import create_database
 from tests.support.links import linked
@@ -164,3 +164,53 @@ class TestStalledLink:
                 thread.join()
             assert answers == ["The database does not answer in time."] * 5
             assert len(looks) == 1
+
+
+class TestCluster:
+    """Functions in SQL stand for those of Citus."""
+
+    @pytest.fixture
+    def cluster(self, postgresql_url: str) -> Iterator[str]:
+        with create_database(postgresql_url) as url:
+            upgrade(url)
+            execute(url, "CREATE TABLE pg_dist_node (nodename text, nodeport int, isactive bool, noderole text)")
+            execute(
+                url,
+                "INSERT INTO pg_dist_node VALUES ('a', 1, true, 'primary'), ('b', 1, true, 'primary'),"
+                " ('gone', 1, false, 'primary'), ('standby', 1, true, 'secondary')",
+            )
+            self.reach(url, "SELECT name = ANY (ARRAY[''a'', ''b''])")
+            yield url
+
+    @staticmethod
+    def reach(url: str, answer: str) -> None:
+        """Let this query tell whether the machine `name` can be reached."""
+        function = "citus_check_connection_to_node(name text, port int) RETURNS bool"
+        execute(url, f"CREATE OR REPLACE FUNCTION {function} LANGUAGE sql AS '{answer}'")
+
+    @staticmethod
+    def found(url: str) -> tuple[Health, str | None]:
+        database = Database(url)
+        looking = Readiness(database)
+        health, obstacle = looking.health(), looking.obstacle()
+        database.dispose()
+        return health, obstacle
+
+    def test_is_whole_when_all_machines_answer(self, cluster: str) -> None:
+        assert self.found(cluster) == (Health.OK, None)
+
+    def test_is_degraded_when_one_is_gone(self, cluster: str, caplog: pytest.LogCaptureFixture) -> None:
+        self.reach(cluster, "SELECT name = ''a''")
+        assert self.found(cluster) == (Health.DEGRADED, None)
+        [record] = [record for record in caplog.records if record.message == "degraded"]
+        assert record.__dict__["reason"] == "1 of the 2 machines of the cluster cannot be reached."
+
+    def test_is_degraded_when_one_does_not_answer_in_time(self, cluster: str) -> None:
+        self.reach(cluster, "SELECT pg_sleep(30) IS NOT NULL")
+        assert self.found(cluster) == (Health.DEGRADED, None)
+
+    def test_is_unavailable_when_the_database_cannot_be_used(self, cluster: str) -> None:
+        execute(cluster, "UPDATE alembic_version SET version_num = '0001'")
+        health, obstacle = self.found(cluster)
+        assert health is Health.UNAVAILABLE
+        assert obstacle is not None

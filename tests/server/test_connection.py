@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from clinic_service.api.exchange import RawAnswer
+from clinic_service.db.readiness import Health
 from clinic_service.server.limits import Limits
 from tests.support.gates import GET, HOST, Served, read_all, serving_gate, wait_until
 
@@ -318,11 +319,12 @@ class TestHealth:
         with serving_gate() as probe:
             asked = []
 
-            def hang() -> bool:
+            def hang() -> Health:
                 asked.append(True)
-                return probe.app.release.wait(10)
+                probe.app.release.wait(10)
+                return Health.OK
 
-            with serving_gate(is_ready=hang) as served:
+            with serving_gate(health=hang) as served:
                 assert served.get("/ready") == 503
                 assert served.get("/ready") == 503
                 assert served.get("/live") == 200

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from clinic_service.api.exchange import RawAnswer
+from clinic_service.db.readiness import Health
 from clinic_service.errors import ServiceError
 from clinic_service.server.connection import Connection
 from clinic_service.server.gate import Gate
@@ -46,7 +47,7 @@ class SmallApp:
         if path == "/large":
             return RawAnswer(200, b"x" * self.answer_size)
         if path == "/ready":
-            return RawAnswer(200 if environ["clinic_service.ready"] else 503)
+            return RawAnswer(503 if environ["clinic_service.ready"] is Health.UNAVAILABLE else 200)
         body = environ["wsgi.input"].read()
         return RawAnswer(200, f"{environ['REQUEST_METHOD']} {path} ".encode() + body)
 
@@ -110,7 +111,7 @@ def serving_gate(
     limits: Limits | None = None,
     *,
     threads: int = 1,
-    is_ready: Callable[[], bool] = lambda: True,
+    health: Callable[[], Health] = lambda: Health.OK,
     app: SmallApp | None = None,
 ) -> Iterator[Served]:
     """A gate with these limits, for the time of the block."""
@@ -121,7 +122,7 @@ def serving_gate(
     running = threading.Event()
 
     async def serve() -> None:
-        gate = Gate(app, limits or Limits(), threads=threads, is_ready=is_ready)
+        gate = Gate(app, limits or Limits(), threads=threads, health=health)
         made.append(gate)
         server = await loop.create_server(lambda: Connection(gate), sock=listener)
         running.set()
