@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
 import pytest
+from sqlalchemy import Connection, MetaData, Table, select
 
 from clinic_service.db import schema
 from clinic_service.db.engine import Database
-from clinic_service.db.transfer.backup import _tables_in
-from clinic_service.db.transfer.copy import digests
-from clinic_service.db.transfer.record import Contents, contents
 from clinic_service.db.transfer.source import snapshot_of
 from clinic_service.demo.load import load_clinic
 from tests.support.newer_program import UNFIT, NewerProgram
@@ -38,10 +37,22 @@ STEP_SECONDS = 10 * SLOWNESS
 OLDEST = 13
 
 
-def found_in(url: str) -> dict[str, Contents]:
-    """The contents of every table, whatever the revision is."""
+def found_in(url: str) -> dict[str, tuple[int, str]]:
+    """The number and a digest of the rows of every table, whatever the revision and the order of the columns are."""
     with snapshot_of(url) as connection:
-        return contents(digests(connection, _tables_in(connection), lambda *_: None, ""))
+        metadata = MetaData()
+        metadata.reflect(connection)
+        return {
+            table.name: _digest(connection, table)
+            for table in metadata.sorted_tables
+            if table.name not in schema.BOOKKEEPING
+        }
+
+
+def _digest(connection: Connection, table: Table) -> tuple[int, str]:
+    columns = sorted(table.columns, key=lambda column: column.name)
+    rows = connection.execute(select(*columns).order_by(*table.primary_key)).all()
+    return len(rows), sha256(repr(rows).encode()).hexdigest()
 
 
 def test_upgrades_keep_the_data(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +62,7 @@ def test_upgrades_keep_the_data(database_url: str, capsys: pytest.CaptureFixture
     database.dispose()
     schema.downgrade(database_url, f"{OLDEST:04d}")
     before, times = found_in(database_url), []
-    assert before["patients"].rows == PATIENTS
+    assert before["patients"][0] == PATIENTS
     for number in range(OLDEST + 1, int(schema.head()) + 1):
         began = time.monotonic()
         schema.upgrade(database_url, f"{number:04d}")
