@@ -11,7 +11,7 @@ from clinic_service.gateways.tokens import TOKEN_HEADER, TokenVerifier
 
 
 def key_of(caller: Caller) -> str:
-    """The key of a caller whose token is valid."""
+    """The key of an identified caller: a person, a service or a partner."""
     return f"{caller.kind}:{caller.id}"
 
 
