@@ -57,6 +57,9 @@ class Connection(asyncio.Protocol):
         self._awaited: Request | str | None = "head"
         self._deadline = _NEVER
         self._answers = UnreadAnswers(gate.limits)
+        # The caller and the size of the last answer, if it is large, and whether the gate counts it as not received.
+        self._large: tuple[str, int] | None = None
+        self._is_owed = False
         self.is_busy = False
         """Whether the application works for this client."""
 
@@ -94,14 +97,19 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._is_full = True
+        if self._large and not self._is_owed:
+            self._is_owed = True
+            self._gate.owe(*self._large)
 
     def resume_writing(self) -> None:
         self._is_full = False
+        self._settle()
         self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._stage = _Stage.OVER
         self._requests.clear()
+        self._settle()
         self._gate.lost(self)
 
     # --- called by the reader
@@ -212,11 +220,20 @@ class Connection(asyncio.Protocol):
         head = answer_head(answer, keep_alive=keep_alive, version=request.version)
         body = b"" if request.method == "HEAD" else answer.body
         if len(body) <= _JOINED_BYTES:
+            self._large = None
             self._transport.write(head + body)
         else:
+            self._large = request.caller_of(), len(body)
             self._transport.writelines([head, body])
         self._answers.sent(time.monotonic())
         self._gate.answered(self)
+
+    def _settle(self) -> None:
+        """Note that the client has received a large answer, or will not receive it."""
+        if self._large and self._is_owed:
+            caller, size = self._large
+            self._is_owed = False
+            self._gate.owe(caller, -size)
 
     # --- reading
 
@@ -305,6 +322,11 @@ class Connection(asyncio.Protocol):
     def taken(self) -> float:
         """When the client last received a part of an answer (`time.monotonic`)."""
         return self._answers.taken
+
+    @property
+    def begun(self) -> float:
+        """When the last answer was handed to the system."""
+        return self._answers.begun
 
     def check(self, now: float) -> None:
         """Close the connection when the client has missed a deadline."""

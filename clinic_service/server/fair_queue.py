@@ -1,8 +1,8 @@
 """The queue of requests that wait for a thread, which is fair to callers.
 
 Callers take turns, however many waiting requests each of them has. Turns alone are not enough, because a request cannot be
-interrupted: a few large pages would keep all threads busy. So callers who recently sent a slow request never occupy all
-threads, and other callers find a free thread.
+interrupted: a few large pages would keep all threads busy. So callers who recently sent a slow request occupy at most half
+of the threads, and other callers find a free thread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 # A request that takes more is slow. A page of 50 patients takes 5 to 10 ms of the processor, and one of 1,000 takes 100.
 _SLOW_CPU_SECONDS = 0.03
-# Quick requests take less, even while slow ones compete with them. A request that waits for another system may take more.
-_SLOW_SECONDS = 0.5
+# So is one that waits so long for another system. Quick requests take less, even on a machine that has too much to do.
+_SLOW_SECONDS = 2.0
 # How long a caller counts as slow after a slow request.
 _SLOW_FOR_SECONDS = 60.0
 # Reading the clock of a thread costs some microseconds, so it is read only for so long after a request that took longer
@@ -45,11 +45,13 @@ class FairQueue(Generic[T]):
     """Requests that wait, by caller. Shared by the threads, and by the event loop, which never waits here."""
 
     def __init__(self, threads: int) -> None:
-        self._most_slow = max(1, threads - 1)
+        self._most_slow = max(1, threads // 2)
         self._running_slow = 0
         # The time until which each slow caller counts as slow.
         self._slow_until: dict[str, float] = {}
         self._measured_until = 0.0
+        # Callers whose slow requests are not started just now.
+        self._held_back: set[str] = set()
         # The caller whose turn is next comes first.
         self._waiting: OrderedDict[str, deque[_Waiting[T]]] = OrderedDict()
         self._lock = threading.Lock()
@@ -59,12 +61,9 @@ class FairQueue(Generic[T]):
 
     def put(self, item: T, caller_of: CallerOf) -> None:
         """Add a request. `caller_of` gives its caller as a key; after the request this may be known better than before."""
-        caller, waiting = caller_of(), _Waiting(item, caller_of)
+        caller = caller_of()
         with self._lock:
-            if caller in self._waiting:
-                self._waiting[caller].append(waiting)
-            else:
-                self._waiting[caller] = deque((waiting,))
+            self._add(_Waiting(item, caller_of), caller)
         self._permits.put(None)
 
     def work(self, carry_out: Callable[[T], None]) -> None:
@@ -79,6 +78,19 @@ class FairQueue(Generic[T]):
             if is_slow or self._held:
                 self._release(is_slow)
 
+    def hold_back(self, caller: str, *, is_held_back: bool) -> None:
+        """Say whether slow requests of `caller` must wait, also when there are free threads."""
+        if is_held_back == (caller in self._held_back):
+            return
+        with self._lock:
+            if is_held_back:
+                self._held_back.add(caller)
+                return
+            self._held_back.remove(caller)
+            for _ in range(self._held):
+                self._permits.put(None)
+            self._held = 0
+
     def drop_for(self, caller: str) -> T | None:
         """Remove the last request of the caller who has the most, to make room for one of `caller`.
 
@@ -92,23 +104,44 @@ class FairQueue(Generic[T]):
             return self._waiting[most].pop().item
 
     def _take(self) -> tuple[_Waiting[T], bool]:
-        """The next request, and whether it is one of those that never have all threads."""
+        """The next request, and whether it is one of those that have at most half of the threads."""
         while True:
             self._permits.get()
             with self._lock:
-                for caller, waiting in self._waiting.items():
+                for caller in self._callers():
                     is_slow = self._is_slow(caller)
-                    if is_slow and self._running_slow >= self._most_slow:
+                    if is_slow and (self._running_slow >= self._most_slow or caller in self._held_back):
                         continue
-                    taken = waiting.popleft()
-                    if waiting:
-                        self._waiting.move_to_end(caller)
-                    else:
-                        del self._waiting[caller]
                     if is_slow:
                         self._count_slow(1)
-                    return taken, is_slow
+                    return self._pop(caller), is_slow
                 self._held += 1
+
+    def _callers(self) -> Iterable[str]:
+        """The callers in the order of their turns."""
+        if not self._slow_until:
+            return self._waiting
+        for known_before in list(self._waiting):
+            # The token of these requests may have been new, and known since.
+            while (first := self._waiting.get(known_before)) and (caller := first[0].caller_of()) != known_before:
+                self._add(self._pop(known_before), caller)
+        return self._waiting
+
+    def _add(self, waiting: _Waiting[T], caller: str) -> None:
+        if caller in self._waiting:
+            self._waiting[caller].append(waiting)
+        else:
+            self._waiting[caller] = deque((waiting,))
+
+    def _pop(self, caller: str) -> _Waiting[T]:
+        """Take the first request of `caller`, who then has the last turn."""
+        waiting = self._waiting[caller]
+        taken = waiting.popleft()
+        if waiting:
+            self._waiting.move_to_end(caller)
+        else:
+            del self._waiting[caller]
+        return taken
 
     def _count_slow(self, change: int) -> None:
         self._running_slow += change

@@ -21,7 +21,8 @@ from clinic_service.server.limits import Limits
 from clinic_service.server.reader import Request
 from clinic_service.server.workers import Workers
 
-# A client that has received nothing for this long may be disconnected when too many bytes are in memory.
+# When too many bytes are in memory, clients are disconnected who have received nothing for this long, and then those who
+# began to receive an answer before that and have most of it to receive.
 _STALLED_SECONDS = 1.0
 _READY_SECONDS = 0.9
 
@@ -68,6 +69,8 @@ class Gate:
         self._live, self._ready = prefix + LIVE, prefix + READY
         # Ordered by the time of their last answer, or of their opening.
         self._connections: dict[Connection, None] = {}
+        # Bytes of large answers that callers have not received, by caller.
+        self._owed: dict[str, int] = {}
         self.requests = 0
         """Requests that are waiting or being worked on."""
         self.buffered = 0
@@ -120,6 +123,16 @@ class Gate:
         """The answer to a request that the server itself refuses."""
         return self._app.refuse(refusal, request.environ())
 
+    def owe(self, caller: str, change: int) -> None:
+        """Add `change` bytes to those of large answers that `caller` has not received.
+
+        While they are too many, no slow requests of the caller are started, which would take the memory of others.
+        """
+        owed = self._owed[caller] = self._owed.get(caller, 0) + change
+        if not owed:
+            del self._owed[caller]
+        self._workers.hold_back(caller, is_held_back=owed > self.limits.unread_bytes_of_caller)
+
     def buffer(self, size: int) -> bool:
         """Add `size` bytes to those in memory for clients. Returns whether the limit allows them."""
         self.buffered += size
@@ -132,7 +145,7 @@ class Gate:
         work: Callable[[dict[str, Any]], Any],
         done: Callable[[Any], None],
     ) -> None:
-        caller_of = partial(self._app.caller_key, environ)
+        caller_of = request.caller_of = partial(self._app.caller_key, environ)
         if self.buffered > self.limits.buffered_bytes or not self._has_room(caller_of):
             # Called later, so that the refusals of many pipelined requests are not nested calls.
             self._loop.call_soon(done, self.refuse(Overloaded(), request))
@@ -194,7 +207,10 @@ class Gate:
 
     def _cut_off_slow_readers(self, now: float) -> None:
         stalled = [c for c in self._connections if c.unread and now - c.taken >= _STALLED_SECONDS]
-        for connection in sorted(stalled, key=lambda c: c.taken):
+        slow = [c for c in self._connections if c.unread and now - c.begun >= _STALLED_SECONDS and c not in stalled]
+        stalled.sort(key=lambda c: c.taken)
+        slow.sort(key=lambda c: c.unread, reverse=True)
+        for connection in (*stalled, *slow):
             if self.buffered <= self.limits.buffered_bytes:
                 break
             self.buffered -= connection.buffered

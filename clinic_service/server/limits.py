@@ -40,6 +40,8 @@ class Limits:
     """A body up to this size is read before the sender is authenticated."""
     buffered_bytes: int = 64 * 1024 * 1024
     """Incomplete bodies and answers that clients have not received, of all connections together."""
+    unread_bytes_of_caller: int = 8 * 1024 * 1024
+    """Large answers that a caller has not received. While they are more, no slow requests of the caller are started."""
     send_buffer_bytes: int = 128 * 1024
     """The part of an answer that the system may buffer. The deadlines do not apply to what the system has buffered."""
     requests: int = 256

@@ -31,6 +31,7 @@ class Request:
     __slots__ = (
         "admitted",
         "body",
+        "caller_of",
         "complete",
         "expects_continue",
         "headers",
@@ -51,6 +52,8 @@ class Request:
         self.version = "1.1"
         self.peer = ""
         """The address of the other side of the connection."""
+        self.caller_of: Callable[[], str] = str
+        """Gives the caller as a key, as soon as the gate has the request."""
         self.headers: list[tuple[str, str]] = []
         self.length: int | None = 0
         """The announced size of the body; None for a chunked one."""

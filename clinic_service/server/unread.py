@@ -14,11 +14,11 @@ class UnreadAnswers:
         self._limits = limits
         self._size = 0
         self._window_size, self._window_start = 0, 0.0
-        self.taken = 0.0
+        self.taken = self.begun = 0.0
 
     def sent(self, now: float) -> None:
         """Start again, because an answer was written at the time `now`."""
-        self._size, self._window_size, self.taken = 0, 0, now
+        self._size, self._window_size, self.taken, self.begun = 0, 0, now, now
 
     def is_late(self, size: int, now: float) -> bool:
         """Whether the client, which has `size` bytes left to receive, has received too little for too long."""

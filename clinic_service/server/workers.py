@@ -38,6 +38,10 @@ class Workers:
         """Let `work` run in a thread, then call `done` with its result on the event loop; with None when `work` raised."""
         self._queue.put((work, done), caller_of)
 
+    def hold_back(self, caller: str, *, is_held_back: bool) -> None:
+        """See `FairQueue`."""
+        self._queue.hold_back(caller, is_held_back=is_held_back)
+
     def drop_for(self, caller: str) -> Done | None:
         """Drop work that waits, to make room for work of `caller`; see `FairQueue`. The `done` of it is not called."""
         dropped = self._queue.drop_for(caller)

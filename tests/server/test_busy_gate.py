@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 
+import pytest
+
+from clinic_service.server import fair_queue
 from clinic_service.server.limits import Limits
 from tests.support.gates import HOST, MAX_WAIT, Served, serving_gate, wait_until
 
@@ -53,3 +56,39 @@ def test_the_others_do_not_wait_for_all_requests_of_a_greedy_caller() -> None:
         served.app.release.set()
         assert [status(client) for client in (*clients, polite)] == [200] * 5
         assert [environ["HTTP_X_CALLER"] for environ in served.app.seen][:3] == ["greedy", "greedy", "polite"]
+
+
+def test_a_caller_who_does_not_read_large_answers_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair_queue, "_SLOW_CPU_SECONDS", -1.0)
+    monkeypatch.setattr(fair_queue, "_SLOW_SECONDS", -1.0)
+    with serving_gate(Limits(unread_bytes_of_caller=100_000), threads=2) as served:
+        # Each is known to send slow requests from now on.
+        assert [status(send(served, "/echo", caller)) for caller in ("greedy", "polite")] == [200, 200]
+        reader = send(served, "/large", "greedy")
+        wait_until(lambda: served.on_loop(lambda: sum(c.unread for c in served.gate._connections)) > 0)
+        more = send(served, "/echo", "greedy")
+        wait_until(lambda: served.gate.requests == 1)
+        assert status(send(served, "/echo", "polite")) == 200
+        assert served.gate.requests == 1
+        received = 0
+        while received < served.app.answer_size:
+            received += len(reader.recv(1 << 20))
+        assert status(more) == 200
+
+
+def test_when_memory_is_short_those_who_read_large_answers_slowly_are_cut_off() -> None:
+    limits = Limits(buffered_bytes=1 << 20, check_seconds=0.05)
+    with serving_gate(limits) as served:
+        served.app.answer_size = 16 << 20
+        reader = served.connect(receive_buffer=4096)
+        reader.sendall(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
+
+        def is_cut_off() -> bool:
+            # It takes something again and again, so that it never stalls.
+            try:
+                return not reader.recv(1 << 10)
+            except ConnectionResetError:
+                return True
+
+        wait_until(is_cut_off)
+        assert status(send(served, "/echo", "polite")) == 200

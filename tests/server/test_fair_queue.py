@@ -92,14 +92,14 @@ class TestTurns:
 
 @pytest.mark.usefixtures("clock")
 class TestSlowCallers:
-    def test_leave_a_thread_to_others(self, clock: Clock) -> None:
+    def test_leave_threads_to_others(self, clock: Clock) -> None:
         queue = Queue(2)
         queue.make_slow("a", clock)
         queue.put("a1", "a2", "a3", "b1")
         assert queue.beside("a1", 1) == ["b1"]
         assert queue.work(2) == ["a2", "a3"]
 
-    def test_of_different_names_leave_one_together(self, clock: Clock) -> None:
+    def test_leave_threads_together(self, clock: Clock) -> None:
         queue = Queue(2)
         for caller in "abc":
             queue.make_slow(caller, clock)
@@ -107,11 +107,28 @@ class TestSlowCallers:
         assert queue.beside("a1", 2) == ["d1", "d2"]
         assert queue.work(2) == ["b1", "c1"]
 
-    def test_have_all_other_threads(self, clock: Clock) -> None:
-        queue = Queue(3)
+    def test_have_half_of_the_threads(self, clock: Clock) -> None:
+        queue = Queue(4)
         queue.make_slow("a", clock)
         queue.put("a1", "a2", "b1")
         assert queue.beside("a1", 2) == ["b1", "a2"]
+
+    def test_wait_while_they_are_held_back(self, clock: Clock) -> None:
+        queue = Queue(2)
+        queue.make_slow("a", clock)
+        queue.put("a1", "a2", "b1", "a3", "b2")
+        queue.queue.hold_back("a", is_held_back=True)
+        assert queue.work(2) == ["b1", "b2"]
+        queue.queue.hold_back("a", is_held_back=False)
+        assert queue.work(3) == ["a1", "a2", "a3"]
+
+    def test_are_held_back_by_name(self, clock: Clock) -> None:
+        queue = Queue(2)
+        for caller in "ab":
+            queue.make_slow(caller, clock)
+        queue.queue.hold_back("a", is_held_back=True)
+        queue.put("a1", "b1")
+        assert queue.work(1) == ["b1"]
 
     def test_use_the_only_thread(self, clock: Clock) -> None:
         queue = Queue(1)
@@ -131,7 +148,7 @@ class TestSlowCallers:
 
     def test_are_not_those_who_wait_for_the_processor(self, clock: Clock) -> None:
         def wait() -> None:
-            clock.now += 0.4
+            clock.now += 1.9
 
         queue = Queue(2)
         queue.put("a1", "a2", "a3")
@@ -141,7 +158,7 @@ class TestSlowCallers:
 
     def test_are_those_who_wait_for_another_system(self, clock: Clock) -> None:
         def wait() -> None:
-            clock.now += 0.6
+            clock.now += 2.1
 
         queue = Queue(2)
         queue.put("a1")
@@ -156,6 +173,20 @@ class TestSlowCallers:
         queue.work(500, lambda: clock.spend(0.005))
         queue.put("a2", "a3")
         assert queue.beside("a2", 1) == ["a3"]
+
+    def test_are_known_as_soon_as_their_token_is(self, clock: Clock) -> None:
+        """Requests with a new token wait together with those of the same address."""
+        queue, known = Queue(2), dict[str, str]()
+        queue.make_slow("a", clock)
+
+        def caller(name: str) -> str:
+            return known.get(name[0], "address")
+
+        for name in ("a1", "a2", "b1"):
+            queue.queue.put(name, partial(caller, name))
+        known["a"] = "a"
+        assert queue.beside("a1", 1) == ["b1"]
+        assert queue.work(1) == ["a2"]
 
     def test_are_known_by_the_caller_that_the_request_found_out(self, clock: Clock) -> None:
         queue = Queue(2)
