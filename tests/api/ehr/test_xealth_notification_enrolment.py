@@ -300,4 +300,4 @@ class TestCost:
             for number in range(patients):
                 make_patient(unit, clinic, DAVE._replace(id=f"{number:010x}"), mrn=f"A-{number}")
         enter(site, tags=tags)
-        assert number_of_statements(site.database, lambda: notify(site)) == 41
+        assert number_of_statements(site.database, lambda: notify(site)) == 42

@@ -178,7 +178,7 @@ class TestRefusals:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("backup", ["FILE", "--force", "only its owner can read it", "It does not hold the session secret"]),
+        ("backup", ["FILE", "--force", "only its owner can read it", "does not contain the session secret"]),
         ("restore", ["FILE", "--replace", "in one transaction", "older revision"]),
         ("copy", ["URL", "--replace", "in one transaction", "digests"]),
     ],
