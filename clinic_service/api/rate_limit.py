@@ -74,11 +74,16 @@ class _Counts:
         # What was counted before its body was read is not counted again.
         result = self._limit.limit(key, cost=0 if ADMITTED in exchange.environ else 1)
         state = result.state
-        left = f'"{self._rule}";r={state.remaining};t={math.ceil(state.reset_after)}'
+        left = f'"{self._rule}";r={state.remaining};t={_whole_seconds(state.reset_after)}'
         exchange.headers = (self._policy, ("RateLimit", left))
         if result.limited:
             is_recorded = not self._records.limit(key).limited
-            raise RateLimitReached(self._rule, math.ceil(state.retry_after), is_recorded=is_recorded)
+            raise RateLimitReached(self._rule, max(1, _whole_seconds(state.retry_after)), is_recorded=is_recorded)
+
+
+def _whole_seconds(seconds: float) -> int:
+    """The seconds rounded up, but not because of the inaccuracy of times that are computed as floats."""
+    return math.ceil(round(seconds, 3))
 
 
 def _limit(quota: str) -> Throttled:
