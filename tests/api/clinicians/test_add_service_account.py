@@ -203,6 +203,7 @@ REFUSALS: list[Any] = [
 ]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(("response", "status"), REFUSALS)
 def test_what_the_provider_does_not_vouch_for_is_refused_and_nothing_is_stored(
     api: Client,

@@ -86,6 +86,7 @@ class TestAuthService:
     def test_a_token_that_it_does_not_know(self, hosted: XealthSite, patient: Patient) -> None:
         assert_error(refused(hosted, clinicId=patient.clinic_id, patientId=CAROL.id, restricted_token=UNKNOWN), 401)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize(
         "response",
         [Response(500), Response(403), Response(200, json=[]), Response(raw=b""), Response(hang=True)],

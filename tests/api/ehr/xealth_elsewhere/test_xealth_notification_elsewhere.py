@@ -41,6 +41,7 @@ UNUSABLE = [
 
 @pytest.mark.usefixtures("clinic_id")
 class TestXealth:
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("response", UNUSABLE)
     def test_an_order_that_cannot_be_read(
         self,
@@ -62,6 +63,7 @@ class TestXealth:
         assert notify(site).status == 200
         assert_made_once(site, there)
 
+    @pytest.mark.one_engine
     @pytest.mark.parametrize("response", [*UNUSABLE, pytest.param(Response(401), id="wrong credentials")])
     def test_a_token_that_cannot_be_had(self, site: XealthSite, there: Platform, response: Response) -> None:
         before, healthy = everything(site.database), site.xealth.grant
