@@ -146,6 +146,6 @@ def test_a_document_that_cannot_be_served_ends_it_with_one_line(tmp_path: Path, 
 def test_help_says_what_auth_does_not_decide() -> None:
     text = " ".join(CliRunner().invoke(main, ["mock", "--help"]).stdout.split())
     assert (
-        "member, admin, custodian, delegate and invite-creator rest on what is stored; they are not decided here"
+        "member, admin, custodian, delegate and invite-creator depend on stored data, so here they admit every caller"
         in text
     )

@@ -28,6 +28,7 @@ _WITH_DATABASE_URL = [
     ("db", "backup", "a.backup"),
     ("db", "restore", "/dev/null"),
     ("db", "copy", "sqlite:///a.db"),
+    ("db", "distribute"),
     ("demo", "load", "--patients", "1"),
 ]
 

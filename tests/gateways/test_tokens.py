@@ -420,7 +420,7 @@ class TestTwoSecrets:
         assert verifier.caller(self._minted(self.OLD)) == ALICE
 
     def test_the_second_alone_or_a_short_one_is_a_wrong_setting(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="CLINIC_SESSION_SECRET_ALSO must hold"):
+        with pytest.raises(ConfigError, match="CLINIC_SESSION_SECRET_ALSO must have"):
             self._verifier(session_secret=self.NEW, session_secret_also="short")
         file = tmp_path / "keys.json"
         file.write_bytes(key_set(rsa_jwk("one")))

@@ -214,8 +214,9 @@ def test_rows_are_found_by_an_index(database: Database, kind: Any) -> None:
         explain = "EXPLAIN" if is_postgresql else "EXPLAIN QUERY PLAN"
         plan = "\n".join(map(str, connection.exec_driver_sql(f"{explain} {statement}", parameters)))
     assert re.search("Index|INDEX", plan)
-    # PostgreSQL may sort the keys that it found, which are no more than a batch.
-    assert not re.search("Seq Scan|SCAN |TEMP B-TREE", plan), plan
+    # PostgreSQL may sort the keys that it found, which are no more than a batch. All merges of clinics, which are few, may
+    # be read from their partial index.
+    assert not re.search(r"Seq Scan|SCAN (?!\w+ USING INDEX ix_merge_plan_elements_source_id)|TEMP B-TREE", plan), plan
 
 
 class TestLoop:
