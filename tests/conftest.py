@@ -28,6 +28,10 @@ pytest.register_assert_rewrite("tests.support.labels")
 SECRET = "a secret of the tests, at least 32 bytes long"
 
 
+# The tests start several hundred processes. With this variable, each of them would compile the program again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the tests that are marked `one_engine` on SQLite only.
 
