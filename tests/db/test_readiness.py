@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from threading import Thread
@@ -200,6 +201,7 @@ class TestCluster:
         assert self.found(cluster) == (Health.OK, None)
 
     def test_is_degraded_when_one_is_gone(self, cluster: str, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.WARNING)
         self.reach(cluster, "SELECT name = ''a''")
         assert self.found(cluster) == (Health.DEGRADED, None)
         [record] = [record for record in caplog.records if record.message == "degraded"]
