@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from tests.support.containers import Stage, stages
 from tests.support.databases import create_database
 from tests.support.links import linked
 from tests.support.poolers import PGBOUNCER, running_pooler
-from tests.support.processes import ROOT, free_port, run_command, serving
+from tests.support.processes import ROOT, free_port, run_command, serving, wait_for_port
 
 DEPLOY = ROOT / ".deploy"
 _NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -112,23 +111,11 @@ def _nginx(folder: Path, server_port: int) -> Iterator[int]:
     assert checked.returncode == 0, checked.stderr
     process = subprocess.Popen(command)
     try:
-        _wait_for(port)
+        wait_for_port(port, process)
         yield port
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("nginx did not start")
 
 
 def _demo_token(folder: Path) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +12,9 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from tests.support.links import linked, through
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_for_port
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-_START_SECONDS = 20
 _CONFIGURATION = """
 [databases]
 {name} = host=127.0.0.1 port={target} user={user}
@@ -60,20 +57,8 @@ def running_pooler(configuration: Path, port: int) -> Iterator[None]:
         [PGBOUNCER, "-q", *user, str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait_for(port, process)
+        wait_for_port(port, process)
         yield
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("PgBouncer did not start")

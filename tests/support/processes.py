@@ -150,6 +150,19 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**plain, **settings, "PYTHONPATH": str(ROOT)}
 
 
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until `process`, a program of another project, accepts connections. Raises AssertionError when it does not."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"{process.args!r} did not start")
+
+
 def free_port() -> int:
     """A port that nobody has just now, nor gets for a call: systems give callers ports from 32,768 on."""
     while True:
