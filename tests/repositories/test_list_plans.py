@@ -85,7 +85,16 @@ def _filled(database: Database, unit: UnitOfWork, clinic: Clinic) -> Large:
         tag_crowd(unit, of_tag, chosen)
         keys = [{"clinic_id": clinic.id, "patient_id": one, "site_id": at_site.id} for one in chosen]
         unit.execute(insert(PatientSite), [{**key, "position": 0} for key in keys])
+    _at_more_sites(unit, clinic, ids)
     return Large(database, clinic.id, (rare_tag.id, tag.id), (rare_site.id, site.id))
+
+
+def _at_more_sites(unit: UnitOfWork, clinic: Clinic, ids: list[str]) -> None:
+    """Let a site have a small part of the rows: else any index of the table would serve PostgreSQL as well."""
+    for position, name in enumerate("cdefg", start=1):
+        tag_crowd(unit, make_tag(unit, clinic, name), ids)
+        keys = {"clinic_id": clinic.id, "site_id": make_site(unit, clinic, name).id, "position": position}
+        unit.execute(insert(PatientSite), [{**keys, "patient_id": one} for one in ids])
 
 
 def _record(number: int) -> dict[str, Any]:
