@@ -26,6 +26,7 @@ from tests.support.access_model import ADMIN, MANAGING, MEMBER, NONE, PRESCRIBER
 from tests.support.cast import ALICE, BOB, CAROL, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.databases import clear
+from tests.support.rounds import rounds
 from tests.support.rows import make_account, storing
 
 # One who shares, one who is granted something, and one who manages for them: every part may fall to everybody.
@@ -287,7 +288,7 @@ def test_all_views_of_access_agree_with_plain_sets(api: Client, database: Databa
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=15,
+            max_examples=rounds(5),
             stateful_step_count=30,
             deadline=None,
             database=None,

@@ -9,7 +9,7 @@ import pytest
 
 from clinic_service.gateways.accounts.http import HttpAccounts
 from clinic_service.gateways.redox import HttpRedox
-from clinic_service.models import EhrSubscription, OrderState, Patient
+from clinic_service.models import EhrSubscription, OrderState
 from clinic_service.outbox.relay import CLAIMED_FOR
 from tests.ehr.exchange import Exchange
 from tests.ehr.failing import ALL, CREATED, work_on

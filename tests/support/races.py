@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 from sqlalchemy import select
 
 from clinic_service.db.engine import Database
@@ -19,7 +18,6 @@ from clinic_service.gateways.tokens import mint
 from clinic_service.models import OutboxEntry
 from tests.conftest import SECRET
 from tests.support.cast import Somebody
-from tests.support.databases import create_database
 from tests.support.processes import Answer, ServerProcess, serving
 from tests.support.rows import storing
 
@@ -87,17 +85,6 @@ def two_servers(folder: Path, url: str, **further: str) -> Iterator[TwoServers]:
     with serving(folders[0], **settings) as first, serving(folders[1], **settings) as second:
         yield TwoServers((first, second), database)
     database.dispose()
-
-
-@contextmanager
-def serving_pair(engine_name: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[TwoServers]:
-    """Two servers on an empty database of that engine, for a fixture that `request` is the request of."""
-    if engine_name == "sqlite":
-        with two_servers(folder, f"sqlite:///{folder / 'races.db'}") as pair:
-            yield pair
-    else:
-        with create_database(request.getfixturevalue("postgresql_url")) as url, two_servers(folder, url) as pair:
-            yield pair
 
 
 def winners(answers: Sequence[Answer], permitted: int, refusals: set[int]) -> list[int]:

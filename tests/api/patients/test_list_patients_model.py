@@ -26,6 +26,7 @@ from tests.support.cast import BOB
 from tests.support.client import Client
 from tests.support.patient_list_model import listed
 from tests.support.patient_lists import Ward, flag_of
+from tests.support.rounds import rounds
 
 NAMES = [
     *(None, "", "Ann", "ann", "Änn", "ANN LEE", "Ann-Lee", "Bo.", "Жук", "жУк", "日本", "ßa", "ssa", "Øl", "ol", "  x"),
@@ -246,7 +247,7 @@ def read(query: Mapping[str, str]) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=rounds(15),
     deadline=None,
     derandomize=True,
     database=None,

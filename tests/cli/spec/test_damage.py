@@ -18,9 +18,10 @@ from clinic_service.specification.apis import API_NAMES, Api, load_api
 from clinic_service.specification.source import SpecError
 from tests.support.damage import DAMAGES, damaged
 from tests.support.edited_spec import EditedSource
+from tests.support.rounds import rounds
 from tests.support.small import compile_plans
 
-PLACES = 3
+PLACES = rounds(1)
 
 
 @pytest.mark.parametrize("kind", DAMAGES)

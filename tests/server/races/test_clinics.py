@@ -6,7 +6,7 @@ which they met holds afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, NamedTuple
@@ -19,7 +19,8 @@ from clinic_service.models import Clinic, Clinician, Invite, Patient, ShareCode,
 from clinic_service.unit_of_work import UnitOfWork, writing
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.invites import WEEK, make_offer, make_pending
-from tests.support.races import Call, TwoServers, rows, serving_pair, told, winners
+from tests.support.races import Call, TwoServers, rows, told, winners
+from tests.support.rounds import rounds
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -32,19 +33,12 @@ from tests.support.rows import (
     storing,
 )
 
-ROUNDS = 5
+ROUNDS = rounds(5)
 NEWCOMERS = [Somebody(f"4e3c0{number:05d}", f"Newcomer {number}", "") for number in range(8)]
 
 
 @pytest.fixture(scope="module")
-def servers(
-    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TwoServers]:
-    with serving_pair(engine_name, tmp_path_factory.mktemp("races"), request) as pair:
-        yield _with_accounts(pair)
-
-
-def _with_accounts(pair: TwoServers) -> TwoServers:
+def servers(pair: TwoServers) -> TwoServers:
     with storing(pair.database) as unit:
         for person in (ALICE, CAROL, ERIN, MALLORY, *NEWCOMERS):
             make_account(unit, person)

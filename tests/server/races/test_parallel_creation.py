@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from clinic_service.models import Account, OutboxEntry, Patient, Reservation
 from tests.support.cast import BOB, SERVICE, Somebody
-from tests.support.races import Call, TwoServers, two_servers
+from tests.support.races import Call, TwoServers
 from tests.support.rows import make_account, make_staffed_clinic, stored, storing
 
 ROUNDS = 13
 USERS = [Somebody(f"{number:010x}", f"User {number}", f"user{number}@mail.example") for number in range(ROUNDS * 2)]
-
-
-@pytest.fixture
-def two(database_url: str, tmp_path: Path) -> Iterator[TwoServers]:
-    with two_servers(tmp_path, database_url) as servers:
-        yield servers
 
 
 def account_call(clinic_id: str, **members: Any) -> Call:
@@ -33,10 +23,10 @@ def user_call(clinic_id: str, user: Somebody) -> Call:
     return Call(SERVICE, "POST", f"/v1/clinics/{clinic_id}/patients/{user.id}", {"permissions": {"custodian": {}}})
 
 
-def test_the_limit_the_numbers_and_the_addresses_hold(two: TwoServers) -> None:
+def test_the_limit_the_numbers_and_the_addresses_hold(pair: TwoServers) -> None:
     """More than 200 attempts: half of them have the number of another one, and a quarter its address."""
     limit = 40
-    with storing(two.database) as unit:
+    with storing(pair.database) as unit:
         clinic = make_staffed_clinic(unit, mrn_unique=True, patient_count_settings={"hardLimit": {"plan": limit}})
         for user in USERS:
             make_account(unit, user)
@@ -53,22 +43,22 @@ def test_the_limit_the_numbers_and_the_addresses_hold(two: TwoServers) -> None:
             user_call(clinic_id, USERS[2 * number]),
             user_call(clinic_id, USERS[2 * number + 1]),
         ]
-        statuses.update(answer.status for answer in two.race(calls * 2))
-    assert_consistent(two, limit, statuses)
+        statuses.update(answer.status for answer in pair.race(calls * 2))
+    assert_consistent(pair, limit, statuses)
     assert sum(statuses.values()) > 200
     assert set(statuses) == {200, 400, 402, 409}
 
 
-def assert_consistent(two: TwoServers, limit: int, statuses: Counter[int]) -> None:
+def assert_consistent(pair: TwoServers, limit: int, statuses: Counter[int]) -> None:
     """As many patients as were answered and as the plan allows, no number twice, and no account without a record."""
-    patients = stored(two.database, Patient)
+    patients = stored(pair.database, Patient)
     assert len(patients) == statuses[200] == limit
     keys = [patient.mrn_key for patient in patients if patient.mrn_key]
     assert len(keys) == len(set(keys))
-    assert stored(two.database, Reservation) == []
+    assert stored(pair.database, Reservation) == []
     users = {patient.user_id for patient in patients} | {user.id for user in USERS}
-    orphaned = {row.payload["userId"] for row in stored(two.database, OutboxEntry) if row.kind == "account_orphaned"}
-    accounts = {account.user_id for account in stored(two.database, Account)}
+    orphaned = {row.payload["userId"] for row in stored(pair.database, OutboxEntry) if row.kind == "account_orphaned"}
+    accounts = {account.user_id for account in stored(pair.database, Account)}
     # An account that lost its race is removed at once by a relay, or is about to be.
     assert accounts - users <= orphaned
     assert not orphaned & users

@@ -13,35 +13,22 @@ from clinic_service.gateways.tokens import mint
 from clinic_service.resources.users.service import remove_from_clinics
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, SERVICE, Somebody
-from tests.support.databases import clear, create_database
+from tests.support.databases import clear
 from tests.support.processes import Answer, ServerProcess
-from tests.support.races import TwoServers, two_servers
+from tests.support.races import TwoServers
 from tests.support.rows import make_patient, make_staffed_clinic, storing
 
 NOTHING: tuple[Any, ...] = (404, 404, [])
 
 
-@pytest.fixture(scope="module")
-def servers(
-    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TwoServers]:
-    folder = tmp_path_factory.mktemp("access")
-    if engine_name == "sqlite":
-        with two_servers(folder, f"sqlite:///{folder / 'access.db'}") as pair:
-            yield pair
-    else:
-        with create_database(request.getfixturevalue("postgresql_url")) as url, two_servers(folder, url) as pair:
-            yield pair
-
-
 @pytest.fixture
-def clinic_id(servers: TwoServers) -> Iterator[str]:
+def clinic_id(pair: TwoServers) -> Iterator[str]:
     """A clinic that made Carol's account, with Alice as admin and Bob as member."""
-    with storing(servers.database) as unit:
+    with storing(pair.database) as unit:
         clinic = make_staffed_clinic(unit)
         make_patient(unit, clinic, CAROL, "custodian", "view", "note")
     yield clinic.id
-    clear(servers.database)
+    clear(pair.database)
 
 
 def ask(server: ServerProcess, as_: Somebody, method: str, path: str, json: Any = ...) -> Answer:
@@ -61,8 +48,8 @@ def views(server: ServerProcess, clinic_id: str) -> tuple[Any, Any, Any]:
     )
 
 
-def test_access_follows_on_another_process_in_the_very_next_request(servers: TwoServers, clinic_id: str) -> None:
-    one, other = servers.servers
+def test_access_follows_on_another_process_in_the_very_next_request(pair: TwoServers, clinic_id: str) -> None:
+    one, other = pair.servers
     permissions = f"/v1/clinics/{clinic_id}/patients/{CAROL.id}/permissions"
     names = ["custodian", "note", "view"]
     assert views(one, clinic_id) == views(other, clinic_id) == (names, names, [names])
@@ -79,9 +66,9 @@ def test_access_follows_on_another_process_in_the_very_next_request(servers: Two
 
 
 def test_a_clinician_who_is_removed_on_one_process_is_refused_by_another_at_once(
-    servers: TwoServers, clinic_id: str
+    pair: TwoServers, clinic_id: str
 ) -> None:
-    one, other = servers.servers
+    one, other = pair.servers
     record = f"/v1/clinics/{clinic_id}/patients/{CAROL.id}"
     assert ask(other, BOB, "GET", record).status == 200
     assert ask(one, ALICE, "DELETE", f"/v1/clinics/{clinic_id}/clinicians/{BOB.id}").status == 200
@@ -89,23 +76,21 @@ def test_a_clinician_who_is_removed_on_one_process_is_refused_by_another_at_once
     assert ask(other, BOB, "GET", f"/access/{CAROL.id}/{BOB.id}").status == 404
 
 
-def test_a_patient_who_is_removed_on_one_process_is_gone_on_another_at_once(
-    servers: TwoServers, clinic_id: str
-) -> None:
-    one, other = servers.servers
+def test_a_patient_who_is_removed_on_one_process_is_gone_on_another_at_once(pair: TwoServers, clinic_id: str) -> None:
+    one, other = pair.servers
     assert ask(one, ALICE, "DELETE", f"/v1/clinics/{clinic_id}/patients/{CAROL.id}").status == 204
     assert views(other, clinic_id) == NOTHING
 
 
-def test_an_account_that_is_removed_is_refused_by_all_processes_at_once(servers: TwoServers, clinic_id: str) -> None:
-    accounts = EmbeddedAccounts(servers.database)
+def test_an_account_that_is_removed_is_refused_by_all_processes_at_once(pair: TwoServers, clinic_id: str) -> None:
+    accounts = EmbeddedAccounts(pair.database)
     accounts.add(NewAccount(BOB.id))
     own = f"/v1/clinicians/{BOB.id}/clinics"
     record = f"/v1/clinics/{clinic_id}/patients/{CAROL.id}"
-    answers = [ask(server, BOB, "GET", path).status for server in servers.servers for path in (own, record)]
+    answers = [ask(server, BOB, "GET", path).status for server in pair.servers for path in (own, record)]
     assert answers == [200] * 4
     accounts.delete(BOB.id, remove_from_clinics)
-    answers = [ask(server, BOB, "GET", path).status for server in servers.servers for path in (own, record)]
+    answers = [ask(server, BOB, "GET", path).status for server in pair.servers for path in (own, record)]
     assert answers == [401] * 4
     accounts.add(NewAccount(BOB.id))
-    assert [ask(server, BOB, "GET", own).json for server in servers.servers] == [[], []]
+    assert [ask(server, BOB, "GET", own).json for server in pair.servers] == [[], []]

@@ -30,6 +30,7 @@ from tests.support.databases import create_database
 from tests.support.gates import wait_until
 from tests.support.processes import Answer
 from tests.support.races import Call, TwoServers, two_servers
+from tests.support.rounds import rounds
 from tests.support.rows import stored, storing
 from tests.support.xealth_server import XealthServer, xealth_server
 from tests.support.xealth_site import (
@@ -41,7 +42,7 @@ from tests.support.xealth_site import (
     order,
 )
 
-ROUNDS = 6
+ROUNDS = rounds(6)
 
 
 class Arena(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,29 +18,17 @@ from clinic_service.models import (
 )
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, CAROL, DAVE, SERVICE
-from tests.support.databases import create_database
 from tests.support.ehr import make_ehr_clinic, make_subscription, redox_order, store_message
-from tests.support.races import Call, TwoServers, two_servers
+from tests.support.races import Call, TwoServers
+from tests.support.rounds import rounds
 from tests.support.rows import make_account, make_clinician, make_patient, storing
 
-ROUNDS = 8
+ROUNDS = rounds(8)
 RECORD = {"fullName": "Carol Cooper", "birthDate": "1987-04-12", "email": CAROL.email}
 
 
 @pytest.fixture(scope="module")
-def servers(
-    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TwoServers]:
-    folder = tmp_path_factory.mktemp("races")
-    if engine_name == "sqlite":
-        with two_servers(folder, f"sqlite:///{folder / 'races.db'}") as pair:
-            yield _with_accounts(pair)
-    else:
-        with create_database(request.getfixturevalue("postgresql_url")) as url, two_servers(folder, url) as pair:
-            yield _with_accounts(pair)
-
-
-def _with_accounts(pair: TwoServers) -> TwoServers:
+def servers(pair: TwoServers) -> TwoServers:
     with storing(pair.database) as unit:
         for person in (ALICE, CAROL, DAVE):
             make_account(unit, person)

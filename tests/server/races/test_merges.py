@@ -5,7 +5,7 @@ However they fall, none fails, a clinic is merged once, and nobody and nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
@@ -19,7 +19,8 @@ from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, PETE, SERVICE, 
 from tests.support.invites import WEEK, make_offer, make_pending
 from tests.support.merges import Pair
 from tests.support.processes import Answer
-from tests.support.races import Call, TwoServers, rows, serving_pair
+from tests.support.races import Call, TwoServers, rows
+from tests.support.rounds import rounds
 from tests.support.rows import (
     make_account,
     make_clinic,
@@ -32,20 +33,17 @@ from tests.support.rows import (
     tag_patient,
 )
 
-ROUNDS = 4
+ROUNDS = rounds(4)
 PATIENTS = [Somebody(f"4a71e0{number:04d}", f"Patient {number}", "") for number in range(12)]
 NEWCOMERS = [Somebody(f"4e3c0{number:05d}", f"Newcomer {number}", "") for number in range(4)]
 
 
 @pytest.fixture(scope="module")
-def servers(
-    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TwoServers]:
-    with serving_pair(engine_name, tmp_path_factory.mktemp("merges"), request) as pair:
-        with storing(pair.database) as unit:
-            for person in (ALICE, CAROL, ERIN, MALLORY, PETE, *NEWCOMERS):
-                make_account(unit, person)
-        yield pair
+def servers(pair: TwoServers) -> TwoServers:
+    with storing(pair.database) as unit:
+        for person in (ALICE, CAROL, ERIN, MALLORY, PETE, *NEWCOMERS):
+            make_account(unit, person)
+    return pair
 
 
 def merge(source_id: str, target_id: str) -> Call:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -10,18 +10,11 @@ import pytest
 
 from tests.support.cast import ALICE, CAROL, SERVICE
 from tests.support.processes import Answer
-from tests.support.races import Call, TwoServers, serving_pair
+from tests.support.races import Call, TwoServers
+from tests.support.rounds import rounds
 from tests.support.rows import COMPLETE_CLINIC, make_patient, make_staffed_clinic, storing
 
-CLIENTS, ROUNDS = 4, 50
-
-
-@pytest.fixture(scope="module")
-def pair(
-    engine_name: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[TwoServers]:
-    with serving_pair(engine_name, tmp_path_factory.mktemp("lost"), request) as both:
-        yield both
+CLIENTS, ROUNDS = 4, rounds(15)
 
 
 @pytest.fixture
