@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from clinic_service import clock
 from clinic_service.db.engine import Database
-from clinic_service.gateways import redox as gateway
 from tests.ehr.exchange import NOW, Exchange
 from tests.support.redox import Redox, redox_server
 
@@ -16,7 +16,7 @@ from tests.support.redox import Redox, redox_server
 def _keys_are_read_once() -> Iterator[None]:
     """Each test starts several relays, and to check a key takes 40 ms."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gateway, "load_pem_private_key", cache(gateway.load_pem_private_key))
+        patch.setattr("clinic_service.gateways.redox.load_pem_private_key", cache(load_pem_private_key))
         yield
 
 

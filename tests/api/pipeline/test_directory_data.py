@@ -27,6 +27,7 @@ from tests.support.client import Client, Reply
 from tests.support.databases import clear
 from tests.support.http_server import HttpServer, Received, Response, http_server
 from tests.support.invites import make_offer, make_pending
+from tests.support.rounds import rounds
 from tests.support.rows import (
     COMPLETE_CLINIC,
     LONG_AGO,
@@ -94,7 +95,7 @@ def _profile(value: Any) -> dict[str, Any]:
 
 
 EXAMPLES = settings(
-    max_examples=12,
+    max_examples=rounds(4),
     deadline=None,
     derandomize=True,
     database=None,
