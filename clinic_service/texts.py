@@ -6,7 +6,10 @@ import re
 
 MAX_EMAIL_LENGTH = 254
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s\"',<>]+")
+# What Python calls white space. The engine of the validator means other characters by `\s`.
+_BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+EMAIL_PATTERN = f"^[^@{_BLANKS}]+@[^@{_BLANKS}\"',<>]+$"
+_EMAIL = re.compile(EMAIL_PATTERN)
 # PostgreSQL cannot store NUL, and UTF-8 cannot encode surrogates.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 

@@ -5,7 +5,8 @@ values that are sent are passed on, and the operation ignores them. Response for
 except those with `x-answer-may-be-absent`. In both forms, a schema with properties admits only objects, even without a
 type; `nullable` becomes a union with null; and an `x-pattern` is enforced instead of the weaker `pattern` beside it. An
 `x-request-pattern` is enforced only in requests. Patterns run only in the validator's own engine, which reads `$` and
-`\\d` as the spec means them.
+`\\d` as the spec means them. In the response form, e-mail addresses are checked by a pattern as well: lists have many of
+them, and a call of a Python function for each would take half of the time of the check.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def _is_date(value: object) -> bool:
 _EMAIL_OR_EMPTY = "email-or-empty"
 # The path of a keyword that stands directly in a named schema: components, schemas, the name, the keyword.
 _LENGTH_OF_NAMED = 4
+_EMAIL_PATTERNS = {"email": texts.EMAIL_PATTERN, _EMAIL_OR_EMPTY: f"^$|{texts.EMAIL_PATTERN}"}
 FORMATS = {
     "email": is_email,
     _EMAIL_OR_EMPTY: lambda value: value == "" or is_email(value),
@@ -189,6 +191,8 @@ def _transformed(node: Any, schemas: dict[str, Any], form: str) -> Any:
         _allow_null(made)
     if node.get("x-may-be-empty") is True:
         _allow_empty(made)
+    if form == "response" and made.get("format") in _EMAIL_PATTERNS:
+        made["allOf"] = [*made.get("allOf", ()), {"pattern": _EMAIL_PATTERNS[made.pop("format")]}]
     return made
 
 
