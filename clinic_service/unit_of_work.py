@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
+from sqlalchemy import PoolProxiedConnection
+
 from clinic_service import deadline
 from clinic_service.audit.repository import AuditRepository
 from clinic_service.db.dialects import is_read_only, is_retryable, is_unavailable
@@ -140,14 +142,18 @@ class UnitOfWork(Unit):
 @contextmanager
 def reading(database: Database) -> Iterator[UnitOfWork]:
     """A unit that only reads."""
-    try:
-        raw = database.read_engine.raw_connection()
-    except database.read_engine.dialect.loaded_dbapi.Error as error:
-        raise Unavailable from error
+    raw = _reading_connection(database)
     try:
         yield UnitOfWork(database.read_engine, raw)
     finally:
         raw.close()
+
+
+def _reading_connection(database: Database) -> PoolProxiedConnection:
+    try:
+        return database.read_engine.raw_connection()
+    except database.read_engine.dialect.loaded_dbapi.Error as error:
+        raise Unavailable from error
 
 
 @contextmanager
@@ -172,8 +178,7 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
     for tries_left in reversed(range(_TRIES)):
         deadline.remaining()
         try:
-            with (writing if writes else reading)(database) as unit:
-                return work(unit)
+            return (_write if writes else _read)(database, work)
         except Exception as error:
             may_succeed = is_retryable(error) or (not writes and getattr(error, "connection_invalidated", False))
             if may_succeed and tries_left and time.monotonic() - started < _TRY_AGAIN_SECONDS:
@@ -183,6 +188,20 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
                 raise Unavailable from error
             raise
     raise AssertionError("unreachable")
+
+
+def _read(database: Database, work: Callable[[UnitOfWork], T]) -> T:
+    # Not `reading`, because its generator would cost every request more than a look-up.
+    raw = _reading_connection(database)
+    try:
+        return work(UnitOfWork(database.read_engine, raw))
+    finally:
+        raw.close()
+
+
+def _write(database: Database, work: Callable[[UnitOfWork], T]) -> T:
+    with writing(database) as unit:
+        return work(unit)
 
 
 def run_in_batches(database: Database, work: Callable[[UnitOfWork], int]) -> int:

@@ -251,13 +251,16 @@ class Dispatcher(BaseDispatcher):
 
     def carry_out(self, request: Request) -> None:
         """Run the stages of the preparation, if there is one, and those of the transaction. A repeat runs none."""
-        with self.keys.holding(request):
-            if not request.is_repeat:
-                self._carry_out(request)
+        if request.is_repeat:
+            return
+        try:
+            self._carry_out(request)
+        except Exception:
+            self.keys.release(request)
+            raise
 
     def _carry_out(self, request: Request) -> None:
-        needs_preparation = any(isinstance(one.work, Phases) for one in (request, request.shown) if one)
-        carry_out = self._with_preparation if needs_preparation else self._in_transaction
+        carry_out = self._with_preparation if request.needs_preparation else self._in_transaction
         for _ in range(_TRIES - 1):
             with suppress(PreparationOutdated):
                 return carry_out(request)

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 
@@ -75,20 +75,15 @@ class IdempotencyKeys:
             answer = request.answer
             uow.stored_answers.store(request.claim, Answered(answer.status, answer.headers, answer.body))
 
-    @contextmanager
-    def holding(self, request: Request) -> Iterator[None]:
-        """Release the claim of the request when the block fails, so that the request may be repeated at once.
+    def release(self, request: Request) -> None:
+        """Release the claim of a request that has failed, so that it may be repeated at once.
 
         When the release fails too, the request may be repeated after the claim has expired.
         """
-        try:
-            yield
-        except Exception:
-            claim = request.claim
-            if claim:
-                with suppress(Exception), deadline.unlimited():
-                    run(self._database, lambda uow: uow.stored_answers.release(claim), writes=True)
-            raise
+        claim = request.claim
+        if claim:
+            with suppress(Exception), deadline.unlimited():
+                run(self._database, lambda uow: uow.stored_answers.release(claim), writes=True)
 
 
 def _keyed(request: Request, key: str) -> KeyedRequest:

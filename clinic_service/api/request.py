@@ -10,6 +10,7 @@ from clinic_service.api.plan import Plan
 from clinic_service.auth.caller import Caller
 from clinic_service.auth.rules import AccessCheck
 from clinic_service.errors import ServiceError
+from clinic_service.preparation import Phases
 from clinic_service.stored_answers import Claim
 
 
@@ -69,3 +70,8 @@ class Request:
         """The function or the phases of the operation's handler."""
         handler = self.plan.handler
         return handler and handler.work
+
+    @property
+    def needs_preparation(self) -> bool:
+        """Whether the operation, or the one that shows what it changes, has a preparation."""
+        return isinstance(self.work, Phases) or (self.shown is not None and isinstance(self.shown.work, Phases))
