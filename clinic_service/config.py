@@ -29,6 +29,8 @@ _STARS = "********"
 _MAX_FILE_BYTES = 64 * 1024
 # As other programs of the platform read them.
 _ON, _OFF = ("true", "t", "1"), ("false", "f", "0")
+# As the spec says of the member `verification-token`: a longer one would be right and refused.
+_LONGEST_VERIFICATION_TOKEN = 4096
 _NEEDED_BY_REDOX = ("client_id", "key_id", "private_key", "source_id", "source_name")
 _NEEDED_BY_XEALTH = ("xealth_bearer_token", "xealth_client_id", "xealth_client_secret", "application_url")
 # The variables that Kubernetes sets in every container for a service called `clinic` or `clinic-…`.
@@ -273,6 +275,10 @@ class Config:
             raise ConfigError(
                 "CLINIC_AUTH_CLIENT_EXTERNAL_ADDRESS needs CLINIC_ACCOUNTS_SERVER_NAME and "
                 "CLINIC_ACCOUNTS_SERVER_SECRET as well."
+            )
+        if len(self.redox_verification_token or "") > _LONGEST_VERIFICATION_TOKEN:
+            raise ConfigError(
+                f"CLINIC_REDOX_VERIFICATION_TOKEN must be at most {_LONGEST_VERIFICATION_TOKEN} characters long."
             )
         redox = [f"redox_{name}" for name in _NEEDED_BY_REDOX]
         if self.redox_enabled and not all(getattr(self, name) for name in redox):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clinic_service.app import create_app
-from clinic_service.config import Config
+from clinic_service.config import Config, ConfigError
 from clinic_service.db.engine import Database
 from clinic_service.models import OutboxEntry, RedoxMessage
 from tests.support.cast import ALICE, SERVICE, Somebody
@@ -169,6 +169,15 @@ def test_a_server_without_a_secret_says_so_when_it_starts(
 ) -> None:
     create_app(replace(config, redox_verification_token=secret), database, apis=spec_apis())
     assert [record.getMessage() for record in caplog.records] == ["redox_secret_missing"] * warned
+
+
+def test_a_secret_that_no_request_could_have_is_refused_when_the_server_starts() -> None:
+    longest = spec_apis()[0].document["components"]["schemas"]["redoxVerification.v1"]["properties"][
+        "verification-token"
+    ]["maxLength"]
+    Config(redox_verification_token="x" * longest)
+    with pytest.raises(ConfigError, match="CLINIC_REDOX_VERIFICATION_TOKEN"):
+        Config(redox_verification_token="x" * (longest + 1))
 
 
 def test_the_number_of_statements_does_not_depend_on_the_message(redox: Client, database: Database) -> None:
