@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 import signal
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -18,15 +16,16 @@ import pytest
 from clinic_service.db import schema
 from clinic_service.db.engine import Database
 from clinic_service.demo.load import load_clinic
-from clinic_service.gateways.tokens import mint
-from clinic_service.models import Clinician, ShareCode
+from clinic_service.models import Clinician, Patient, ShareCode
 from tests.conftest import SECRET
 from tests.support.backups import listed_in, password_apart, rows_at
+from tests.support.cast import ALICE
 from tests.support.databases import create_database
-from tests.support.processes import ServerProcess, run_command, serving, spawn
+from tests.support.outages import prepare
+from tests.support.processes import run_command, serving, spawn
 from tests.support.rows import stored
+from tests.support.write_load import WriteLoad, token
 
-WRITERS = 4
 NEW_CLINIC = {"name": "Harbour Diabetes Centre", "preferredBgUnits": "mg/dL"}
 PATIENTS = 100_000
 # On two cores with nothing else to do, either way takes less than 120 seconds.
@@ -43,77 +42,33 @@ def other_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) 
             yield url
 
 
-def new_token(folder: Path, number: int, settings: dict[str, str]) -> str:
-    """The session token of a new person."""
-    person = ("--name", "Ada Archer", "--email", f"ada.{number}@harbour.example")
-    user_id = run_command(folder, "users", "add", *person, **settings).stdout.strip()
-    return mint(SECRET, user_id, service=False, lifetime=timedelta(hours=1))
-
-
-class Writers:
-    """Create clinics as fast as they can, and note when each one was acknowledged."""
-
-    def __init__(self, server: ServerProcess, tokens: list[str]) -> None:
-        self.acknowledged: list[tuple[str, float]] = []
-        self._server = server
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(token,)) for token in tokens]
-
-    def __enter__(self) -> Writers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, token: str) -> None:
-        while not self._stop.is_set():
-            answer = self._server.request("POST", "/v1/clinics", token, NEW_CLINIC)
-            if answer.status == 200:
-                self.acknowledged.append((answer.json["id"], time.monotonic()))
-            else:
-                assert answer.status == 503, answer
-
-    def wait_for(self, number: int) -> None:
-        """Returns when so many further clinics are acknowledged."""
-        goal, deadline = len(self.acknowledged) + number, time.monotonic() + 120
-        while len(self.acknowledged) < goal:
-            assert time.monotonic() < deadline, "the server acknowledges nothing"
-            assert all(thread.is_alive() for thread in self._threads)
-            time.sleep(0.05)
-
-
 def test_a_backup_under_load_has_every_write_that_was_acknowledged_before(
-    database_url: str, other_url: str, tmp_path: Path
+    database_url: str, other_url: str, tmp_path: Path, random: Random
 ) -> None:
-    schema.upgrade(database_url)
+    prepare(database_url)
     settings = {"CLINIC_DATABASE_URL": database_url, "CLINIC_SESSION_SECRET": SECRET}
-    tokens = [new_token(tmp_path, number, settings) for number in range(WRITERS)]
-    with serving(tmp_path, **settings) as server, Writers(server, tokens) as writers:
+    with serving(tmp_path, **settings) as server, WriteLoad([server.request], random) as load:
         for number in range(3):
-            writers.wait_for(50)
-            began = time.monotonic()
+            load.wait_for(50)
+            clinics, patients = load.clinics, load.patients
             made = run_command(tmp_path, "db", "backup", f"{number}.backup", **settings)
             assert made.returncode == 0, made.stderr
-            writers.wait_for(10)
-            assert_complete(tmp_path / f"{number}.backup", [name for name, at in writers.acknowledged if at < began])
+            load.wait_for(10)
+            assert_complete(tmp_path / f"{number}.backup", clinics, patients)
     restored = run_command(tmp_path, "db", "restore", "2.backup", CLINIC_DATABASE_URL=other_url)
     assert restored.returncode == 0, restored.stderr
     assert listed_in(restored.stdout) == listed_in(made.stdout)
     assert run_command(tmp_path, "db", "verify", CLINIC_DATABASE_URL=other_url).stdout == "No differences.\n"
 
 
-def assert_complete(backup: Path, acknowledged: list[str]) -> None:
-    """The backup has all of these clinics, and nothing of any clinic is missing."""
+def assert_complete(backup: Path, acknowledged: set[str], patients: set[str]) -> None:
+    """The backup has all of these clinics and patients, and nothing of any clinic is missing."""
     database = Database(f"sqlite:///{backup}")
     clinics = {row.clinic_id for row in stored(database, ShareCode)}
     assert clinics == {row.clinic_id for row in stored(database, Clinician)}
+    assert patients <= {row.user_id for row in stored(database, Patient)}
     database.dispose()
-    assert len(acknowledged) >= 50
-    assert set(acknowledged) <= clinics
+    assert acknowledged <= clinics
     with closing(sqlite3.connect(backup)) as connection:
         assert {row[0] for row in connection.execute("SELECT id FROM clinics")} == clinics
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -124,10 +79,10 @@ def test_a_copy_of_a_running_file_is_no_backup(tmp_path: Path) -> None:
     """The README says so: what was stored last is in the file `-wal`."""
     url = f"sqlite:///{tmp_path / 'clinics.db'}"
     settings = {"CLINIC_DATABASE_URL": url, "CLINIC_SESSION_SECRET": SECRET}
+    prepare(url)
     with serving(tmp_path, **settings) as server:
-        token = new_token(tmp_path, 1, settings)
         for _ in range(2):
-            assert server.request("POST", "/v1/clinics", token, NEW_CLINIC).status == 200
+            assert server.request("POST", "/v1/clinics", token(ALICE), NEW_CLINIC).status == 200
         shutil.copy(tmp_path / "clinics.db", tmp_path / "copied.db")
         assert run_command(tmp_path, "db", "backup", "clinics.backup", **settings).returncode == 0
     assert (number_of_clinics(tmp_path / "copied.db"), number_of_clinics(tmp_path / "clinics.backup")) == (0, 2)

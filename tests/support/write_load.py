@@ -166,6 +166,16 @@ class WriteLoad(AbstractContextManager["WriteLoad"]):
         """The number of acknowledged writes."""
         return sum(len(client.requests) for client in self.clients)
 
+    @property
+    def clinics(self) -> set[str]:
+        """The ids of the clinics whose creation was acknowledged so far."""
+        return {clinic for client in self.clients for clinic in client.clinics}
+
+    @property
+    def patients(self) -> set[str]:
+        """The user ids of the patients who were acknowledged so far."""
+        return {patient for client in self.clients for patient in client.patients}
+
     def wait_for(self, number: int, seconds: float = 120) -> None:
         """Return when so many further writes are acknowledged."""
         goal, end = self.acknowledged + number, time.monotonic() + seconds
