@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from clinic_service.db.engine import Database
 
@@ -25,7 +25,7 @@ class Meeting:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Of SQLite, where a transaction waits in its first statement, and only there: the threads that are in it.
+        # Of SQLite, where a transaction waits when it begins, and only there: the threads that are beginning one.
         self._beginning = set[int]()
 
     def wait_for(self, calls: Sequence[Future[Any]]) -> None:
@@ -42,27 +42,26 @@ class Meeting:
         with self._database.read_engine.connect() as connection:
             return int(connection.execute(_BLOCKED).scalar_one())
 
-    def begins(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if statement == "BEGIN IMMEDIATE":
-            self._beginning.add(get_ident())
+    def noting(self, begin: Any) -> Any:
+        """`begin`, which begins a transaction, but known to the meeting while it runs."""
 
-    def has_begun(self, *_: Any) -> None:
-        self._beginning.discard(get_ident())
+        def do_begin(connection: Any) -> None:
+            self._beginning.add(get_ident())
+            try:
+                begin(connection)
+            finally:
+                self._beginning.discard(get_ident())
+
+        return do_begin
 
 
 @contextmanager
 def meeting(database: Database) -> Iterator[Meeting]:
     """A meeting of calls that begin while the block runs."""
-    met = Meeting(database)
-    listeners = (
-        ("before_cursor_execute", met.begins),
-        ("after_cursor_execute", met.has_begun),
-        ("handle_error", met.has_begun),
-    )
-    for name, listener in listeners:
-        event.listen(database.write_engine, name, listener)
+    met, dialect = Meeting(database), database.write_engine.dialect
+    begin = dialect.do_begin
+    dialect.do_begin = met.noting(begin)  # type: ignore[method-assign]
     try:
         yield met
     finally:
-        for name, listener in listeners:
-            event.remove(database.write_engine, name, listener)
+        dialect.do_begin = begin  # type: ignore[method-assign]

@@ -36,10 +36,10 @@ def meanwhile(database: Database, work: Callable[[UnitOfWork], object], call: Ca
 
 
 def number_of_statements(database: Database, call: Callable[[], Reply]) -> int:
-    """How many statements the successful `call` sends, SQLite's BEGIN not counted, a second after the last one."""
+    """How many statements the successful `call` sends, a second after the last one."""
     with clock.frozen(clock.now() + timedelta(seconds=next(_seconds))), counting(database) as statements:
         assert call().status in (200, 202, 204)
-    return len([sql for sql in statements if sql != "BEGIN IMMEDIATE"])
+    return len(statements)
 
 
 def everything(database: Database) -> dict[str, list[Any]]:
@@ -92,7 +92,7 @@ def assert_all_or_nothing(
 ) -> None:
     """A failure at each statement of `call` in turn leaves no trace; without one it succeeds and changes something.
 
-    `statements`: how many there must be, SQLite's BEGIN, the COMMIT and the row of the audit trail not counted.
+    `statements`: how many there must be, the COMMIT and the row of the audit trail not counted.
     `compensate` does what the relay does after a failure, for calls that are more than one transaction.
     """
     compensate()
@@ -111,6 +111,5 @@ def assert_all_or_nothing(
     assert len(after["audit_entries"]) == len(before["audit_entries"]) + 1
     assert _difference(before, after).keys() > {"audit_entries"}
     if statements is not None:
-        begins = database.url.get_backend_name() == "sqlite"
-        # The COMMIT, SQLite's BEGIN and the row of the audit trail are not counted.
-        assert number - 2 - begins == statements
+        # The COMMIT and the row of the audit trail are not counted.
+        assert number - 2 == statements
