@@ -32,7 +32,8 @@ _ADD = insert_into(
     "changed",
 )
 _ALL = select(*AuditEntry.__table__.columns)
-_UNSEALED = _ALL.where(AuditEntry.sequence.is_(None)).order_by(AuditEntry.time, AuditEntry.id).limit(bindparam("limit"))
+# Without an order, because sorting all entries that wait for each batch of them would take quadratic time.
+_UNSEALED = _ALL.where(AuditEntry.sequence.is_(None)).limit(bindparam("limit"))
 _SEALED = (
     _ALL.where(AuditEntry.sequence > bindparam("after"), AuditEntry.sequence <= bindparam("last"))
     .order_by(AuditEntry.sequence)
@@ -150,8 +151,9 @@ class AuditRepository(Repository):
         self._uow.change(_SET_CHAIN, {f"new_{name}": value for name, value in chain._asdict().items()})
 
     def list_unsealed(self, limit: int) -> list[StoredEntry]:
-        """At most `limit` rows that are not in the chain yet, in the order of their times."""
-        return _entries(self._uow.rows(_UNSEALED, {"limit": limit}))
+        """At most `limit` rows that are not in the chain yet, those in the order of their times."""
+        found = _entries(self._uow.rows(_UNSEALED, {"limit": limit}))
+        return sorted(found, key=lambda entry: (entry.record.time, entry.id))
 
     def list_sealed(self, after: int, last: int, limit: int) -> list[StoredEntry]:
         """At most `limit` rows of the chain, from the one after `after` to `last`."""
