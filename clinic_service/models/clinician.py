@@ -24,6 +24,16 @@ class Role(StrEnum):
     PRESCRIBER = "PRESCRIBER"
 
 
+def role_columns(roles: Iterable[str]) -> dict[str, bool]:
+    """The columns of a clinician with these roles. Raises ValueError for a name that is not a role."""
+    given = {Role(role) for role in roles}
+    return {
+        "is_admin": Role.ADMIN in given,
+        "is_member": Role.MEMBER in given,
+        "is_prescriber": Role.PRESCRIBER in given,
+    }
+
+
 class Clinician(Timestamps, Base):
     """A member of a clinic, or an invitation to become one."""
 
@@ -66,10 +76,8 @@ class Clinician(Timestamps, Base):
     @roles.setter
     def roles(self, roles: Iterable[str]) -> None:
         """Set the roles. Raises ValueError for a name that is not a role."""
-        given = {Role(role) for role in roles}
-        self.is_admin = Role.ADMIN in given
-        self.is_member = Role.MEMBER in given
-        self.is_prescriber = Role.PRESCRIBER in given
+        for column, held in role_columns(roles).items():
+            setattr(self, column, held)
 
     @hybrid_property
     def counts_as_admin(self) -> bool:

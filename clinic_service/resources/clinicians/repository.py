@@ -13,12 +13,14 @@ from sqlalchemy import and_, bindparam, delete, exists, func, not_, or_, select,
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
+from clinic_service import clock
 from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.dialects import among, constraint_name
 from clinic_service.db.prepared import Query, insert_into
 from clinic_service.db.records import whole_row
 from clinic_service.db.repository import Repository
 from clinic_service.models import Clinic, Clinician, ClinicianDeletion, ClinicianRoleUpdate
+from clinic_service.models.clinician import role_columns
 from clinic_service.models.invite import new_invite_key
 from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
 from clinic_service.outbox.outbox import Outbox
@@ -44,7 +46,7 @@ class ClinicianRepository(Repository):
 
     The methods add the events ClinicianAdded and ClinicianRemoved to the outbox, because several groups add and remove
     clinicians. For the same reason they update a clinic's time of change when its set of admins changes. The exception is
-    `add`: its caller calls `note_admins`, because the clinic itself may be new.
+    `add`: its caller calls `note_change_of_admins`, because the clinic itself may be new.
     """
 
     _IS_MEMBER = select(Clinician.id).where(_OF_USER, or_(Clinician.is_admin, Clinician.is_member))
@@ -128,40 +130,39 @@ class ClinicianRepository(Repository):
         email: str | None = None,
         name: str | None = None,
         is_service_account: bool = False,
-    ) -> Clinician:
+    ) -> ClinicianRow:
         """Add a row: of a member when a user is given, else of a pending invitation, with a new key unless one is given.
 
         The address is stored in lower case. Raises DuplicateClinician when the clinic has a row with that user,
         invitation or address, or when another clinic has a row with that invitation. After the error the transaction
         cannot be used, unless a savepoint was set.
         """
-        clinician = Clinician(
-            clinic_id=clinic_id,
-            id=self._uow.new_id(),
-            user_id=user_id,
-            invite_id=None if user_id else invite_id or new_invite_key(),
-            email=email.lower() if email else None,
-            name=name,
-            is_service_account=is_service_account,
-            created_time=self._uow.creation_time,
-            updated_time=self._uow.now,
-        )
-        clinician.roles = roles
+        # Not an entity, because making one would take longer than to store the row.
+        values: dict[str, Any] = {
+            "clinic_id": clinic_id,
+            "id": self._uow.new_id(),
+            "user_id": user_id,
+            "invite_id": None if user_id else invite_id or new_invite_key(),
+            "email": email.lower() if email else None,
+            "name": name,
+            **role_columns(roles),
+            "is_service_account": is_service_account,
+            "created_time": self._uow.creation_time,
+            "updated_time": self._uow.now,
+        }
+        clinics = ClinicsOfUsers(self._uow)
         try:
-            self._uow.insert(self._ADD, {name: getattr(clinician, name) for name in _NAMES})
-            self._note_clinic(clinician)
+            self._uow.insert(self._ADD, values)
+            if user_id:
+                clinics.add_clinicians([(user_id, clinic_id)])
+            else:
+                clinics.add_pending(values["invite_id"], clinic_id)
         except IntegrityError as error:
             self._refuse_duplicate(error)
         if user_id:
             Outbox(self._uow).add(ClinicianAdded(clinic_id, user_id))
-        return clinician
-
-    def _note_clinic(self, clinician: Clinician) -> None:
-        clinics = ClinicsOfUsers(self._uow)
-        if clinician.user_id:
-            clinics.add_clinicians([(clinician.user_id, clinician.clinic_id)])
-        elif clinician.invite_id:
-            clinics.add_pending(clinician.invite_id, clinician.clinic_id)
+        shown = values | dict.fromkeys(("created_time", "updated_time"), clock.to_wire(self._uow.now))
+        return ClinicianRow(*(shown[name] for name in ClinicianRow._fields))
 
     def admit(self, clinician: Clinician, user_id: str, name: str | None) -> None:
         """Make a pending clinician a member. The row keeps the address that was invited.
@@ -174,9 +175,9 @@ class ClinicianRepository(Repository):
         clinician.name = name
         clinician.updated_time = max(clinician.updated_time, self._uow.now)
         self.flush()
-        self._note_clinic(clinician)
+        ClinicsOfUsers(self._uow).add_clinicians([(user_id, clinician.clinic_id)])
         Outbox(self._uow).add(ClinicianAdded(clinician.clinic_id, user_id))
-        self.note_admins([clinician])
+        self._note_admins([clinician])
 
     def flush(self) -> None:
         """Write the changes. Raises DuplicateClinician when two rows of a clinic now have the same user or address."""
@@ -197,7 +198,7 @@ class ClinicianRepository(Repository):
         clinician.updated_time = self._uow.now
         self._add_role_update(clinician, updated_by)
         if clinician.counts_as_admin != was_admin:
-            self._move_on({clinician.clinic_id})
+            self.note_change_of_admins({clinician.clinic_id})
 
     def _add_role_update(self, clinician: Clinician, updated_by: str) -> None:
         self._uow.session.add(
@@ -296,11 +297,10 @@ class ClinicianRepository(Repository):
         clinics.remove_clinicians((one.user_id, one.clinic_id) for one in gone if one.user_id)
         clinics.remove_pending(one.invite_id for one in gone if one.invite_id)
         Outbox(self._uow).add(*(ClinicianRemoved(c.clinic_id, c.user_id) for c in gone if c.user_id))
-        self.note_admins(gone)
+        self._note_admins(gone)
 
-    def note_admins(self, changed: Iterable[Clinician]) -> None:
-        """Update the time of change of each clinic in which one of `changed` became an admin or is no longer one."""
-        self._move_on({clinician.clinic_id for clinician in changed if clinician.counts_as_admin})
+    def _note_admins(self, changed: Iterable[Clinician]) -> None:
+        self.note_change_of_admins({clinician.clinic_id for clinician in changed if clinician.counts_as_admin})
 
     # The time never decreases, even when the clock is set back.
     _MOVE_CLINICS_ON = (
@@ -312,7 +312,8 @@ class ClinicianRepository(Repository):
         .values(updated_time=bindparam("time"))
     )
 
-    def _move_on(self, clinic_ids: Collection[str]) -> None:
+    def note_change_of_admins(self, clinic_ids: Collection[str]) -> None:
+        """Update the time of change of the clinics, in each of which somebody became an admin or is no longer one."""
         if clinic_ids:
             self._uow.execute(self._MOVE_CLINICS_ON, {"clinic_ids": sorted(clinic_ids), "time": self._uow.now})
 

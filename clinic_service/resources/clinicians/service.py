@@ -18,6 +18,7 @@ from clinic_service.resources.clinicians.errors import (
     LastAdmin,
     ServiceAccountAsAdmin,
 )
+from clinic_service.resources.clinicians.listing import ClinicianRow
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -30,7 +31,7 @@ class Changes(NamedTuple):
 
 def create_clinician(
     uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any], roles: Iterable[str], creator_id: str
-) -> Clinician:
+) -> ClinicianRow:
     """Add a member when `given` has a user id, a pending clinician otherwise.
 
     With an `invite_id` the caller manages the invitation; without one this function creates the invitation, in the name of
@@ -38,14 +39,15 @@ def create_clinician(
     """
     uow.clinics.hold_migrated(clinic_id)
     clinician = uow.clinicians.add(clinic_id, roles=roles, **given)
-    uow.clinicians.note_admins([clinician])
-    if clinician.is_pending and not given.get("invite_id"):
+    if clinician.is_admin and clinician.user_id:
+        uow.clinicians.note_change_of_admins([clinic_id])
+    if clinician.user_id is None and not given.get("invite_id"):
         email = clinician.email or ""
         uow.invites.add(clinic_id, InviteType.CLINICIAN, key=clinician.invite_id, email=email, creator_id=creator_id)
     return clinician
 
 
-def add_service_account(uow: UnitOfWork, clinic_id: str, user_id: str, name: str) -> Clinician:
+def add_service_account(uow: UnitOfWork, clinic_id: str, user_id: str, name: str) -> ClinicianRow:
     """Make the service account `user_id` of a partner a member. It has no address, and is never an admin.
 
     Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.

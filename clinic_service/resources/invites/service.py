@@ -13,6 +13,7 @@ from clinic_service.gateways.accounts import Accounts, Profile
 from clinic_service.models import Clinic, Clinician, Invite, InviteStatus, InviteType, MailPurpose
 from clinic_service.outbox.events import LOG_IN_PATH, SIGN_UP_PATH, ClinicianInvited
 from clinic_service.outbox.mail_limits import MailSender
+from clinic_service.resources.clinicians.listing import ClinicianRow
 from clinic_service.resources.invites.descriptions import InviteDescription, InviteRow, Profiles, describe, profile_of
 from clinic_service.resources.invites.errors import (
     AlreadyMember,
@@ -72,7 +73,7 @@ def look_up_invitee(accounts: Accounts, user_id: str) -> Invitee:
     return Invitee(user_id, account.username, tuple(emails))
 
 
-def invite(uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], sending: Sending) -> Clinician:
+def invite(uow: UnitOfWork, clinic_id: str, email: str, roles: Iterable[str], sending: Sending) -> ClinicianRow:
     """Invite the person with this address. The clinician is pending until the person accepts.
 
     Raises ClinicNotFound, ClinicNotMigrated, AlreadyMember, InviteLimitReached, DuplicateClinician and
