@@ -59,8 +59,8 @@ def encode(body: bytes, encoding: str) -> bytes:
 
 
 def _is_compressible(answer: RawAnswer) -> bool:
-    names = {name: value for name, value in answer.headers if name.startswith("Content-")}
-    return names.get("Content-Type", "").startswith(_COMPRESSIBLE) and "Content-Encoding" not in names
+    headers = dict(answer.headers)
+    return headers.get("Content-Type", "").startswith(_COMPRESSIBLE) and "Content-Encoding" not in headers
 
 
 @lru_cache(maxsize=256)

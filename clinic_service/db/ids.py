@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 from datetime import datetime
+from itertools import count
 
 from clinic_service import clock
 
@@ -25,16 +25,12 @@ class IdSource:
     """Makes unique ids. Each process has one; threads may share it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._number = secrets.randbits(_RANDOM_BITS)
+        # Taking the next number is one step of the interpreter, so no two threads get the same one.
+        self._numbers = count(secrets.randbits(_RANDOM_BITS))
 
     def new_id(self, time: datetime | None = None) -> str:
         """A new id of `time`, by default of now."""
-        time = time or clock.precise_now()
-        with self._lock:
-            self._number += 1
-            number = self._number
-        return f"{_prefix(time)}{number:0{_NUMBER_DIGITS}x}"
+        return f"{_prefix(time or clock.precise_now())}{next(self._numbers):0{_NUMBER_DIGITS}x}"
 
 
 def _prefix(time: datetime) -> str:
