@@ -46,7 +46,7 @@ def test_the_arguments_of_a_transaction_are_no_gateways() -> None:
     annotations = {
         ast.unparse(argument.annotation)
         for source in handlers
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
         for argument in node.args.args
         if argument.annotation

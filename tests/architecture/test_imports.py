@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -33,9 +33,18 @@ class Source:
         parts = self.name.split(".")
         return parts[1] if parts[0] == "resources" and len(parts) > 1 else None
 
-    def imports(self) -> Iterator[str]:
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of the tree."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def imports(self) -> frozenset[str]:
         """Full names of what is imported, those within functions included; for `from a import b` also `a.b`."""
-        for node in ast.walk(self.tree):
+        return frozenset(self._imports())
+
+    def _imports(self) -> Iterator[str]:
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -44,22 +53,22 @@ class Source:
 
     def own_imports(self) -> set[str]:
         """The modules of the package that it imports."""
-        own = [name.removeprefix("clinic_service.") for name in self.imports() if name.startswith("clinic_service.")]
+        own = [name.removeprefix("clinic_service.") for name in self.imports if name.startswith("clinic_service.")]
         return {found for name in own if (found := _module_of(name))} - {self.name}
 
     def packages(self) -> set[str]:
         """The packages outside that it imports."""
-        return {name.split(".")[0] for name in self.imports()} - {"clinic_service"}
+        return {name.split(".")[0] for name in self.imports} - {"clinic_service"}
 
     def calls(self) -> Iterator[str]:
         """Calls of attributes, as they are written: `datetime.now`, `connection.commit`."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 yield ast.unparse(node.func)
 
     def words(self) -> Iterator[str]:
         """Texts of the code that are single words, so neither documentation nor messages."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
                 yield node.value
 
@@ -130,7 +139,7 @@ class TestStatements:
     )
 
     def _builds_statements(self, source: Source) -> bool:
-        imported = {name.rpartition(".")[2] for name in source.imports() if name.startswith("sqlalchemy.")}
+        imported = {name.rpartition(".")[2] for name in source.imports if name.startswith("sqlalchemy.")}
         return bool(imported & self.NAMES) or any(call.endswith(".exec_driver_sql") for call in source.calls())
 
     def test_are_built_only_in_modules_that_send_them(self) -> None:
@@ -180,7 +189,7 @@ class TestTransactions:
 
     def test_the_engines_of_a_database_are_used_by_the_unit_of_work(self) -> None:
         def connects(source: Source) -> bool:
-            nodes = (node for node in ast.walk(source.tree) if isinstance(node, ast.Attribute))
+            nodes = (node for node in source.nodes if isinstance(node, ast.Attribute))
             return any(node.attr in ("write_engine", "read_engine") for node in nodes)
 
         # The page for readiness asks for nothing but the revision.
@@ -200,7 +209,7 @@ class TestDialects:
     def test_drivers_are_known_to_the_database_folder(self) -> None:
         drivers = {"sqlite3", "psycopg"}
         assert offenders(lambda source: source.packages() & drivers, "db") == []
-        assert offenders(lambda s: any(name.startswith("sqlalchemy.dialects") for name in s.imports()), "db") == []
+        assert offenders(lambda s: any(name.startswith("sqlalchemy.dialects") for name in s.imports), "db") == []
 
     def test_revisions_know_none(self) -> None:
         revisions = sorted((ROOT / "alembic" / "versions").glob("*.py"))
@@ -217,7 +226,7 @@ class TestTime:
     def test_ids_of_rows_have_the_time_of_their_unit(self) -> None:
         """Otherwise the order of ids would not be the order of creation times."""
         makers = {f"clinic_service.db.ids.{name}" for name in ("new_id", "new_ids", "IdSource")}
-        assert offenders(lambda source: makers & set(source.imports()), "db", "tracing", "demo") == []
+        assert offenders(lambda source: makers & source.imports, "db", "tracing", "demo") == []
 
 
 class TestGroups:

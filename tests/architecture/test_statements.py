@@ -23,7 +23,7 @@ from tests.architecture.test_imports import Source, sources
 def sent(source: Source, *methods: str) -> Iterator[ast.expr]:
     """The statements that the module sends by one of these methods of a unit, as they are written."""
     is_sent = re.compile(rf"\b_?(uow|unit)\.({'|'.join(methods)})")
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and node.args and is_sent.search(ast.unparse(node.func)):
             first = node.args[0]
             yield from (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,)

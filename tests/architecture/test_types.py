@@ -16,7 +16,7 @@ from tests.architecture.test_imports import Source, sources
 
 def public_functions(source: Source) -> Iterator[ast.FunctionDef]:
     """The functions and methods of the module whose names do not begin with an underscore."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             yield node
 
