@@ -165,13 +165,8 @@ class _PageSearch:
         if backwards:
             offset = count - offset - wanted
         ids: list[str] = []
-        segments = self._order.segments(self._residual, matches, backwards=backwards)
-        for segment in segments:
+        for segment in self._order.segments(self._residual, matches, backwards=backwards):
             conditions = [] if segment.only_matches else self._conditions(segment.patient_id, matches)
-            skipped = None if segment is segments[-1] else self._skipped(segment, conditions, offset)
-            if skipped is not None:
-                offset -= skipped
-                continue
             last_key = None if most is None else self._scalar(segment.key_at(most))
             limited = conditions if last_key is None else [*conditions, segment.up_to(last_key)]
             found = self._ids(segment.ids(limited).limit(wanted - len(ids)).offset(offset))
@@ -201,21 +196,9 @@ class _PageSearch:
         """Whether the index of an indexed order contains its end as well as its beginning."""
         return self._order.covers_all or bool(self._residual)
 
-    def _skipped(self, segment: Segment, conditions: list[Condition], offset: int) -> int | None:
-        """The number of matches in the segment, when it has at most `offset` patients and so comes before the page.
-
-        None otherwise, and for a segment without an index, where counting is not cheap.
-        """
-        if not offset or not segment.is_indexed:
-            return None
-        size = self._size(segment, most=offset + 1)
-        if size > offset:
-            return None
-        return self._size(segment, conditions) if size and conditions else size
-
-    def _size(self, segment: Segment, conditions: Sequence[Condition] = (), *, most: int | None = None) -> int:
-        """The number of patients of the segment for whom `conditions` hold, counted up to `most`."""
-        size: int = self._scalar(select(_count(segment.ids(conditions).order_by(None).limit(most))))
+    def _size(self, segment: Segment, conditions: Sequence[Condition] = ()) -> int:
+        """The number of patients of the segment for whom `conditions` hold."""
+        size: int = self._scalar(select(_count(segment.ids(conditions).order_by(None))))
         return size
 
     def _conditions(self, patient_id: ColumnElement[str], matches: Ids | None) -> list[Condition]:

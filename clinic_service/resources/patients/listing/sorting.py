@@ -22,7 +22,7 @@ class Segment:
     """A part of an order: the patients for whom all of `where` holds, sorted by `keys` and then by their creation.
 
     With `backwards` the last patient comes first. Along the segment the values of `scan_key` ascend, or descend with
-    `descending`. `is_indexed`: an index contains the segment in its order. `only_matches`: it contains matches only.
+    `descending`. `only_matches`: it contains matches only.
     """
 
     patient_id: ColumnElement[str]
@@ -31,7 +31,6 @@ class Segment:
     scan_key: ColumnElement[Any]
     descending: bool = False
     backwards: bool = False
-    is_indexed: bool = True
     only_matches: bool = False
 
     def ids(self, conditions: Sequence[Condition] = ()) -> Ids:
@@ -83,14 +82,12 @@ class Order:
         if self.is_indexed:
             yield from self._index_segments(where, backwards)
         else:
-            yield Segment(patient_id, [*where, self._is_ranked(table)], self._keys(table), patient_id, is_indexed=False)
+            yield Segment(patient_id, [*where, self._is_ranked(table)], self._keys(table), patient_id)
         if self.covers_all:
             return
         if conditions:
             # A patient for whom the conditions hold has a row, though perhaps no value in it.
-            yield _by_creation(
-                patient_id, [*where, not_(self._is_ranked(table))], backwards, is_indexed=self.is_indexed
-            )
+            yield _by_creation(patient_id, [*where, not_(self._is_ranked(table))], backwards)
         else:
             yield self._unranked_segment(matches, backwards)
 
@@ -176,8 +173,7 @@ def _by_creation(
     where: Sequence[Condition],
     backwards: bool,
     *,
-    is_indexed: bool = False,
     only_matches: bool = False,
 ) -> Segment:
     """A segment of patients who have no value to be sorted by."""
-    return Segment(patient_id, where, [], patient_id, backwards, backwards, is_indexed, only_matches)
+    return Segment(patient_id, where, [], patient_id, backwards, backwards, only_matches)
