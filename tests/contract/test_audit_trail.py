@@ -73,6 +73,7 @@ def declared_members(record: dict[str, Any]) -> set[str]:
     return {name for part in parts for name in part.get("properties", {})}
 
 
+@pytest.mark.one_engine
 @every()
 def test_a_request_without_proof(api: Client, database: Database, config: Config, operation: Operation) -> None:
     reply = api.request(operation.method.upper(), path_of(operation))
@@ -86,6 +87,7 @@ def test_a_request_without_proof(api: Client, database: Database, config: Config
     assert rows_of(database, reply) == []
 
 
+@pytest.mark.one_engine
 @every()
 def test_a_request_that_fails(
     api: Client, database: Database, config: Config, operation: Operation, monkeypatch: pytest.MonkeyPatch

@@ -24,7 +24,8 @@ from tests.support.databases import create_database
 from tests.support.outages import prepare
 from tests.support.processes import run_command, serving, spawn
 from tests.support.rows import stored
-from tests.support.write_load import WriteLoad, token
+from tests.support.tokens import token_of
+from tests.support.write_load import WriteLoad
 
 NEW_CLINIC = {"name": "Harbour Diabetes Centre", "preferredBgUnits": "mg/dL"}
 PATIENTS = 100_000
@@ -82,7 +83,7 @@ def test_a_copy_of_a_running_file_is_no_backup(tmp_path: Path) -> None:
     prepare(url)
     with serving(tmp_path, **settings) as server:
         for _ in range(2):
-            assert server.request("POST", "/v1/clinics", token(ALICE), NEW_CLINIC).status == 200
+            assert server.request("POST", "/v1/clinics", token_of(ALICE), NEW_CLINIC).status == 200
         shutil.copy(tmp_path / "clinics.db", tmp_path / "copied.db")
         assert run_command(tmp_path, "db", "backup", "clinics.backup", **settings).returncode == 0
     assert (number_of_clinics(tmp_path / "copied.db"), number_of_clinics(tmp_path / "clinics.backup")) == (0, 2)

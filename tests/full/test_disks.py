@@ -30,7 +30,8 @@ from tests.support.outages import (
 )
 from tests.support.postgresql import own_server
 from tests.support.processes import ServerProcess, run_command
-from tests.support.write_load import WriteLoad, token
+from tests.support.tokens import token_of
+from tests.support.write_load import WriteLoad
 
 # Room for the database of SQLite, or for a database of PostgreSQL, which begins with about 8 MB.
 _MEGABYTES = 48
@@ -128,7 +129,7 @@ def test_the_disk_of_the_audit_files_is_full(
         server = ServerProcess(tmp_path, **settings)
         try:
             server.wait_until_live()
-            patients, service = "/v1/clinics/65f1c0de0a1b2c3d4e5f6a7b/patients", token(SERVICE)
+            patients, service = "/v1/clinics/65f1c0de0a1b2c3d4e5f6a7b/patients", token_of(SERVICE)
             assert server.get(patients, service).status == 200
             disk.fill()
             down = wait_for(lambda: status(server, "/ready") == 503)

@@ -9,7 +9,6 @@ import itertools
 import os
 import threading
 import time
-from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -17,7 +16,6 @@ from sqlalchemy import func, select
 from clinic_service.db import schema
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
-from clinic_service.gateways.tokens import mint
 from clinic_service.models import OutboxEntry
 from clinic_service.unit_of_work import reading
 from tests.conftest import SECRET
@@ -26,6 +24,7 @@ from tests.support.ehr import redox_order
 from tests.support.processes import ServerProcess, serving
 from tests.support.rows import make_account, make_clinic, make_staffed_clinic, share_code, storing
 from tests.support.smtp_server import smtp_server
+from tests.support.tokens import token_of
 
 SECONDS = int(os.environ.get("GROWTH_SECONDS", "1200"))
 REDOX_SECRET = "a secret shared with Redox"
@@ -98,7 +97,7 @@ class Traffic:
         self._send("DELETE", f"/v1/clinics/{target}", SERVICE)
 
     def _send(self, method: str, path: str, who: Somebody, body: object = ...) -> dict[str, str]:
-        token = mint(SECRET, who.id, service=who.is_service, lifetime=timedelta(hours=1))
+        token = token_of(who)
         answer = self._server.request(method, path, token, body)
         assert answer.status in (200, 201, 204), (method, path, answer)
         found: dict[str, str] = answer.json

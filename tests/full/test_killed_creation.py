@@ -12,7 +12,6 @@ from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.db.schema import upgrade
 from clinic_service.gateways.accounts.http import HttpAccounts
-from clinic_service.gateways.tokens import mint
 from clinic_service.models import Patient
 from tests.conftest import SECRET
 from tests.support.cast import BOB, CAROL, ERIN
@@ -21,6 +20,7 @@ from tests.support.platform import Platform, platform
 from tests.support.processes import ServerProcess, serving
 from tests.support.relays import make_relay
 from tests.support.rows import make_staffed_clinic, stored, storing
+from tests.support.tokens import token_of
 
 
 @pytest.mark.parametrize("made", [True, False], ids=["made", "not made"])
@@ -67,6 +67,6 @@ def kill_while_asked(there: Platform, server: ServerProcess, *, made: bool) -> N
 
 
 def create(server: ServerProcess, clinic_id: str) -> None:
-    token = mint(SECRET, BOB.id, service=False, lifetime=timedelta(hours=1))
+    token = token_of(BOB)
     body = {"fullName": CAROL.name, "birthDate": "1987-04-12", "email": CAROL.email}
     server.request("POST", f"/v1/clinics/{clinic_id}/patients", token, body)

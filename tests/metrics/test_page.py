@@ -13,11 +13,13 @@ from clinic_service.config import Config
 from clinic_service.db.schema import upgrade
 from clinic_service.metrics.collectors import ServerProcesses
 from tests.conftest import SECRET
+from tests.support.cast import SERVICE
 from tests.support.client import Client
 from tests.support.errors import assert_error, spec_apis
 from tests.support.metrics import get, parsed
 from tests.support.mocks import silent
-from tests.support.processes import free_port, run_command, serving
+from tests.support.processes import free_port, serving
+from tests.support.tokens import token_of
 
 TOKEN = "sesame-open-sesame"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -73,9 +75,8 @@ def test_a_port_shows_all_processes_and_nothing_else(database_url: str, tmp_path
     port = free_port()
     settings = {"CLINIC_DATABASE_URL": database_url, "CLINIC_SESSION_SECRET": SECRET, "CLINIC_METRICS_PORT": str(port)}
     with serving(tmp_path, "--workers", "2", **settings) as server:
-        token = run_command(tmp_path, "token", "service", "x", **settings).stdout.strip()
         for _ in range(20):
-            assert server.get("/v1/clinics", token).status == 200
+            assert server.get("/v1/clinics", token_of(SERVICE)).status == 200
         assert server.get("/metrics").status == 404
         found = parsed(get(port, "/metrics")[1])
         assert get(port, "/v1/clinics")[0] == 404

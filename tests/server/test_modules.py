@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from clinic_service.db.schema import upgrade
-from clinic_service.gateways.tokens import mint
 from tests.conftest import SECRET
 from tests.support import processes
+from tests.support.cast import SERVICE
 from tests.support.processes import serving
+from tests.support.tokens import token_of
 
 # The command `clinic-service`, which writes down in the end what its process had imported.
 _PROGRAM = """
@@ -55,7 +55,7 @@ def _noting_modules(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _modules(folder: Path, *arguments: str, **settings: str) -> list[str]:
     """What `serve ARGUMENTS` has imported once it has answered, refused and failed to find something."""
-    token = mint(SECRET, "task-runner", service=True, lifetime=timedelta(hours=1))
+    token = token_of(SERVICE)
     with serving(folder, *arguments, **settings) as server:
         assert server.get("/v1/clinics", token).status == 200
         assert server.request("POST", "/v1/clinics", token, json={}).status == 403

@@ -7,20 +7,20 @@ import json
 import signal
 import threading
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from clinic_service.gateways.tokens import mint
+from tests.support.cast import SERVICE
 from tests.support.gates import wait_until
 from tests.support.processes import ServerProcess, serving
+from tests.support.tokens import token_of
 
 OLD, NEW = "the old secret of these tests, long enough", "the new secret of these tests, long enough"
 
 
 def token(secret: str) -> str:
-    return mint(secret, "task-runner", service=True, lifetime=timedelta(hours=1))
+    return token_of(SERVICE, secret)
 
 
 def secret_file(folder: Path) -> Path:

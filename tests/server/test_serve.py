@@ -7,8 +7,13 @@ import stat
 import threading
 from pathlib import Path
 
+from clinic_service.db import schema
+from clinic_service.db.engine import Database
 from tests.conftest import SECRET
+from tests.support.cast import SERVICE
 from tests.support.processes import ServerProcess, run_command, serving
+from tests.support.rows import make_clinic, storing
+from tests.support.tokens import token_of
 
 
 def test_first_start_without_settings(tmp_path: Path) -> None:
@@ -40,31 +45,30 @@ def test_data_and_tokens_outlive_the_process(tmp_path: Path) -> None:
 
 
 def test_demo_does_not_write_among_real_clinics(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        service = run_command(tmp_path, "token", "service", "x").stdout.strip()
-        added = run_command(tmp_path, "users", "add", "--name", "Ada Archer").stdout.strip()
-        person = run_command(tmp_path, "token", "user", added).stdout.strip()
-        body = {"name": "Real", "preferredBgUnits": "mg/dL"}
-        assert server.request("POST", "/v1/clinics", person, json=body).status == 200
-    url = "sqlite:///clinic-service.db"
-    refused = run_command(tmp_path, "serve", "--demo", "--database-url", url, "--port", str(server.port))
+    url = f"sqlite:///{tmp_path / 'clinics.db'}"
+    settings = {"CLINIC_DATABASE_URL": url, "CLINIC_SESSION_SECRET": SECRET}
+    schema.upgrade(url)
+    database = Database(url)
+    with storing(database) as unit:
+        make_clinic(unit, name="Real")
+    database.dispose()
+    refused = run_command(tmp_path, "serve", "--demo", **settings)
     assert refused.returncode == 1
     assert "--mix-with-real-data" in refused.stderr
-    with serving(tmp_path) as server:
-        assert [clinic["name"] for clinic in server.get("/v1/clinics", service).json] == ["Real"]
+    with serving(tmp_path, **settings) as server:
+        assert [clinic["name"] for clinic in server.get("/v1/clinics", token_of(SERVICE)).json] == ["Real"]
 
 
 def test_demo_prints_a_command_that_works(tmp_path: Path) -> None:
-    with serving(tmp_path, "--demo"):
+    settings = {"CLINIC_SESSION_SECRET": SECRET}
+    with serving(tmp_path, "--demo", **settings):
         command = re.search(r"^curl .*$", (tmp_path / "out.txt").read_text(), re.MULTILINE)
         assert command
         token, address = re.findall(r"Token: ([^']+)' http://[^/]+(/\S+)", command.group())[0]
     # Once more, on the database that is there now: the clinic is not made twice.
-    with serving(tmp_path, "--demo") as server:
+    with serving(tmp_path, "--demo", **settings) as server:
         assert server.get(address, token).json["fullName"] == "Carol Cooper"
-        service = run_command(
-            tmp_path, "token", "service", "x", CLINIC_DATABASE_URL="sqlite:///clinic-service-demo.db"
-        ).stdout.strip()
+        service = token_of(SERVICE)
         clinics = server.get("/v1/clinics", service).json
         assert [clinic["name"] for clinic in clinics] == ["Harbour Diabetes Centre"]
         assert sum(tag["numPatients"] for tag in clinics[0]["patientTags"]) > 10
@@ -87,9 +91,8 @@ def test_postgresql_is_not_upgraded_unasked(database_url: str, tmp_path: Path) -
 
 
 def test_sigterm_finishes_what_is_running(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        token = run_command(tmp_path, "token", "service", "x").stdout.strip()
-        statuses: list[int] = []
+    with serving(tmp_path, CLINIC_SESSION_SECRET=SECRET) as server:
+        token, statuses = token_of(SERVICE), list[int]()
         stop, answered = threading.Event(), threading.Event()
 
         def ask() -> None:

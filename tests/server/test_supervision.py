@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SECRET
+from tests.support.cast import SERVICE
 from tests.support.gates import MAX_WAIT, wait_until
 from tests.support.processes import COMMAND, ServerProcess, environment, free_port, run_command, serving
+from tests.support.tokens import token_of
 
 
 def children(pid: int) -> list[int]:
@@ -156,7 +159,7 @@ class TestStreams:
         process = subprocess.Popen(
             ["bash", "-c", command, "bash", *COMMAND, "serve", "--port", str(port)],
             cwd=tmp_path,
-            env=environment({}),
+            env=environment({"CLINIC_SESSION_SECRET": SECRET}),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -164,8 +167,7 @@ class TestStreams:
         server.port, server.process = port, process
         try:
             wait_until(lambda: process.poll() is not None or not is_free(port))
-            token = run_command(tmp_path, "token", "service", "x").stdout.strip()
-            assert [server.get("/v1/clinics", token).status for _ in range(5)] == [200] * 5
+            assert [server.get("/v1/clinics", token_of(SERVICE)).status for _ in range(5)] == [200] * 5
             assert server.get("/v1/clinics").status == 401
         finally:
             process.terminate()

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +13,12 @@ from sqlalchemy import select
 
 from clinic_service.db.engine import Database
 from clinic_service.db.schema import upgrade
-from clinic_service.gateways.tokens import mint
 from clinic_service.models import OutboxEntry
 from tests.conftest import SECRET
 from tests.support.cast import Somebody
 from tests.support.processes import Answer, ServerProcess, serving
 from tests.support.rows import storing
+from tests.support.tokens import token_of
 
 
 class Call(NamedTuple):
@@ -33,7 +32,7 @@ class Call(NamedTuple):
 
     def send(self, server: ServerProcess) -> Answer:
         """The answer of `server`."""
-        token = _token(self.as_) if self.as_ else None
+        token = token_of(self.as_) if self.as_ else None
         return server.request(self.method, self.path, token, self.json, self.headers)
 
 
@@ -67,10 +66,6 @@ class TwoServers(NamedTuple):
         failures = [answer for answer in answers if answer.status >= 500]
         assert failures == [], "".join(server.errors.read_text()[-4000:] for server in self.servers)
         return answers
-
-
-def _token(somebody: Somebody) -> str:
-    return mint(SECRET, somebody.id, service=somebody.is_service, lifetime=timedelta(hours=1))
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from http.client import HTTPException
 from random import Random
 from typing import Any
@@ -22,24 +21,18 @@ from sqlalchemy import func, select
 
 from clinic_service.audit.trail import verify_rows
 from clinic_service.db.engine import Database
-from clinic_service.gateways.tokens import mint
 from clinic_service.models import AuditEntry, Clinic, OutboxEntry, Patient, PatientTag, ShareCode
 from clinic_service.resources.summaries.reconcile import compare
 from clinic_service.unit_of_work import reading
-from tests.conftest import SECRET
 from tests.support.cast import ALICE, SERVICE, Somebody
 from tests.support.processes import Answer
+from tests.support.tokens import token_of
 
 CLIENTS = 4
 _TAGGED = 12
 # Clinics in the United States have a limit of patients.
 _NEW_CLINIC = {"name": "Harbour Diabetes Centre", "preferredBgUnits": "mg/dL", "country": "CA"}
 Send = Callable[..., Answer]
-
-
-def token(somebody: Somebody) -> str:
-    """A session token that outlasts a test of hours."""
-    return mint(SECRET, somebody.id, service=somebody.is_service, lifetime=timedelta(hours=8))
 
 
 @dataclass
@@ -108,7 +101,7 @@ class _Client:
         """The answer; None when there is none, or a refusal for the moment."""
         request = uuid.uuid4().hex
         try:
-            answer = self.send(method, path, token(who), body, {"X-Request-Id": request})
+            answer = self.send(method, path, token_of(who), body, {"X-Request-Id": request})
         except (OSError, HTTPException):
             return None
         if answer.status == 503:

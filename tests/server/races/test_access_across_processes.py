@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
-from clinic_service.gateways.tokens import mint
 from clinic_service.resources.users.service import remove_from_clinics
-from tests.conftest import SECRET
 from tests.support.cast import ALICE, BOB, CAROL, SERVICE, Somebody
 from tests.support.databases import clear
 from tests.support.processes import Answer, ServerProcess
 from tests.support.races import TwoServers
 from tests.support.rows import make_patient, make_staffed_clinic, storing
+from tests.support.tokens import token_of
 
 NOTHING: tuple[Any, ...] = (404, 404, [])
 
@@ -32,8 +30,7 @@ def clinic_id(pair: TwoServers) -> Iterator[str]:
 
 
 def ask(server: ServerProcess, as_: Somebody, method: str, path: str, json: Any = ...) -> Answer:
-    token = mint(SECRET, as_.id, service=as_.is_service, lifetime=timedelta(hours=1))
-    return server.request(method, path, token, json)
+    return server.request(method, path, token_of(as_), json)
 
 
 def views(server: ServerProcess, clinic_id: str) -> tuple[Any, Any, Any]:
