@@ -146,12 +146,12 @@ def reading(database: Database) -> Iterator[UnitOfWork]:
     try:
         yield UnitOfWork(database.read_engine, raw)
     finally:
-        raw.close()
+        database.readers.give_back(raw)
 
 
 def _reading_connection(database: Database) -> PoolProxiedConnection:
     try:
-        return database.read_engine.raw_connection()
+        return database.readers.take()
     except database.read_engine.dialect.loaded_dbapi.Error as error:
         raise Unavailable from error
 
@@ -196,7 +196,7 @@ def _read(database: Database, work: Callable[[UnitOfWork], T]) -> T:
     try:
         return work(UnitOfWork(database.read_engine, raw))
     finally:
-        raw.close()
+        database.readers.give_back(raw)
 
 
 def _write(database: Database, work: Callable[[UnitOfWork], T]) -> T:

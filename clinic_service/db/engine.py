@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from clinic_service.config import Config, ConfigError
 from clinic_service.db.limits import POOLER, PROBE, REQUEST, REVISION, Limits
-from clinic_service.db.pools import MeasuredPool, ReadPool, WritePool
+from clinic_service.db.pools import KeptConnections, MeasuredPool, ReadPool, WritePool
 from clinic_service.db.sqlite import begin_immediate, is_sqlite, sqlite_engine
 
 _POOL_WAIT_SECONDS = 2
@@ -24,7 +24,7 @@ class Database:
 
     `write_engine` is for transactions. On SQLite each one takes the write lock when it begins, so that it waits then
     and does not fail later. On PostgreSQL transactions are READ COMMITTED. `read_engine` is for single statements that
-    need no transaction. It sends no BEGIN and no ROLLBACK, and refuses to write.
+    need no transaction. It sends no BEGIN and no ROLLBACK, and refuses to write. `readers` are its connections for units.
     """
 
     def __init__(
@@ -53,15 +53,18 @@ class Database:
         )
         if is_sqlite(self.url):
             begin_immediate(self.write_engine)
+        # The other half of the pool is for those who take a connection from the engine.
+        self.readers = KeptConnections(self.read_engine, pool_size)
 
     def measure(self) -> None:
         """Set the metrics of connections in use to those of this moment."""
-        for pool in (self.write_engine.pool, self.read_engine.pool):
+        for pool, kept in ((self.write_engine.pool, 0), (self.read_engine.pool, len(self.readers))):
             if isinstance(pool, MeasuredPool):
-                pool.measure()
+                pool.measure(kept)
 
     def dispose(self) -> None:
         """Close all connections that are not in use."""
+        self.readers.close()
         self.write_engine.dispose()
         self.read_engine.dispose()
 

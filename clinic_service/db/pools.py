@@ -1,16 +1,24 @@
 """Connection pools that are watched: how many connections are in use, and how long work waits for a free one.
 
+Connections that only read are kept beside their pool between two units.
+
 The library of the metrics is imported in the functions that use it, because most commands do not need it.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import deque
+from contextlib import suppress
 from typing import ClassVar
 
+from sqlalchemy import Engine, PoolProxiedConnection
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+# The key under which a connection has its pool.
+_POOL = "pool"
 # A pool logs under the name of its class, and at the level INFO that it was disposed of.
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
@@ -22,11 +30,11 @@ class MeasuredPool(QueuePool):
     label: ClassVar[str]
     _is_disposed = False
 
-    def measure(self) -> None:
-        """Set the metrics of connections in use to those of this moment."""
+    def measure(self, kept: int = 0) -> None:
+        """Set the metrics of connections in use to those of this moment. `kept` of them are checked out, but not in use."""
         from clinic_service.metrics.counters import set_pool_use
 
-        set_pool_use(self.label, self.checkedout(), self.size())
+        set_pool_use(self.label, self.checkedout() - kept, self.size())
 
     def dispose(self) -> None:
         """Close the connections that are free, and later each other one when it is returned. Then the pool is not used."""
@@ -63,3 +71,70 @@ class WritePool(MeasuredPool):
     """The pool of the connections for transactions."""
 
     label = "write"
+
+
+class KeptConnections:
+    """Connections that were checked out of the pool of `engine` once, and are used by one unit after the other.
+
+    To check a connection out and in again takes longer than a look-up by key. At most `most` free connections are kept.
+    """
+
+    def __init__(self, engine: Engine, most: int) -> None:
+        self._engine, self._most = engine, most
+        self._free: deque[PoolProxiedConnection] = deque()
+        self._lock = threading.Lock()
+        # The number of threads that may have to wait for the pool.
+        self._waiting = 0
+
+    def __len__(self) -> int:
+        """The number of connections that are kept and not in use."""
+        return len(self._free)
+
+    def take(self) -> PoolProxiedConnection:
+        """A connection that the caller gives back. Raises what the pool raises."""
+        return self._take_free() or self._check_out()
+
+    def give_back(self, raw: PoolProxiedConnection) -> None:
+        """Keep a connection for the next unit, or return it to the pool."""
+        if not self._is_usable(raw) or len(self._free) >= self._most:
+            raw.close()
+            return
+        self._free.append(raw)
+        # A thread that waits, waits for the pool.
+        if self._waiting:
+            self._return_one()
+
+    def close(self) -> None:
+        """Return the free connections to the pool."""
+        while self._free:
+            self._return_one()
+
+    def _return_one(self) -> None:
+        with suppress(IndexError):
+            self._free.pop().close()
+
+    def _take_free(self) -> PoolProxiedConnection | None:
+        with suppress(IndexError):
+            while not self._is_usable(raw := self._free.pop()):
+                raw.close()
+            return raw
+        return None
+
+    def _is_usable(self, raw: PoolProxiedConnection) -> bool:
+        # The engine gets another pool when a connection was lost, because then all are, and when it is disposed of.
+        return raw.is_valid and raw.info[_POOL] is self._engine.pool
+
+    def _check_out(self) -> PoolProxiedConnection:
+        with self._lock:
+            self._waiting += 1
+        try:
+            # One that was given back before this thread was counted.
+            return self._take_free() or self._raw_connection()
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _raw_connection(self) -> PoolProxiedConnection:
+        raw = self._engine.raw_connection()
+        raw.info[_POOL] = self._engine.pool
+        return raw
