@@ -15,8 +15,10 @@ import click
 
 from clinic_service.db.engine import Database
 from tests.benchmarks import report
+from tests.benchmarks.alone import alone
 from tests.benchmarks.audit import audit
 from tests.benchmarks.deliveries import wait_for_deliveries
+from tests.benchmarks.latency import latency
 from tests.benchmarks.measure import measure_rounds, warm_up
 from tests.benchmarks.merges import merges
 from tests.benchmarks.operations import operations, require_alike
@@ -84,4 +86,6 @@ def _start(url: str, folder: Path, scene: Scene, stack: ExitStack) -> dict[str, 
 main.add_command(patients)
 main.add_command(merges)
 main.add_command(audit)
+main.add_command(alone)
+main.add_command(latency)
 main()

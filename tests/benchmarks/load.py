@@ -6,6 +6,7 @@ import re
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -40,6 +41,16 @@ class Connection:
         if not self._wanted:
             self._wanted = _whole_length(self._received)
         return self._received if self._wanted and len(self._received) >= self._wanted else None
+
+    def has_received(self) -> bool:
+        """Take what has arrived, and tell whether the answer is complete. Raises UnexpectedAnswer when it is not a 200."""
+        answer = self.receive()
+        if answer is not None and answer[9:12] != b"200":
+            raise UnexpectedAnswer(answer[:400].decode("utf-8", "replace"))
+        return answer is not None
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
 
 
 def _whole_length(received: bytes) -> int:
@@ -92,14 +103,32 @@ class Crowd:
             goes_on = time.monotonic() < end
             for number, _ in ready:
                 connection = self._by_number[number]
-                answer = connection.receive()
-                if answer is None:
+                if not connection.has_received():
                     continue
-                if answer[9:12] != b"200":
-                    raise UnexpectedAnswer(answer[:400].decode("utf-8", "replace"))
                 answered += 1
                 if goes_on:
                     connection.send(next(self._requests))
                 else:
                     waiting -= 1
         return answered
+
+    def ask_at(self, rate: float, seconds: float) -> list[float]:
+        """Send `rate` requests per second, however long the answers take. Returns the seconds that each request took.
+
+        A request counts from the moment at which it was due, also when no connection was free then.
+        """
+        begin = time.monotonic()
+        due = deque(begin + number / rate for number in range(round(rate * seconds)))
+        free, sent, took = list(self._by_number.values()), dict[Connection, float](), list[float]()
+        while due or sent:
+            while due and free and due[0] <= time.monotonic():
+                connection = free.pop()
+                connection.send(next(self._requests))
+                sent[connection] = due.popleft()
+            pause = max(0, due[0] - time.monotonic()) if due and free else _ANSWER_SECONDS
+            # The times of `epoll` are whole milliseconds.
+            for connection in select.select(list(sent), [], [], pause)[0]:
+                if connection.has_received():
+                    took.append(time.monotonic() - sent.pop(connection))
+                    free.append(connection)
+        return took

@@ -31,10 +31,9 @@ def operations(scene: Scene) -> list[Operation]:
     patients = [
         _get(f"/v1/clinics/{scene.clinic_id}/patients/{user}", scene.member_token) for user in scene.patient_ids
     ]
-    page = _get(f"/v1/clinics/{scene.clinic_id}/clinicians?limit=50", scene.member_token)
     return [
         Operation("one patient by id", cycle(patients)),
-        Operation("page of 50", cycle([page])),
+        Operation("page of 50", cycle([page_of_50(scene)])),
         Operation("create", _creations(scene)),
     ]
 
@@ -42,6 +41,22 @@ def operations(scene: Scene) -> list[Operation]:
 def _creations(scene: Scene) -> Iterator[bytes]:
     for body in newcomers():
         yield _post(f"/v1/clinics/{scene.clinic_to_fill}/clinicians", scene.service_token, body)
+
+
+def compressed_pages(scene: Scene) -> list[Operation]:
+    """The page of 50 members in each encoding that the server has."""
+    page = page_of_50(scene)
+    return [Operation(f"page of 50, {encoding}", cycle([encoded(page, encoding)])) for encoding in ("zstd", "gzip")]
+
+
+def page_of_50(scene: Scene) -> bytes:
+    """The request of a member for a page of 50 members."""
+    return _get(f"/v1/clinics/{scene.clinic_id}/clinicians?limit=50", scene.member_token)
+
+
+def encoded(request: bytes, encoding: str) -> bytes:
+    """The same request of a client that accepts `encoding`."""
+    return request[:-2] + f"Accept-Encoding: {encoding}\r\n\r\n".encode()
 
 
 def _get(address: str, token: str | None) -> bytes:

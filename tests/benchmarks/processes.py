@@ -24,6 +24,7 @@ _PEERS = "tests.benchmarks.peers"
 
 OURS, IDIOMATIC, TUNED, FLOOR = "clinic-service", "FastAPI, idiomatic", "FastAPI, tuned", "WSGI floor"
 SERVERS = (OURS, IDIOMATIC, TUNED, FLOOR)
+MOCK = "clinic-service mock"
 
 
 class ServerFailed(Exception):
@@ -116,15 +117,8 @@ def _command(name: str, port: int, database_url: str) -> list[str]:
     threads = "1" if database_url.startswith("sqlite") else "2"
     uvicorn = ["-m", "uvicorn", "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     return {
-        OURS: [
-            "-m",
-            "clinic_service",
-            "serve",
-            "--port",
-            str(port),
-            "--threads",
-            threads,
-        ],
+        OURS: ["-m", "clinic_service", "serve", "--port", str(port), "--threads", threads],
+        MOCK: ["-m", "clinic_service", "mock", "--port", str(port)],
         IDIOMATIC: [*uvicorn, f"{_PEERS}.idiomatic:app"],
         TUNED: [*uvicorn, f"{_PEERS}.tuned:app"],
         FLOOR: ["-m", f"{_PEERS}.gate", f"{_PEERS}.floor:app", str(port), threads],
