@@ -37,6 +37,5 @@ class OutboxEntry(Base):
         PrimaryKeyConstraint("clinic_id", "id"),
         partial_index("ix_outbox_next_attempt_time", "next_attempt_time", where="delivered_time IS NULL"),
         partial_index("ix_outbox_kind_next_attempt_time", "kind", "next_attempt_time", where="delivered_time IS NULL"),
-        partial_index("ix_outbox_clinic_id_id", "clinic_id", "id", where="delivered_time IS NULL"),
         partial_index("ix_outbox_delivered_time", "delivered_time", where="delivered_time IS NOT NULL"),
     )
