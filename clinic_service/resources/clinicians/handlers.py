@@ -52,8 +52,8 @@ def list_clinicians(
 
 def create_clinician(ctx: Context, clinic_id: str, body: dict[str, Any]) -> JsonObject:
     """Store a member or a pending invitation as the body describes it."""
-    given = clinician_schema.load(body)
-    return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, body["roles"], ctx.caller.id))
+    given = service.Given(body.get("id"), body.get("inviteId"), body["email"], body.get("name"), body["roles"])
+    return clinician_schema.dump(service.create_clinician(ctx.uow, clinic_id, given, ctx.caller.id))
 
 
 def get_clinician(ctx: Context, clinic_id: str, clinician_id: str) -> JsonObject:

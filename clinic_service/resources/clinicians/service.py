@@ -6,8 +6,8 @@ each other at the same moment, exactly one succeeds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from clinic_service.auth.caller import Caller
 from clinic_service.models import Clinic, Clinician, InviteType, Role
@@ -29,19 +29,27 @@ class Changes(NamedTuple):
     name: str | None
 
 
-def create_clinician(
-    uow: UnitOfWork, clinic_id: str, given: Mapping[str, Any], roles: Iterable[str], creator_id: str
-) -> ClinicianRow:
+class Given(NamedTuple):
+    """A new clinician as a request describes it."""
+
+    user_id: str | None
+    invite_id: str | None
+    email: str
+    name: str | None
+    roles: Sequence[str]
+
+
+def create_clinician(uow: UnitOfWork, clinic_id: str, given: Given, creator_id: str) -> ClinicianRow:
     """Add a member when `given` has a user id, a pending clinician otherwise.
 
     With an `invite_id` the caller manages the invitation; without one this function creates the invitation, in the name of
     `creator_id`. Raises ClinicNotFound, ClinicNotMigrated and DuplicateClinician.
     """
     uow.clinics.hold_migrated(clinic_id)
-    clinician = uow.clinicians.add(clinic_id, roles=roles, **given)
+    clinician = uow.clinicians.add(clinic_id, **given._asdict())
     if clinician.is_admin and clinician.user_id:
         uow.clinicians.note_change_of_admins([clinic_id])
-    if clinician.user_id is None and not given.get("invite_id"):
+    if clinician.user_id is None and not given.invite_id:
         email = clinician.email or ""
         uow.invites.add(clinic_id, InviteType.CLINICIAN, key=clinician.invite_id, email=email, creator_id=creator_id)
     return clinician
