@@ -215,15 +215,9 @@ def scans(order: Order, filters: Sequence[Filter], *, backwards: bool) -> Iterat
     others = [one for one in filters if one not in residual]
     conditions = [condition for one in residual for condition in one.row_conditions(rows.table, name)]
     for plan, of_rows, probed in (("probed", [], filters), ("residual", conditions, others)):
-        for correlated in (False, True):
-            yield Plan(
-                f"{plan}, correlated: {correlated}",
-                [
-                    segment.ids([one.holds(segment.patient_id, correlated=correlated) for one in probed])
-                    for segment in order.segments(of_rows, backwards=backwards)
-                ],
-                backwards,
-            )
+        segments = order.segments(of_rows, backwards=backwards)
+        statements = [s.ids([one.holds(s.patient_id, correlated=True) for one in probed]) for s in segments]
+        yield Plan(plan, statements, backwards)
     for matches in all_matches(filters):
         yield Plan(
             "materialized matches",

@@ -12,7 +12,6 @@ fewer matches than expected is stopped, and the page is found with materialized 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select, true
@@ -84,11 +83,9 @@ class _PageSearch:
         ]
 
     def _is_residual(self, one: Filter) -> bool:
-        """Whether a scan of the sort column can test the filter without a look-up of each patient."""
+        """Whether the index of the sort column contains all that the filter tests."""
         sort_column = self._order.sort_column
-        if one.rows != sort_column.rows:
-            return False
-        return not self._order.is_indexed or one.columns <= sort_column.indexed_columns
+        return self._order.is_indexed and one.rows == sort_column.rows and one.columns <= sort_column.indexed_columns
 
     def page(self) -> Page:
         matches = self._matches() if self._filters else None
@@ -107,26 +104,23 @@ class _PageSearch:
 
     def _costs(self, count: int, total: int) -> dict[str, float]:
         """The costs of the possible plans, in look-ups."""
+        materialize = count * _MATERIALIZE
         if not self._order.is_indexed:
-            return self._costs_without_index(count, total)
+            # A sort without an index reads and sorts all rows of the clinic.
+            return {_DRIVING_FILTER: 2 * count, _MATERIALIZED: total + materialize}
         length = self._scan_length(count, total)
         if not self._probed:
             return {_DRIVING_FILTER: count, _INDEX_SCAN: length * _SCAN}
-        materialized = count * _MATERIALIZE + length * _SCAN_AND_COMPARE
-        return {_DRIVING_FILTER: count, _INDEX_SCAN: length * _SCAN_AND_LOOK_UP, _MATERIALIZED: materialized}
+        return {
+            _DRIVING_FILTER: count,
+            _INDEX_SCAN: length * _SCAN_AND_LOOK_UP,
+            _MATERIALIZED: materialize + length * _SCAN_AND_COMPARE,
+        }
 
     def _scan_length(self, count: int, total: int) -> float:
         """The number of entries from the nearer end of the order to the end of the page, when matches are spread evenly."""
         matches = min(self._offset + self._limit, count)
         return (min(matches, count - self._offset) if self._has_two_ends else matches) * total / count
-
-    def _costs_without_index(self, count: int, total: int) -> dict[str, float]:
-        # A sort without an index reads and sorts all rows of the clinic, and tests the residual filters on them.
-        if self._probed:
-            return {_DRIVING_FILTER: 2 * count, _MATERIALIZED: total + count * _MATERIALIZE}
-        # Without an index, finding the matches reads all rows of the clinic as well.
-        is_indexed = any(one.index_lookups for one in self._filters)
-        return {_DRIVING_FILTER: 2 * count if is_indexed else inf, _INDEX_SCAN: total}
 
     def _matches(self) -> Ids:
         driving, ids = self._driving_filter()
@@ -150,7 +144,7 @@ class _PageSearch:
 
     def _scan_limit(self, count: int, total: int) -> int | None:
         """The number of entries after which an index scan is stopped; None when it looks up no patient."""
-        if not self._order.is_indexed or not self._probed:
+        if not self._probed:
             return None
         return int(_SCAN_TOLERANCE * self._scan_length(count, total)) + self._limit
 
@@ -207,7 +201,7 @@ class _PageSearch:
             # With IS TRUE, every database materializes the matches. Without it, one may look up each of them instead.
             return [patient_id.in_(matches).is_(true())]
         # An index scan tests only as many patients as the page needs.
-        return [one.holds(patient_id, correlated=self._order.is_indexed) for one in self._probed]
+        return [one.holds(patient_id, correlated=True) for one in self._probed]
 
     def _scalar(self, statement: Select[Any]) -> Any:
         return self._unit.execute(statement, self._parameters).scalar()
