@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import event
@@ -28,7 +29,7 @@ class Sent(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """Seconds of the database, the driver's share included, and of the processor for the program around it."""
+    """Processor seconds of the database, the driver's share included, and of the program around it."""
 
     database: float
     program: float
@@ -81,21 +82,32 @@ class Inside:
             event.remove(self.database.read_engine, "before_cursor_execute", note)
 
     def _replayed(self, sent: list[Sent], times: int) -> tuple[float, float]:
-        """Seconds for sending the statements and taking all rows: of the database, and of this thread's processor."""
+        """Processor seconds for sending the statements and taking all rows: altogether, and of this thread alone."""
         raw = self.database.read_engine.raw_connection()
-        wall, cpu = [], []
+        server = self._server_process(raw)
+        everywhere, here = [], []
         try:
             for _ in range(times):
-                begin, begin_cpu = time.perf_counter(), time.thread_time()
+                begin, begin_there = time.thread_time(), _processor_seconds(server)
                 for statement in sent:
                     _send(raw.cursor(), statement)
-                wall.append(time.perf_counter() - begin)
-                cpu.append(time.thread_time() - begin_cpu)
+                here.append(time.thread_time() - begin)
+                everywhere.append(here[-1] + _processor_seconds(server) - begin_there)
         finally:
             raw.close()
-        # SQLite works in this very thread, and its processor time is not disturbed by others.
-        works_here = self.database.url.get_backend_name() == SQLITE
-        return quick(cpu if works_here else wall), quick(cpu)
+        return quick(everywhere), quick(here)
+
+    def _server_process(self, raw: Any) -> int | None:
+        """The process of PostgreSQL that serves the connection; None on SQLite, which works in the calling thread."""
+        if self.database.url.get_backend_name() == SQLITE:
+            return None
+        pid: int = raw.driver_connection.info.backend_pid
+        return pid
+
+
+def _processor_seconds(pid: int | None) -> float:
+    """The processor time of a process so far; 0 without a process."""
+    return 0 if pid is None else int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
 
 
 def _send(cursor: Any, statement: Sent) -> None:
