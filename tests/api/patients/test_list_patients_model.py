@@ -178,16 +178,15 @@ class Clinic:
     def by_all_plans(self, query: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
         """The whole list, found by every plan."""
         filters, order, _, _ = read_query(read(query))
-        plans = [plan for backwards in {False, order.is_indexed} for plan in scans(order, filters, backwards=backwards)]
+        plans = [*scans(order, filters)]
         plans += [Plan("driving filter", [order.sorted(matches)]) for matches in all_matches(filters)]
         clinic_id = self.ward.clinic.id
         with reading(self.ward.database) as unit:
             rows = unit.execute(select(Patient.id, Patient.user_id).where(Patient.clinic_id == clinic_id))
             names = {row.id: self.ward.names[row.user_id] for row in rows}
-            for plan, statements, backwards in plans:
+            for plan, statements in plans:
                 found = [unit.execute(statement, {"clinic_id": clinic_id}).scalars() for statement in statements]
-                ids = [names[one] for segment in found for one in segment]
-                yield f"{plan}{', backwards' * backwards}", ids[::-1] if backwards else ids
+                yield plan, [names[one] for segment in found for one in segment]
 
 
 class Plan(NamedTuple):
@@ -195,7 +194,6 @@ class Plan(NamedTuple):
 
     name: str
     statements: list[Any]
-    backwards: bool = False
 
 
 def all_matches(filters: Sequence[Filter]) -> Iterator[Ids]:
@@ -208,24 +206,22 @@ def all_matches(filters: Sequence[Filter]) -> Iterator[Ids]:
             yield narrowed(ids, others)
 
 
-def scans(order: Order, filters: Sequence[Filter], *, backwards: bool) -> Iterator[Plan]:
+def scans(order: Order, filters: Sequence[Filter]) -> Iterator[Plan]:
     """The list, found by scans in the sort order."""
     rows, name = order.sort_column
     residual = [one for one in filters if one.rows == rows]
     others = [one for one in filters if one not in residual]
     conditions = [condition for one in residual for condition in one.row_conditions(rows.table, name)]
     for plan, of_rows, probed in (("probed", [], filters), ("residual", conditions, others)):
-        segments = order.segments(of_rows, backwards=backwards)
-        statements = [s.ids([one.holds(s.patient_id, correlated=True) for one in probed]) for s in segments]
-        yield Plan(plan, statements, backwards)
+        segments = order.segments(of_rows)
+        yield Plan(plan, [s.ids([one.holds(s.patient_id, correlated=True) for one in probed]) for s in segments])
     for matches in all_matches(filters):
         yield Plan(
             "materialized matches",
             [
                 segment.ids([] if segment.only_matches else [segment.patient_id.in_(matches).is_(true())])
-                for segment in order.segments([], matches, backwards=backwards)
+                for segment in order.segments([], matches)
             ],
-            backwards,
         )
 
 

@@ -1,8 +1,8 @@
 """Finds one page of the patient list, at a cost that does not grow with the clinic.
 
 There are three plans. *Index scan*: scan the index of the sort column and test each patient until the page is full; when m
-of n patients match, the k-th match is reached after about k·n/m entries, counted from the nearer end. *Driving filter*:
-find all matches by the index of one filter, look up the sort value of each, and keep the first; that takes m look-ups.
+of n patients match, the k-th match is reached after about k·n/m entries. *Driving filter*: find all matches by the index of
+one filter, look up the sort value of each, and keep the first; that takes m look-ups.
 *Materialized matches*: collect the ids of all matches without a look-up, then scan the index of the sort column and keep
 those among them. The number of matches is part of the answer and is always counted, so the cheapest plan is known. The
 database would only estimate the number, and choose a slow plan where the difference is greatest. An index scan that finds
@@ -94,13 +94,13 @@ class _PageSearch:
 
     def _find(self, matches: Ids | None, count: int, total: int) -> list[str]:
         if matches is None:
-            return self._scan(count, total) or []
+            return self._scan(count) or []
         costs = self._costs(count, total)
         plan = min(costs, key=lambda plan: costs[plan])
         if plan == _DRIVING_FILTER:
             return self._ids(self._order.sorted(matches).limit(self._limit).offset(self._offset))
-        ids = None if plan == _MATERIALIZED else self._scan(count, total, most=self._scan_limit(count, total))
-        return (self._scan(count, total, matches=matches) if ids is None else ids) or []
+        ids = None if plan == _MATERIALIZED else self._scan(count, most=self._scan_limit(count, total))
+        return self._materialized(matches, count, total) if ids is None else ids
 
     def _costs(self, count: int, total: int) -> dict[str, float]:
         """The costs of the possible plans, in look-ups."""
@@ -118,9 +118,8 @@ class _PageSearch:
         }
 
     def _scan_length(self, count: int, total: int) -> float:
-        """The number of entries from the nearer end of the order to the end of the page, when matches are spread evenly."""
-        matches = min(self._offset + self._limit, count)
-        return (min(matches, count - self._offset) if self._has_two_ends else matches) * total / count
+        """The number of entries to the end of the page, when matches are spread evenly over the order."""
+        return min(self._offset + self._limit, count) * total / count
 
     def _matches(self) -> Ids:
         driving, ids = self._driving_filter()
@@ -148,18 +147,15 @@ class _PageSearch:
             return None
         return int(_SCAN_TOLERANCE * self._scan_length(count, total)) + self._limit
 
-    def _scan(self, count: int, total: int, *, most: int | None = None, matches: Ids | None = None) -> list[str] | None:
+    def _scan(self, count: int, *, most: int | None = None, matches: Ids | None = None) -> list[str] | None:
         """The page, found by a scan in the sort order, with materialized `matches` when they are given.
 
         With `most`, the scan is stopped after that number of entries of a segment, and returns None when the page is not
         full then. Matches can be rare where the order begins: a patient with much time in range has few high values.
         """
         wanted, offset = min(self._limit, count - self._offset), self._offset
-        backwards = self._is_nearer_to_the_end(count, total, matches)
-        if backwards:
-            offset = count - offset - wanted
         ids: list[str] = []
-        for segment in self._order.segments(self._residual, matches, backwards=backwards):
+        for segment in self._order.segments(self._residual, matches):
             conditions = [] if segment.only_matches else self._conditions(segment.patient_id, matches)
             last_key = None if most is None else self._scalar(segment.key_at(most))
             limited = conditions if last_key is None else [*conditions, segment.up_to(last_key)]
@@ -171,24 +167,18 @@ class _PageSearch:
                 return None
             # Either the whole segment comes before the page, or the page continues in the next segment.
             offset -= self._size(segment, conditions) if offset and not found else offset
-        return ids[::-1] if backwards else ids
+        return ids
 
-    def _is_nearer_to_the_end(self, count: int, total: int, matches: Ids | None) -> bool:
-        """Whether a backward scan reaches the page sooner."""
+    def _materialized(self, matches: Ids, count: int, total: int) -> list[str]:
+        """The page, found with materialized matches."""
+        *indexed, last = self._order.segments(self._residual, matches)
         left = count - self._offset
-        if not self._order.is_indexed or left >= self._offset:
-            return False
-        if self._has_two_ends:
-            return True
-        # The last segment, of patients without a value, is in no index. A backward scan pays only when the page is in this
-        # segment, and when none of its patients is looked up.
-        *indexed, _ = self._order.segments(self._residual)
-        return (matches is not None or not self._probed) and total - sum(map(self._size, indexed)) >= left
-
-    @property
-    def _has_two_ends(self) -> bool:
-        """Whether the index of an indexed order contains its end as well as its beginning."""
-        return self._order.covers_all or bool(self._residual)
+        is_far = self._order.is_indexed and last.only_matches and left < self._offset
+        # When so many patients have no value that the page may be among them, these are counted first. The other segments
+        # are only read when the page is not among them.
+        if is_far and left <= total - sum(map(self._size, indexed)) and left <= (size := self._size(last)):
+            return self._ids(last.ids().limit(self._limit).offset(size - left))
+        return self._scan(count, matches=matches) or []
 
     def _size(self, segment: Segment, conditions: Sequence[Condition] = ()) -> int:
         """The number of patients of the segment for whom `conditions` hold."""

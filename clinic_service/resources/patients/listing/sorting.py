@@ -21,8 +21,8 @@ from clinic_service.resources.patients.listing.columns import CLINIC_ID, PATIENT
 class Segment:
     """A part of an order: the patients for whom all of `where` holds, sorted by `keys` and then by their creation.
 
-    With `backwards` the last patient comes first. Along the segment the values of `scan_key` ascend, or descend with
-    `descending`. `only_matches`: it contains matches only.
+    Along the segment the values of `scan_key` ascend, or descend with `descending`. `only_matches`: all its patients are
+    matches.
     """
 
     patient_id: ColumnElement[str]
@@ -30,7 +30,6 @@ class Segment:
     keys: Sequence[ColumnElement[Any]]
     scan_key: ColumnElement[Any]
     descending: bool = False
-    backwards: bool = False
     only_matches: bool = False
 
     def ids(self, conditions: Sequence[Condition] = ()) -> Ids:
@@ -47,8 +46,7 @@ class Segment:
         return condition
 
     def _sorted(self, statement: Select[Any]) -> Select[Any]:
-        creation = self.patient_id.desc() if self.backwards else self.patient_id
-        return statement.order_by(*self.keys, creation)
+        return statement.order_by(*self.keys, self.patient_id)
 
 
 @dataclass(frozen=True)
@@ -65,31 +63,25 @@ class Order:
     is_indexed: bool = False
     nullable: bool = True
 
-    def segments(
-        self, conditions: Sequence[Condition], matches: Ids | None = None, *, backwards: bool = False
-    ) -> list[Segment]:
+    def segments(self, conditions: Sequence[Condition], matches: Ids | None = None) -> Iterator[Segment]:
         """The segments of this order, with those patients for whose sorted row `conditions` hold.
 
-        With `matches`, segments may leave out all other patients. Only an indexed order can be scanned `backwards`.
+        With `matches`, segments may leave out all other patients.
         """
-        segments = list(self._segments(conditions, matches, backwards))
-        return segments[::-1] if backwards else segments
-
-    def _segments(self, conditions: Sequence[Condition], matches: Ids | None, backwards: bool) -> Iterator[Segment]:
         table = self._rows.table
         patient_id = self._rows.patient_id()
         where = [*self._rows.conditions(), *conditions]
         if self.is_indexed:
-            yield from self._index_segments(where, backwards)
+            yield from self._index_segments(where)
         else:
             yield Segment(patient_id, [*where, self._is_ranked(table)], self._keys(table), patient_id)
         if self.covers_all:
             return
         if conditions:
             # A patient for whom the conditions hold has a row, though perhaps no value in it.
-            yield _by_creation(patient_id, [*where, not_(self._is_ranked(table))], backwards)
+            yield Segment(patient_id, [*where, not_(self._is_ranked(table))], [], patient_id)
         else:
-            yield self._unranked_segment(matches, backwards)
+            yield self._unranked_segment(matches)
 
     def sorted(self, matches: Ids) -> Ids:
         """The ids of `matches` in this order. Each match is looked up, so there should be few."""
@@ -129,20 +121,18 @@ class Order:
             return case((self._is_ranked(table), 0), else_=1)
         return case((table.c[self.flag] == true(), 0), (self._is_ranked(table), 1), else_=2)
 
-    def _index_segments(self, where: Sequence[Condition], backwards: bool) -> Iterator[Segment]:
+    def _index_segments(self, where: Sequence[Condition]) -> Iterator[Segment]:
         """The segments of the index in which only the value decides, in the order of this sort."""
         patient_id, value = self._rows.patient_id(), self._rows.table.c[self.sort_column.name]
-        descending = self.descending != backwards
-        by_value = value.desc() if descending else value.asc()
+        by_value = value.desc() if self.descending else value.asc()
         for rank in self._ranks():
             of_rank = [*where, *rank]
             if not self.nullable:
-                yield Segment(patient_id, of_rank, [by_value], value, descending, backwards)
+                yield Segment(patient_id, of_rank, [by_value], value, self.descending)
                 continue
-            present = Segment(patient_id, [*of_rank, value.is_not(None)], [by_value], value, descending, backwards)
+            present = Segment(patient_id, [*of_rank, value.is_not(None)], [by_value], value, self.descending)
             # All values are equal (missing), but PostgreSQL uses the index only for a sort by value and id.
-            by_nothing = value.desc() if backwards else value.asc()
-            missing = Segment(patient_id, [*of_rank, value.is_(None)], [by_nothing], patient_id, backwards, backwards)
+            missing = Segment(patient_id, [*of_rank, value.is_(None)], [value], patient_id)
             if self.flag is None and not self.covers_all:
                 yield present
             else:
@@ -155,25 +145,14 @@ class Order:
         flag = self._rows.table.c[self.flag]
         return [[flag == true()], [flag == false()]]
 
-    def _unranked_segment(self, matches: Ids | None, backwards: bool) -> Segment:
+    def _unranked_segment(self, matches: Ids | None) -> Segment:
         """The patients without a value and without a row that says so."""
         row = self._alias()
         ranked = [*self._rows.conditions(row), self._is_ranked(row)]
         if matches is None:
             own_row = exists().where(*ranked, row.c.patient_id == PATIENTS.c.id)
-            return _by_creation(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, not_(own_row)], backwards)
+            return Segment(PATIENTS.c.id, [PATIENTS.c.clinic_id == CLINIC_ID, not_(own_row)], [], PATIENTS.c.id)
         one = matches.subquery().c[0]
         # With IN, the database materializes the ranked ids like the matches. It does not look up each match.
         is_ranked = one.in_(select(row.c.patient_id).where(*ranked))
-        return _by_creation(one, [is_ranked.is_(false())], backwards, only_matches=True)
-
-
-def _by_creation(
-    patient_id: ColumnElement[str],
-    where: Sequence[Condition],
-    backwards: bool,
-    *,
-    only_matches: bool = False,
-) -> Segment:
-    """A segment of patients who have no value to be sorted by."""
-    return Segment(patient_id, where, [], patient_id, backwards, backwards, only_matches)
+        return Segment(one, [is_ranked.is_(false())], [], one, only_matches=True)
