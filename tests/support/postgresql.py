@@ -28,6 +28,8 @@ _SETTINGS = {
     "max_wal_size": "4GB",
     # Some tests are about deadlocks.
     "deadlock_timeout": "50ms",
+    # Several processes of tests run several servers each, and every one of those has its pools.
+    "max_connections": "400",
 }
 
 
@@ -129,15 +131,16 @@ def _running(folder: Path) -> Iterator[str]:
     with (Path(tempfile.gettempdir()) / "clinic-service-tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = get_server(folder / "postgresql", cleanup_mode=None)
-    settings = [f"ALTER SYSTEM SET {name} = '{value}';\n" for name, value in _SETTINGS.items()]
-    process: Any = server.get_postmaster_info().process
+    own = OwnServer(server)
     try:
-        server.psql("".join([*settings, "SELECT pg_reload_conf();\n"]))
-        yield server.get_uri()
+        server.psql("".join(f"ALTER SYSTEM SET {name} = '{value}';\n" for name, value in _SETTINGS.items()))
+        # Some settings are read only when it starts.
+        own.stop_hard()
+        own.start()
+        yield own.url
     finally:
         # Without the checkpoint of an orderly end, which takes seconds.
-        process.send_signal(signal.SIGQUIT)
-        process.wait(timeout=60)
+        own.stop_hard()
 
 
 if __name__ == "__main__":
