@@ -48,6 +48,7 @@ _SAID_IN_WORDS = {
     ("ListPatients", "/query/tags", "minItems"),
     # A text with `x-may-be-empty` has no format in the published document, because the empty one has none.
     ("CreatePatientAccount", "/body/email", "format"),
+    ("UpdateClinician", "/body/email", "format"),
     ("UpdatePatient", "/body/email", "format"),
     # An `x-request-pattern`, which the published schema does not have.
     ("MatchClinicAndPatient", "/body/messageRef/documentId", "pattern"),
