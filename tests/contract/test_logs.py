@@ -51,29 +51,28 @@ class Recorder(Client):
 
 
 def _texts(value: Any) -> Iterator[str]:
+    """The texts among the values in JSON."""
+    return (text for text, is_key in _all_texts(value) if not is_key)
+
+
+def _all_texts(value: Any) -> Iterator[tuple[str, bool]]:
+    """Each text in JSON, and whether it is a key."""
     if isinstance(value, dict):
+        yield from ((key, True) for key in value)
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from _all_texts(item)
     elif isinstance(value, str):
-        yield value
+        yield value, False
 
 
-def _words(definition: Any) -> Iterator[str]:
-    """The texts that the spec itself has, such as the values of an enum."""
-    if isinstance(definition, dict):
-        yield from (key for key in definition if isinstance(key, str))
-        definition = list(definition.values())
-    if isinstance(definition, list):
-        for item in definition:
-            yield from _words(item)
-    elif isinstance(definition, str):
-        yield definition
-
-
-WORDS = {word for api in spec_apis() for word in _words(api.document["paths"])} | {
-    word for api in spec_apis() for word in _words(api.document["components"]["schemas"])
+# The texts of the spec itself, such as the values of an enum and the names of members.
+WORDS = {
+    word
+    for api in spec_apis()
+    for part in (api.document["paths"], api.document["components"]["schemas"])
+    for word, _ in _all_texts(part)
 }
 
 
