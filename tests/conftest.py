@@ -20,7 +20,7 @@ from tests.support.applications import application
 from tests.support.client import Client
 from tests.support.clocks import NOW
 from tests.support.clusters import CLUSTER_URL, create_distributed_database
-from tests.support.databases import clear, create_database, postgresql_server
+from tests.support.databases import clear, create_database, empty_database, postgresql_server
 
 # A failed assertion of a shared suite shows its values, as that of a test file does.
 pytest.register_assert_rewrite("tests.support.labels")
@@ -82,11 +82,8 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database_url(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a fresh, empty database of its own; for tests of revisions and of whole processes."""
-    if engine_name == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.db'}"
-    else:
-        with create_database(request.getfixturevalue("postgresql_url")) as url:
-            yield url
+    with empty_database(engine_name, tmp_path, request) as url:
+        yield url
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from clinic_service.models import Clinician, Patient, ShareCode
 from tests.conftest import SECRET
 from tests.support.backups import listed_in, password_apart, rows_at
 from tests.support.cast import ALICE
-from tests.support.databases import create_database
+from tests.support.databases import create_database, empty_database
 from tests.support.outages import prepare
 from tests.support.processes import run_command, serving, spawn
 from tests.support.rows import stored
@@ -36,11 +36,8 @@ MOST_SECONDS = 1800
 @pytest.fixture
 def other_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """A new database on the other engine."""
-    if engine_name == "postgresql":
-        yield f"sqlite:///{tmp_path / 'other.db'}"
-    else:
-        with create_database(request.getfixturevalue("postgresql_url")) as url:
-            yield url
+    with empty_database("sqlite" if engine_name == "postgresql" else "postgresql", tmp_path, request) as url:
+        yield url
 
 
 def test_a_backup_under_load_has_every_write_that_was_acknowledged_before(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 from sqlalchemy import Connection, Table, create_engine, literal, make_url, select, text, union_all
 
 from clinic_service.db.base import Base
@@ -13,7 +15,7 @@ from clinic_service.db.engine import Database, normal_url
 from tests.support.clusters import CLUSTER_URL
 from tests.support.postgresql import postgresql_server
 
-__all__ = ["clear", "create_database", "filled_tables", "postgresql_server"]
+__all__ = ["clear", "create_database", "empty_database", "filled_tables", "postgresql_server"]
 
 
 @contextmanager
@@ -25,6 +27,16 @@ def create_database(server_url: str) -> Iterator[str]:
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:
         _on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def empty_database(engine_name: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a new database on the engine: a file in `folder`, or on the server that a run of the tests has."""
+    if engine_name == "sqlite":
+        yield f"sqlite:///{folder / 'test.db'}"
+    else:
+        with create_database(request.getfixturevalue("postgresql_url")) as url:
+            yield url
 
 
 def _on_server(url: str, statement: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from sqlalchemy import select
 
 from clinic_service.db.engine import Database
@@ -16,8 +17,9 @@ from clinic_service.db.schema import upgrade
 from clinic_service.models import OutboxEntry
 from tests.conftest import SECRET
 from tests.support.cast import Somebody
+from tests.support.databases import empty_database
 from tests.support.processes import Answer, ServerProcess, serving
-from tests.support.rows import storing
+from tests.support.rows import make_account, storing
 from tests.support.tokens import token_of
 
 
@@ -41,6 +43,13 @@ class TwoServers(NamedTuple):
 
     servers: tuple[ServerProcess, ServerProcess]
     database: Database
+
+    def with_accounts(self, *people: Somebody) -> TwoServers:
+        """These servers, in whose database the people have accounts now."""
+        with storing(self.database) as unit:
+            for person in people:
+                make_account(unit, person)
+        return self
 
     def race(self, calls: Sequence[Call]) -> list[Answer]:
         """The answers, in the order of the calls, which are sent together and by turns to the two servers.
@@ -80,6 +89,14 @@ def two_servers(folder: Path, url: str, **further: str) -> Iterator[TwoServers]:
     with serving(folders[0], **settings) as first, serving(folders[1], **settings) as second:
         yield TwoServers((first, second), database)
     database.dispose()
+
+
+@contextmanager
+def serving_pair(engine_name: str, request: pytest.FixtureRequest, **further: str) -> Iterator[TwoServers]:
+    """Two servers on a new database of the engine, for a fixture that `request` is the request of."""
+    folder = request.getfixturevalue("tmp_path_factory").mktemp("races")
+    with empty_database(engine_name, folder, request) as url, two_servers(folder, url, **further) as pair:
+        yield pair
 
 
 def winners(answers: Sequence[Answer], permitted: int, refusals: set[int]) -> list[int]:

@@ -6,20 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.databases import clear, create_database
-from tests.support.races import TwoServers, two_servers
+from tests.support.databases import clear
+from tests.support.races import TwoServers, serving_pair
 
 
 @pytest.fixture(scope="session")
-def _sqlite_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoServers]:
-    folder = tmp_path_factory.mktemp("races")
-    with two_servers(folder, f"sqlite:///{folder / 'races.db'}") as pair:
+def _sqlite_pair(request: pytest.FixtureRequest) -> Iterator[TwoServers]:
+    with serving_pair("sqlite", request) as pair:
         yield pair
 
 
 @pytest.fixture(scope="session")
-def _postgresql_pair(tmp_path_factory: pytest.TempPathFactory, postgresql_url: str) -> Iterator[TwoServers]:
-    with create_database(postgresql_url) as url, two_servers(tmp_path_factory.mktemp("races"), url) as pair:
+def _postgresql_pair(request: pytest.FixtureRequest) -> Iterator[TwoServers]:
+    with serving_pair("postgresql", request) as pair:
         yield pair
 
 

@@ -22,7 +22,6 @@ from tests.support.invites import WEEK, make_offer, make_pending
 from tests.support.races import Call, TwoServers, rows, told, winners
 from tests.support.rounds import rounds
 from tests.support.rows import (
-    make_account,
     make_clinic,
     make_clinician,
     make_patient,
@@ -39,10 +38,7 @@ NEWCOMERS = [Somebody(f"4e3c0{number:05d}", f"Newcomer {number}", "") for number
 
 @pytest.fixture(scope="module")
 def servers(pair: TwoServers) -> TwoServers:
-    with storing(pair.database) as unit:
-        for person in (ALICE, CAROL, ERIN, MALLORY, *NEWCOMERS):
-            make_account(unit, person)
-    return pair
+    return pair.with_accounts(ALICE, CAROL, ERIN, MALLORY, *NEWCOMERS)
 
 
 class TestAdmins:

@@ -22,7 +22,6 @@ from tests.support.processes import Answer
 from tests.support.races import Call, TwoServers, rows
 from tests.support.rounds import rounds
 from tests.support.rows import (
-    make_account,
     make_clinic,
     make_clinician,
     make_patient,
@@ -40,10 +39,7 @@ NEWCOMERS = [Somebody(f"4e3c0{number:05d}", f"Newcomer {number}", "") for number
 
 @pytest.fixture(scope="module")
 def servers(pair: TwoServers) -> TwoServers:
-    with storing(pair.database) as unit:
-        for person in (ALICE, CAROL, ERIN, MALLORY, PETE, *NEWCOMERS):
-            make_account(unit, person)
-    return pair
+    return pair.with_accounts(ALICE, CAROL, ERIN, MALLORY, PETE, *NEWCOMERS)
 
 
 def merge(source_id: str, target_id: str) -> Call:

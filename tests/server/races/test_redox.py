@@ -21,7 +21,7 @@ from tests.support.cast import ALICE, CAROL, DAVE, SERVICE
 from tests.support.ehr import make_ehr_clinic, make_subscription, redox_order, store_message
 from tests.support.races import Call, TwoServers
 from tests.support.rounds import rounds
-from tests.support.rows import make_account, make_clinician, make_patient, storing
+from tests.support.rows import make_clinician, make_patient, storing
 
 ROUNDS = rounds(8)
 RECORD = {"fullName": "Carol Cooper", "birthDate": "1987-04-12", "email": CAROL.email}
@@ -29,10 +29,7 @@ RECORD = {"fullName": "Carol Cooper", "birthDate": "1987-04-12", "email": CAROL.
 
 @pytest.fixture(scope="module")
 def servers(pair: TwoServers) -> TwoServers:
-    with storing(pair.database) as unit:
-        for person in (ALICE, CAROL, DAVE):
-            make_account(unit, person)
-    return pair
+    return pair.with_accounts(ALICE, CAROL, DAVE)
 
 
 def make_site(unit: UnitOfWork) -> tuple[Clinic, Patient]:

@@ -26,10 +26,9 @@ from clinic_service.models import (
 )
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import ALICE, BOB
-from tests.support.databases import create_database
 from tests.support.gates import wait_until
 from tests.support.processes import Answer
-from tests.support.races import Call, TwoServers, two_servers
+from tests.support.races import Call, TwoServers, serving_pair
 from tests.support.rounds import rounds
 from tests.support.rows import stored, storing
 from tests.support.xealth_server import XealthServer, xealth_server
@@ -51,20 +50,9 @@ class Arena(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def arena(
-    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Arena]:
-    folder = tmp_path_factory.mktemp("races")
-    with xealth_server() as xealth:
-        if engine_name == "sqlite":
-            with two_servers(folder, f"sqlite:///{folder / 'races.db'}", **variables(xealth)) as pair:
-                yield Arena(pair, xealth)
-        else:
-            with (
-                create_database(request.getfixturevalue("postgresql_url")) as url,
-                two_servers(folder, url, **variables(xealth)) as pair,
-            ):
-                yield Arena(pair, xealth)
+def arena(engine_name: str, request: pytest.FixtureRequest) -> Iterator[Arena]:
+    with xealth_server() as xealth, serving_pair(engine_name, request, **variables(xealth)) as pair:
+        yield Arena(pair, xealth)
 
 
 def variables(xealth: XealthServer) -> dict[str, str]:
