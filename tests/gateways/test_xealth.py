@@ -291,8 +291,8 @@ def test_what_is_needed_when_it_is_switched_on(server: XealthServer, name: str) 
     assert Config().xealth_enabled is False
 
 
-def test_received_is_what_the_tests_look_at(server: XealthServer, xealth: HttpXealth) -> None:
-    """The test server itself refuses wrong credentials, so that a wrong client cannot pass."""
+def test_the_test_server_refuses_wrong_credentials(server: XealthServer, xealth: HttpXealth) -> None:
+    """So that a client that sends wrong ones cannot pass the other tests."""
     wrong = Received("POST", "/oauth2/token", {"authorization": "Basic eDp5"}, b"grant_type=client_credentials")
     assert server.grant(wrong).status == 401
     assert server.carry_out(Received("GET", "/v2/partner/read/order/harbour/XO-1", {}, b"")).status == 401

@@ -25,7 +25,7 @@ class TestWithoutAuth:
         for token in ("x", "kc:a:b", "not a token", OPEN.token(ALICE)):
             assert OPEN.get(CLINIC, headers={"X-Tidepool-Session-Token": token}).status == 200
 
-    def test_but_one_must_be_sent(self) -> None:
+    def test_a_request_without_a_token_is_refused(self) -> None:
         assert_error(OPEN.get(CLINIC), 401)
         assert_error(OPEN.get(CLINIC, headers={"X-Tidepool-Session-Token": ""}), 401)
         assert_error(OPEN.get(CLINIC, headers={"Authorization": "Bearer x"}), 401)

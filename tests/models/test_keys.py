@@ -86,7 +86,7 @@ def test_space_and_punctuation_make_a_difference_to_a_match(one: str, other: str
     assert match_key(one) != match_key(other)
 
 
-def test_no_text_matches_nothing() -> None:
+def test_an_absent_text_has_no_key() -> None:
     assert match_key(None) is None
     assert match_key("") is None
 

@@ -96,7 +96,7 @@ class TestPerHour:
         with clock.frozen(NOW + HOUR):
             assert invite(api, clinic_id, "c").status == 200
 
-    def test_also_in_several_clinics(self, api: Client, database: Database, clinic_id: str) -> None:
+    def test_the_limit_of_a_person_spans_clinics(self, api: Client, database: Database, clinic_id: str) -> None:
         with storing(database) as unit:
             other = make_staffed_clinic(unit).id
         with clock.frozen(NOW):

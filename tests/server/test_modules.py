@@ -78,12 +78,12 @@ def test_a_server_has_no_tools_in_memory(database_url: str, tmp_path: Path) -> N
     assert _among(_modules(tmp_path, **settings), (*_UNWANTED, *driver)) == []
 
 
-def test_nor_does_it_keep_what_its_first_start_needed(tmp_path: Path) -> None:
+def test_the_modules_that_only_the_first_start_needs_do_not_stay_in_memory(tmp_path: Path) -> None:
     assert _among(_modules(tmp_path, CLINIC_SESSION_SECRET=SECRET), _UNWANTED) == []
     assert (tmp_path / "clinic-service.db").exists()
 
 
-def test_nor_what_made_the_demo_clinic(tmp_path: Path) -> None:
+def test_the_modules_that_make_the_demo_clinic_do_not_stay_in_memory(tmp_path: Path) -> None:
     modules = _modules(tmp_path, "--demo", CLINIC_SESSION_SECRET=SECRET)
     assert _among(modules, set(_UNWANTED) - {_DEMO}) == []
     assert (tmp_path / "clinic-service-demo.db").exists()

@@ -96,7 +96,7 @@ def test_an_invitation_that_no_path_can_carry_is_refused(
 
 
 @pytest.mark.parametrize("invite_id", ["a", "...", ".a", "..a", "a.", "team 42", "é?#%2F", "a\nb", "\\"])
-def test_all_others_can_be_asked_for(api: Client, clinic_id: str, invite_id: str) -> None:
+def test_an_invitation_of_any_other_form_can_be_asked_for(api: Client, clinic_id: str, invite_id: str) -> None:
     assert create(api, clinic_id, inviteId=invite_id).json["inviteId"] == invite_id
     path = f"/v1/clinics/{clinic_id}/invites/clinicians/{quote(invite_id, safe='')}/clinician"
     assert api.get(path, as_=SERVICE).json["inviteId"] == invite_id

@@ -97,7 +97,7 @@ class TestPage:
     @pytest.mark.parametrize(
         "name", ['"><script>alert(1)</script>', "</script><script>", 'O\'Brien & "Söhne" <x>', "a&restricted_token=b#c"]
     )
-    def test_a_name_stays_a_name(self, site: XealthSite, patient: Patient, token: str, name: str) -> None:
+    def test_markup_in_a_name_is_shown_as_text(self, site: XealthSite, patient: Patient, token: str, name: str) -> None:
         change(site, patient, full_name=name, mrn=name)
         answer = view(site, patient, token)
         assert {tag for tag, _ in answer.page.elements} & {"script"} == set()

@@ -92,7 +92,7 @@ class TestAuthService:
         [Response(500), Response(403), Response(200, json=[]), Response(raw=b""), Response(hang=True)],
         ids=repr,
     )
-    def test_it_fails(
+    def test_a_service_that_fails_is_a_bad_gateway(
         self, hosted: XealthSite, patient: Patient, response: Response, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert hosted.auth

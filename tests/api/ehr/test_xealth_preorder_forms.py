@@ -128,7 +128,7 @@ class TestEnrolment:
         ]
         assert ["claimed by an adult" in text for text in words] == [False, True]
 
-    def test_a_name_stays_what_it_is(self) -> None:
+    def test_markup_in_a_name_is_shown_as_text(self) -> None:
         odd = "{name} $name \\1 </script>\" 'quoted'"
         assert parts(enrolment_form(Form.PATIENT, ID, odd, None, []))[0]["title"] == f"Add {odd} to Tidepool"
 

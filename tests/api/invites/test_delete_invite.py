@@ -108,7 +108,7 @@ def test_a_clinician_recorded_without_an_invitation_can_be_removed(
     assert clinicians(database) == [ALICE.id, BOB.id]
 
 
-def test_also_where_the_clinic_is_not_migrated(api: Client, database: Database) -> None:
+def test_a_clinic_that_is_not_migrated_is_no_obstacle(api: Client, database: Database) -> None:
     with storing(database) as unit:
         clinic = make_staffed_clinic(unit, is_migrated=False)
         key = make_pending(unit, clinic, ERIN)

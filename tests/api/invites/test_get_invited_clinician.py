@@ -39,7 +39,7 @@ def test_answers_the_pending_clinician(api: Client, clinic_id: str, key: str) ->
     }
 
 
-def test_any_id_of_an_invitation_will_do(api: Client, database: Database, clinic_id: str) -> None:
+def test_an_invitation_is_found_by_an_id_of_another_system(api: Client, database: Database, clinic_id: str) -> None:
     with storing(database) as unit:
         make_clinician(unit, unit.clinics.get(clinic_id), ERIN, user_id=None, invite_id="kept elsewhere")
     assert get(api, clinic_id, "kept%20elsewhere").json["inviteId"] == "kept elsewhere"

@@ -214,7 +214,9 @@ class TestAfterTheCommit:
         assert stored(small.database) == (2, 1)
         assert self._lost() == before + 1
 
-    def test_nor_do_metrics(self, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_metrics_that_take_no_value_change_nothing_either(
+        self, small: Small, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def refuse(*_: object) -> None:
             raise OSError(28, "No space left on device")
 

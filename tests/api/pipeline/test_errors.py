@@ -278,7 +278,7 @@ class TestFailures:
         assert elsewhere.json["errors"] == [{"pointer": "/path/kind", "rule": "unique", "expected": True}]
         assert_violations(small.post("/fail/bad", as_=ALICE), ("/query/kind", "enum"))
 
-    def test_passing_shortages_say_when_to_try_again(self, small: Client) -> None:
+    def test_temporary_failures_say_when_to_try_again(self, small: Client) -> None:
         reply = small.post("/fail/away", as_=ALICE)
         assert_error(reply, 503)
         assert int(reply.headers["Retry-After"]) >= 1
@@ -315,7 +315,7 @@ class TestDatabaseGone:
         assert_error(gone.get("/empty"), 401)
         assert_error(gone.get("/nothing", as_=ALICE), 404)
 
-    def test_it_comes_back(self, tmp_path: Path) -> None:
+    def test_requests_succeed_again_when_the_database_is_back(self, tmp_path: Path) -> None:
         folder = tmp_path / "disk"
         url = f"sqlite:///{folder / 'test.db'}"
         config = Config(database_url=url, session_secret=SECRET)
