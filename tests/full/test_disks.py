@@ -105,10 +105,9 @@ def test_postgresql_becomes_read_only(tmp_path: Path, random: Random, capsys: py
         prepare(own.url)
         servers = Servers(tmp_path, own.url, 1)
         stack.callback(servers.end)
-        setting, reload = "ALTER SYSTEM SET default_transaction_read_only = ", "SELECT pg_reload_conf()"
 
         def switch(on: str) -> Change:
-            return lambda: execute(own.url, setting + on, reload)
+            return lambda: own.set({"default_transaction_read_only": on})
 
         with WriteLoad(servers.sends(), random) as load:
             assert_outage(servers, load, switch("on"), switch("off"), "read-only, postgresql", capsys)

