@@ -1,4 +1,4 @@
-"""Nothing grows for ever: under traffic, with the shortest retention, the tables stop growing.
+"""Nothing grows for ever: under traffic, with the shortest retention, neither the tables grow nor the server's process.
 
 GROWTH_SECONDS in the environment tells how long the traffic lasts on each engine: 20 minutes unless it is set.
 """
@@ -9,7 +9,9 @@ import itertools
 import os
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from sqlalchemy import func, select
 
@@ -42,8 +44,6 @@ SETTINGS = {
 }
 # The traffic waits while more events than this wait for the relay.
 MOST_UNDELIVERED = 200
-# The member of a sample that is no table.
-ROUNDS = "rounds"
 # What counts towards the limits of mails is kept for an hour.
 KEPT_LONGER = ("mail_requests",)
 
@@ -70,6 +70,10 @@ class Traffic:
             self._come_and_go()
             self._change_roles("PRESCRIBER" if self.rounds % 2 else "CLINIC_MEMBER")
             self._merge_and_delete()
+
+    def read(self) -> None:
+        """One request that changes nothing, whose time is taken."""
+        self._send("GET", f"{self._clinic}/clinicians", ALICE)
 
     def _come_and_go(self) -> None:
         carol = f"{self._clinic}/patients/{CAROL.id}"
@@ -124,7 +128,45 @@ def undelivered(database: Database) -> int:
         return int(unit.execute(waiting).scalar_one())
 
 
-def test_tables_stop_growing(database_url: str, tmp_path: Path) -> None:
+@dataclass
+class Sample:
+    """The state at one moment: rows by table, rounds so far, and what the server's process uses."""
+
+    rows: dict[str, int]
+    rounds: int
+    memory: int
+    threads: int
+    open_files: int
+    milliseconds: float
+
+    @classmethod
+    def take(cls, database: Database, traffic: Traffic, server: ServerProcess) -> Sample:
+        began = time.perf_counter()
+        traffic.read()
+        milliseconds = (time.perf_counter() - began) * 1000
+        return cls(
+            sizes(database), traffic.rounds, server.memory(), server.threads(), server.open_files(), milliseconds
+        )
+
+
+def peak(samples: list[Sample], table: str) -> int:
+    return max(one.rows[table] for one in samples)
+
+
+def assert_process_does_not_grow(first: list[Sample], last: list[Sample]) -> None:
+    """Compares the middle third of the time, when everything is warm, with the last one."""
+
+    def middle(samples: list[Sample], name: str) -> float:
+        return float(median(getattr(one, name) for one in samples))
+
+    names = ("memory", "threads", "open_files", "milliseconds")
+    print({name: (middle(first, name), middle(last, name)) for name in names})  # noqa: T201 - the figures count
+    assert middle(last, "memory") < 1.05 * middle(first, "memory")
+    assert max(one.threads for one in last) <= max(one.threads for one in first)
+    assert middle(last, "open_files") <= middle(first, "open_files") + 2
+
+
+def test_nothing_grows_for_ever(database_url: str, tmp_path: Path) -> None:
     schema.upgrade(database_url)
     database = Database(database_url, pool_size=2)
     with storing(database) as unit:
@@ -132,14 +174,14 @@ def test_tables_stop_growing(database_url: str, tmp_path: Path) -> None:
             make_account(unit, person)
         # Without mail to admins, so that there is more traffic of other kinds.
         clinic_id = make_staffed_clinic(unit, suppressed_notifications={"patientClinicInvitation": True}).id
-    samples: list[dict[str, int]] = []
+    samples: list[Sample] = []
     with smtp_server() as mail, serving(tmp_path, **settings_of(database_url, mail.port)) as server:
         traffic, stop = Traffic(server, database, clinic_id), threading.Event()
         thread = threading.Thread(target=traffic.run, args=(stop,))
         thread.start()
         end = time.monotonic() + SECONDS
         while time.monotonic() < end and thread.is_alive():
-            samples.append({**sizes(database), ROUNDS: traffic.rounds})
+            samples.append(Sample.take(database, traffic, server))
             # A relay that is behind is another matter than rows that are kept.
             (traffic.may_go_on.set if undelivered(database) < MOST_UNDELIVERED else traffic.may_go_on.clear)()
             stop.wait(0.5)
@@ -149,13 +191,13 @@ def test_tables_stop_growing(database_url: str, tmp_path: Path) -> None:
     database.dispose()
     assert not ended_by_itself
     third = len(samples) // 3
-    progress = [one.pop(ROUNDS) for one in samples]
-    first, last = samples[:third], samples[-third:]
-    peaks = {name: (max(one[name] for one in first), max(one[name] for one in last)) for name in samples[0]}
-    shown = {name: peak for name, peak in peaks.items() if any(peak)}
+    first, second, last = samples[:third], samples[third:-third], samples[-third:]
+    peaks = {name: (peak(first, name), peak(last, name)) for name in samples[0].rows}
+    shown = {name: both for name, both in peaks.items() if any(both)}
     print(f"\n{traffic.rounds} rounds, most rows in the first and the last third: {shown}")  # noqa: T201 - the figures count
     # A round leaves a row or several. So a table that kept them would have grown by at least a third of the rounds.
-    assert progress[-third] - progress[0] > 15
-    assert progress[-1] - progress[-third] > 15
+    assert last[0].rounds - first[0].rounds > 15
+    assert last[-1].rounds - last[0].rounds > 15
     assert {n: p for n, p in peaks.items() if p[1] > 2 * p[0] + 50 and n not in KEPT_LONGER} == {}
     assert peaks["outbox"][1] < 2 * traffic.rounds
+    assert_process_does_not_grow(second, last)

@@ -92,10 +92,6 @@ def is_established(client: socket.socket) -> bool:
     return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1
 
 
-def resident_bytes(server: ServerProcess) -> int:
-    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * resource.getpagesize()
-
-
 def test_silent_connections(server: ServerProcess) -> None:
     """More of them than a process holds: the oldest go at once, the others when their time is over."""
     with Watch(server) as watch:
@@ -163,14 +159,14 @@ def test_answers_that_nobody_reads(server: ServerProcess) -> None:
 
 
 def test_more_unread_answers_than_memory_is_for(server: ServerProcess) -> None:
-    before = resident_bytes(server)
+    before = server.memory()
     largest = 0
     with Watch(server) as watch:
         clients = [connect(server, receive_buffer=4096) for _ in range(900)]
         for client in clients:
             client.sendall(LARGE * 3)
         for _ in range(100):
-            largest = max(largest, resident_bytes(server))
+            largest = max(largest, server.memory())
             time.sleep(0.1)
     for client in clients:
         client.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -82,6 +83,21 @@ class ServerProcess:
             return Answer(answer.status, orjson.loads(text) if text and is_json else text, dict(answer.headers))
         finally:
             connection.close()
+
+    def memory(self) -> int:
+        """The resident memory of its process, in bytes."""
+        return int(self._facts("statm").read_text().split()[1]) * resource.getpagesize()
+
+    def threads(self) -> int:
+        """The number of threads of its process."""
+        return len(list(self._facts("task").iterdir()))
+
+    def open_files(self) -> int:
+        """The number of files and connections that its process has open."""
+        return len(list(self._facts("fd").iterdir()))
+
+    def _facts(self, name: str) -> Path:
+        return Path(f"/proc/{self.process.pid}/{name}")
 
     def kill_workers(self) -> None:
         """End the processes that answer requests, at once and without a chance to do anything more."""
