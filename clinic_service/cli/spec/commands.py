@@ -70,7 +70,7 @@ def check(folder: Path | None, file: Path | None, *, only_document: bool) -> Non
     for finding in findings:
         click.echo(finding)
     if findings:
-        click.echo(f"{len(findings)} findings", err=True)
+        click.echo("1 finding" if len(findings) == 1 else f"{len(findings)} findings", err=True)
         raise SystemExit(1)
 
 

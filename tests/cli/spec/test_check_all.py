@@ -120,6 +120,23 @@ def test_mistakes_in_one_operation_do_not_hide_each_other(spec: Path) -> None:
     assert "'sumary' is not known here" in messages
 
 
+def test_malformed_parts_of_an_operation_hide_no_mistake_in_the_rest(spec: Path) -> None:
+    file, line, twice = make(spec, "duplicate operationId")
+    before, mark, after = file.read_text().rpartition("operationId: GenerateMergeReport")
+    for old, new in (
+        ("    requestBody:\n      required: true", "    requestBody:\n      required: maybe"),
+        ("    parameters:\n      -", "    parameters:\n      - in: nowhere\n      -"),
+        ("    responses:\n", "    responses:\n      600: {}\n"),
+    ):
+        assert old in after
+        after = after.replace(old, new, 1)
+    file.write_text(before + mark + after)
+    findings = list(own_findings(Source(spec), None))
+    for words in ("must be of the type boolean", "must be one of query", "'600' is not known here"):
+        assert [found.message for found in findings if words in found.message], words
+    assert [found.line for found in findings if twice in found.message] == [line]
+
+
 def test_a_root_file_that_is_no_yaml_hides_nothing_of_the_other_api(spec: Path) -> None:
     root = spec / "access.v1.yaml"
     root.write_text(root.read_text().replace("info:", "info: ]", 1))

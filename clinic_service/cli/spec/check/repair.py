@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from clinic_service.cli.spec.check.schema_walk import all_schemas
@@ -11,9 +11,16 @@ from clinic_service.specification.bundle import Bundle, gap
 from clinic_service.specification.source import Place
 from clinic_service.specification.structure import Keys, structure_errors
 
+# What takes the place of a part of an operation, so that the rest of the operation is still checked.
+_PARTS: dict[str, Callable[[Bundle], Any]] = {
+    "parameters": lambda made: [gap("parameters", made)],
+    "requestBody": lambda made: gap("requestBodies", made),
+    "responses": lambda made: {"default": gap("responses", made)},
+}
+
 
 def without_faulty(made: Bundle, faulty: Iterable[Keys]) -> bool:
-    """Remove the operations and components that contain the parts `faulty` from the document.
+    """Remove what is around the parts `faulty` from the document: a part of an operation, an operation or a component.
 
     Returns whether the structure of what is left is that of OpenAPI.
     """
@@ -21,6 +28,9 @@ def without_faulty(made: Bundle, faulty: Iterable[Keys]) -> bool:
     found = list(faulty)
     for keys in found:
         match keys:
+            case ("paths", url, method, str(member), *_) if method in METHODS and member in _PARTS:
+                if method in document["paths"].get(url, {}):
+                    document["paths"][url][method][member] = _PARTS[member](made)
             case ("paths", url, method, *_) if method in METHODS:
                 document["paths"].get(url, {}).pop(method, None)
                 made.has_all_operations = False
