@@ -28,6 +28,7 @@ _SAID_IN_WORDS = {
     ("DeleteClinic", "", ""),
     ("GrantPermissionsInGroup", "", ""),
     ("GenerateMergeReport", "/body/sourceId", "state"),
+    ("ListPatients", "/query/sort", "enum"),
     ("ListPatients", "/query/sortType", "required"),
     ("MergeClinic", "/body/sourceId", "state"),
     ("MergeSite", "/body/id", "state"),
