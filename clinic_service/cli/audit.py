@@ -18,7 +18,7 @@ from clinic_service.audit.record import AuditRecord
 from clinic_service.audit.repository import Choice
 from clinic_service.audit.sealing import Sealer
 from clinic_service.audit.trail import records, verify
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import counted, load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.unit_of_work import UnitOfWork, reading
@@ -87,7 +87,7 @@ def cells(record: AuditRecord) -> tuple[str, ...]:
         record.kind or "",
         record.role or "",
         record.clinic or "",
-        record.subject or ("" if record.patients is None else f"{record.patients} patients"),
+        record.subject or ("" if record.patients is None else counted(record.patients, "patient")),
         record.outcome,
         str(record.status),
         ",".join(record.changed or ()),
@@ -132,4 +132,4 @@ def purge() -> None:
     require_writable(log)
     with opened_database(config) as database, closing(log):
         rows, files = Sealer(database, log, keep_days=config.audit_days).purge()
-    click.echo(f"{rows} rows and {files} files removed")
+    click.echo(f"{counted(rows, 'row')} and {counted(files, 'file')} removed")

@@ -28,6 +28,11 @@ def load_config(**flags: Any) -> Config:
         raise WrongSettings(error.message) from None
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 patient`, `2 patients`. `noun` is the singular of a noun whose plural ends in s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def stop_signal() -> threading.Event:
     """An event that is set when the command gets SIGTERM or SIGINT (Ctrl-C)."""
     stop = threading.Event()

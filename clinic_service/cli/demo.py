@@ -7,7 +7,7 @@ from random import Random
 
 import click
 
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import counted, load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.db.upkeep import after_loading
 from clinic_service.demo.guard import MIX_FLAG
@@ -41,7 +41,7 @@ def load(patients: int, name: str, seed: int | None, database_url: str | None, *
         loaded = load_clinic(database, name=name, patients=patients, random=Random(seed), progress=bar.update, mix=mix)
     after_loading(config.database_url)
     click.echo(
-        f"{name}: {patients} patients, {len(loaded.tag_ids)} tags, {len(loaded.site_ids)} sites\n"
+        f"{name}: {counted(patients, 'patient')}, {len(loaded.tag_ids)} tags, {len(loaded.site_ids)} sites\n"
         f"Clinic  {loaded.clinic_id}\n"
         f"Admin   {loaded.admin.id}\n"
         f"Member  {loaded.member.id}\n"

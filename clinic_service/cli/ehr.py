@@ -9,7 +9,7 @@ from datetime import timedelta
 import click
 
 from clinic_service import clock
-from clinic_service.cli.common import load_config, stop_signal
+from clinic_service.cli.common import counted, load_config, stop_signal
 from clinic_service.cli.ehr_patients import patients
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
@@ -55,7 +55,7 @@ def list_clinics() -> None:
     with opened_database(load_config()) as database:
         found = run(database, rows, writes=False)
     click.echo(table(("ID", "NAME"), [(row.id, row.name or "") for row in found]))
-    click.echo(f"{len(found)} clinics")
+    click.echo(counted(len(found), "clinic"))
 
 
 @ehr.group
@@ -119,7 +119,7 @@ def _run_round(database: Database) -> None:
 
 
 def _tell(done: Round) -> None:
-    click.echo(f"{len(done.scheduled)} clinics scheduled, {len(done.failed)} failed")
+    click.echo(f"{counted(len(done.scheduled), 'clinic')} scheduled, {len(done.failed)} failed")
     if done.failed:
         raise click.ClickException(f"The reports could not be scheduled of: {', '.join(done.failed)}")
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import counted, load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.gateways.accounts.choice import chosen_accounts
@@ -54,7 +54,7 @@ def list_patients(
     with opened_database(load_config()) as database:
         found, number = run(database, look, writes=False)
     click.echo(table(("MRN", "NAME", "USER ID", "SUBSCRIPTIONS"), map(_cells, found)))
-    click.echo(f"{number} patients")
+    click.echo(counted(number, "patient"))
 
 
 def _cells(patient: ListedPatient) -> tuple[str, ...]:

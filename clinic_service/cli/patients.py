@@ -11,7 +11,7 @@ import orjson
 
 from clinic_service.audit.disclosures import disclosures
 from clinic_service.cli.audit import HEADINGS, cells, opened_trail, since_and_until
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import counted, load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
@@ -94,7 +94,7 @@ def erase_patient(user: str, emails: tuple[str, ...], *, yes: bool) -> None:
         done = _erase(config, database, person)
     click.echo(_counts(done))
     if waiting := sum(one.left for one in done if one.table == "outbox"):
-        click.echo(f"{waiting} events wait for delivery: repeat the command when they are delivered.", err=True)
+        click.echo(f"Waiting for delivery: {counted(waiting, 'event')}. Repeat the command afterwards.", err=True)
     if config.accounts_url:
         click.echo("The account at CLINIC_ACCOUNTS_URL was not changed. Delete it there.", err=True)
 

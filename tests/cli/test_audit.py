@@ -144,7 +144,7 @@ def test_purge_removes_what_is_too_old(run: Run, tmp_path: Path) -> None:
         assert log.write(record(0, "GetPatient", BOB).text(), 20) is None
     with clock.frozen(NOW):
         assert run("audit", "purge", CLINIC_AUDIT_DAYS="50").output == "0 rows and 0 files removed\n"
-        assert run("audit", "purge", CLINIC_AUDIT_DAYS="30").output == "0 rows and 1 files removed\n"
+        assert run("audit", "purge", CLINIC_AUDIT_DAYS="30").output == "0 rows and 1 file removed\n"
     assert run("audit", "verify").exit_code == 0
 
 

@@ -157,7 +157,7 @@ def test_mail_that_names_the_person_is_erased_and_a_repair_of_an_account_waits(d
         )
     result = run("erase", CAROL.id, "--yes")
     assert [row.kind for row in stored(database, OutboxEntry)] == ["patient_clinic_invitation", "account_unconfirmed"]
-    assert "1 events wait for delivery" in result.stderr
+    assert "Waiting for delivery: 1 event." in result.stderr
 
 
 def test_an_account_at_an_accounts_service_stays(config: Config, database: Database) -> None:

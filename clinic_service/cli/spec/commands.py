@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
+from clinic_service.cli.common import counted
 from clinic_service.cli.tables import table
 from clinic_service.packaged import edited_spec_folder
 from clinic_service.specification.apis import API_NAMES, Api, load_apis
@@ -70,7 +71,7 @@ def check(folder: Path | None, file: Path | None, *, only_document: bool) -> Non
     for finding in findings:
         click.echo(finding)
     if findings:
-        click.echo("1 finding" if len(findings) == 1 else f"{len(findings)} findings", err=True)
+        click.echo(counted(len(findings), "finding"), err=True)
         raise SystemExit(1)
 
 
@@ -172,8 +173,9 @@ def _compared(old: str, new: str) -> list[Line]:
 def _refuse_unannounced(lines: list[Line]) -> None:
     unannounced = sum(bool(line.unannounced) for line in lines)
     if unannounced:
-        what = "1 breaking change is" if unannounced == 1 else f"{unannounced} breaking changes are"
-        click.echo(f"{what} not announced. spec/README.md tells how to announce a change.", err=True)
+        verb = "is" if unannounced == 1 else "are"
+        what = f"{counted(unannounced, 'breaking change')} {verb} not announced"
+        click.echo(f"{what}. spec/README.md tells how to announce a change.", err=True)
         raise SystemExit(1)
 
 
