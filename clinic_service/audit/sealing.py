@@ -30,6 +30,7 @@ class Sealer:
     name = "audit-sealer"
 
     def __init__(self, database: Database, log: AuditLog, *, keep_days: int, poll_seconds: float = 2.0) -> None:
+        """`poll_seconds`: the pause of `run` between batches that are not full."""
         self._database, self._log = database, log
         self._keep = timedelta(days=keep_days)
         self._poll_seconds = poll_seconds
@@ -49,7 +50,8 @@ class Sealer:
             except Exception as error:
                 _log.warning("audit_not_sealed", extra={"failure": type(error).__name__})
                 sealed = 0
-            if not sealed:
+            # A full batch is followed by the next one at once, and a smaller one by all that comes until then.
+            if sealed < _BATCH:
                 stop.wait(self._poll_seconds)
 
     def seal(self) -> int:

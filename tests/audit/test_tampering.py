@@ -23,7 +23,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import AuditChain, AuditEntry
 from clinic_service.unit_of_work import UnitOfWork, run, writing
 from tests.support.cast import ALICE
-from tests.support.clocks import NOW
+from tests.support.clocks import NOW, Pauses
 
 Run = Callable[..., Result]
 CLINICS = ("65f1c0de0a1b2c3d4e5f6a7b", "75f1c0de0a1b2c3d4e5f6a7b")
@@ -66,6 +66,13 @@ def store(database: Database, *numbers: int) -> None:
     for number in numbers:
         with writing(database) as unit:
             unit.audit.add(record(number))
+
+
+def test_rows_gather_after_a_batch_that_is_not_full(sealer: Sealer, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = iter([500, 1, 0])
+    monkeypatch.setattr(sealer, "seal", lambda: next(batches))
+    sealer.run(Pauses(1))
+    assert list(batches) == [0]
 
 
 class TestRows:

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
-from clinic_service.outbox.events import ClinicDeleted
+from clinic_service.outbox.events import ClinicDeleted, ClinicianAdded
 from clinic_service.outbox.relay import CLAIMED_FOR, Relay
 from tests.outbox.relaying import (
     HARBOUR,
@@ -27,6 +27,7 @@ from tests.outbox.relaying import (
     outbox_rows,
     relay_with,
 )
+from tests.support.clocks import Pauses
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +127,14 @@ def test_run_delivers_until_it_is_stopped(database: Database, relay: Relay, mail
     thread.join(30)
     assert not thread.is_alive()
     assert mailer.subjects == ["Harbour is ready"]
+
+
+def test_run_lets_events_gather_after_a_round_that_was_not_full(database: Database, relay: Relay) -> None:
+    add_events(database, *(ClinicianAdded(HARBOUR, f"{number:010x}") for number in range(101)))
+    pauses = Pauses(2)
+    relay.run(pauses)
+    # 100 events, 1 event, none.
+    assert pauses.seconds == [0.1, 0.01]
 
 
 def test_run_outlives_an_unreachable_database(
