@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
-import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import click
 
-from clinic_service.db.engine import Database
-from tests.benchmarks.deliveries import wait_for_deliveries
 from tests.benchmarks.load import exchange
-from tests.benchmarks.measure import measure_rounds, median_cost, warm_up
+from tests.benchmarks.measure import measure, median_cost
 from tests.benchmarks.operations import compressed_pages, operations
-from tests.benchmarks.processes import MOCK, OURS, running, wait_until_listening
+from tests.benchmarks.processes import MOCK, OURS, all_running
 from tests.benchmarks.seed import fill
 
 _LAST_ROUND_SECONDS = 120
@@ -31,19 +27,11 @@ def alone(seconds: float, rounds: int) -> None:
         folder = Path(name)
         url = f"sqlite:///{folder / 'benchmark.db'}"
         scene = fill(url)
-        settings = {OURS: {}, MOCK: {"CLINIC_THREADS": "1"}}
-        servers = {
-            way: stack.enter_context(running(way, url, folder, settings=chosen)) for way, chosen in settings.items()
-        }
-        for server in servers.values():
-            wait_until_listening(server)
+        variants = {OURS: (OURS, {}), MOCK: (MOCK, {"CLINIC_THREADS": "1"})}
+        servers = stack.enter_context(all_running(variants, url, folder))
         both, compressed = operations(scene), compressed_pages(scene)
-        gc.disable()
-        warm_up(servers, [*both, *compressed])
-        measure = partial(measure_rounds, wait_until_idle=partial(wait_for_deliveries, Database(url)), rounds=rounds)
-        until = time.monotonic() + _LAST_ROUND_SECONDS
-        costs = measure(servers, both, seconds=seconds, until=until)
-        costs |= measure({OURS: servers[OURS]}, compressed, seconds=seconds, until=until)
+        cost = partial(measure, database_url=url, rounds=rounds, seconds=seconds, most_seconds=_LAST_ROUND_SECONDS)
+        costs = cost(servers, operations=both) | cost({OURS: servers[OURS]}, operations=compressed)
         sizes = {one.name: len(exchange(servers[OURS].port, next(one.requests))[1]) for one in [*both, *compressed]}
     click.echo("| CPU per request, µs | clinic-service | without handlers and database | bytes of the answer |")
     click.echo("| --- | ---: | ---: | ---: |")

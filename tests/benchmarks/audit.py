@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import click
 
-from clinic_service.db.engine import Database
-from tests.benchmarks.deliveries import wait_for_deliveries
 from tests.benchmarks.load import CONNECTIONS, Crowd
-from tests.benchmarks.measure import measure_rounds, median_cost, median_ratio, warm_up
+from tests.benchmarks.measure import measure, median_cost, median_ratio
 from tests.benchmarks.operations import Operation, operations
-from tests.benchmarks.processes import OURS, Server, running, wait_until_listening
+from tests.benchmarks.processes import OURS, Server, all_running
 from tests.benchmarks.seed import fill
 
 _OFF, _DISK, _MEMORY = "without", "on the disk", "in memory"
@@ -36,21 +31,16 @@ def audit(seconds: float, rounds: int) -> None:
         memory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")))
         url = f"sqlite:///{folder / 'benchmark.db'}"
         scene = fill(url)
-        settings = {
-            _OFF: {"CLINIC_AUDIT": "off"},
-            _DISK: {"CLINIC_AUDIT_FOLDER": str(folder / "audit")},
-            _MEMORY: {"CLINIC_AUDIT_FOLDER": str(memory / "audit")},
+        variants = {
+            _OFF: (OURS, {"CLINIC_AUDIT": "off"}),
+            _DISK: (OURS, {"CLINIC_AUDIT_FOLDER": str(folder / "audit")}),
+            _MEMORY: (OURS, {"CLINIC_AUDIT_FOLDER": str(memory / "audit")}),
         }
-        servers = {}
-        for way, chosen in settings.items():
-            servers[way] = stack.enter_context(running(OURS, url, folder, settings=chosen))
-            wait_until_listening(servers[way])
+        servers = stack.enter_context(all_running(variants, url, folder))
         wanted = [operation for operation in operations(scene) if operation.name != "page of 50"]
-        gc.disable()
-        warm_up(servers, wanted)
-        wait_until_idle = partial(wait_for_deliveries, Database(url))
-        until = time.monotonic() + _LAST_ROUND_SECONDS
-        measured = measure_rounds(servers, wanted, wait_until_idle, rounds=rounds, seconds=seconds, until=until)
+        measured = measure(
+            servers, wanted, database_url=url, rounds=rounds, seconds=seconds, most_seconds=_LAST_ROUND_SECONDS
+        )
         speeds = {way: _speed(server, wanted[0], seconds) for way, server in servers.items()}
     click.echo("| CPU per request, µs | " + " | ".join(servers) + " | disk : without |")
     click.echo("| --- |" + " ---: |" * (len(servers) + 1))

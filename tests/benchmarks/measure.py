@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from statistics import median
 
+from clinic_service.db.engine import Database
+from tests.benchmarks.deliveries import wait_for_deliveries
 from tests.benchmarks.load import Crowd
 from tests.benchmarks.operations import Operation
 from tests.benchmarks.processes import Server
@@ -16,7 +20,24 @@ _WARM_UP_SECONDS = 0.3
 Costs = dict[str, float]
 
 
-def warm_up(servers: Mapping[str, Server], operations: list[Operation]) -> None:
+def measure(
+    servers: Mapping[str, Server],
+    operations: list[Operation],
+    *,
+    database_url: str,
+    rounds: int,
+    seconds: float,
+    most_seconds: float,
+) -> dict[str, list[Costs]]:
+    """For each operation, what a request cost each server in each round; no round begins after `most_seconds`."""
+    until = time.monotonic() + most_seconds
+    gc.disable()
+    _warm_up(servers, operations)
+    wait_until_idle = partial(wait_for_deliveries, Database(database_url))
+    return _measure_rounds(servers, operations, wait_until_idle, rounds=rounds, seconds=seconds, until=until)
+
+
+def _warm_up(servers: Mapping[str, Server], operations: list[Operation]) -> None:
     """Let every server do every operation for a moment, so that nothing is done for the first time later."""
     for operation in operations:
         for server in servers.values():
@@ -24,7 +45,7 @@ def warm_up(servers: Mapping[str, Server], operations: list[Operation]) -> None:
                 Crowd(server.port, operation.requests, stack).ask_for(_WARM_UP_SECONDS)
 
 
-def measure_rounds(
+def _measure_rounds(
     servers: Mapping[str, Server],
     operations: list[Operation],
     wait_until_idle: Callable[[], None],
@@ -33,7 +54,7 @@ def measure_rounds(
     seconds: float,
     until: float,
 ) -> dict[str, list[Costs]]:
-    """For each operation, what a request cost each server in each round; no round begins after `until`.
+    """No round begins after the time `until`.
 
     `wait_until_idle` returns when the work that requests have left behind is done.
     """

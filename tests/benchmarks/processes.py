@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,6 +102,21 @@ def running(
         yield Server(port, process, log)
     finally:
         _stop(process)
+
+
+@contextmanager
+def all_running(
+    variants: Mapping[str, tuple[str, Mapping[str, str]]], database_url: str, folder: Path
+) -> Iterator[dict[str, Server]]:
+    """Servers on one database, which take connections. `variants` has the server and the settings of each name."""
+    with ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(running(server, database_url, folder, settings=settings))
+            for name, (server, settings) in variants.items()
+        }
+        for server in servers.values():
+            wait_until_listening(server)
+        yield servers
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
