@@ -13,6 +13,11 @@ _advanced_seconds = 0.0
 _BELOW = [timedelta(microseconds=count) for count in range(1000)]
 
 
+# Other systems write this date, or a time on it, where none is known.
+UNKNOWN_DATE = "0001-01-01"
+_UNKNOWN_YEAR = 1
+
+
 def now() -> datetime:
     """The present time in UTC, cut to milliseconds, so that a stored time equals the time in answers."""
     return truncate(precise_now())
@@ -55,6 +60,17 @@ def is_date(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
+
+
+def known_time(text: str) -> datetime | None:
+    """The time that `text` means, as `from_wire`; None for a time in the year of UNKNOWN_DATE."""
+    time = from_wire(text)
+    return None if time.year == _UNKNOWN_YEAR else time
+
+
+def known_date(text: str) -> str | None:
+    """The date `text` (YYYY-MM-DD); None for UNKNOWN_DATE."""
+    return None if text == UNKNOWN_DATE else text
 
 
 @contextmanager

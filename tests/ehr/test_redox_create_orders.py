@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from clinic_service.models import OutboxEntry, PatientTag, Tag, Tier
+from clinic_service.resources.patients.permissions import replace_permissions
 from tests.ehr.exchange import MRN, Exchange
 from tests.ehr.orders import order
 from tests.ehr.outcomes import REPORT, subscriptions
@@ -76,6 +77,30 @@ class TestCreate:
         exchange.deliver()
         assert [patient.user_id for patient in exchange.patients] == [account.user_id]
         assert [result[1] for result in exchange.results] == ["SUCCESS"]
+
+    @pytest.mark.parametrize("kept", [("view",), ()], ids=["leaves", "leaves at once"])
+    def test_account_that_its_patient_has_claimed_is_not_taken(self, exchange: Exchange, kept: tuple[str, ...]) -> None:
+        exchange.receive(order("CREATE"))
+        exchange.deliver()
+        [patient] = exchange.patients
+        for permissions in (kept, ()):
+            with storing(exchange.database) as unit:
+                if unit.patients.is_patient(exchange.clinic_id, patient.user_id):
+                    replace_permissions(unit, exchange.clinic_id, patient.user_id, permissions)
+        again = order("CREATE")
+        again["Patient"]["Demographics"] |= {"FirstName": "Dora", "DOB": "1990-01-01"}
+        again["Meta"]["Logs"] = []
+        exchange.receive(again)
+        exchange.deliver()
+        assert exchange.results[1] == ("ACCOUNT_CREATION_RESULT", "FAILURE", "The e-mail address is already taken.")
+        assert exchange.patients == []
+
+    def test_date_of_birth_that_is_not_known(self, exchange: Exchange) -> None:
+        made = order("CREATE")
+        made["Patient"]["Demographics"]["DOB"] = "0001-01-01"
+        exchange.receive(made)
+        exchange.deliver()
+        assert [patient.birth_date for patient in exchange.patients] == [None]
 
     def test_address_is_taken(self, exchange: Exchange) -> None:
         exchange.accounts.create_custodial("65f1c0de0a1b2c3d4e5f6a7b", "carol@mail.example", "0000000001")

@@ -183,6 +183,17 @@ def test_without_a_first_date_its_observation_is_left_out() -> None:
     assert values == {name: value for name, value in CGM_IN_MG_DL.items() if name != "REPORTING_PERIOD_START_CGM_DATA"}
 
 
+@pytest.mark.parametrize("name", ["lastData", "lastUpdatedDate"])
+def test_method_without_a_known_time_has_no_observations(name: str) -> None:
+    unknown = _stats(BGM, **{name: "0001-01-01T00:00:00Z"})
+    assert _values({"cgmStats": _stats(CGM), "bgmStats": unknown}) == CGM_IN_MG_DL
+
+
+def test_first_date_that_is_not_known_is_left_out() -> None:
+    values = _values({"cgmStats": _stats(CGM, firstData="0001-01-01T00:00:00Z")})
+    assert values == {name: value for name, value in CGM_IN_MG_DL.items() if name != "REPORTING_PERIOD_START_CGM_DATA"}
+
+
 def test_figures_of_readings_that_there_are_none_of_are_left_out() -> None:
     """A summary has them always, as zero."""
     figures = {"min": 0, "max": 0, "standardDeviation": 0, "coefficientOfVariation": 0, "totalRecords": 0}

@@ -181,6 +181,18 @@ class TestUpdateOfThePatient:
         changes = [entry for entry in stored(exchange.database, OutboxEntry) if entry.kind == "patient_changed"]
         assert [entry.payload["changed"] for entry in changes] == [["tags"]]
 
+    def test_number_that_another_patient_has_as_well_is_no_obstacle(self, exchange: Exchange) -> None:
+        """Equal numbers from the time before the clinic wanted none stay until somebody edits one of the patients."""
+        patient = exchange.patient(email=None)
+        exchange.patient(DAVE, birth_date="1970-01-01")
+        with storing(exchange.database) as unit:
+            unit.clinics.get(exchange.clinic_id).mrn_unique = True
+        exchange.settings(tags={"codes": ["TAG"], "separator": ","})
+        exchange.receive(self._order())
+        exchange.deliver()
+        assert [result[1] for result in exchange.results] == ["SUCCESS"]
+        assert subscriptions(exchange) == [(patient.id, True)]
+
     def test_tags_stay_where_orders_carry_none(self, exchange: Exchange) -> None:
         patient = exchange.patient()
         with storing(exchange.database) as unit:

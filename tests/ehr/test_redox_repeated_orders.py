@@ -10,6 +10,7 @@ from tests.ehr.exchange import Exchange
 from tests.ehr.orders import order
 from tests.ehr.outcomes import REPORT, next_order, states, subscriptions
 from tests.support.redox import REFUSED, TAKEN, in_turn
+from tests.support.relays import make_relay
 
 
 class TestRepeatedAndLateOrders:
@@ -46,6 +47,14 @@ class TestRepeatedAndLateOrders:
             exchange.deliver()
         assert states(exchange) == ["failed", "answered"]
         assert exchange.redox.kinds[-3:] == ["Results/New", *REPORT]
+
+    def test_delivery_after_one_that_came_while_redox_was_switched_off_is_acted_on(self, exchange: Exchange) -> None:
+        exchange.patient()
+        exchange.receive()
+        assert make_relay(exchange.database, exchange.config, None, exchange.accounts).deliver_due() == 1
+        exchange.receive()
+        assert exchange.deliver() == 1
+        assert states(exchange) == ["answered"]
 
     def test_delivery_after_another_message_of_the_same_log_id_is_acted_on(self, exchange: Exchange) -> None:
         patient = exchange.patient()

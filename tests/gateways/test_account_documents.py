@@ -119,6 +119,10 @@ def test_devices(told: Any, shown: tuple[str, ...] | None) -> None:
     assert profile(targetDevices=told) == Profile(target_devices=shown)
 
 
+def test_day_that_is_not_known() -> None:
+    assert profile(birthday="0001-01-01", diagnosisDate="0001-01-01") == Profile()
+
+
 @pytest.mark.parametrize("told", ["12.04.1987", "1987-02-30", "0000-01-01", "1987-04-12T00:00:00Z", "", 1987, None])
 def test_day_that_is_none_of_the_calendar(told: Any) -> None:
     assert profile(birthday=told, diagnosisDate=told) == Profile()

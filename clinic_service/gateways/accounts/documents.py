@@ -94,9 +94,9 @@ def address(value: object) -> str | None:
 
 
 def day(value: object) -> str | None:
-    """A date of the calendar as YYYY-MM-DD; None for anything else."""
+    """A date of the calendar as YYYY-MM-DD; None for anything else, and for an unknown date."""
     text = value.strip() if isinstance(value, str) else ""
-    return text if clock.is_date(text) else None
+    return clock.known_date(text) if clock.is_date(text) else None
 
 
 def _moment(value: object) -> datetime | None:

@@ -77,6 +77,8 @@ def _granted(patient: Patient) -> set[Permission]:
 
 def _grant(uow: UnitOfWork, patient: Patient, names: set[Permission]) -> Patient | None:
     """Replace the permissions by `names`, and add an event when they change. Without names, remove the patient."""
+    if patient.is_custodial and Permission.CUSTODIAN not in names:
+        uow.patients.account_changes.claim(patient.user_id)
     if not names:
         # The removal is recorded as done by the patient, even when a service withdrew the last permission. A service may
         # only withdraw `custodian`, when the patient claims the account. So the account is kept: it is the patient's own.

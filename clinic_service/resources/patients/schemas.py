@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from marshmallow import fields
 
+from clinic_service import clock
 from clinic_service.errors import BadRequest
 from clinic_service.models import Patient, Permission
 from clinic_service.models.statistics import TYPES
@@ -24,8 +25,6 @@ from clinic_service.serialization import (
     to_wire,
 )
 
-# Clients use this date for an unknown birth date.
-UNKNOWN_BIRTH_DATE = "0001-01-01"
 _PERMISSIONS = tuple(permission.value for permission in Permission)
 _PROVIDERS = ("abbott", "dexcom", "twiist")
 
@@ -34,7 +33,7 @@ class BirthDate(fields.Raw):
     """A date as text. An unknown date is loaded as None."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
-        return None if value == UNKNOWN_BIRTH_DATE else str(value)
+        return clock.known_date(str(value))
 
 
 class GlycemicRanges(fields.Raw):
@@ -155,7 +154,7 @@ class SiteOfPatientSchema(WireSchema):
 class PatientSchema(WireSchema):
     """`patient.v1`, from a `PatientDescription`. The id on the wire is the user id; the row's own id is internal."""
 
-    when_none: ClassVar[dict[str, Any]] = {"full_name": "", "birth_date": UNKNOWN_BIRTH_DATE, "data_sources": None}
+    when_none: ClassVar[dict[str, Any]] = {"full_name": "", "birth_date": clock.UNKNOWN_DATE, "data_sources": None}
 
     id = fields.String(attribute="user_id")
     email = fields.String()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, union_all
 
+from clinic_service import clock
 from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.dialects import among
 from clinic_service.db.prepared import Query
@@ -20,7 +21,6 @@ from clinic_service.db.repository import Unit
 from clinic_service.models import Clinic, Clinician, Patient
 from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.patients.descriptions import COLUMNS, PatientDescription, PatientRow, describe
-from clinic_service.resources.patients.schemas import UNKNOWN_BIRTH_DATE
 
 # The maximum number of clinics that one statement merges. Databases accept 500, but compiling that takes half a second.
 _MOST_MERGED = 64
@@ -57,8 +57,8 @@ class Search(NamedTuple):
     def finds_nobody(self) -> bool:
         """Whether there is a criterion that no record can match."""
         has_no_number = self.mrn is not None and mrn_key(self.mrn) is None
-        # An unknown date of birth is spelled UNKNOWN_BIRTH_DATE, and clinics without an EHR source have an empty source id.
-        return has_no_number or self.birth_date in ("", UNKNOWN_BIRTH_DATE) or self.workspace_id == ""
+        # An unknown date of birth is spelled UNKNOWN_DATE, and clinics without an EHR source have an empty source id.
+        return has_no_number or self.birth_date in ("", clock.UNKNOWN_DATE) or self.workspace_id == ""
 
     @property
     def criteria(self) -> dict[str, str]:

@@ -22,8 +22,6 @@ from clinic_service.models.statistics import DELTA, FIELDS, PERIODS, TYPES, colu
 _FLAGS = ("hasFirstData", "hasLastData", "hasLastUploadDate", "hasOutdatedSince")
 _KEPT_TIMES = ("lastUpdatedDate", "firstData", "lastData", "lastUploadDate", "outdatedSince")
 _TIMES = (*_KEPT_TIMES, "outdatedSinceLimit")
-# Senders without a known time send the first moment of this year.
-_NO_YEAR = 1
 # A row of statistics without figures; its key is not part of it.
 _NO_FIGURES: dict[str, Any] = {column.name: None for column in STATISTICS.columns if not column.primary_key}
 # The figures and flags of each type, by column. Members that belong to the other type are ignored.
@@ -98,10 +96,9 @@ def _summary(kind: str, stats: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 def _time(kind: str, name: str, text: str) -> datetime | None:
     try:
-        time = clock.from_wire(text)
+        return clock.known_time(text)
     except ValueError:
         raise BadRequest(violations=[Violation(f"/body/{kind}Stats/dates/{name}", "format", "date-time")]) from None
-    return None if time.year == _NO_YEAR else time
 
 
 def _statistics(kind: str, periods: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -35,7 +35,7 @@ def change_address(ctx: Preparation, clinic_id: str, user_id: str, email: str | 
     if email is None or patient.email is not None or not patient.permission_custodian:
         return update.Update({})
     with suppress(EmailTaken):
-        return update.prepare(ctx, clinic_id, user_id, _record(patient, email))
+        return update.prepare(ctx, clinic_id, user_id, _record(patient, email), keeps_mrn=True)
     return update.Update({})
 
 
@@ -55,7 +55,8 @@ def replace_record(
         return
     email = changed.address.new if changed.address else patient.email
     record = {**_record(patient, email), "tag_ids": tag_ids}
-    update.replace(uow, patient.clinic_id, patient.user_id, update.Update(record, changed.address), sender)
+    made = update.Update(record, changed.address, keeps_mrn=True)
+    update.replace(uow, patient.clinic_id, patient.user_id, made, sender)
 
 
 def _record(patient: Any, email: str | None) -> dict[str, Any]:

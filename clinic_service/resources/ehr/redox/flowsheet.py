@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -127,23 +127,23 @@ def _of_method(
     stats: Mapping[str, Any] | None, suffix: str, figures: tuple[_Figure, ...], style: Style
 ) -> Iterator[dict[str, Any]]:
     dates, period = (stats or {}).get("dates") or {}, _period(stats)
-    if not (period and dates.get("lastData") and dates.get("lastUpdatedDate")):
+    updated, end = _time(dates, "lastUpdatedDate"), _time(dates, "lastData")
+    if not period or updated is None or end is None:
         return
-    updated = _time(dates["lastUpdatedDate"])
-    for code, time, words in _dates(dates, suffix):
-        yield {"DateTime": updated, "Code": code, "Description": words, "Value": time, "ValueType": "DateTime"}
+    when = {"DateTime": clock.to_wire(updated)}
+    for code, time, words in _dates(end, _time(dates, "firstData"), suffix):
+        yield {**when, "Code": code, "Description": words, "Value": clock.to_wire(time), "ValueType": "DateTime"}
     for figure in figures:
         value = _value(period, figure)
         if value is not None:
-            yield {"DateTime": updated, **_numeric(figure, value, style)}
+            yield {**when, **_numeric(figure, value, style)}
 
 
-def _dates(dates: Mapping[str, Any], suffix: str) -> Iterator[tuple[str, str, str]]:
-    end = clock.from_wire(dates["lastData"])
-    yield f"REPORTING_PERIOD_START{suffix}", clock.to_wire(end - PERIOD), "Start of the period"
-    yield f"REPORTING_PERIOD_END{suffix}", clock.to_wire(end), "End of the period"
-    if dates.get("firstData"):
-        yield f"REPORTING_PERIOD_START{suffix}_DATA", _time(dates["firstData"]), "Time of the oldest reading"
+def _dates(end: datetime, oldest: datetime | None, suffix: str) -> Iterator[tuple[str, datetime, str]]:
+    yield f"REPORTING_PERIOD_START{suffix}", end - PERIOD, "Start of the period"
+    yield f"REPORTING_PERIOD_END{suffix}", end, "End of the period"
+    if oldest:
+        yield f"REPORTING_PERIOD_START{suffix}_DATA", oldest, "Time of the oldest reading"
 
 
 def _numeric(figure: _Figure, value: float, style: Style) -> dict[str, Any]:
@@ -189,5 +189,6 @@ def _value(period: Mapping[str, Any], figure: _Figure) -> float | None:
     return value
 
 
-def _time(written: str) -> str:
-    return clock.to_wire(clock.from_wire(written))
+def _time(dates: Mapping[str, Any], name: str) -> datetime | None:
+    """The time `name`; None when it is not known."""
+    return clock.known_time(dates[name]) if dates.get(name) else None

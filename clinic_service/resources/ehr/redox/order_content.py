@@ -57,7 +57,7 @@ def new_patient(order: Mapping[str, Any], data: PatientData, now: datetime) -> d
         raise UnusableOrder("The date of birth in the order is not valid.")
     return {
         "full_name": data.full_name,
-        "birth_date": data.birth_date,
+        "birth_date": clock.known_date(data.birth_date),
         "mrn": data.mrn,
         "email": email_of_order(order, date.fromisoformat(data.birth_date), now),
     }

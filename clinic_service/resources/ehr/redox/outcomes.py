@@ -14,7 +14,8 @@ from clinic_service.db.dialects import insert_or_skip
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.errors import Unavailable
-from clinic_service.models import OrderOutcome, OrderState, RedoxMessage, SentMessage
+from clinic_service.models import NO_CLINIC, OrderOutcome, OrderState, OutboxEntry, RedoxMessage, SentMessage
+from clinic_service.outbox.events import EhrMessageReceived
 
 _ORDER = ("Order", "New")
 # The maximum number of deliveries of one message that are compared. Redox stops repeating a delivery long before.
@@ -34,7 +35,7 @@ _FIND_MESSAGE = select(
 ).where(_THIS_MESSAGE)
 _RECEIVED = bindparam("received_time", type_=RedoxMessage.received_time.type)
 _EARLIER_DELIVERIES = (
-    select(RedoxMessage.payload_hash, OrderOutcome.state)
+    select(RedoxMessage.id, RedoxMessage.payload_hash, RedoxMessage.received_time, OrderOutcome.state)
     .outerjoin(OrderOutcome, OrderOutcome.message_id == RedoxMessage.id)
     .where(
         RedoxMessage.source_id == bindparam("source_id"),
@@ -46,6 +47,13 @@ _EARLIER_DELIVERIES = (
     )
     .order_by(RedoxMessage.received_time.desc(), RedoxMessage.id.desc())
     .limit(_MOST_DELIVERIES)
+)
+_WAITING = select(OutboxEntry.payload).where(
+    OutboxEntry.clinic_id == NO_CLINIC,
+    OutboxEntry.kind == EhrMessageReceived.kind,
+    # A message and its event have the same time.
+    OutboxEntry.created_time == _RECEIVED,
+    OutboxEntry.delivered_time.is_(None),
 )
 _FIND = select(
     OrderOutcome.state,
@@ -143,9 +151,14 @@ class OrderOutcomes(Repository):
                 return False
             if row.state in (OrderState.ANSWERED, OrderState.IGNORED):
                 return True
-            if row.state in (None, OrderState.PENDING):
+            if row.state is OrderState.PENDING or (row.state is None and self._is_waiting(row.id, row.received_time)):
                 raise DuplicateTooEarly
         return False
+
+    def _is_waiting(self, message_id: str, received_time: datetime) -> bool:
+        """Whether the message is still to be processed. Those that arrived while Redox was switched off never are."""
+        waiting = self._uow.rows(_WAITING, {"received_time": received_time})
+        return any(row.payload["messageId"] == message_id for row in waiting)
 
     def is_superseded(self, order: StoredOrder, by_message_id: str) -> bool:
         """Whether the other message was made after the order. False when that message is not stored any more."""

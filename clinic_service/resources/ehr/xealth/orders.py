@@ -220,7 +220,7 @@ def _make_account(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patie
     preorder = _get_preorder(ctx.uow, clinic, order, patient)
     given = {
         "full_name": patient.data.full_name,
-        "birth_date": patient.data.birth_date,
+        "birth_date": clock.known_date(patient.data.birth_date),
         "mrn": patient.data.mrn,
         "email": preorder.email,
         "tag_ids": preorder.tag_ids,

@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, null, select, update
 
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.errors import Unavailable
-from clinic_service.models import Reservation
+from clinic_service.models import Account, Reservation
 from clinic_service.outbox.outbox import Event, Outbox, ScheduledEvent
 from clinic_service.resources.patients.errors import AccountIsChanging
 
@@ -30,6 +30,7 @@ _REMOVE_EXPIRED = delete(Reservation).where(
 )
 _RELEASE = delete(Reservation).where(*_LIVE, Reservation.id == bindparam("reservation"))
 _COUNT_PLACES = select(func.count().label("places")).where(*_LIVE, Reservation.user_id.is_(None))
+_CLAIM = update(Account).where(Account.user_id == bindparam("of_user")).values(custodial_clinic_id=null())
 _IS_CHANGING = select(Reservation.id).where(*_LIVE, Reservation.user_id == bindparam("of_user"))
 
 
@@ -95,6 +96,10 @@ class AccountChanges(Repository):
         self._release(change)
         if change.compensation:
             Outbox(self._uow).deliver_now(change.compensation)
+
+    def claim(self, user_id: str) -> None:
+        """Record that the patient has claimed the account, in the embedded directory. Others know it themselves."""
+        self._uow.change(_CLAIM, {"of_user": user_id})
 
     def count_places(self, clinic_id: str) -> int:
         """The number of reserved places of the clinic's plan."""

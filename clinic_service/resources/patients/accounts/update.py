@@ -41,10 +41,14 @@ class AddressChange:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The clinic's data about the patient (members of a `PatientRecordSchema`), and the change of the address, if any."""
+    """The clinic's data about the patient (members of a `PatientRecordSchema`), and the change of the address, if any.
+
+    With `keeps_mrn` the number is no part of the change, so that it may be one which the clinic does not accept any more.
+    """
 
     given: Mapping[str, Any]
     address: AddressChange | None = None
+    keeps_mrn: bool = False
 
 
 class _Address(NamedTuple):
@@ -62,16 +66,19 @@ _ADDRESS = Query(
 )
 
 
-def prepare(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any]) -> Update:
+def prepare(
+    ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any], *, keeps_mrn: bool = False
+) -> Update:
     """Change the address of the account, if the clinic manages the account and the address is different.
 
     In this case raises ClinicNotFound, PatientNotFound, NameMissing, MrnRequired, DuplicateMrn, UnknownSite and
     AccountIsChanging before anything changes; then EmailTaken, AccountNotFound, BadGateway and Unavailable.
     """
     present = ctx.uow.first(_ADDRESS, {"clinic_id": clinic_id, "user_id": user_id})
+    update = Update(given, keeps_mrn=keeps_mrn)
     if present is None or not _is_new(present, given):
-        return Update(given)
-    return Update(given, _change_account(ctx, clinic_id, user_id, given))
+        return update
+    return Update(given, _change_account(ctx, clinic_id, user_id, update), keeps_mrn)
 
 
 def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sender: MailSender) -> None:
@@ -82,14 +89,15 @@ def replace(uow: UnitOfWork, clinic_id: str, user_id: str, update: Update, sende
     """
     clinic = uow.clinics.lock(clinic_id)
     patient = uow.patients.lock(clinic_id, user_id)
-    _check(uow, clinic, patient, update.given)
+    _check(uow, clinic, patient, update)
     # Tags, sites and data sources are written first, so that the patient's row is written only once.
     changed = (
         *_replace_children(uow, patient, update.given),
         *_replace_address(uow, patient, update, sender.person_id),
         *_replace_columns(patient, update.given),
     )
-    index_mrn(clinic, patient)
+    if not update.keeps_mrn:
+        index_mrn(clinic, patient)
     if "mrn" in changed:
         # Orders name the patient by the number, so orders with the old number are not valid for the new one.
         uow.ehr.deactivate(clinic_id, patient.id)
@@ -115,15 +123,17 @@ def _is_new(present: _Address | Patient, given: Mapping[str, Any]) -> bool:
     return present.permission_custodian and present.email != given.get("email")
 
 
-def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mapping[str, Any]) -> AddressChange | None:
+def _change_account(ctx: Preparation, clinic_id: str, user_id: str, update: Update) -> AddressChange | None:
+    email = update.given.get("email")
+
     def reserve(uow: UnitOfWork) -> AddressChange | None:
         clinic = uow.clinics.lock(clinic_id)
         patient = uow.patients.get(clinic_id, user_id)
-        _check(uow, clinic, patient, given)
-        if not _is_new(patient, given):
+        _check(uow, clinic, patient, update)
+        if not _is_new(patient, update.given):
             return None
         change = uow.patients.account_changes.start(clinic_id, AddressDiverged(clinic_id, user_id), user_id=user_id)
-        return AddressChange(patient.email, given.get("email"), change)
+        return AddressChange(patient.email, email, change)
 
     change = ctx.in_transaction(reserve)
     if change:
@@ -132,10 +142,12 @@ def _change_account(ctx: Preparation, clinic_id: str, user_id: str, given: Mappi
     return change
 
 
-def _check(uow: UnitOfWork, clinic: Clinic, patient: Patient, given: Mapping[str, Any]) -> None:
+def _check(uow: UnitOfWork, clinic: Clinic, patient: Patient, update: Update) -> None:
+    given = update.given
     if given["full_name"] is None and patient.full_name is not None:
         raise NameMissing
-    check_mrn(uow, clinic, given.get("mrn"), patient.id)
+    if not update.keeps_mrn:
+        check_mrn(uow, clinic, given.get("mrn"), patient.id)
     uow.patients.known_sites(clinic.id, given.get("site_ids", ()), require_all=True)
 
 
