@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clinic_service.models import MatchedMessage, OutboxEntry, PatientTag, Tag
+from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.ehr.redox.deliveries import NO_ORDER
 from tests.ehr.exchange import DESTINATIONS, MRN, Exchange
 from tests.ehr.orders import order
@@ -184,7 +185,7 @@ class TestUpdateOfThePatient:
     def test_number_that_another_patient_has_as_well_is_no_obstacle(self, exchange: Exchange) -> None:
         """Equal numbers from the time before the clinic wanted none stay until somebody edits one of the patients."""
         patient = exchange.patient(email=None)
-        exchange.patient(DAVE, birth_date="1970-01-01")
+        exchange.patient(DAVE, birth_date="1970-01-01", mrn_key=mrn_key(MRN))
         with storing(exchange.database) as unit:
             unit.clinics.get(exchange.clinic_id).mrn_unique = True
         exchange.settings(tags={"codes": ["TAG"], "separator": ","})
