@@ -115,6 +115,12 @@ class PreconditionFailed(ServiceError):
     message = "The state has changed since it was read."
 
 
+class NoEntityTag(PreconditionFailed):
+    """The request demands a state of an operation that compares none."""
+
+    message = "This operation has no entity tag to compare with."
+
+
 class PayloadTooLarge(ServiceError):
     """The body is larger than the operation takes."""
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from clinic_service.api.entity_tags import entity_tag, not_modified
 from clinic_service.api.plan import Plan
 from clinic_service.api.request import Request
-from clinic_service.errors import NotFound, PreconditionFailed
+from clinic_service.errors import NoEntityTag, NotFound, PreconditionFailed
 from clinic_service.unit_of_work import UnitOfWork
 
 StageInUnit = Callable[[Request, UnitOfWork], None]
@@ -35,14 +35,14 @@ class Preconditions:
         An object that no operation shows has no tag, so a request that demands a tag is refused (412).
         """
         conditions, plan = request.conditions, request.plan
-        if conditions is None or _is_get(request):
+        if conditions is None or _is_read(request):
             return
         if plan.shown_by:
             shown = request.shown = Request(self._plans[plan.shown_by], request.exchange, request.path)
             shown.caller = request.caller
             shown.arguments = {p.argument: request.path[p.name] for p in shown.plan.parameters.path}
         elif not conditions.allow(None):
-            request.refusal = request.refusal or PreconditionFailed()
+            request.refusal = request.refusal or NoEntityTag()
 
     def require_match_early(self, request: Request, uow: UnitOfWork) -> None:
         """`require_match` before other services are asked, so that nothing has to be undone there."""
@@ -77,17 +77,17 @@ class Preconditions:
             answer.headers.append(("ETag", request.tag))
 
     def leave_out_known(self, request: Request) -> None:
-        """Answer a conditional GET: 304 when the client has the present state, 412 when it demands another one."""
+        """Answer a conditional GET or HEAD: 304 when the client has the present state, 412 when it demands another one."""
         conditions, tag = request.conditions, request.tag
-        if conditions and tag and _is_get(request):
+        if conditions and tag and _is_read(request):
             if not conditions.allow(tag):
                 raise PreconditionFailed
             known = conditions.known(tag)
             request.answer = not_modified(known) if known else request.answer
 
 
-def _is_get(request: Request) -> bool:
-    return bool(request.exchange.environ["REQUEST_METHOD"] == "GET")
+def _is_read(request: Request) -> bool:
+    return request.exchange.environ["REQUEST_METHOD"] in ("GET", "HEAD")
 
 
 def _lock_shown(uow: UnitOfWork, path: dict[str, str]) -> None:

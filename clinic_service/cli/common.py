@@ -9,7 +9,11 @@ from typing import Any
 import click
 
 from clinic_service.config import Config, ConfigError
+from clinic_service.gateways.accounts import documents
+from clinic_service.gateways.user_ids import is_user_id
 
+# More rows are in no table; databases take no numbers of any size.
+MOST_ROWS = 1_000_000_000
 # The database of `serve --demo`, unless the operator names another one.
 DEMO_DATABASE_URL = "sqlite:///clinic-service-demo.db"
 
@@ -26,6 +30,20 @@ def load_config(**flags: Any) -> Config:
         return Config.load(**flags)
     except ConfigError as error:
         raise WrongSettings(error.message) from None
+
+
+def text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Callback of an option whose value is stored and shown, such as a name."""
+    if value is not None and documents.label(value) is None:
+        raise click.BadParameter(f"write 1 to {documents.MAX_TEXT_LENGTH} characters.")
+    return value
+
+
+def user_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Callback of an argument or option that is a user id."""
+    if value is not None and not is_user_id(value):
+        raise click.BadParameter("write ten lower-case hex characters, or a UUID in lower case.")
+    return value
 
 
 def counted(number: int, noun: str) -> str:

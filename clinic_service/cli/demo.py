@@ -7,7 +7,7 @@ from random import Random
 
 import click
 
-from clinic_service.cli.common import counted, load_config
+from clinic_service.cli.common import counted, load_config, text
 from clinic_service.cli.opening import opened_database
 from clinic_service.db.upkeep import after_loading
 from clinic_service.demo.guard import MIX_FLAG
@@ -24,7 +24,13 @@ def demo() -> None:
 @demo.command()
 @click.option("--patients", type=click.IntRange(1, _MOST_PATIENTS), required=True, help="Number of patients to add.")
 @click.option(
-    "--clinic", "name", default="Made-up Clinic", show_default=True, metavar="NAME", help="Name of the clinic."
+    "--clinic",
+    "name",
+    default="Made-up Clinic",
+    show_default=True,
+    metavar="NAME",
+    callback=text,
+    help="Name of the clinic.",
 )
 @click.option("--seed", type=int, help="Seed of the data: equal seeds give equal data, except for ids and times.")
 @click.option("--database-url", help="URL of the database. Default: CLINIC_DATABASE_URL.")

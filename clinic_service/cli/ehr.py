@@ -9,7 +9,7 @@ from datetime import timedelta
 import click
 
 from clinic_service import clock
-from clinic_service.cli.common import counted, load_config, stop_signal
+from clinic_service.cli.common import MOST_ROWS, counted, load_config, stop_signal
 from clinic_service.cli.ehr_patients import patients
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
@@ -65,10 +65,20 @@ def messages() -> None:
 
 @messages.command(name="list")
 @click.option(
-    "--limit", "-l", type=click.IntRange(1), default=20, show_default=True, help="The maximum number of rows."
+    "--limit",
+    "-l",
+    type=click.IntRange(1, MOST_ROWS),
+    default=20,
+    show_default=True,
+    help="The maximum number of rows.",
 )
 @click.option(
-    "--offset", "-o", type=click.IntRange(0), default=0, show_default=True, help="The number of rows to skip."
+    "--offset",
+    "-o",
+    type=click.IntRange(0, MOST_ROWS),
+    default=0,
+    show_default=True,
+    help="The number of rows to skip.",
 )
 def list_messages(limit: int, offset: int) -> None:
     """List the stored messages, latest first, without their content."""
@@ -134,6 +144,6 @@ def purge() -> None:
     with opened_database(config) as database:
         removed = purge_old(database, timedelta(days=config.keep_partner_messages_days))
     click.echo(
-        f"Removed: {removed.messages} messages of Redox, {removed.orders} scheduled reports, "
-        f"{removed.xealth_orders} orders of Xealth, {removed.preorders} forms of Xealth."
+        f"Removed: {counted(removed.messages, 'message')} of Redox, {counted(removed.orders, 'scheduled report')}, "
+        f"{counted(removed.xealth_orders, 'order')} of Xealth, {counted(removed.preorders, 'form')} of Xealth."
     )

@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from clinic_service.cli.common import counted, load_config
+from clinic_service.cli.common import MOST_ROWS, counted, load_config
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.gateways.accounts.choice import chosen_accounts
@@ -20,7 +20,12 @@ from clinic_service.resources.ehr.xealth.enrolment import ORIGINS, enrol, progra
 from clinic_service.unit_of_work import UnitOfWork, run
 
 _limit = click.option(
-    "--limit", "-l", type=click.IntRange(1), default=20, show_default=True, help="The maximum number of patients."
+    "--limit",
+    "-l",
+    type=click.IntRange(1, MOST_ROWS),
+    default=20,
+    show_default=True,
+    help="The maximum number of patients.",
 )
 _user_id = click.option("--user-id", help="Only this patient.")
 
@@ -34,7 +39,12 @@ def patients() -> None:
 @click.argument("clinic_id", metavar="CLINIC")
 @_limit
 @click.option(
-    "--offset", "-o", type=click.IntRange(0), default=0, show_default=True, help="The number of patients to skip."
+    "--offset",
+    "-o",
+    type=click.IntRange(0, MOST_ROWS),
+    default=0,
+    show_default=True,
+    help="The number of patients to skip.",
 )
 @_user_id
 @click.option("--with-subscription/--without-subscription", "has_subscription", default=None, help="Active or not.")
@@ -122,4 +132,4 @@ def backfill_emails(clinic_id: str, batch_size: int, dry_run: bool) -> None:
     click.echo(", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items())) or "nobody")
     failed = sum(number for outcome, number in outcomes.items() if outcome not in set(Backfill))
     if failed:
-        raise click.ClickException(f"{failed} addresses could not be given.")
+        raise click.ClickException(f"Not given because of a failure: {failed}.")

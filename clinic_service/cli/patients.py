@@ -11,7 +11,7 @@ import orjson
 
 from clinic_service.audit.disclosures import disclosures
 from clinic_service.cli.audit import HEADINGS, cells, opened_trail, since_and_until
-from clinic_service.cli.common import counted, load_config
+from clinic_service.cli.common import counted, load_config, user_id
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
@@ -32,7 +32,7 @@ def patients() -> None:
 
 
 @patients.command(name="disclosures")
-@click.argument("user")
+@click.argument("user", callback=user_id)
 @since_and_until[0]
 @since_and_until[1]
 @click.option("--json", "as_json", is_flag=True, help="Print each access as a line of JSON instead of a table.")
@@ -61,7 +61,7 @@ _emails = click.option(
 
 
 @patients.command(name="export")
-@click.argument("user")
+@click.argument("user", callback=user_id)
 @_emails
 def export_patient(user: str, emails: tuple[str, ...]) -> None:
     """Print all data about USER, a user id, as one JSON document.
@@ -76,7 +76,7 @@ def export_patient(user: str, emails: tuple[str, ...]) -> None:
 
 
 @patients.command(name="erase")
-@click.argument("user")
+@click.argument("user", callback=user_id)
 @_emails
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def erase_patient(user: str, emails: tuple[str, ...], *, yes: bool) -> None:

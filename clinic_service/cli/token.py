@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,12 +12,14 @@ from typing import Any
 import click
 
 from clinic_service.cli.common import DEMO_DATABASE_URL, load_config
+from clinic_service.cli.common import user_id as _user_id
 from clinic_service.cli.opening import opened_directory, plain_errors
 from clinic_service.config import Config, mask_password
 from clinic_service.db.files import database_file
 from clinic_service.gateways.tokens import mint, session_secret
-from clinic_service.gateways.user_ids import is_user_id
 
+# In hours. A token counts whole seconds.
+_SECOND = 1 / 3600
 _HOURS_IN_A_YEAR = 8760
 
 
@@ -25,10 +28,18 @@ def token() -> None:
     """Print a session token, for the header X-Tidepool-Session-Token."""
 
 
+def _hours(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    # It is in no range, which no comparison tells.
+    if math.isnan(value):
+        raise click.BadParameter("write a number.")
+    return value
+
+
 def _hours_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--hours",
-        type=click.FloatRange(0, _HOURS_IN_A_YEAR, min_open=True),
+        type=click.FloatRange(_SECOND, _HOURS_IN_A_YEAR),
+        callback=_hours,
         default=24,
         show_default=True,
         help="How long the token is valid.",
@@ -36,12 +47,10 @@ def _hours_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @token.command
-@click.argument("user_id")
+@click.argument("user_id", callback=_user_id)
 @_hours_option
 def user(user_id: str, hours: float) -> None:
     """Print a token of the person USER_ID."""
-    if not is_user_id(user_id):
-        raise click.BadParameter("write ten lower-case hex characters, or a UUID in lower case.")
     config = load_config()
     click.echo(_token(config, user_id, service=False, hours=hours))
     if not config.accounts_url and not _is_known(config, user_id):

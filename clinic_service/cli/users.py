@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from clinic_service.cli.common import load_config
+from clinic_service.cli.common import load_config, text, user_id
 from clinic_service.cli.opening import opened_directory
 from clinic_service.cli.tables import table
 from clinic_service.gateways.accounts import Account, AccountNotFound, Profile, documents
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
-from clinic_service.gateways.user_ids import is_user_id, new_user_id
+from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.resources.users.service import remove_from_clinics
 from clinic_service.texts import MAX_EMAIL_LENGTH
 
@@ -22,10 +22,8 @@ def users() -> None:
     """Manage the accounts of the embedded directory, for servers without an accounts service."""
 
 
-def _user_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
-    if value is not None and not is_user_id(value):
-        raise click.BadParameter("write ten lower-case hex characters, or a UUID in lower case.")
-    return value or new_user_id()
+def _user_id(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    return user_id(context, parameter, value) or new_user_id()
 
 
 def _emails(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,22 +38,16 @@ def _birthday(_context: click.Context, _parameter: click.Parameter, value: str |
     return value
 
 
-def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and documents.label(value) is None:
-        raise click.BadParameter(f"write 1 to {documents.MAX_TEXT_LENGTH} characters.")
-    return value
-
-
 def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     if len(values) > documents.MAX_ITEMS:
         raise click.BadParameter(f"give it at most {documents.MAX_ITEMS} times.")
     for value in values:
-        _text(context, parameter, value)
+        text(context, parameter, value)
     return values
 
 
 @users.command(name="add")
-@click.option("--name", callback=_text, help="Full name of the account's owner.")
+@click.option("--name", callback=text, help="Full name of the account's owner.")
 @click.option(
     "--email", "emails", multiple=True, callback=_emails, help="E-mail address; the first one is the user name."
 )
@@ -63,9 +55,9 @@ def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str
     "--role", "roles", multiple=True, callback=_texts, help="Role, such as `clinic` for a legacy clinic account."
 )
 @click.option("--id", "user_id", callback=_user_id, help="User id. Default: a new one.")
-@click.option("--patient-name", callback=_text, help="Full name of the patient, if the owner acts for somebody else.")
+@click.option("--patient-name", callback=text, help="Full name of the patient, if the owner acts for somebody else.")
 @click.option("--birthday", callback=_birthday, help="The patient's date of birth, YYYY-MM-DD.")
-@click.option("--mrn", callback=_text, help="The patient's medical record number.")
+@click.option("--mrn", callback=text, help="The patient's medical record number.")
 @click.option("--device", "devices", multiple=True, callback=_texts, help="A device the patient uses.")
 def add(
     name: str | None,

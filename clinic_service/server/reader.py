@@ -231,8 +231,13 @@ def _frame(request: Request) -> None:
     if hosts > 1 or (hosts == 0 and request.version == "1.1"):
         raise InvalidHttp
     if "TRANSFER-ENCODING" in names:
+        if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):
+            # The body would still be compressed, for instance.
+            raise InvalidHttp
         request.length = None
     elif "CONTENT-LENGTH" in names:
         # The parser has checked that it is a single number of digits.
         request.length = int(next(value for name, value in request.headers if name == "CONTENT-LENGTH"))
-    request.expects_continue = ("EXPECT", "100-continue") in request.headers
+    request.expects_continue = any(
+        name == "EXPECT" and value.lower() == "100-continue" for name, value in request.headers
+    )

@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clinic_service.cli.common import DEMO_DATABASE_URL
 from clinic_service.db.snapshot import Snapshot
 from clinic_service.demo.cast import ADMIN, INVITED, MEMBER, OFFERING, OUTSIDER, PARENT, PATIENT, SERVICE, SHARE_CODE
-from clinic_service.demo.people import Somebody
 from clinic_service.gateways.tokens import mint
 from clinic_service.testing.process import get, running
 from clinic_service.testing.servers import ClinicServer, DemoCaller
@@ -41,8 +41,15 @@ def demo_server(folder: Path, settings: Mapping[str, str]) -> Iterator[ClinicSer
         running(folder, "serve", "--demo", settings={**own, **settings}) as url,
         closing(Snapshot(folder / Path(DEMO_DATABASE_URL).name)) as snapshot,
     ):
-        callers = {who: _person(secret, who) for who in _PEOPLE}
-        service = DemoCaller(SERVICE, SERVICE, "", mint(secret, SERVICE, service=True, lifetime=_WEEK))
+        token = partial(
+            mint,
+            secret,
+            lifetime=_WEEK,
+            issuer=settings.get("CLINIC_SESSION_ISSUER"),
+            audience=settings.get("CLINIC_SESSION_AUDIENCE"),
+        )
+        callers = {who: DemoCaller(*who, token(who.id, service=False)) for who in _PEOPLE}
+        service = DemoCaller(SERVICE, SERVICE, "", token(SERVICE, service=True))
         clinic = _read(f"{url}/v1/clinics/share_code/{SHARE_CODE}", service)
         patients = _read(f"{url}/v1/clinics/{clinic['id']}/patients?limit={_MOST_PATIENTS}", service)
         yield ClinicServer(
@@ -62,10 +69,6 @@ def demo_server(folder: Path, settings: Mapping[str, str]) -> Iterator[ClinicSer
             patient_ids=tuple(patient["id"] for patient in patients["data"]),
             _restore=snapshot.restore,
         )
-
-
-def _person(secret: str, person: Somebody) -> DemoCaller:
-    return DemoCaller(*person, mint(secret, person.id, service=False, lifetime=_WEEK))
 
 
 def _read(url: str, caller: DemoCaller) -> Any:

@@ -168,7 +168,8 @@ def test_the_result_alone_is_on_standard_output(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("--patients", "0"), ("--patients", "-3"), ("--patients", "many"), ("--patients", "3", "--seed", "x")],
+    [(), ("--patients", "0"), ("--patients", "-3"), ("--patients", "many"), ("--patients", "3", "--seed", "x")]
+    + [("--patients", "3", "--clinic", name) for name in ("", "y" * 256)],
     ids=" ".join,
 )
 def test_wrong_use(run: Run, database: Database, arguments: tuple[str, ...]) -> None:

@@ -126,6 +126,11 @@ class TestPatients:
         assert self._listed(result) == expected
         assert result.output.splitlines()[-1] == ("1 patient" if len(expected) == 1 else f"{len(expected)} patients")
 
+    def test_limits_beyond_any_table_are_refused(self, run: Run, clinic: Clinic) -> None:
+        for option in ("--limit", "--offset"):
+            assert run("patients", "list", clinic.id, option, "9" * 23).exit_code == 2
+            assert run("messages", "list", option, "9" * 23).exit_code == 2
+
     @pytest.mark.usefixtures("patients")
     def test_pages(self, run: Run, clinic: Clinic) -> None:
         result = run("patients", "list", clinic.id, "-l", "1", "-o", "1")
@@ -185,7 +190,7 @@ class TestPurge:
         result = run("purge")
         assert (result.exit_code, result.output) == (
             0,
-            "Removed: 1 messages of Redox, 0 scheduled reports, 0 orders of Xealth, 0 forms of Xealth.\n",
+            "Removed: 1 message of Redox, 0 scheduled reports, 0 orders of Xealth, 0 forms of Xealth.\n",
         )
         assert len(stored(database, RedoxMessage)) == 1
         assert [row.document_id for row in stored(database, SentMessage)] == [f"{89:024x}"]

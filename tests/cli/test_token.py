@@ -84,6 +84,8 @@ def test_token_fits_the_servers_issuer_and_audience(run: Run, config: Config) ->
         ("user", ""),
         ("service", ""),
         ("service", "a", "--hours", "0"),
+        ("service", "a", "--hours", "0.0002"),
+        ("service", "a", "--hours", "nan"),
         ("service", "a", "--hours", "9000"),
     ],
 )

@@ -116,6 +116,13 @@ def test_without_a_terminal_it_must_be_confirmed(database: Database, run: Run, k
     assert everything(database) == before
 
 
+@pytest.mark.parametrize("command", ["export", "erase", "disclosures"])
+@pytest.mark.parametrize("user", [CAROL.id.upper(), CAROL.email, ""])
+def test_what_is_no_user_id_is_refused(run: Run, command: str, user: str) -> None:
+    """Otherwise it would be said of an address that nothing is stored about its owner."""
+    assert run(command, user).exit_code == 2
+
+
 def test_export_has_every_text_of_the_person_and_none_of_others(run: Run, known: Known) -> None:
     result = run("export", CAROL.id)
     assert result.exit_code == 0, result.output

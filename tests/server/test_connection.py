@@ -66,9 +66,10 @@ class TestRequests:
         assert statuses(answers) == [200, 200, 200]
         assert b"POST /echo ab" in answers
 
-    def test_wait_for_permission_to_send_a_body(self, served: Served) -> None:
+    @pytest.mark.parametrize("expectation", [b"100-continue", b"100-Continue"])
+    def test_wait_for_permission_to_send_a_body(self, served: Served, expectation: bytes) -> None:
         with served.connect() as client:
-            client.sendall(POST + b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n")
+            client.sendall(POST + b"Expect: " + expectation + b"\r\nConnection: close\r\nContent-Length: 2\r\n\r\n")
             assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.sendall(b"ab")
             assert read_all(client).endswith(b"POST /echo ab")

@@ -93,7 +93,8 @@ from urllib.parse import urlsplit
 
 @pytest.fixture(scope="session")
 def clinic_server_settings():
-    return {"CLINIC_PATH_PREFIX": "/here", "CLINIC_REDOX_VERIFICATION_TOKEN": "a secret of redox"}
+    tokens = {"CLINIC_SESSION_ISSUER": "https://issuer.example", "CLINIC_SESSION_AUDIENCE": "clinics"}
+    return {"CLINIC_PATH_PREFIX": "/here", "CLINIC_REDOX_VERIFICATION_TOKEN": "a secret of redox", **tokens}
 
 @pytest.mark.parametrize(("secret", "status"), [("a secret of redox", 200), ("another", 401)])
 def test_redox(clinic_server, secret, status):

@@ -235,6 +235,8 @@ class TestEveryGet:
             assert "Content-Type" not in reply.headers
             assert "Content-Length" not in reply.headers
             assert reply.headers["ETag"].strip('"').startswith(tag.strip('"'))
+        assert api.request("HEAD", path, as_=SERVICE, headers={"If-None-Match": tag}).status == 304
+        assert api.request("HEAD", path, as_=SERVICE, headers={"If-Match": tag}).status == 200
         again = api.get(path, as_=SERVICE, headers={"If-None-Match": STALE})
         assert (again.status, again.body, again.headers["ETag"]) == (200, first.body, tag)
 
@@ -372,7 +374,9 @@ class TestOrder:
 
     def test_a_malformed_list_names_no_tag_where_no_condition_is_declared(self, api: Client, clinic_id: str) -> None:
         sites, site = f"/v1/clinics/{clinic_id}/sites", {"name": "South"}
-        assert_error(api.post(sites, as_=ALICE, json=site, headers={"If-Match": "3b1f6c02"}), 412)
+        refused = api.post(sites, as_=ALICE, json=site, headers={"If-Match": "3b1f6c02"})
+        assert_error(refused, 412)
+        assert refused.json["message"] == "This operation has no entity tag to compare with."
         assert api.post(sites, as_=ALICE, json=site, headers={"If-None-Match": "3b1f6c02"}).status == 200
         clinicians = f"/v1/clinics/{clinic_id}/clinicians"
         assert api.get(clinicians, as_=ALICE, headers={"If-Match": "3b1f6c02"}).status == 200

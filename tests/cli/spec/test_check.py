@@ -45,6 +45,25 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "misspelt keyword": (SCALARS, "maxLength:", "maxLenght:", "'maxLenght' is not known here"),
     "misspelt member": (CLINICS, "    summary:", "    sumary:", "'sumary' is not known here"),
     "misspelt extension": (CLINICS, "    x-access:", "    x-acess:", "'x-acess' is not an extension"),
+    "extension with a word for a number": (
+        "clinic/paths/ehr.yaml",
+        "x-max-body-bytes: 8",
+        "x-max-body-bytes: x8",
+        "must be a whole number",
+    ),
+    "extension with a text for a switch": (
+        "clinic/paths/ehr.yaml",
+        "x-any-content-type: true",
+        "x-any-content-type: 'true'",
+        "must be true",
+    ),
+    "another version": ("access.v1.yaml", "version: 2", "version: 3", "must carry the same version"),
+    "format of a number that nobody enforces": (
+        PAGING,
+        "type: integer",
+        "type: integer\n    format: int128",
+        "'int128'",
+    ),
     "unknown rule": (
         CLINICS,
         "x-access:\n      - service",

@@ -22,6 +22,8 @@ _NO_NAME = re.compile(r"[^a-z0-9]")
 _INPUT = "Input.v1"
 # Formats that only describe how a text is encoded or shown: they admit every text.
 _FREE_FORMATS = frozenset({"binary", "byte", "password"})
+# Bodies are read with numbers of these sizes.
+_NUMBER_FORMATS = {"integer": ("int64",), "number": ("float", "double")}
 # A text that no enforced format admits.
 _UNFORMATTED = " \x01 "
 
@@ -204,6 +206,8 @@ def _further_members(api: Api, place: Place, node: dict[str, Any]) -> Faults:
 def _format(place: Place, node: dict[str, Any]) -> Faults:
     """The server must enforce every format in the spec, because clients rely on it."""
     name = node.get("format")
+    if node.get("type") in _NUMBER_FORMATS and name is not None and name not in _NUMBER_FORMATS[node["type"]]:
+        yield place / "format", f"the server does not enforce the format {name!r}"
     if node.get("type") == "string" and name is not None and name not in _FREE_FORMATS:
         validator = jsonschema_rs.Draft4Validator({"format": name}, formats=FORMATS, validate_formats=True)
         if validator.is_valid(_UNFORMATTED):

@@ -18,20 +18,21 @@ _INDENT = 2
 _REFERENCE = re.compile(r"""\$ref:\s*['"]?([^\s'"]+)""")
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 _TIME = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?")
-_EXTENSIONS = frozenset(
-    {
-        "x-access",
-        "x-audit",
-        "x-writes",
-        "x-max-body-bytes",
-        "x-max-seconds",
-        "x-any-content-type",
-        "x-may-be-empty",
-        "x-answer-may-be-absent",
-        "x-pattern",
-        "x-request-pattern",
-    }
-)
+# What the value of each extension must be, in words, and the YAML that says so. None: other rules look at it.
+_TRUE = "must be true", re.compile("true")
+_NUMBER = "must be a whole number above 0", re.compile("[1-9][0-9]*")
+_EXTENSIONS: dict[str, tuple[str, re.Pattern[str]] | None] = {
+    "x-access": None,
+    "x-audit": None,
+    "x-writes": ("must be true or false", re.compile("true|false")),
+    "x-max-body-bytes": _NUMBER,
+    "x-max-seconds": _NUMBER,
+    "x-any-content-type": _TRUE,
+    "x-may-be-empty": _TRUE,
+    "x-answer-may-be-absent": _TRUE,
+    "x-pattern": None,
+    "x-request-pattern": None,
+}
 # The members of these objects have free names, which may begin with `x-`.
 _MAPS = frozenset({"headers", "properties", "example", "value"})
 
@@ -149,9 +150,17 @@ def _members(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
 
 def _extensions(mappings: Iterable[yaml.MappingNode]) -> Iterator[tuple[int, str]]:
     for node in mappings:
-        for key, _ in node.value:
-            if str(key.value).startswith("x-") and key.value not in _EXTENSIONS:
-                yield key.start_mark.line + 1, f"{key.value!r} is not an extension that this server knows"
+        for key, value in node.value:
+            if not str(key.value).startswith("x-"):
+                continue
+            line = key.start_mark.line + 1
+            if key.value not in _EXTENSIONS:
+                yield line, f"{key.value!r} is not an extension that this server knows"
+            elif rule := _EXTENSIONS[key.value]:
+                words, plain = rule
+                # A quoted value is text, whatever it looks like.
+                if not (isinstance(value, yaml.ScalarNode) and not value.style and plain.fullmatch(value.value)):
+                    yield line, f"{key.value!r} {words}"
 
 
 def _reference(node: yaml.MappingNode, line: int, reference: str) -> Iterator[tuple[int, str]]:

@@ -36,6 +36,8 @@ def operation_faults(
     """
     seen: dict[str, Operation] = {}
     for api in apis:
+        if api.document["info"]["version"] != apis[0].document["info"]["version"]:
+            yield api.bundle.root / "info" / "version", "both root files must carry the same version"
         if api.document["openapi"] != _VERSION:
             yield api.bundle.root / "openapi", f"the version must be OpenAPI {_VERSION}"
         yield from _tags(api)
