@@ -10,6 +10,7 @@ import re
 import string
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from random import Random
 from re import _parser as parser  # type: ignore[attr-defined]  # the reader of patterns has no public name
 from typing import Any
@@ -61,43 +62,54 @@ def text_of_length(random: Random, shortest: int, longest: int) -> str:
     return f"{text[:-1]}x" if text.endswith(" ") else text
 
 
-def text_of_pattern(random: Random, pattern: str) -> str:
+def text_of_pattern(random: Random, pattern: str, repeats: int = 0) -> str:
     """A text that `pattern` usually matches as a whole. Look-around and back-references are ignored.
 
-    Raises ValueError for a pattern that Python cannot read.
+    What may be repeated without a limit is repeated at least `repeats` times. Raises ValueError for a pattern that Python
+    cannot read.
     """
     try:
-        return _text(random, parser.parse(_UNICODE_CLASS.sub(r"\\w", pattern)))
+        return _Maker(random, repeats).text(parser.parse(_UNICODE_CLASS.sub(r"\\w", pattern)))
     except (re.error, IndexError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError("no text can be made from the pattern") from error
 
 
-def _text(random: Random, nodes: Any) -> str:
-    return "".join(_node(random, str(code), argument) for code, argument in nodes)
+class _Maker:
+    """Makes one text from a pattern that was read."""
 
+    def __init__(self, random: Random, repeats: int) -> None:
+        self._random, self._repeats = random, repeats
 
-def _node(random: Random, code: str, argument: Any) -> str:
-    match code:
-        case "LITERAL":
-            return chr(argument)
-        case "NOT_LITERAL":
-            return random.choice(_PRINTABLE.replace(chr(argument), ""))
-        case "ANY":
-            return random.choice(_LETTERS)
-        case "IN":
-            return random.choice(_characters(argument))
-        case "BRANCH":
-            return _text(random, random.choice(argument[1]))
-        case "SUBPATTERN":
-            return _text(random, argument[3])
-        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
-            least, most, repeated = argument
-            count = random.randint(least, min(int(most), least + _REPEATS))
-            return "".join(_text(random, repeated) for _ in range(count))
-        case "ATOMIC_GROUP":
-            return _text(random, argument)
-    # Anchors and look-around match no characters.
-    return ""
+    def text(self, nodes: Any) -> str:
+        return "".join(self._node(str(code), argument) for code, argument in nodes)
+
+    def _node(self, code: str, argument: Any) -> str:
+        match code:
+            case "LITERAL":
+                return chr(argument)
+            case "NOT_LITERAL":
+                return self._random.choice(_PRINTABLE.replace(chr(argument), ""))
+            case "ANY":
+                return self._random.choice(_LETTERS)
+            case "IN":
+                return self._random.choice(_characters(argument))
+            case "BRANCH":
+                return self.text(self._random.choice(argument[1]))
+            case "SUBPATTERN":
+                return self.text(argument[3])
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                return self._repeated(*argument)
+            case "ATOMIC_GROUP":
+                return self.text(argument)
+        # Anchors and look-around match no characters.
+        return ""
+
+    def _repeated(self, least: int, most: Any, nodes: Any) -> str:
+        if most is parser.MAXREPEAT and self._repeats > least:
+            count = self._repeats
+        else:
+            count = self._random.randint(least, min(int(most), least + _REPEATS))
+        return "".join(self.text(nodes) for _ in range(count))
 
 
 def _characters(members: Any) -> str:
@@ -135,9 +147,12 @@ def candidates(random: Random, schema: dict[str, Any]) -> Iterator[str]:
     make = FORMATS.get(schema.get("format", ""))
     shortest = int(schema.get("minLength", 0))
     longest = int(schema.get("maxLength", max(shortest, 40)))
-    while True:
-        if make:
-            yield make(random)
-        for pattern in patterns:
-            yield text_of_pattern(random, pattern)
+    # Long texts need more repetitions, of which a pattern may have several.
+    for divisor in cycle((0, 1, 2, 3)):
+        repeats = shortest // divisor if divisor else 0
+        made = [make(random)] if make else []
+        made += [text_of_pattern(random, pattern, repeats) for pattern in patterns]
+        for text in made:
+            yield text
+            yield text.ljust(shortest, "x")
         yield text_of_length(random, shortest, longest)

@@ -33,7 +33,7 @@ _KIND_OF_MEMBERS = {
     "examples": "examples",
 }
 # The values of these keys are data, in which nothing is a reference.
-_LITERAL = frozenset({"example", "default", "enum", "x-access"})
+_LITERAL = frozenset({"example", "value", "default", "enum", "x-access"})
 # The placeholder for a component that cannot be read: the smallest valid component of its kind.
 _GAPS: dict[str | None, dict[str, Any]] = {
     "schemas": {"description": "?"},

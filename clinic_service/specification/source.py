@@ -58,8 +58,10 @@ class _Loader(CSafeLoader):  # type: ignore[misc]  # chosen at run time: C where
             number = self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
         except ValueError:
             number = math.nan
-        if not (math.isfinite(number) and abs(number) < _TOO_LARGE):
+        if not math.isfinite(number):
             raise yaml.constructor.ConstructorError(None, None, "this is not a number in JSON", node.start_mark)
+        if abs(number) >= _TOO_LARGE:
+            raise yaml.constructor.ConstructorError(None, None, "this number has more than 63 bits", node.start_mark)
         return number  # type: ignore[no-any-return]  # the loader is chosen at run time
 
 

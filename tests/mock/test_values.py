@@ -45,6 +45,10 @@ VALIDATORS = Validators(API.document)
 VALUES = Values(API, VALIDATORS)
 
 CASES: dict[str, dict[str, Any]] = {
+    "a long text of one class": {"type": "string", "pattern": "^[a-f0-9]+$", "minLength": 32, "maxLength": 32},
+    "a long text of two parts": {"type": "string", "pattern": "^[a-z]+-[a-z]+$", "minLength": 40, "maxLength": 48},
+    "a long text with a pattern for its beginning": {"type": "string", "pattern": "^[A-Z]", "minLength": 30},
+    "a long address": {"type": "string", "format": "uri", "minLength": 100},
     "anything": {},
     "bounds": {"type": "integer", "minimum": 3, "maximum": 5},
     "excluded bounds": {"type": "integer", "minimum": 3, "exclusiveMinimum": True, "maximum": 5, "exclusiveMaximum": True},
