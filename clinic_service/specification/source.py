@@ -111,7 +111,7 @@ class Source:
         while isinstance(node, dict) and isinstance(node.get("$ref"), str):
             node, target = self._step(node["$ref"], place)
             if target in passed:
-                raise self._error(place, f"{target.keys or target.file.name} refers to itself")
+                raise self._error(place, f"{'/'.join(map(str, target.keys)) or target.file.name} refers to itself")
             passed.add(target)
             place = target
         return node, place

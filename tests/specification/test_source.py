@@ -80,6 +80,15 @@ def test_dates_in_examples_stay_text(folder: Path) -> None:
     assert operation["responses"]["200"]["content"]["application/json"]["example"] == {"name": "2026-01-05"}
 
 
+def test_examples_are_data_in_which_nothing_is_a_reference(folder: Path) -> None:
+    example = "            example:\n              name: 2026-01-05\n"
+    named = "            examples:\n              one:\n                value:\n                  $ref: nowhere\n"
+    (folder / "paths.yaml").write_text(PATHS.replace(example, named))
+    operation = bundle(Source(folder), "root.yaml").document["paths"]["/pets/{petId}"]["get"]
+    content = operation["responses"]["200"]["content"]["application/json"]
+    assert content["examples"] == {"one": {"value": {"$ref": "nowhere"}}}
+
+
 def test_a_reference_to_nothing_is_told_with_its_line(folder: Path) -> None:
     (folder / "paths.yaml").write_text(PATHS.replace("schemas/pet.v1.yaml", "schemas/cat.v1.yaml"))
     with pytest.raises(

@@ -76,7 +76,7 @@ def _is_enough(given: Requirement, requirements: list[Requirement]) -> bool:
 
 def _shown(requirement: Requirement) -> str:
     schemes = (f"{name} ({', '.join(scopes)})" if scopes else name for name, scopes in requirement.items())
-    return " with ".join(schemes) or "no security scheme"
+    return " with ".join(schemes) or "a request without credentials"
 
 
 def scheme_changes(old: Mapping[str, Part], new: Mapping[str, Part]) -> Iterator[Change]:
