@@ -234,7 +234,8 @@ class Config:
     audit: str = setting("on", "off: no request is recorded in the audit trail")
     audit_folder: str | None = setting(
         None,
-        "folder of the audit files; unset: beside the SQLite database; on PostgreSQL ~/.local/state/clinic-service/audit",
+        "folder of the audit files; unset: beside the SQLite database; on PostgreSQL "
+        "~/.local/state/clinic-service/audit/NAME, with the name of the database",
     )
     audit_days: int = setting(
         2192, "days that the audit trail is kept, six years unless set; older entries are removed", least=1, most=36_600

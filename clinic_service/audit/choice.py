@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from clinic_service.audit.log import AuditLog
 from clinic_service.config import Config, ConfigError
-from clinic_service.db.files import database_file
+from clinic_service.db.files import database_file, database_name
 
 
 def chosen_log(config: Config, database_url: str) -> AuditLog | None:
@@ -18,7 +19,8 @@ def chosen_log(config: Config, database_url: str) -> AuditLog | None:
 def audit_folder(config: Config, database_url: str) -> Path:
     """The folder of the audit files: the one that is set, else one beside the SQLite database, else one of the user.
 
-    Raises ConfigError for a database URL that cannot be read.
+    Each database has its own, because the files name rows of one database. Raises ConfigError for a database URL that
+    cannot be read.
     """
     if config.audit_folder:
         return Path(config.audit_folder)
@@ -26,7 +28,7 @@ def audit_folder(config: Config, database_url: str) -> Path:
     if file is not None:
         return file.with_name(f"{file.stem}-audit")
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "clinic-service" / "audit"
+    return Path(state) / "clinic-service" / "audit" / quote(database_name(database_url), safe="")
 
 
 def require_writable(log: AuditLog) -> None:

@@ -16,6 +16,11 @@ def database_file(url: str) -> Path | None:
     return Path(parsed.database or "") if is_sqlite(parsed) else None
 
 
+def database_name(url: str) -> str:
+    """The name of the database at `url`, a database on a server. Raises ConfigError."""
+    return normal_url(url).database or ""
+
+
 def file_url(file: Path) -> URL:
     """The URL of the SQLite database in `file`."""
     return URL.create("sqlite", database=str(file))

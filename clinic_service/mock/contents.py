@@ -105,7 +105,8 @@ class Responses:
         schema = node.get("schema", {"type": "string"})
         examples = dict(self._examples(node, place)) or {"": (place, self._sample(schema, place)[""])}
         _, value = next(iter(examples.values()))
-        return value if isinstance(value, str) else to_json(value).decode()
+        items = value if isinstance(value, list) else [value]
+        return ",".join(item if isinstance(item, str) else to_json(item).decode() for item in items)
 
     def _followed(self, kind: str, node: Node, place: Place) -> tuple[Node, Place]:
         """The target of the reference `node`, and its place; both arguments unchanged when it is not a reference."""

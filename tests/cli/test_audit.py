@@ -156,7 +156,7 @@ def test_the_folder_is_beside_the_database_of_a_file(tmp_path: Path) -> None:
 def test_the_folder_is_the_user_s_for_a_database_on_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(database_url="postgresql://db.example/clinics")
     monkeypatch.setenv("XDG_STATE_HOME", "/var/state")
-    assert audit_folder(config, config.database_url) == Path("/var/state/clinic-service/audit")
+    assert audit_folder(config, config.database_url) == Path("/var/state/clinic-service/audit/clinics")
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", "/home/clinic")
-    assert audit_folder(config, config.database_url) == Path("/home/clinic/.local/state/clinic-service/audit")
+    assert audit_folder(config, config.database_url) == Path("/home/clinic/.local/state/clinic-service/audit/clinics")

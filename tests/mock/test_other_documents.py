@@ -183,6 +183,7 @@ class TestEvents:
     def test_headers_are_answered(self) -> None:
         reply = EVENTS.get("/events", headers={"Prefer": "code=503"})
         assert (reply.status, reply.headers["Retry-After"], reply.body) == (503, "30", b"")
+        assert reply.headers["X-Rooms"] == "1,2"
 
     def test_the_document_is_served_whole_and_there_is_no_page(self) -> None:
         assert EVENTS.get("/openapi/events.json").json["info"]["title"] == "Events"
