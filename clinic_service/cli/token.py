@@ -18,8 +18,8 @@ from clinic_service.config import Config, mask_password
 from clinic_service.db.files import database_file
 from clinic_service.gateways.tokens import mint, session_secret
 
-# In hours. A token counts whole seconds.
-_SECOND = 1 / 3600
+# A few seconds; a token counts whole ones.
+_LEAST_HOURS = 0.001
 _HOURS_IN_A_YEAR = 8760
 
 
@@ -29,7 +29,7 @@ def token() -> None:
 
 
 def _hours(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    # It is in no range, which no comparison tells.
+    # FloatRange admits it, because no comparison with it is true.
     if math.isnan(value):
         raise click.BadParameter("write a number.")
     return value
@@ -38,7 +38,7 @@ def _hours(_context: click.Context, _parameter: click.Parameter, value: float) -
 def _hours_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--hours",
-        type=click.FloatRange(_SECOND, _HOURS_IN_A_YEAR),
+        type=click.FloatRange(_LEAST_HOURS, _HOURS_IN_A_YEAR),
         callback=_hours,
         default=24,
         show_default=True,

@@ -23,6 +23,7 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MINUTES_IN_A_YEAR = 525_600
 # The maximum number of repetitions where a pattern has no upper limit.
 _REPEATS = 8
+_MOST_REPEATS = 5000
 _LETTERS = string.ascii_letters + string.digits
 _PRINTABLE = string.digits + string.ascii_letters + " !#$%&()*+,-./:;<=>?@[]^_{|}~"
 _CATEGORIES = {"DIGIT": string.digits, "WORD": _LETTERS + "_", "SPACE": " "}
@@ -109,7 +110,9 @@ class _Maker:
             count = self._repeats
         else:
             count = self._random.randint(least, min(int(most), least + _REPEATS))
-        return "".join(self.text(nodes) for _ in range(count))
+        # What is within is repeated a few times only, or the text would grow as a power.
+        within = _Maker(self._random, 0)
+        return "".join(within.text(nodes) for _ in range(count))
 
 
 def _characters(members: Any) -> str:
@@ -149,7 +152,7 @@ def candidates(random: Random, schema: dict[str, Any]) -> Iterator[str]:
     longest = int(schema.get("maxLength", max(shortest, 40)))
     # Long texts need more repetitions, of which a pattern may have several.
     for divisor in cycle((0, 1, 2, 3)):
-        repeats = shortest // divisor if divisor else 0
+        repeats = min(shortest, _MOST_REPEATS) // divisor if divisor else 0
         made = [make(random)] if make else []
         made += [text_of_pattern(random, pattern, repeats) for pattern in patterns]
         for text in made:
