@@ -128,4 +128,4 @@ def _erase(config: Config, database: Database, person: Person) -> list[Erased]:
 
 def _counts(found: Sequence[Erased]) -> str:
     rows = [(one.table, str(one.number)) for one in sorted(found) if one.number]
-    return table(("TABLE", "ROWS"), rows) if rows else "Nothing is stored about this person."
+    return table(("TABLE", "ROWS"), rows) if rows else "There is nothing to erase."

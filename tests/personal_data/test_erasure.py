@@ -103,7 +103,7 @@ def test_a_repeat_finds_nothing(database: Database, run: Run) -> None:
     before = everything(database)
     result = run("erase", CAROL.id, "--yes")
     assert result.exit_code == 0
-    assert "Nothing is stored about this person." in result.output
+    assert "There is nothing to erase." in result.output
     after = everything(database)
     assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
 
@@ -119,7 +119,7 @@ def test_without_a_terminal_it_must_be_confirmed(database: Database, run: Run, k
 @pytest.mark.parametrize("command", ["export", "erase", "disclosures"])
 @pytest.mark.parametrize("user", [CAROL.id.upper(), CAROL.email, ""])
 def test_what_is_no_user_id_is_refused(run: Run, command: str, user: str) -> None:
-    """Otherwise it would be said of an address that nothing is stored about its owner."""
+    """Otherwise it would be said of an address that there is nothing about its owner to erase."""
     assert run(command, user).exit_code == 2
 
 
