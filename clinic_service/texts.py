@@ -17,10 +17,11 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 def is_email(text: str) -> bool:
     """Whether `text` looks like an e-mail address.
 
-    It has one `@` with text on both sides, no white space, and no quotes, commas or angle brackets in the domain. It is not
-    too long in lower case, in which it is stored; one letter, `İ`, gets longer.
+    It has one `@` with text on both sides, no white space, and no quotes, commas or angle brackets in the domain. It does
+    not get too long in lower case, in which it is stored; one letter, `İ`, gets longer. Other limits of its length are not
+    looked at.
     """
-    return len(text.lower()) <= MAX_EMAIL_LENGTH and _EMAIL.fullmatch(text) is not None
+    return len(text.lower()) <= max(len(text), MAX_EMAIL_LENGTH) and _EMAIL.fullmatch(text) is not None
 
 
 def is_storable(text: str) -> bool:
