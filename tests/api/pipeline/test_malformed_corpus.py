@@ -123,7 +123,10 @@ GRANT = f"POST /access/{ALICE.id}/{CAROL.id}".encode() + SIGNED_JSON
 
 # What only exists on a connection, and the only right answer to it.
 RAW: dict[str, tuple[int, bytes]] = {
-    "chunked and compressed": (400, TIER + b"Transfer-Encoding: gzip, chunked\r\n\r\n1\r\n{\r\n0\r\n\r\n"),
+    "chunked and compressed": (
+        400,
+        TIER + b'Transfer-Encoding: gzip, chunked\r\n\r\n14\r\n{"tier": "tier0100"}\r\n0\r\n\r\n',
+    ),
     "chunked, no JSON": (400, TIER + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n\r\n"),
     "chunked, too large": (
         413,
