@@ -52,7 +52,7 @@ def test_demo_does_not_write_among_real_clinics(tmp_path: Path) -> None:
     with storing(database) as unit:
         make_clinic(unit, name="Real")
     database.dispose()
-    refused = run_command(tmp_path, "serve", "--demo", **settings)
+    refused = run_command(tmp_path, "serve", "--port", "0", "--demo", **settings)
     assert refused.returncode == 1
     assert "--mix-with-real-data" in refused.stderr
     with serving(tmp_path, **settings) as server:
@@ -82,7 +82,7 @@ def test_postgresql_is_not_upgraded_unasked(database_url: str, tmp_path: Path) -
             assert server.get("/ready").status == 200
         return
     settings = {"CLINIC_DATABASE_URL": database_url, "CLINIC_SESSION_SECRET": SECRET}
-    refused = run_command(tmp_path, "serve", **settings)
+    refused = run_command(tmp_path, "serve", "--port", "0", **settings)
     assert refused.returncode == 1
     assert "clinic-service db upgrade" in refused.stderr
     assert run_command(tmp_path, "db", "upgrade", **settings).returncode == 0
@@ -114,7 +114,7 @@ def test_sigterm_finishes_what_is_running(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_end_it_with_status_2(tmp_path: Path) -> None:
-    ended = run_command(tmp_path, "serve", CLINIC_DATABSE_URL="sqlite:///x.db")
+    ended = run_command(tmp_path, "serve", "--port", "0", CLINIC_DATABSE_URL="sqlite:///x.db")
     assert ended.returncode == 2
     assert "CLINIC_DATABSE_URL" in ended.stderr
 

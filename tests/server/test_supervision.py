@@ -143,7 +143,7 @@ class TestAddress:
             server.stop()
 
     def test_that_is_not_of_this_machine_is_an_error_in_one_line(self, tmp_path: Path) -> None:
-        ended = run_command(tmp_path, "serve", "--host", "192.0.2.1")
+        ended = run_command(tmp_path, "serve", "--port", "0", "--host", "192.0.2.1")
         assert ended.returncode == 1
         assert ended.stderr.count("\n") == 1
         assert "192.0.2.1" in ended.stderr
