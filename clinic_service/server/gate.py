@@ -156,15 +156,15 @@ class Gate:
             self.requests -= 1
             done(self.refuse(result, request) if isinstance(result, ServiceError) else result)
 
-        def carry_out(tell: Callable[[Any], None]) -> None:
+        def carry_out(tell: Callable[[Any], None]) -> Any:
             result = work(environ)
             # A class cannot be asked for here: after a reload, answers are of another one.
             if isinstance(result, int) or result.line is None:
-                tell(result)
-            else:
-                # This thread goes on with the next request while the line is written.
-                log, text = result.line
-                log.append(text, lambda failure: tell(self._app.refuse(failure, environ) if failure else result))
+                return result
+            # This thread goes on with the next request while the line is written.
+            log, text = result.line
+            log.append(text, lambda failure: tell(self._app.refuse(failure, environ) if failure else result))
+            return None
 
         self._workers.submit(carry_out, ended, caller_of)
 
@@ -249,7 +249,7 @@ class _ReadinessProbe:
         self._loop.call_later(_READY_SECONDS, self._tell_one, done)
         if not self._is_asking:
             self._is_asking = True
-            self._workers.submit(lambda tell: tell(self._health()), self._tell_all)
+            self._workers.submit(lambda _: self._health(), self._tell_all)
 
     def _tell_one(self, done: Callable[[Health], None]) -> None:
         if done in self._waiting:
