@@ -92,6 +92,8 @@ def log_as_json(level: str, handler: logging.Handler | None = None) -> None:
     if handler is None:
         handler = logging.StreamHandler()
         handler.setFormatter(JsonFormatter())
+    # The library would write a failure of a handler, and the arguments of the message, as plain text.
+    logging.raiseExceptions = False
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -125,19 +127,30 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line for `record`, without a line break."""
+        """The line for `record`, without a line break. It never raises.
+
+        When the message or a field cannot be written as JSON, the line has the class of the error in their place.
+        """
         line: dict[str, Any] = {
             "time": clock.to_wire(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
         }
-        line |= {name: value for name, value in vars(record).items() if name not in _PLAIN_ATTRIBUTES}
-        if record.exc_info and record.exc_info[0] is not None:
-            line["error"] = record.exc_info[0].__name__
-            frames = traceback.extract_tb(record.exc_info[2])
-            line["places"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line | _content(record), default=str).decode()
+        except Exception as error:
+            failed = {"message": "a log message cannot be written as JSON", "error": type(error).__name__}
+            return orjson.dumps(line | failed).decode()
+
+
+def _content(record: logging.LogRecord) -> dict[str, Any]:
+    content: dict[str, Any] = {"message": record.getMessage()}
+    content |= {name: value for name, value in vars(record).items() if name not in _PLAIN_ATTRIBUTES}
+    if record.exc_info and record.exc_info[0] is not None:
+        content["error"] = record.exc_info[0].__name__
+        frames = traceback.extract_tb(record.exc_info[2])
+        content["places"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return content
 
 
 class LinesHandler(logging.Handler):
@@ -149,11 +162,5 @@ class LinesHandler(logging.Handler):
         self.setFormatter(JsonFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue `record` for writing. It never raises."""
-        try:
-            self._lines.write(self.format(record) + "\n")
-        except Exception:
-            self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's signature
-        """Do nothing: a record that cannot be formatted must not make the caller fail."""
+        """Queue `record` for writing."""
+        self._lines.write(self.format(record) + "\n")

@@ -14,6 +14,7 @@ from clinic_service.cli.ehr_patients import patients
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.db.engine import Database
+from clinic_service.log_lines import log_as_json
 from clinic_service.resources.ehr.overview import EhrOverview, ListedClinic, ListedMessage
 from clinic_service.resources.ehr.redox.cadence import Round, run_round
 from clinic_service.resources.ehr.retention import purge as purge_old
@@ -34,7 +35,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 )
 def ehr(log_level: str) -> None:
     """Look at the integration of health record systems, and work on it."""
-    logging.basicConfig(level=log_level.upper(), force=True)
+    log_as_json(log_level.upper())
 
 
 ehr.add_command(patients)
@@ -125,7 +126,7 @@ def _run_round(database: Database) -> None:
         run_round(database)
     except Exception as error:
         # The database will be reachable again; the next round tries again.
-        logging.getLogger(__name__).warning("round_failed", extra={"failure": type(error).__name__})
+        logging.getLogger(__name__).error("round_failed", extra={"failure": type(error).__name__})
 
 
 def _tell(done: Round) -> None:

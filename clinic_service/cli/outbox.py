@@ -17,6 +17,7 @@ from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
+from clinic_service.log_lines import log_as_json
 from clinic_service.outbox.deliveries import is_mail
 from clinic_service.outbox.queue import ListedEntry, Queue
 from clinic_service.outbox.relay import RelayLoop
@@ -40,6 +41,7 @@ def relay(once: bool, metrics_port: int | None) -> None:
     relay needs another port for its metrics.
     """
     config = load_config(metrics_port=metrics_port)
+    log_as_json(config.log_level)
     with opened_database(config) as database:
         relays = create_relays(config, database)
         audit_log = chosen_log(config, config.database_url)

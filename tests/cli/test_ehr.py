@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -214,7 +215,14 @@ class TestSchedule:
         monkeypatch.setattr("clinic_service.resources.ehr.redox.cadence.sync_clinic", fail)
         result = run("schedule", "run", "--once")
         assert result.exit_code == 1
-        assert made.id in result.output
+        line, message = result.stderr.splitlines()
+        logged = json.loads(line)
+        assert (logged["message"], logged["clinic"], logged["failure"]) == (
+            "reports_not_scheduled",
+            made.id,
+            "KeyError",
+        )
+        assert made.id in message
 
     def test_runs_until_it_is_told_to_stop(self, database: Database, config: Config, clinic: Clinic) -> None:
         command = [sys.executable, "-m", "clinic_service", "ehr", "schedule", "run"]

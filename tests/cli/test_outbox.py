@@ -92,7 +92,7 @@ def test_purge_removes_what_is_delivered(run: Run) -> None:
 @pytest.mark.usefixtures("_events")
 def test_relay_once_sends_mail(run: Run) -> None:
     with smtp_server() as server:
-        assert run("relay", "--once", CLINIC_SMTP_URL=f"smtp://127.0.0.1:{server.port}").output == "2 delivered\n"
+        assert run("relay", "--once", CLINIC_SMTP_URL=f"smtp://127.0.0.1:{server.port}").stdout == "2 delivered\n"
         assert [envelope.recipients for envelope in server.received] == [[ALICE.email]]
     assert _listed(run) == []
 
@@ -102,7 +102,13 @@ def test_failure_is_listed(run: Run) -> None:
     with smtp_server() as server:
         server.refusal = f"550 no {ALICE.email} here"
         env = {"CLINIC_SMTP_URL": f"smtp://127.0.0.1:{server.port}"}
-        assert run("relay", "--once", **env).output == "0 delivered\n"
+        relayed = run("relay", "--once", **env)
+    assert relayed.stdout == "0 delivered\n"
+    # The server of the test logs too, in this process.
+    lines = [json.loads(line) for line in relayed.stderr.splitlines()]
+    [line] = [line for line in lines if line["logger"].startswith("clinic_service.")]
+    assert line["message"] == "delivery_failed"
+    assert (line["kind"], line["failure"]) == ("clinic_created", "MailNotSent: SMTPRecipientsRefused 550")
     result = run("list", **env)
     assert "MailNotSent: SMTPRecipientsRefused 550" in result.output
     assert "failed, to be tried again" in result.output
@@ -123,7 +129,7 @@ def test_relay_carries_orders_out_where_redox_is_switched_on(run: Run, database:
         store_message(unit)
     with redox_server() as redox:
         # The clinic has no destinations, so the order is given up.
-        assert run("relay", "--once", **redox.environ).output == "1 delivered\n"
+        assert run("relay", "--once", **redox.environ).stdout == "1 delivered\n"
     assert [outcome.state for outcome in stored(database, OrderOutcome)] == ["failed"]
 
 

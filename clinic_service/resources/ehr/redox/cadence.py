@@ -78,7 +78,7 @@ def _run_turn(database: Database, turn: _Turn, done: Round) -> None:
     except ClinicNotFound:
         return
     except Exception as error:
-        _log.warning("reports_not_scheduled", extra={"clinic": turn.clinic_id, "failure": type(error).__name__})
+        _log.error("reports_not_scheduled", extra={"clinic": turn.clinic_id, "failure": type(error).__name__})
         later = turn._replace(next_time=clock.now() + AFTER_FAILURE)
         run(database, partial(_set, turn=later), writes=True)
         done.failed.append(turn.clinic_id)
