@@ -16,7 +16,7 @@ from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
-from clinic_service.db.types import to_json
+from clinic_service.db.types import json_text
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.personal_data.declaration import Person
@@ -72,7 +72,7 @@ def export_patient(user: str, emails: tuple[str, ...]) -> None:
     with opened_database(config) as database:
         person = _person(config, database, user, emails)
         found = run(database, lambda uow: export(uow, person), writes=False)
-    click.echo(to_json(found))
+    click.echo(json_text(found))
 
 
 @patients.command(name="erase")

@@ -50,7 +50,7 @@ class Step(NamedTuple):
     sql: str
 
 
-class Place(NamedTuple):
+class TablePlace(NamedTuple):
     """Where a table is, as the catalogue of Citus says."""
 
     kind: Kind
@@ -74,7 +74,7 @@ def placement_of(table: Table) -> Placement:
     return placement
 
 
-def plan(wanted: Mapping[str, Placement], present: Mapping[str, Place], shards: int) -> list[Step]:
+def plan(wanted: Mapping[str, Placement], present: Mapping[str, TablePlace], shards: int) -> list[Step]:
     """The steps that place the tables of `wanted` that are not `present` in the catalogue yet, in their order.
 
     Raises DatabaseUnusable when a table is placed otherwise.
@@ -108,17 +108,17 @@ class Misplaced(NamedTuple):
     """A table that is not where it should be."""
 
     name: str
-    place: Place | None
-    wanted: Place
+    place: TablePlace | None
+    wanted: TablePlace
 
     def __str__(self) -> str:
         return f"The table {self.name} is {self.place or 'not part of the cluster'}; it should be {self.wanted}."
 
 
-def differences(wanted: Mapping[str, Placement], present: Mapping[str, Place]) -> Iterator[Misplaced]:
+def differences(wanted: Mapping[str, Placement], present: Mapping[str, TablePlace]) -> Iterator[Misplaced]:
     """The tables that are not where they should be."""
     for name, placement in wanted.items():
-        place = Place(placement.kind, placement.column)
+        place = TablePlace(placement.kind, placement.column)
         if present.get(name) != place:
             yield Misplaced(name, present.get(name), place)
 
@@ -128,17 +128,17 @@ def has_citus(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql" and bool(connection.execute(_HAS_CITUS).scalar())
 
 
-def present(connection: Connection) -> dict[str, Place]:
+def present(connection: Connection) -> dict[str, TablePlace]:
     """Where the tables are that the catalogue of Citus has; empty without Citus."""
     if not has_citus(connection):
         return {}
     return {name: _place(*place) for name, *place in connection.execute(_CATALOGUE)}
 
 
-def _place(method: str, replication: str, column: str | None) -> Place:
+def _place(method: str, replication: str, column: str | None) -> TablePlace:
     if method == "h":
-        return Place(Kind.DISTRIBUTED, column)
-    return Place(Kind.REFERENCE if replication == "t" else Kind.LOCAL)
+        return TablePlace(Kind.DISTRIBUTED, column)
+    return TablePlace(Kind.REFERENCE if replication == "t" else Kind.LOCAL)
 
 
 def is_distributed(connection: Connection, metadata: MetaData) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from clinic_service.config import Config, ConfigError
-from clinic_service.db.limits import POOLER, PROBE, REQUEST, REVISION, Limits
+from clinic_service.db.limits import POOLER, PROBE, REQUEST, REVISION, Timeouts
 from clinic_service.db.pools import KeptConnections, MeasuredPool, ReadPool, WritePool
 from clinic_service.db.sqlite import begin_immediate, is_sqlite, sqlite_engine
 
@@ -28,7 +28,7 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, sqlite_synchronous: str = "FULL", pool_size: int = 2, limits: Limits = REQUEST
+        self, url: str, *, sqlite_synchronous: str = "FULL", pool_size: int = 2, limits: Timeouts = REQUEST
     ) -> None:
         """Does not connect yet. Raises ConfigError."""
         self.url = normal_url(url)
@@ -130,7 +130,7 @@ def probe_engine(url: URL) -> Engine:
 
 def _engine(
     url: URL,
-    limits: Limits,
+    limits: Timeouts,
     *,
     synchronous: str = "FULL",
     foreign_keys: bool = True,

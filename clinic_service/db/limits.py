@@ -8,7 +8,7 @@ from typing import NamedTuple
 POOLER = "pooler"
 
 
-class Limits(NamedTuple):
+class Timeouts(NamedTuple):
     """Timeouts in seconds; None: no timeout.
 
     The database enforces `lock` and `statement`. This program enforces `answer`, for a database that does not respond
@@ -21,8 +21,8 @@ class Limits(NamedTuple):
 
 
 # With the time for another connection added, this is less than the time for a request.
-REQUEST = Limits(lock=5, statement=15, answer=18)
+REQUEST = Timeouts(lock=5, statement=15, answer=18)
 # Revisions wait for each other, and take long on large tables.
-REVISION = Limits(lock=None, statement=None, answer=None)
+REVISION = Timeouts(lock=None, statement=None, answer=None)
 # For testing whether the database can be used.
-PROBE = Limits(lock=1, statement=1, answer=2)
+PROBE = Timeouts(lock=1, statement=1, answer=2)

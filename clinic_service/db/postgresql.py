@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 
 from clinic_service import clock, deadline
 from clinic_service.db.failures import DatabaseUnusable
-from clinic_service.db.limits import POOLER, Limits
+from clinic_service.db.limits import POOLER, Timeouts
 from clinic_service.deadline import DeadlineExceeded
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _LINK = {
 _MARK = "iso_8601"
 
 
-def postgresql_engine(url: URL, limits: Limits, *, read_only: bool, **options: Any) -> Engine:
+def postgresql_engine(url: URL, limits: Timeouts, *, read_only: bool, **options: Any) -> Engine:
     """An engine whose sessions are set up when they start or, behind a transaction pooler, with each transaction."""
     pooled = is_pooled(url)
     arguments: dict[str, Any] = {name: value for name, value in _LINK.items() if name not in url.query}
@@ -122,7 +122,7 @@ def _connect(
     return connection
 
 
-def _start_parameters(url: URL, limits: Limits, read_only: bool) -> str:
+def _start_parameters(url: URL, limits: Timeouts, read_only: bool) -> str:
     settings: dict[str, Any] = {
         **_time_limits(limits),
         "timezone": "UTC",
@@ -150,7 +150,7 @@ def _start_parameters(url: URL, limits: Limits, read_only: bool) -> str:
     return f"{ours} {theirs if isinstance(theirs, str) else ' '.join(theirs)}".strip()
 
 
-def _time_limits(limits: Limits) -> dict[str, str]:
+def _time_limits(limits: Timeouts) -> dict[str, str]:
     return {
         "statement_timeout": f"{limits.statement or 0}s",
         "lock_timeout": f"{limits.lock or 0}s",
@@ -159,7 +159,7 @@ def _time_limits(limits: Limits) -> dict[str, str]:
     }
 
 
-def _setting_limits(limits: Limits) -> Callable[[Connection], None]:
+def _setting_limits(limits: Timeouts) -> Callable[[Connection], None]:
     statement = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _time_limits(limits).items())
 
     def on_begin(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from clinic_service.db.limits import Limits
+from clinic_service.db.limits import Timeouts
 
 # The timeout where none is wanted, because SQLite cannot wait without one.
 _LONGEST_WAIT_SECONDS = 60
@@ -29,7 +29,7 @@ def is_sqlite(url: URL) -> bool:
 
 
 def sqlite_engine(
-    url: URL, limits: Limits, *, synchronous: str, read_only: bool, foreign_keys: bool, **options: Any
+    url: URL, limits: Timeouts, *, synchronous: str, read_only: bool, foreign_keys: bool, **options: Any
 ) -> Engine:
     """An engine whose connections do not begin transactions implicitly."""
     pragmas = [

@@ -16,7 +16,7 @@ from clinic_service import clock
 
 # Longer than any member, so that a new member changes only the CHECK constraint.
 _ENUM_LENGTH = 32
-# A point in time that a model holds, or that a query reads as the text that is sent (`WireTime`).
+# A point in time that a model holds, or that a query reads as the text that is sent (`WireTimeText`).
 AnyTime = datetime | str
 _WIRE_TIME_LENGTH = len("2000-01-01T00:00:00.000Z")
 
@@ -96,7 +96,7 @@ class CreationTime(UtcDateTime):
         return f"{time.isoformat(timespec='microseconds')[:26]}Z" if dialect.name == "sqlite" else time
 
 
-class WireTime(UtcDateTime):
+class WireTimeText(UtcDateTime):
     """A stored time that is read as the text that the API sends, for answers that only pass it on.
 
     On SQLite the stored text begins with it. Parsing and formatting a time would cost more than the rest of a row.
@@ -122,11 +122,11 @@ def wire_time(time: InstrumentedAttribute[datetime]) -> Label[str]: ...
 @overload
 def wire_time(time: InstrumentedAttribute[datetime | None] | Column[Any]) -> Label[str | None]: ...
 def wire_time(time: Any) -> Label[Any]:
-    """The column `time`, with its own name, read as a `WireTime`."""
-    return type_coerce(time, WireTime).label(time.key)
+    """The column `time`, with its own name, read as a `WireTimeText`."""
+    return type_coerce(time, WireTimeText).label(time.key)
 
 
-def to_json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """`value` as JSON text, with times as the API sends them."""
     return orjson.dumps(value, default=_json_default, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
@@ -178,7 +178,7 @@ class Json(UserDefinedType[Any]):
         return "JSON"
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:  # noqa: ARG002 - SQLAlchemy's signature
-        return lambda value: None if value is None else to_json(value)
+        return lambda value: None if value is None else json_text(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Any] | None:  # noqa: ARG002
         if dialect.name == "postgresql":

@@ -30,12 +30,12 @@ from clinic_service.demo.guard import require_no_real_clinics
 from clinic_service.demo.patients import made_up_summaries
 from clinic_service.demo.people import Somebody, name
 from clinic_service.models import (
-    Account,
     AccountEmail,
     Clinic,
     Clinician,
     DataSource,
     DemoClinic,
+    EmbeddedAccount,
     Grant,
     Patient,
     PatientSite,
@@ -47,7 +47,7 @@ from clinic_service.models import (
 from clinic_service.models.invite import InviteType
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 from clinic_service.resources.settings.service import set_ehr_settings
-from clinic_service.resources.summaries.repository import Change
+from clinic_service.resources.summaries.repository import SummaryChange
 from clinic_service.unit_of_work import UnitOfWork, writing
 
 _CLINIC_OF_CODE = select(ShareCode.clinic_id).where(ShareCode.code == bindparam("code"))
@@ -133,7 +133,7 @@ def _times(unit: UnitOfWork, *, days_ago: int) -> dict[str, Any]:
 def _add_accounts(unit: UnitOfWork) -> None:
     for person in (ADMIN, MEMBER, PATIENT, PARENT, OUTSIDER, INVITED, OFFERING):
         unit.session.add(
-            Account(
+            EmbeddedAccount(
                 user_id=person.id,
                 username=person.email,
                 full_name=person.name,
@@ -193,7 +193,7 @@ def _add_patients(unit: UnitOfWork, clinic: Clinic) -> None:
     unit.flush()
     # With a fixed seed, every demo has the same forty patients.
     chance = random.Random(40)
-    summaries: list[Change] = []
+    summaries: list[SummaryChange] = []
     for number in range(40):
         person = PATIENT if number == 0 else _invented(number)
         patient = _patient(unit, clinic, person, number, chance)

@@ -11,10 +11,21 @@ from clinic_service.clinics_of_users import ClinicsOfUsers
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.demo.guard import require_no_real_clinics
-from clinic_service.demo.patients import Made, Surroundings, make_patient
+from clinic_service.demo.patients import MadePatient, Surroundings, make_patient
 from clinic_service.demo.people import Somebody
 from clinic_service.gateways.user_ids import new_user_id
-from clinic_service.models import Account, AccountEmail, BgUnits, Clinic, Clinician, DemoClinic, Role, Site, Tag, Tier
+from clinic_service.models import (
+    AccountEmail,
+    BgUnits,
+    Clinic,
+    Clinician,
+    DemoClinic,
+    EmbeddedAccount,
+    Role,
+    Site,
+    Tag,
+    Tier,
+)
 from clinic_service.models.patient import ADD_TO_COUNT
 from clinic_service.unit_of_work import UnitOfWork, writing
 
@@ -69,7 +80,7 @@ def load_clinic(
     return clinic
 
 
-def _store(unit: UnitOfWork, clinic_id: str, made: list[Made]) -> None:
+def _store(unit: UnitOfWork, clinic_id: str, made: list[MadePatient]) -> None:
     unit.session.add_all([row for one in made for row in (one.patient, *one.rows)])
     ClinicsOfUsers(unit).add_patients((one.patient.user_id, clinic_id) for one in made)
     unit.insert(ADD_TO_COUNT, {"clinic_id": clinic_id, "patients": len(made)})
@@ -94,7 +105,9 @@ def _make_clinician(unit: UnitOfWork, clinic: Clinic, name: str, role: Role) -> 
     local_part = name.lower().replace(" ", ".")
     person = Somebody(new_user_id(), name, f"{local_part}@{clinic.id}.example")
     times = _times(unit)
-    unit.session.add(Account(user_id=person.id, username=person.email, full_name=name, roles=["clinician"], **times))
+    unit.session.add(
+        EmbeddedAccount(user_id=person.id, username=person.email, full_name=name, roles=["clinician"], **times)
+    )
     clinician = Clinician(clinic_id=clinic.id, id=new_id(), user_id=person.id, email=person.email, name=name, **times)
     clinician.roles = (role,)
     unit.session.add_all([clinician, AccountEmail(email=person.email, user_id=person.id, position=0)])

@@ -18,7 +18,7 @@ from clinic_service.gateways.user_ids import new_user_id
 from clinic_service.models import DataSource, DiagnosisType, Patient, PatientSite, PatientTag, Review
 from clinic_service.models.sort_keys import mrn_key
 from clinic_service.resources.summaries.projection import project
-from clinic_service.resources.summaries.repository import Change
+from clinic_service.resources.summaries.repository import SummaryChange
 
 _DAYS_OF_GROWTH = 700
 _DIAGNOSES = (*DiagnosisType, DiagnosisType.TYPE_1, DiagnosisType.TYPE_2, None)
@@ -49,22 +49,22 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Made:
+class MadePatient:
     """The rows of one patient and the changes that store the summaries. Nothing is stored yet."""
 
     patient: Patient
     # The other rows of the patient.
     rows: list[Base]
-    summaries: list[Change]
+    summaries: list[SummaryChange]
 
 
-def make_patient(where: Surroundings, number: int, share: float, random: Random) -> Made:
+def make_patient(where: Surroundings, number: int, share: float, random: Random) -> MadePatient:
     """Make patient number `number`. `share` (0 to 1) is the part of the clinic's present patients who came earlier."""
     patient = _patient(where, number, share, random)
     sources = random.choice(_SOURCES) if random.random() < 0.6 else ()
     patient.data_sources_set = bool(sources)
     rows = [*_tags(patient, where, random), *_sites(patient, where, random)]
-    return Made(
+    return MadePatient(
         patient,
         [*rows, *_data_sources(patient, sources, where.now)],
         list(made_up_summaries(patient, where.now, random)),
@@ -125,8 +125,8 @@ def _data_sources(patient: Patient, sources: Iterable[tuple[str, str]], now: dat
         )
 
 
-def made_up_summaries(patient: Patient, now: datetime, random: Random) -> Iterable[Change]:
+def made_up_summaries(patient: Patient, now: datetime, random: Random) -> Iterable[SummaryChange]:
     """The changes that store made-up summaries of `patient`."""
     for kind, stats in summaries(random, now).items():
         projection = project(kind, stats, orjson.dumps(stats).decode())
-        yield Change(patient.clinic_id, patient.id, kind, projection)
+        yield SummaryChange(patient.clinic_id, patient.id, kind, projection)

@@ -31,7 +31,7 @@ class XealthUnreachable(BadGateway):
 
 
 @dataclass(frozen=True, slots=True)
-class XealthOrder:
+class FetchedOrder:
     """An order in an answer of Xealth: the text of the answer, and the object in it, which is not validated yet."""
 
     text: str = field(repr=False)
@@ -41,7 +41,7 @@ class XealthOrder:
 class XealthApi(Protocol):
     """The orders of health record systems. A `deployment` is one health record system. All failures are BadGateway."""
 
-    def read_order(self, deployment: str, order_id: str) -> XealthOrder:
+    def read_order(self, deployment: str, order_id: str) -> FetchedOrder:
         """The order with this id."""
 
     def create_order(self, deployment: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -51,7 +51,7 @@ class XealthApi(Protocol):
 class UnconfiguredXealth:
     """The implementation when Xealth is switched off."""
 
-    def read_order(self, deployment: str, order_id: str) -> XealthOrder:  # noqa: ARG002
+    def read_order(self, deployment: str, order_id: str) -> FetchedOrder:  # noqa: ARG002
         raise XealthNotConfigured
 
     def create_order(self, deployment: str, order: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
@@ -68,10 +68,10 @@ class HttpXealth:
         endpoint = http.RemoteService(_url(config.xealth_token_url, "TOKEN_URL"), seconds=seconds)
         self._token = client_token(endpoint, config.xealth_client_id or "", config.xealth_client_secret or "")
 
-    def read_order(self, deployment: str, order_id: str) -> XealthOrder:
+    def read_order(self, deployment: str, order_id: str) -> FetchedOrder:
         reply = self._call("GET", f"/partner/read/order/{_part(deployment)}/{_part(order_id)}").require(200)
         content = reply.json_object()
-        return XealthOrder(reply.body.decode("utf-8", "replace"), content)
+        return FetchedOrder(reply.body.decode("utf-8", "replace"), content)
 
     def create_order(self, deployment: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
         path = f"/partner/write/order/{_part(deployment)}"

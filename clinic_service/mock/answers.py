@@ -64,7 +64,7 @@ class Asked:
         return cls(read_preferences(environ), address, environ)
 
 
-class Made(NamedTuple):
+class MadeAnswer(NamedTuple):
     """An answer, and the header that names the preferences that were applied."""
 
     answer: Answer
@@ -88,7 +88,7 @@ class Answers:
         ranges = {code: one for s, one in self._declared.items() if "X" in s for code in _codes(s)}
         return {**ranges, **{int(s): one for s, one in self._declared.items() if "X" not in s}}
 
-    def __call__(self, asked: Asked) -> Made:
+    def __call__(self, asked: Asked) -> MadeAnswer:
         """The answer that the client prefers. Raises BadRequest for a status or an example that does not exist."""
         wanted = asked.wanted
         status = self._status(wanted.code)
@@ -96,11 +96,11 @@ class Answers:
         if not declared.contents:
             if wanted.example is not None:
                 raise _no_example([])
-            return Made(Answer(status, headers=declared.headers), applied_header(wanted.code, None, False))
+            return MadeAnswer(Answer(status, headers=declared.headers), applied_header(wanted.code, None, False))
         content = self._content(declared, asked)
         value, is_dynamic = self._value(content, asked, status)
         answer = Answer(status, content.body(value), content.media_type, declared.headers)
-        return Made(answer, applied_header(wanted.code, wanted.example, is_dynamic))
+        return MadeAnswer(answer, applied_header(wanted.code, wanted.example, is_dynamic))
 
     def _status(self, code: str | None) -> int:
         if code is None:

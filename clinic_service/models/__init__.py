@@ -7,7 +7,7 @@ user) has a table with that fact as its primary key.
 
 from clinic_service.db.base import Base
 from clinic_service.models.access import Grant
-from clinic_service.models.account import Account, AccountDeletion, AccountEmail
+from clinic_service.models.account import AccountDeletion, AccountEmail, EmbeddedAccount
 from clinic_service.models.audit import NO_CLINIC, AuditChain, AuditEntry
 from clinic_service.models.clinic import (
     BgUnits,
@@ -71,7 +71,6 @@ __all__ = [
     "STATISTICS",
     "SUBSCRIPTIONS_OF_PATIENT",
     "XEALTH_REPORTS",
-    "Account",
     "AccountDeletion",
     "AccountEmail",
     "AuditChain",
@@ -91,6 +90,7 @@ __all__ = [
     "DiagnosisType",
     "EhrProvider",
     "EhrSubscription",
+    "EmbeddedAccount",
     "Grant",
     "Invite",
     "InviteStatus",

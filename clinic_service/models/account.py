@@ -13,7 +13,7 @@ from clinic_service.db.placement import LOCAL, REFERENCE
 from clinic_service.db.types import Json, ObjectId, UserId
 
 
-class Account(Timestamps, Base):
+class EmbeddedAccount(Timestamps, Base):
     """An account of the embedded directory, with its profile."""
 
     __tablename__ = "accounts"
@@ -53,6 +53,6 @@ class AccountEmail(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("accounts.user_id", ondelete="CASCADE"))
     position: Mapped[int]
 
-    account: Mapped[Account] = relationship(lazy="raise")
+    account: Mapped[EmbeddedAccount] = relationship(lazy="raise")
 
     __table_args__ = (Index(None, "user_id"),)

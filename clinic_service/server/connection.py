@@ -15,7 +15,7 @@ from clinic_service.errors import ServiceError
 from clinic_service.metrics.counters import count_closed
 from clinic_service.server.errors import BodyEndedEarly, Overloaded, RequestTimeout, Stopping
 from clinic_service.server.heads import CONTINUE, answer_head
-from clinic_service.server.reader import Request, RequestReader
+from clinic_service.server.reader import HttpRequest, RequestReader
 from clinic_service.server.unread import UnreadAnswers, bound_send_buffer
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ class Connection(asyncio.Protocol):
         self._socket: socket.socket = cast(socket.socket, None)
         self._peer = ""
         self._reader = RequestReader(gate.limits, self._on_head, self._on_body, self._on_complete)
-        self._requests: deque[Request] = deque()
-        self._refusal: tuple[ServiceError, Request] | None = None
+        self._requests: deque[HttpRequest] = deque()
+        self._refusal: tuple[ServiceError, HttpRequest] | None = None
         self._stage = _Stage.OPEN
         self._is_full = False
         self._is_paused = False
         self._has_ended = False
         self._dropped = 0
-        self._awaited: Request | str | None = "head"
+        self._awaited: HttpRequest | str | None = "head"
         self._deadline = _NEVER
         self._answers = UnreadAnswers(gate.limits)
         # The caller and the size of the last answer, if it is large, and whether the gate counts it as not received.
@@ -114,13 +114,13 @@ class Connection(asyncio.Protocol):
 
     # --- called by the reader
 
-    def _on_head(self, request: Request) -> None:
+    def _on_head(self, request: HttpRequest) -> None:
         if len(self._requests) >= self._limits.pipelined:
             raise Overloaded
         request.peer = self._peer
         self._requests.append(request)
 
-    def _on_body(self, request: Request, part: bytes) -> None:
+    def _on_body(self, request: HttpRequest, part: bytes) -> None:
         request.size += len(part)
         if request.limit is not None and request.size > request.limit:
             self._cut_body(request)
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         if not self._gate.buffer(len(part)):
             raise Overloaded
 
-    def _on_complete(self, request: Request) -> None:
+    def _on_complete(self, request: HttpRequest) -> None:
         if not request.keep_alive:
             self._stage = _Stage.LAST
 
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         else:
             self._continue_with(self._requests[0])
 
-    def _continue_with(self, request: Request) -> None:
+    def _continue_with(self, request: HttpRequest) -> None:
         if self._needs_admission(request):
             self._start()
             self._gate.admit(request, self._admitted)
@@ -169,11 +169,11 @@ class Connection(asyncio.Protocol):
         else:
             self._read_on("idle", self._limits.idle_seconds)
 
-    def _needs_admission(self, request: Request) -> bool:
+    def _needs_admission(self, request: HttpRequest) -> bool:
         small = self._limits.small_body_bytes
         return request.limit is None and (request.size > small or (request.length or 0) > small)
 
-    def _permit_body(self, request: Request) -> None:
+    def _permit_body(self, request: HttpRequest) -> None:
         if request.expects_continue and request.size == 0:
             request.expects_continue = False
             self._transport.write(CONTINUE)
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
             self._cut_body(request)
         self._advance()
 
-    def _cut_body(self, request: Request) -> None:
+    def _cut_body(self, request: HttpRequest) -> None:
         """Read no more of the body, because the application does not accept one of this size, or any."""
         request.complete, request.keep_alive, request.is_cut = True, False, True
         self._stage = _Stage.LAST
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
         if self._requests:
             self._respond(self._requests[0], answer, keep_alive=self._requests[0].keep_alive)
 
-    def _respond(self, request: Request, answer: RawAnswer | None, *, keep_alive: bool) -> None:
+    def _respond(self, request: HttpRequest, answer: RawAnswer | None, *, keep_alive: bool) -> None:
         """Send the answer to the first request, then continue with the next one or end."""
         self._requests.popleft()
         keep_alive = keep_alive and not self._gate.stopping
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         else:
             self._end(linger=request.is_cut or not request.complete)
 
-    def _send(self, answer: RawAnswer, request: Request, *, keep_alive: bool) -> None:
+    def _send(self, answer: RawAnswer, request: HttpRequest, *, keep_alive: bool) -> None:
         head = answer_head(answer, keep_alive=keep_alive, version=request.version)
         body = b"" if request.method == "HEAD" else answer.body
         if len(body) <= _JOINED_BYTES:
@@ -237,7 +237,7 @@ class Connection(asyncio.Protocol):
 
     # --- reading
 
-    def _read_on(self, awaited: Request | str | None, seconds: float) -> None:
+    def _read_on(self, awaited: HttpRequest | str | None, seconds: float) -> None:
         """Read until `awaited` is complete, within `seconds`. Further bytes of it do not extend the deadline."""
         if awaited is not self._awaited:
             self._awaited = awaited
@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
         """Answer the requests that arrived completely, then answer with `refusal`, then end."""
         self._stage = _Stage.LAST
         incomplete = self._requests and not self._requests[-1].complete
-        self._refusal = refusal, self._requests.pop() if incomplete else Request()
+        self._refusal = refusal, self._requests.pop() if incomplete else HttpRequest()
         self._advance()
 
     def _end(self, *, linger: bool) -> None:

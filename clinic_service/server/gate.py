@@ -18,7 +18,7 @@ from clinic_service.server.connection import Connection
 from clinic_service.server.errors import Overloaded
 from clinic_service.server.fair_queue import CallerOf
 from clinic_service.server.limits import Limits
-from clinic_service.server.reader import Request
+from clinic_service.server.reader import HttpRequest
 from clinic_service.server.workers import Workers
 
 # When too many bytes are in memory, clients are disconnected who have received nothing for this long, and then those who
@@ -104,11 +104,11 @@ class Gate:
         """The number of connections with an incomplete request."""
         return sum(connection.is_incomplete for connection in self._connections)
 
-    def admit(self, request: Request, done: Callable[[RawAnswer | int | None], None]) -> None:
+    def admit(self, request: HttpRequest, done: Callable[[RawAnswer | int | None], None]) -> None:
         """Ask the application, in a thread, how much of the body of `request` is to be read."""
         self._submit(request, request.environ(with_body=False), self._app.admit, done)
 
-    def carry_out(self, request: Request, done: Answered) -> None:
+    def carry_out(self, request: HttpRequest, done: Answered) -> None:
         """Let the application answer `request`."""
         path = request.target.partition("?")[0]
         if path == self._live:
@@ -119,7 +119,7 @@ class Gate:
         else:
             self._submit(request, request.environ(), self._app.answer, done)
 
-    def refuse(self, refusal: ServiceError, request: Request) -> RawAnswer:
+    def refuse(self, refusal: ServiceError, request: HttpRequest) -> RawAnswer:
         """The answer to a request that the server itself refuses."""
         return self._app.refuse(refusal, request.environ())
 
@@ -140,7 +140,7 @@ class Gate:
 
     def _submit(
         self,
-        request: Request,
+        request: HttpRequest,
         environ: dict[str, Any],
         work: Callable[[dict[str, Any]], Any],
         done: Callable[[Any], None],

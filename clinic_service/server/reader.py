@@ -25,7 +25,7 @@ _FRAMING = frozenset(
 )
 
 
-class Request:
+class HttpRequest:
     """One request while it arrives and while it is answered."""
 
     __slots__ = (
@@ -113,14 +113,14 @@ class RequestReader:
     def __init__(
         self,
         limits: Limits,
-        on_head: Callable[[Request], None],
-        on_body: Callable[[Request, bytes], None],
-        on_complete: Callable[[Request], None],
+        on_head: Callable[[HttpRequest], None],
+        on_body: Callable[[HttpRequest, bytes], None],
+        on_complete: Callable[[HttpRequest], None],
     ) -> None:
         self._limits = limits
         self._on_head, self._on_body, self._on_complete = on_head, on_body, on_complete
         self._parser = httptools.HttpRequestParser(self)
-        self._request: Request | None = None
+        self._request: HttpRequest | None = None
         self._head_complete = False
         self._is_resuming = False
         self._target = b""
@@ -170,7 +170,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         if self._is_resuming:
             return
-        self._request = Request()
+        self._request = HttpRequest()
         self._head_complete = False
         self._target = b""
         self._head_size = 0
@@ -222,7 +222,7 @@ class RequestReader:
         self._on_complete(request)
 
 
-def _frame(request: Request) -> None:
+def _frame(request: HttpRequest) -> None:
     """Record how the body is framed. Raises InvalidHttp for another HTTP version than 1.0 and 1.1, and for bad hosts."""
     if request.version not in ("1.0", "1.1"):
         raise InvalidHttp

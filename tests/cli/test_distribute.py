@@ -11,7 +11,7 @@ from sqlalchemy import make_url, text
 
 from clinic_service.cli import main
 from clinic_service.db import schema
-from clinic_service.db.distribution import Place, differences, placements, plan
+from clinic_service.db.distribution import TablePlace, differences, placements, plan
 from clinic_service.db.engine import revision_engine
 from clinic_service.db.failures import DatabaseUnusable
 from clinic_service.db.placement import Kind
@@ -102,8 +102,8 @@ def calls(url: str) -> list[str]:
     return [row.call for row in execute(url, "SELECT call FROM calls ORDER BY number")]
 
 
-def everything_placed() -> dict[str, Place]:
-    return {name: Place(placement.kind, placement.column) for name, placement in WANTED.items()}
+def everything_placed() -> dict[str, TablePlace]:
+    return {name: TablePlace(placement.kind, placement.column) for name, placement in WANTED.items()}
 
 
 class TestPlan:
@@ -142,8 +142,10 @@ class TestPlan:
             "SELECT create_distributed_table('tags', 'clinic_id', colocate_with => 'clinics')"
         ]
 
-    @pytest.mark.parametrize("place", [Place(Kind.REFERENCE), Place(Kind.LOCAL), Place(Kind.DISTRIBUTED, "id")])
-    def test_a_table_in_another_place_is_not_moved(self, place: Place) -> None:
+    @pytest.mark.parametrize(
+        "place", [TablePlace(Kind.REFERENCE), TablePlace(Kind.LOCAL), TablePlace(Kind.DISTRIBUTED, "id")]
+    )
+    def test_a_table_in_another_place_is_not_moved(self, place: TablePlace) -> None:
         with pytest.raises(DatabaseUnusable) as caught:
             plan(WANTED, everything_placed() | {"tags": place}, 8)
         assert f"The table tags is {place}; it should be distributed by clinic_id." in caught.value.message

@@ -14,7 +14,7 @@ from clinic_service.cli.users import users
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.user_ids import is_user_id
-from clinic_service.models import Account, AccountEmail, Clinician, Grant, Invite, Patient
+from clinic_service.models import AccountEmail, Clinician, EmbeddedAccount, Grant, Invite, Patient
 from tests.support.cast import CAROL as CAROL_COOPER
 from tests.support.cast import DAVE, SERVICE
 from tests.support.client import Client
@@ -102,7 +102,7 @@ def test_who_is_removed_leaves_all_clinics(run: Run, api: Client, database: Data
     members = f"/v1/clinics/{clinic.id}/clinicians"
     assert api.get(members, as_=CAROL_COOPER).status == 200
     assert run("remove", "ca401c0003").exit_code == 0
-    for model in (Clinician, Patient, Grant, Account, AccountEmail):
+    for model in (Clinician, Patient, Grant, EmbeddedAccount, AccountEmail):
         assert stored(database, model) == [], model
     assert [invite.key for invite in stored(database, Invite)] == ["of another"]
     assert_error(api.get(members, as_=CAROL_COOPER), 401)
@@ -152,7 +152,7 @@ def test_removal_that_fails_removes_nothing(run: Run, api: Client, database: Dat
     finally:
         with storing(database) as unit:
             unit.connection.exec_driver_sql("ALTER TABLE gone RENAME TO account_deletions")
-    assert len(stored(database, Clinician)) == len(stored(database, Account)) == 1
+    assert len(stored(database, Clinician)) == len(stored(database, EmbeddedAccount)) == 1
     assert api.get("/v1/clinicians/ca401c0003/clinics", as_=CAROL_COOPER).status == 200
 
 

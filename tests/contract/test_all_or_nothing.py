@@ -22,7 +22,7 @@ from clinic_service.api.plan import may_write
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
-from clinic_service.models import Account, OutboxEntry, Reservation
+from clinic_service.models import EmbeddedAccount, OutboxEntry, Reservation
 from clinic_service.specification.apis import Operation
 from tests.support import cases
 from tests.support.cases import Send, Stage, find_case
@@ -92,7 +92,7 @@ def put_right(database: Database, config: Config) -> None:
         unit.execute(delete(OutboxEntry).where(OutboxEntry.delivered_time.is_not(None)))
         unit.execute(delete(Reservation).where(Reservation.expires_time <= later))
         # An account that got its address back has a new time of change, and nothing else.
-        unit.execute(update(Account).values(updated_time=LONG_AGO))
+        unit.execute(update(EmbeddedAccount).values(updated_time=LONG_AGO))
 
 
 @pytest.mark.parametrize("operation", STORING_NOTHING, ids=lambda operation: operation.operation_id)

@@ -10,7 +10,7 @@ import pytest
 
 from clinic_service.resources.ehr.matching import PatientData
 from clinic_service.resources.ehr.redox.order_content import (
-    Action,
+    OrderAction,
     UnusableOrder,
     email_of_order,
     new_patient,
@@ -42,10 +42,10 @@ def _settings(**changed: Any) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("code", "action"),
     [
-        ("ENABLE", Action.ENABLE_REPORTS),
-        ("DISABLE", Action.DISABLE_REPORTS),
-        ("CREATE", Action.CREATE_ACCOUNT),
-        ("BOTH", Action.CREATE_ACCOUNT_AND_ENABLE_REPORTS),
+        ("ENABLE", OrderAction.ENABLE_REPORTS),
+        ("DISABLE", OrderAction.DISABLE_REPORTS),
+        ("CREATE", OrderAction.CREATE_ACCOUNT),
+        ("BOTH", OrderAction.CREATE_ACCOUNT_AND_ENABLE_REPORTS),
         ("enable", None),
         ("ENABLE ", None),
         ("", None),
@@ -53,13 +53,13 @@ def _settings(**changed: Any) -> SimpleNamespace:
         (7, None),
     ],
 )
-def test_procedure_code_says_what_is_asked_for(code: Any, action: Action | None) -> None:
+def test_procedure_code_says_what_is_asked_for(code: Any, action: OrderAction | None) -> None:
     assert requested_action(_settings(procedureCodes=CODES), order(code)) is action
 
 
 def test_first_of_equal_codes_counts() -> None:
     codes = dict.fromkeys(reversed(CODES), "SAME")
-    assert requested_action(_settings(procedureCodes=codes), order("SAME")) is Action.ENABLE_REPORTS
+    assert requested_action(_settings(procedureCodes=codes), order("SAME")) is OrderAction.ENABLE_REPORTS
 
 
 @pytest.mark.parametrize("codes", [None, {}, {"disableSummaryReports": "DISABLE"}])

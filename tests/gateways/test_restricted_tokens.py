@@ -15,7 +15,7 @@ from clinic_service.config import Config, ConfigError
 from clinic_service.db.engine import Database
 from clinic_service.errors import BadGateway
 from clinic_service.gateways.restricted_tokens import (
-    RestrictedToken,
+    IssuedRestrictedToken,
     RestrictedTokens,
     UnconfiguredRestrictedTokens,
     is_token_id,
@@ -57,7 +57,7 @@ class TestOfTheAuthService:
 
     def test_is_made_in_the_name_of_this_server(self, service: AuthService, tokens: HttpRestrictedTokens) -> None:
         token = tokens.create(USER_ID)
-        assert token == RestrictedToken(f"{1:032d}", USER_ID, IN_AN_HOUR)
+        assert token == IssuedRestrictedToken(f"{1:032d}", USER_ID, IN_AN_HOUR)
         log_in, call = service.server.received
         assert (log_in.method, log_in.path) == ("POST", "/auth/serverlogin")
         assert (call.path, call.json) == (f"/v1/users/{USER_ID}/restricted_tokens", {})
@@ -192,7 +192,7 @@ class TestOfTheDatabase:
     def test_is_good_for_an_hour(self, tokens: EmbeddedRestrictedTokens) -> None:
         token = tokens.create(USER_ID)
         assert is_token_id(token.id)
-        assert token == RestrictedToken(token.id, USER_ID, IN_AN_HOUR)
+        assert token == IssuedRestrictedToken(token.id, USER_ID, IN_AN_HOUR)
         with clock.frozen(IN_AN_HOUR - timedelta(milliseconds=1)):
             assert tokens.find(token.id) == token
         with clock.frozen(IN_AN_HOUR):

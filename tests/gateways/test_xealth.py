@@ -17,10 +17,10 @@ from clinic_service import clock, deadline
 from clinic_service.config import Config, ConfigError
 from clinic_service.errors import BadGateway
 from clinic_service.gateways.xealth import (
+    FetchedOrder,
     HttpXealth,
     UnconfiguredXealth,
     XealthNotConfigured,
-    XealthOrder,
     XealthUnreachable,
     chosen_xealth,
 )
@@ -70,7 +70,7 @@ def xealth(server: XealthServer, request: pytest.FixtureRequest) -> HttpXealth:
     return HttpXealth(server.config(), seconds=call_timeout(request))
 
 
-def read(xealth: HttpXealth) -> XealthOrder:
+def read(xealth: HttpXealth) -> FetchedOrder:
     return xealth.read_order(DEPLOYMENT, ORDER_ID)
 
 

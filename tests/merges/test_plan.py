@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clinic_service.models import BgUnits, Role
-from clinic_service.resources.merges.facts import ClinicFacts, MemberFacts, Restriction, Settings
+from clinic_service.resources.merges.facts import ClinicFacts, MemberFacts, RestrictionFacts, Settings
 from clinic_service.resources.merges.plan import Workspace, plan_merge
 from tests.support.merge_model import SETTINGS, member, place, planned
 
@@ -65,14 +65,14 @@ class TestBlocks:
     )
     def test_restrictions_that_the_target_lacks(self, source: Any, target: Any, match: bool) -> None:
         plan = plan_merge(
-            clinic("Hilltop", restrictions=tuple(Restriction(*one) for one in source)),
-            clinic("Harbour", restrictions=tuple(Restriction(*one) for one in target)),
+            clinic("Hilltop", restrictions=tuple(RestrictionFacts(*one) for one in source)),
+            clinic("Harbour", restrictions=tuple(RestrictionFacts(*one) for one in target)),
         )
         assert plan.restrictions_match is match
         assert [block.code for block in plan.blocks] == ([] if match else ["SETTINGS_MISMATCH"])
 
     def test_members_that_a_restricted_target_does_not_have(self) -> None:
-        restricted = (Restriction("a.example", None),)
+        restricted = (RestrictionFacts("a.example", None),)
         source = clinic("Hilltop", members=(member("alice", clinic="Hilltop"), member("bob", clinic="Hilltop")))
         has_one = clinic("Harbour", restrictions=restricted, members=(member("alice"),))
         has_both = replace(has_one, members=(member("alice"), member("bob"), member("carol")))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clinic_service.resources.ehr.errors import BirthDateMissing, NameMissing
+from clinic_service.resources.ehr.errors import BirthDateMissing, PatientNameMissing
 from clinic_service.resources.ehr.matching import PatientData
 from clinic_service.resources.ehr.redox.messages import patient_data, payload_hash
 from tests.support.ehr import redox_order
@@ -42,7 +42,7 @@ class TestPatientData:
     def test_without_a_date_of_birth_is_refused_before_the_name_is_looked_at(self) -> None:
         with pytest.raises(BirthDateMissing):
             patient_data(redox_order(DOB=None, FirstName=None, LastName=None), "MRN")
-        with pytest.raises(NameMissing):
+        with pytest.raises(PatientNameMissing):
             patient_data(redox_order(FirstName=None, LastName=None), "MRN")
 
     @pytest.mark.parametrize("nonsense", NONSENSE)
@@ -56,7 +56,7 @@ class TestPatientData:
             patient_data(redox_order(DOB=nonsense), "MRN")
         with pytest.raises(BirthDateMissing):
             patient_data(_with(redox_order(), ("Patient", "Demographics"), nonsense), "MRN")
-        with pytest.raises(NameMissing):
+        with pytest.raises(PatientNameMissing):
             patient_data(redox_order(FirstName=nonsense, LastName=nonsense), "MRN")
 
 

@@ -11,7 +11,7 @@ from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
-from clinic_service.models import Account, OutboxEntry
+from clinic_service.models import EmbeddedAccount, OutboxEntry
 from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS, is_notice
 from clinic_service.outbox.events import AccountOrphaned, AddressDiverged, ClinicianAdded, PatientAdded
 from clinic_service.outbox.outbox import ScheduledEvent
@@ -58,11 +58,11 @@ def test_it_is_delivered_when_it_is_due(database: Database, schedule: ScheduledE
     assert schedule.due == DUE
     with clock.frozen(DUE - timedelta(milliseconds=1)):
         assert deliver(database) == 0
-    assert len(stored(database, Account)) == 1
+    assert len(stored(database, EmbeddedAccount)) == 1
     with clock.frozen(DUE):
         assert deliver(database) == 1
         assert deliver(database) == 0
-    assert stored(database, Account) == []
+    assert stored(database, EmbeddedAccount) == []
     [entry] = stored(database, OutboxEntry)
     assert (entry.delivered_time, entry.attempts, entry.last_error) == (DUE, 0, None)
 
@@ -76,7 +76,7 @@ def test_it_can_be_canceled_once(database: Database, schedule: ScheduledEvent) -
 def test_it_can_be_delivered_now(database: Database, schedule: ScheduledEvent) -> None:
     deliver_now(database, schedule)
     assert deliver(database) == 1
-    assert stored(database, Account) == []
+    assert stored(database, EmbeddedAccount) == []
 
 
 def test_cancelling_comes_too_late_once_it_is_delivered_now_under_way_or_done(
@@ -107,7 +107,7 @@ def test_delivering_now_what_is_canceled_does_nothing(database: Database, schedu
     cancel(database, schedule)
     deliver_now(database, schedule)
     assert deliver(database) == 0
-    assert len(stored(database, Account)) == 1
+    assert len(stored(database, EmbeddedAccount)) == 1
 
 
 def test_no_event_of_a_clinic_waits_for_it(database: Database, schedule: ScheduledEvent) -> None:

@@ -18,7 +18,7 @@ from clinic_service.models import Clinic, PatientSite
 from clinic_service.models.list_index import COVERED, list_index_column
 from clinic_service.models.statistics import DELTA, FIELDS, column_name, is_indexed
 from clinic_service.resources.patients.listing.columns import PATIENTS
-from clinic_service.resources.patients.listing.planner import FEW, Page, find_page
+from clinic_service.resources.patients.listing.planner import FEW, PatientPage, find_page
 from clinic_service.resources.patients.listing.query import read_query
 from clinic_service.unit_of_work import UnitOfWork, reading
 from tests.support.crowds import copy_crowd, make_crowd, summarize_crowd, tag_crowd
@@ -118,7 +118,7 @@ def _summary(number: int, random: Random) -> dict[str, Any]:
     return made
 
 
-def find(large: Large, query: Mapping[str, Any], offset: int = 0) -> Page:
+def find(large: Large, query: Mapping[str, Any], offset: int = 0) -> PatientPage:
     with reading(large.database) as unit:
         return find_page(unit, large.clinic_id, read_query({"limit": LIMIT, "offset": offset, **query}))
 

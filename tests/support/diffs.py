@@ -7,7 +7,7 @@ from typing import Any
 
 from clinic_service.cli.spec.diff.comparison import compare
 from clinic_service.cli.spec.diff.documents import opened
-from clinic_service.cli.spec.diff.report import Line, report
+from clinic_service.cli.spec.diff.report import ReportLine, report
 from clinic_service.specification.apis import Api
 from clinic_service.specification.bundle import Bundle
 from clinic_service.specification.source import Place
@@ -208,7 +208,7 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def reported(old: Path, new: Path) -> list[Line]:
+def reported(old: Path, new: Path) -> list[ReportLine]:
     """What `spec diff OLD NEW` tells of two files or folders."""
     with opened(str(old), old) as before, opened(str(new), new) as after:
         return report(before, after)

@@ -12,7 +12,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Patient, Site, Tag
 from clinic_service.models.statistics import FIELDS
 from clinic_service.resources.summaries.projection import project
-from clinic_service.resources.summaries.repository import Change
+from clinic_service.resources.summaries.repository import SummaryChange
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, Somebody
 from tests.support.client import Client, Reply
@@ -55,7 +55,7 @@ class Ward:
             changes = [change for name, values in patients.items() for change in self._add(unit, name, dict(values))]
             unit.summaries.apply(changes)
 
-    def _add(self, unit: UnitOfWork, name: str, values: dict[str, Any]) -> Iterable[Change]:
+    def _add(self, unit: UnitOfWork, name: str, values: dict[str, Any]) -> Iterable[SummaryChange]:
         user_id = f"{len(self.names) + 1:010x}"
         tags, sites, summary = values.pop("tags", ()), values.pop("sites", ()), pop_summary(values)
         somebody = Somebody(user_id, name, "")
@@ -104,10 +104,10 @@ def pop_summary(values: dict[str, Any]) -> dict[str, Any]:
     return {kind: stats for kind, stats in given.items() if stats is not None}
 
 
-def changes_of(patient: Patient, summary: Mapping[str, Any]) -> list[Change]:
+def changes_of(patient: Patient, summary: Mapping[str, Any]) -> list[SummaryChange]:
     """What stores the summaries of a patient, by type, which need not be complete."""
     return [
-        Change(patient.clinic_id, patient.id, kind, project(kind, stats, orjson.dumps(stats).decode()))
+        SummaryChange(patient.clinic_id, patient.id, kind, project(kind, stats, orjson.dumps(stats).decode()))
         for kind, stats in summary.items()
     ]
 

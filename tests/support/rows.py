@@ -15,12 +15,12 @@ from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import new_id
 from clinic_service.models import (
-    Account,
     AccountEmail,
     Clinic,
     Clinician,
     DataSource,
     EhrSubscription,
+    EmbeddedAccount,
     Grant,
     Invite,
     Label,
@@ -156,9 +156,11 @@ def make_grant(unit: UnitOfWork, sharer: Somebody, grantee: Somebody, *names: st
     return grant
 
 
-def make_account(unit: UnitOfWork, person: Somebody, *roles: str, profile: dict[str, Any] | None = None) -> Account:
+def make_account(
+    unit: UnitOfWork, person: Somebody, *roles: str, profile: dict[str, Any] | None = None
+) -> EmbeddedAccount:
     """An account in the embedded directory."""
-    account = Account(
+    account = EmbeddedAccount(
         user_id=person.id,
         username=person.email or None,
         full_name=person.name,

@@ -17,7 +17,7 @@ from clinic_service.specification.published import published
 from clinic_service.specification.source import SpecError
 
 if TYPE_CHECKING:
-    from clinic_service.cli.spec.diff.report import Line
+    from clinic_service.cli.spec.diff.report import ReportLine
 
 # The folder of the announced version, within that of the spec.
 ANNOUNCED = "announced"
@@ -158,7 +158,7 @@ def announce() -> None:
         click.echo(f"{api.name} {api.document['info']['version']} is the announced version.")
 
 
-def _compared(old: str, new: str) -> list[Line]:
+def _compared(old: str, new: str) -> list[ReportLine]:
     from clinic_service.cli.spec.diff.documents import NoSuchSpecError, opened
     from clinic_service.cli.spec.diff.report import report
 
@@ -170,7 +170,7 @@ def _compared(old: str, new: str) -> list[Line]:
         raise click.ClickException(str(error)) from None
 
 
-def _refuse_unannounced(lines: list[Line]) -> None:
+def _refuse_unannounced(lines: list[ReportLine]) -> None:
     unannounced = sum(bool(line.unannounced) for line in lines)
     if unannounced:
         verb = "is" if unannounced == 1 else "are"

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from clinic_service import models
 from clinic_service.db.engine import Database
 from clinic_service.db.prepared import Query, insert_into
 from clinic_service.errors import Conflict
@@ -21,6 +20,7 @@ from clinic_service.gateways.accounts.documents import (
 )
 from clinic_service.gateways.accounts.protocol import Account, AccountNotFound, EmailTaken, Profile
 from clinic_service.gateways.user_ids import new_user_id
+from clinic_service.models import AccountDeletion, AccountEmail, EmbeddedAccount
 from clinic_service.unit_of_work import UnitOfWork, run
 
 T = TypeVar("T")
@@ -44,10 +44,10 @@ class NewAccount:
 
 
 _COLUMNS = (
-    models.Account.user_id,
-    models.Account.username,
-    models.Account.roles,
-    models.Account.custodial_clinic_id,
+    EmbeddedAccount.user_id,
+    EmbeddedAccount.username,
+    EmbeddedAccount.roles,
+    EmbeddedAccount.custodial_clinic_id,
 )
 
 
@@ -60,8 +60,8 @@ class _AccountRow(NamedTuple):
     custodial_clinic_id: str | None
 
 
-_BY_ID = Query(_AccountRow, select(*_COLUMNS).where(models.Account.user_id == bindparam("user_id")))
-_REMOVE = delete(models.Account).where(models.Account.user_id == bindparam("id"))
+_BY_ID = Query(_AccountRow, select(*_COLUMNS).where(EmbeddedAccount.user_id == bindparam("user_id")))
+_REMOVE = delete(EmbeddedAccount).where(EmbeddedAccount.user_id == bindparam("id"))
 
 
 class EmbeddedAccounts:
@@ -76,23 +76,23 @@ class EmbeddedAccounts:
     _BY_EMAIL = Query(
         _AccountRow,
         select(*_COLUMNS)
-        .join(models.AccountEmail, models.AccountEmail.user_id == models.Account.user_id)
-        .where(models.AccountEmail.email == bindparam("email")),
+        .join(AccountEmail, AccountEmail.user_id == EmbeddedAccount.user_id)
+        .where(AccountEmail.email == bindparam("email")),
     )
 
     def find_by_email(self, email: str) -> Account | None:
         return self._read(lambda unit: _find(unit, self._BY_EMAIL, {"email": email.lower()}))
 
-    _PROFILE = select(models.Account.full_name, models.Account.patient_profile).where(
-        models.Account.user_id == bindparam("user_id")
+    _PROFILE = select(EmbeddedAccount.full_name, EmbeddedAccount.patient_profile).where(
+        EmbeddedAccount.user_id == bindparam("user_id")
     )
 
     def find_profile(self, user_id: str) -> Profile:
         row = self._read(lambda unit: unit.first(self._PROFILE, {"user_id": user_id}))
         return _profile(*row) if row else Profile()
 
-    _PROFILES = select(models.Account.user_id, models.Account.full_name, models.Account.patient_profile).where(
-        models.Account.user_id.in_(bindparam("user_ids", expanding=True))
+    _PROFILES = select(EmbeddedAccount.user_id, EmbeddedAccount.full_name, EmbeddedAccount.patient_profile).where(
+        EmbeddedAccount.user_id.in_(bindparam("user_ids", expanding=True))
     )
 
     def find_profiles(self, user_ids: Collection[str]) -> dict[str, Profile]:
@@ -137,9 +137,7 @@ class EmbeddedAccounts:
 
 
 _EMAILS_OF = (
-    select(models.AccountEmail.email)
-    .where(models.AccountEmail.user_id == bindparam("user_id"))
-    .order_by(models.AccountEmail.position)
+    select(AccountEmail.email).where(AccountEmail.user_id == bindparam("user_id")).order_by(AccountEmail.position)
 )
 
 
@@ -150,10 +148,10 @@ def _find(unit: UnitOfWork, query: Query[_AccountRow], parameters: Mapping[str, 
     return _account(row, [email for (email,) in unit.rows(_EMAILS_OF, {"user_id": row.user_id})])
 
 
-_ALL = select(*_COLUMNS, models.Account.full_name, models.Account.patient_profile).order_by(
-    models.Account.created_time, models.Account.user_id
+_ALL = select(*_COLUMNS, EmbeddedAccount.full_name, EmbeddedAccount.patient_profile).order_by(
+    EmbeddedAccount.created_time, EmbeddedAccount.user_id
 )
-_ALL_EMAILS = select(models.AccountEmail.user_id, models.AccountEmail.email).order_by(models.AccountEmail.position)
+_ALL_EMAILS = select(AccountEmail.user_id, AccountEmail.email).order_by(AccountEmail.position)
 
 
 def _list(unit: UnitOfWork) -> list[tuple[Account, Profile]]:
@@ -182,9 +180,9 @@ def _profile(full_name: str | None, patient: dict[str, Any] | None) -> Profile:
     return profile_from_document({"fullName": full_name, "patient": patient})
 
 
-_REMOVE_DELETION = delete(models.AccountDeletion).where(models.AccountDeletion.user_id == bindparam("id"))
+_REMOVE_DELETION = delete(AccountDeletion).where(AccountDeletion.user_id == bindparam("id"))
 _ADD = insert_into(
-    models.Account,
+    EmbeddedAccount,
     *("user_id", "username", "full_name", "roles", "patient_profile", "custodial_clinic_id"),
     *("created_time", "updated_time"),
 )
@@ -214,7 +212,7 @@ def _add(unit: UnitOfWork, account: NewAccount) -> Account:
     return Account(account.user_id, emails[0] if emails else "", emails, tuple(account.roles))
 
 
-_ADD_DELETION = insert_into(models.AccountDeletion, "user_id", "deleted_time")
+_ADD_DELETION = insert_into(AccountDeletion, "user_id", "deleted_time")
 
 
 def _delete(unit: UnitOfWork, user_id: str, leave_clinics: Callable[[UnitOfWork, str, Sequence[str]], None]) -> None:
@@ -226,7 +224,7 @@ def _delete(unit: UnitOfWork, user_id: str, leave_clinics: Callable[[UnitOfWork,
     unit.insert(_ADD_DELETION, {"user_id": user_id, "deleted_time": unit.now})
 
 
-_ADD_EMAIL = insert_into(models.AccountEmail, "email", "user_id", "position")
+_ADD_EMAIL = insert_into(AccountEmail, "email", "user_id", "position")
 
 
 def _add_emails(unit: UnitOfWork, user_id: str, emails: Sequence[str]) -> None:
@@ -235,11 +233,11 @@ def _add_emails(unit: UnitOfWork, user_id: str, emails: Sequence[str]) -> None:
 
 
 _SET_USERNAME = (
-    update(models.Account)
-    .where(models.Account.user_id == bindparam("id"))
+    update(EmbeddedAccount)
+    .where(EmbeddedAccount.user_id == bindparam("id"))
     .values(username=bindparam("address"), updated_time=bindparam("time"))
 )
-_DROP_EMAILS = delete(models.AccountEmail).where(models.AccountEmail.user_id == bindparam("id"))
+_DROP_EMAILS = delete(AccountEmail).where(AccountEmail.user_id == bindparam("id"))
 
 
 def _set_email(unit: UnitOfWork, user_id: str, email: str | None) -> None:

@@ -5,10 +5,10 @@ one of them. Import the implementations from their modules; this package exports
 """
 
 from clinic_service.gateways.restricted_tokens.protocol import (
-    RestrictedToken,
+    IssuedRestrictedToken,
     RestrictedTokens,
     UnconfiguredRestrictedTokens,
     is_token_id,
 )
 
-__all__ = ["RestrictedToken", "RestrictedTokens", "UnconfiguredRestrictedTokens", "is_token_id"]
+__all__ = ["IssuedRestrictedToken", "RestrictedTokens", "UnconfiguredRestrictedTokens", "is_token_id"]

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, select
 from clinic_service import clock, models
 from clinic_service.db.engine import Database
 from clinic_service.db.prepared import insert_into
-from clinic_service.gateways.restricted_tokens.protocol import DEFAULT_LIFETIME, MAX_LIFETIME, RestrictedToken
+from clinic_service.gateways.restricted_tokens.protocol import DEFAULT_LIFETIME, MAX_LIFETIME, IssuedRestrictedToken
 from clinic_service.unit_of_work import UnitOfWork, run
 
 _ALPHABET = string.digits + string.ascii_lowercase
@@ -38,10 +38,10 @@ class EmbeddedRestrictedTokens:
 
     def create(
         self, user_id: str, *, paths: Sequence[str] | None = None, expires: datetime | None = None
-    ) -> RestrictedToken:
+    ) -> IssuedRestrictedToken:
         now = clock.now()
         latest = now + MAX_LIFETIME
-        token = RestrictedToken(
+        token = IssuedRestrictedToken(
             id="".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH)),
             user_id=user_id,
             expires=min(expires or now + DEFAULT_LIFETIME, latest),
@@ -50,16 +50,16 @@ class EmbeddedRestrictedTokens:
         run(self._database, lambda unit: _add(unit, token), writes=True)
         return token
 
-    def find(self, token_id: str) -> RestrictedToken | None:
+    def find(self, token_id: str) -> IssuedRestrictedToken | None:
         asked = {"hash": _hash(token_id), "now": clock.now()}
         row = run(self._database, lambda unit: unit.first(_FIND, asked), writes=False)
         if row is None:
             return None
         paths = None if row.paths is None else tuple(row.paths)
-        return RestrictedToken(token_id, row.user_id, row.expiration_time, paths)
+        return IssuedRestrictedToken(token_id, row.user_id, row.expiration_time, paths)
 
 
-def _add(unit: UnitOfWork, token: RestrictedToken) -> None:
+def _add(unit: UnitOfWork, token: IssuedRestrictedToken) -> None:
     unit.change(_REMOVE_EXPIRED, {"now": unit.now})
     row = {
         "hash": _hash(token.id),

@@ -15,7 +15,7 @@ from clinic_service.errors import BadGateway, Unavailable
 from clinic_service.gateways import http
 from clinic_service.gateways.own_tokens import OwnToken
 from clinic_service.gateways.restricted_tokens.protocol import (
-    RestrictedToken,
+    IssuedRestrictedToken,
     RestrictedTokensUnavailable,
     is_token_id,
 )
@@ -38,7 +38,7 @@ class HttpRestrictedTokens:
 
     def create(
         self, user_id: str, *, paths: Sequence[str] | None = None, expires: datetime | None = None
-    ) -> RestrictedToken:
+    ) -> IssuedRestrictedToken:
         asked: dict[str, Any] = {}
         if paths is not None:
             asked["paths"] = list(paths)
@@ -50,7 +50,7 @@ class HttpRestrictedTokens:
             raise BadGateway
         return token
 
-    def find(self, token_id: str) -> RestrictedToken | None:
+    def find(self, token_id: str) -> IssuedRestrictedToken | None:
         reply = self._call("GET", f"/v1/restricted_tokens/{quote(token_id, safe='')}")
         if reply.status == 404:
             return None
@@ -75,7 +75,7 @@ class HttpRestrictedTokens:
         return self._service.exchange_twice(method, path, headers=headers, body=orjson.dumps(body))
 
 
-def _token(reply: http.Reply) -> RestrictedToken:
+def _token(reply: http.Reply) -> IssuedRestrictedToken:
     """The token in `reply`. Raises BadGateway when it contains no valid one."""
     document = reply.json_object()
     token_id, user_id, paths = document.get("id"), document.get("userId"), document.get("paths")
@@ -84,7 +84,7 @@ def _token(reply: http.Reply) -> RestrictedToken:
     if paths is not None and not (isinstance(paths, list) and all(isinstance(path, str) for path in paths)):
         raise BadGateway
     expires = _time(document.get("expirationTime"))
-    return RestrictedToken(token_id, user_id, expires, None if paths is None else tuple(paths))
+    return IssuedRestrictedToken(token_id, user_id, expires, None if paths is None else tuple(paths))
 
 
 def _time(value: object) -> datetime:

@@ -23,7 +23,7 @@ class RestrictedTokensUnavailable(BadGateway):
 
 
 @dataclass(frozen=True, slots=True)
-class RestrictedToken:
+class IssuedRestrictedToken:
     """A token, which is valid until `expires`.
 
     `paths` are the prefixes of the paths that it gives access to; None for everything that the user has access to.
@@ -40,10 +40,10 @@ class RestrictedTokens(Protocol):
 
     def create(
         self, user_id: str, *, paths: Sequence[str] | None = None, expires: datetime | None = None
-    ) -> RestrictedToken:
+    ) -> IssuedRestrictedToken:
         """Create a token for the data of the user. It is valid until `expires`, by default for an hour, at most 90 days."""
 
-    def find(self, token_id: str) -> RestrictedToken | None:
+    def find(self, token_id: str) -> IssuedRestrictedToken | None:
         """The token with this id; None when it was never created or has expired."""
 
 
@@ -56,10 +56,10 @@ class UnconfiguredRestrictedTokens:
         *,
         paths: Sequence[str] | None = None,  # noqa: ARG002
         expires: datetime | None = None,  # noqa: ARG002
-    ) -> RestrictedToken:
+    ) -> IssuedRestrictedToken:
         raise RestrictedTokensUnavailable
 
-    def find(self, token_id: str) -> RestrictedToken | None:  # noqa: ARG002
+    def find(self, token_id: str) -> IssuedRestrictedToken | None:  # noqa: ARG002
         raise RestrictedTokensUnavailable
 
 

@@ -14,7 +14,7 @@ class DuplicateClinician(Conflict):
     violations = (Violation("/body/email", "unique"),)
 
 
-class EmailTaken(ConstraintViolation):
+class ClinicianEmailTaken(ConstraintViolation):
     message = "Another clinician or invitation of a clinic has this e-mail address."
     violations = (Violation("/body/email", "unique"),)
 

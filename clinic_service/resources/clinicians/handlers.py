@@ -12,7 +12,7 @@ from clinic_service.preparation import Preparation, with_preparation
 from clinic_service.resources.clinicians import listing, service
 from clinic_service.resources.clinicians.errors import ClinicianNotFound
 from clinic_service.resources.clinicians.listing import ClinicianRow, Filters
-from clinic_service.resources.clinicians.schemas import Membership, clinician_schema, membership_schema
+from clinic_service.resources.clinicians.schemas import ClinicianClinicRelationship, clinician_schema, membership_schema
 from clinic_service.serialization import JsonObject
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -90,5 +90,5 @@ def add_service_account(ctx: Context, user_id: str, clinic_id: str, body: dict[s
 def _with_clinics(uow: UnitOfWork, rows: Sequence[ClinicianRow]) -> list[JsonObject]:
     clinics = uow.clinics.describe(list({row.clinic_id for row in rows}))
     # A clinic and its clinicians may have been deleted since the rows were read.
-    found = [Membership(row, clinics[row.clinic_id]) for row in rows if row.clinic_id in clinics]
+    found = [ClinicianClinicRelationship(row, clinics[row.clinic_id]) for row in rows if row.clinic_id in clinics]
     return membership_schema.dump(found, many=True)

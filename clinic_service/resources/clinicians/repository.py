@@ -24,7 +24,7 @@ from clinic_service.models.clinician import role_columns
 from clinic_service.models.invite import new_invite_key
 from clinic_service.outbox.events import ClinicianAdded, ClinicianRemoved
 from clinic_service.outbox.outbox import Outbox
-from clinic_service.resources.clinicians.errors import DuplicateClinician, EmailTaken
+from clinic_service.resources.clinicians.errors import ClinicianEmailTaken, DuplicateClinician
 from clinic_service.resources.clinicians.listing import COLUMNS, ClinicianRow
 
 _OF_USER = and_(Clinician.clinic_id == bindparam("clinic_id"), Clinician.user_id == bindparam("user_id"))
@@ -234,7 +234,7 @@ class ClinicianRepository(Repository):
         """Store the address, in lower case, in every row of the user and in the pending rows of `invites`.
 
         `invites` has the key of an invitation for each clinic; the pending row gets the address where the user has no row.
-        Raises EmailTaken when another row of one of the clinics has the address.
+        Raises ClinicianEmailTaken when another row of one of the clinics has the address.
         """
         clinic_ids = ClinicsOfUsers(self._uow).of_clinician(user_id)
         values = {"of_user": user_id, "email": email.lower(), "updated_time": self._uow.now}
@@ -249,7 +249,7 @@ class ClinicianRepository(Repository):
         except IntegrityError as error:
             if not _is_duplicate(error):
                 raise
-            raise EmailTaken from error
+            raise ClinicianEmailTaken from error
 
     _PENDING_EMAILS = select(Clinician.invite_id, Clinician.email).where(
         among(Clinician.clinic_id, "clinic_ids"), among(Clinician.invite_id, "keys"), Clinician.user_id.is_(None)

@@ -41,7 +41,7 @@ class ClinicianSchema(WireSchema):
     updated_time = WireTime(dump_only=True)
 
 
-class Membership(NamedTuple):
+class ClinicianClinicRelationship(NamedTuple):
     """A clinician and the clinic of the clinician."""
 
     clinician: ClinicianRow
@@ -49,7 +49,7 @@ class Membership(NamedTuple):
 
 
 class MembershipSchema(WireSchema):
-    """`clinicianClinicRelationship.v1`, from a `Membership`."""
+    """`clinicianClinicRelationship.v1`, from a `ClinicianClinicRelationship`."""
 
     clinician = fields.Nested(ClinicianSchema, dump_only=True)
     clinic = fields.Nested(ClinicSchema, dump_only=True)

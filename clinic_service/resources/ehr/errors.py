@@ -38,7 +38,7 @@ class BirthDateMissing(BadRequest):
     violations = (Violation(_MESSAGE, "state"),)
 
 
-class NameMissing(BadRequest):
+class PatientNameMissing(BadRequest):
     message = "The name of the patient is missing."
     violations = (Violation(_MESSAGE, "state"),)
 

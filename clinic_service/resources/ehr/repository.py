@@ -131,7 +131,7 @@ _MESSAGE_COLUMNS = (
 )
 
 
-class Document(Protocol):
+class MatchedDocumentRow(Protocol):
     """A matched document, as `subscriptions.MatchedDocument`."""
 
     @property
@@ -219,7 +219,7 @@ class EhrRepository(Repository):
     )
 
     def store_match(
-        self, patient: Patient, kind: SubscriptionKind, position: int, document: Document, *, active: bool
+        self, patient: Patient, kind: SubscriptionKind, position: int, document: MatchedDocumentRow, *, active: bool
     ) -> None:
         """Make the subscription active or inactive, and store the document that changed it. Old ones are forgotten."""
         key = _key(patient, kind)

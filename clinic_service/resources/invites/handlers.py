@@ -158,7 +158,7 @@ def get_patient_invites(ctx: Context, profiles: Profiles, clinic_id: str) -> lis
 
 def _look_up_new_patient(
     ctx: Preparation, clinic_id: str, invite_id: str, body: dict[str, Any] | None
-) -> offers.Acceptance:
+) -> offers.OfferAcceptance:
     """Look up the account and the profile of the patient who made the offer."""
     given = acceptance_schema.load(body or {})
     return offers.look_up_acceptance(ctx.uow, ctx.accounts, clinic_id, invite_id, given)
@@ -166,7 +166,7 @@ def _look_up_new_patient(
 
 @with_preparation(_look_up_new_patient)
 def accept_patient_invitation(
-    ctx: Context, acceptance: offers.Acceptance, clinic_id: str, invite_id: str
+    ctx: Context, acceptance: offers.OfferAcceptance, clinic_id: str, invite_id: str
 ) -> JsonObject:
     """Accept the offer of a patient."""
     patient_id = offers.accept(ctx.uow, clinic_id, invite_id, acceptance)

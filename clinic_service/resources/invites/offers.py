@@ -29,7 +29,7 @@ _CLOSABLE = (InviteStatus.PENDING, InviteStatus.DECLINED)
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptance:
+class OfferAcceptance:
     """The clinic's data about the new patient, and the patient's user record.
 
     `patient` is None for a user who is already a patient of the clinic, because the directory is not asked then.
@@ -50,13 +50,13 @@ def look_up_user(uow: UnitOfWork, accounts: Accounts, share_code: str, user_id: 
 
 def look_up_acceptance(
     uow: UnitOfWork, accounts: Accounts, clinic_id: str, key: str, given: Mapping[str, Any]
-) -> Acceptance:
+) -> OfferAcceptance:
     """Look up the user who made the offer. Raises InviteNotFound, InviteNotPending and AccountNotFound."""
     terms = uow.invites.find_terms(clinic_id, key)
     creator_id = _answerable(terms, uow.now)
     if uow.patients.is_patient(clinic_id, creator_id):
-        return Acceptance(given)
-    return Acceptance(given, get_user(accounts, creator_id))
+        return OfferAcceptance(given)
+    return OfferAcceptance(given, get_user(accounts, creator_id))
 
 
 def offer_access(
@@ -86,7 +86,7 @@ def offer_access(
     return describe(InviteRow.of(invite), user.profile)
 
 
-def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: Acceptance) -> str:
+def accept(uow: UnitOfWork, clinic_id: str, key: str, acceptance: OfferAcceptance) -> str:
     """Make the user who made the offer a patient, unless they already are one. Returns their user id.
 
     Raises ClinicNotFound, InviteNotFound, InviteNotPending, MrnRequired, DuplicateMrn, UnknownSite and
@@ -145,7 +145,7 @@ def _limited(permissions: Iterable[str]) -> dict[str, Any]:
     return {permission.value: {} for permission in OFFERED if permission in given}
 
 
-def _enrol(uow: UnitOfWork, clinic: Clinic, acceptance: Acceptance, permissions: Iterable[str]) -> None:
+def _enrol(uow: UnitOfWork, clinic: Clinic, acceptance: OfferAcceptance, permissions: Iterable[str]) -> None:
     patient = acceptance.patient
     if patient is None:
         # The look-up found a record, which has been deleted since.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from clinic_service.resources.merges.facts import PatientFacts
-from clinic_service.resources.merges.matching import Conflict, Lookup
+from clinic_service.resources.merges.matching import Lookup, RecordConflict
 
 _Key = tuple[str, str]
 
@@ -17,7 +17,7 @@ class Duplicate(NamedTuple):
     """A patient, and the records of the same clinic that may be of the same person."""
 
     patient: PatientFacts
-    conflicts: tuple[Conflict, ...]
+    conflicts: tuple[RecordConflict, ...]
 
 
 @dataclass

@@ -18,7 +18,7 @@ class Settings(NamedTuple):
     timezone: str | None
 
 
-class Restriction(NamedTuple):
+class RestrictionFacts(NamedTuple):
     """A condition on the e-mail address and, if given, the identity provider of new members."""
 
     email_domain: str
@@ -107,7 +107,7 @@ class ClinicFacts:
     id: str
     name: str | None
     settings: Settings
-    restrictions: tuple[Restriction, ...] = ()
+    restrictions: tuple[RestrictionFacts, ...] = ()
     tags: tuple[TagFacts, ...] = ()
     sites: tuple[SiteFacts, ...] = ()
     members: tuple[MemberFacts, ...] = ()

@@ -23,7 +23,7 @@ class Category(StrEnum):
     NAME_ONLY = "Name Only Match"
 
 
-class Conflict(NamedTuple):
+class RecordConflict(NamedTuple):
     """A record that may be of the same person as another record, and the degree to which both agree."""
 
     category: Category
@@ -54,7 +54,7 @@ class Lookup:
                 if key:
                     self._found[key].append(patient)
 
-    def conflicts(self, patient: PatientFacts) -> tuple[Conflict, ...]:
+    def conflicts(self, patient: PatientFacts) -> tuple[RecordConflict, ...]:
         """The records that may be of the same person as `patient`: at most 100, the strongest match first."""
         return tuple(islice(self._conflicts(patient), MOST_CONFLICTS))
 
@@ -66,13 +66,13 @@ class Lookup:
         """Whether another record has the same medical record number."""
         return next(self._sharing(patient, _MRN), None) is not None
 
-    def _conflicts(self, patient: PatientFacts) -> Iterator[Conflict]:
+    def _conflicts(self, patient: PatientFacts) -> Iterator[RecordConflict]:
         found = set[str]()
         for category, members in _RULES:
             for other in self._sharing(patient, members):
                 if other.id not in found:
                     found.add(other.id)
-                    yield Conflict(category, other)
+                    yield RecordConflict(category, other)
 
     def _sharing(self, patient: PatientFacts, members: tuple[str, ...]) -> Iterator[PatientFacts]:
         key = _key(patient, members)

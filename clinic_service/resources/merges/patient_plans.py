@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clinic_service.models.sort_keys import folded
 from clinic_service.resources.merges.facts import PatientFacts
-from clinic_service.resources.merges.matching import Conflict, Lookup
+from clinic_service.resources.merges.matching import Lookup, RecordConflict
 from clinic_service.resources.merges.plan import Action, Block, BlockCode, MergePlan, Workspace
 
 MESSAGES = {
@@ -32,7 +32,7 @@ class PatientPlan:
     patient: PatientFacts
     workspace: Workspace
     action: Action
-    conflicts: tuple[Conflict, ...]
+    conflicts: tuple[RecordConflict, ...]
     tags: tuple[str, ...]
     sites: tuple[str, ...]
     error: BlockCode | None = None

@@ -15,7 +15,7 @@ from clinic_service.models import Role, Site, Tag
 from clinic_service.resources.merges.facts import (
     ClinicFacts,
     MemberFacts,
-    Restriction,
+    RestrictionFacts,
     Settings,
     SiteFacts,
     TagFacts,
@@ -174,7 +174,7 @@ def _spelled(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _compared(restriction: Restriction) -> tuple[str, str]:
+def _compared(restriction: RestrictionFacts) -> tuple[str, str]:
     return restriction.email_domain.lower(), (restriction.required_idp or "").lower()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from clinic_service.clock import to_wire
 from clinic_service.models.sort_keys import folded
 from clinic_service.resources.merges.elements import clinician_element, patient_element, site_element, tag_element
-from clinic_service.resources.merges.facts import Restriction
+from clinic_service.resources.merges.facts import RestrictionFacts
 from clinic_service.resources.merges.measures import Measures
 from clinic_service.resources.merges.patient_plans import PatientPlan
 from clinic_service.resources.merges.plan import MergePlan, SettingPlan
@@ -55,7 +55,7 @@ def _restrictions(plan: MergePlan) -> dict[str, Any]:
     }
 
 
-def _spelled(restrictions: Iterable[Restriction]) -> list[dict[str, str]]:
+def _spelled(restrictions: Iterable[RestrictionFacts]) -> list[dict[str, str]]:
     return [
         {"emailDomain": domain, "requiredIdp": idp} if idp else {"emailDomain": domain} for domain, idp in restrictions
     ]

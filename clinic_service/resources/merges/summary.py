@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from clinic_service.models.sort_keys import folded
-from clinic_service.resources.merges.facts import Restriction
+from clinic_service.resources.merges.facts import RestrictionFacts
 from clinic_service.resources.merges.matching import Category
 from clinic_service.resources.merges.measures import Measures, resulting_members
 from clinic_service.resources.merges.plan import MemberPlan, MergePlan, SiteAction, TagAction, Workspace
@@ -79,7 +79,7 @@ def _settings(plan: MergePlan) -> Iterator[Cells]:
         yield _SETTINGS[setting.name], _yes(setting.match), setting.source_value, setting.target_value
 
 
-def _restrictions(restrictions: Iterable[Restriction]) -> str:
+def _restrictions(restrictions: Iterable[RestrictionFacts]) -> str:
     return ", ".join(f"{domain} ({idp})" if idp else domain for domain, idp in restrictions) or "-"
 
 

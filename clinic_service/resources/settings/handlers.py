@@ -7,7 +7,7 @@ from typing import Any
 from clinic_service.context import Context
 from clinic_service.resources.settings import service
 from clinic_service.resources.settings.schemas import (
-    PatientCount,
+    PatientNumbers,
     ehr_settings_schema,
     membership_restriction_schema,
     mrn_settings_schema,
@@ -58,7 +58,7 @@ def get_patient_count(ctx: Context, clinic_id: str) -> JsonObject:
     demo_user_id = ctx.config.demo_patient_user_id
     counts = ctx.uow.patients.count(clinic_id, demo_user_id)
     by_provider = ctx.uow.patients.count_by_provider(clinic_id, demo_user_id)
-    return patient_count_schema.dump(PatientCount(counts.total, counts.demo, counts.plan, by_provider))
+    return patient_count_schema.dump(PatientNumbers(counts.total, counts.demo, counts.plan, by_provider))
 
 
 def refresh_patient_count(ctx: Context, clinic_id: str) -> None:

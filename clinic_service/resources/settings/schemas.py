@@ -37,7 +37,7 @@ class _TextOr(fields.String):
 
 
 @dataclass(frozen=True, slots=True)
-class PatientCount:
+class PatientNumbers:
     """Numbers of patients: all, demo patients, those that the plan includes, and by provider of data sources."""
 
     total: int
@@ -46,7 +46,7 @@ class PatientCount:
     by_provider: Iterable[ProviderCount]
 
 
-def _providers(count: PatientCount) -> dict[str, Any] | None:
+def _providers(count: PatientNumbers) -> dict[str, Any] | None:
     """The numbers by provider; None when no patient has a data source."""
     providers: dict[str, Any] = {}
     for row in count.by_provider:

@@ -25,7 +25,7 @@ from clinic_service.models import LIST_INDEX, STATISTICS, Clinic, Patient, Patie
 from clinic_service.models.patient import ADD_TO_COUNT, keys_of
 from clinic_service.models.statistics import PERIODS, TYPES
 from clinic_service.resources.summaries.projection import Projection, list_index_row, project
-from clinic_service.resources.summaries.repository import REMOVE_STATISTICS, Change, SummaryRepository
+from clinic_service.resources.summaries.repository import REMOVE_STATISTICS, SummaryChange, SummaryRepository
 from clinic_service.unit_of_work import UnitOfWork, run
 
 # Limits the memory: the documents of this many patients have about two megabytes.
@@ -214,11 +214,11 @@ class _PatientComparison(Repository):
         SummaryRepository(self._uow).apply([change for s in wrong for change in _changes(s)])
 
 
-def _changes(subject: _Subject) -> Iterator[Change]:
+def _changes(subject: _Subject) -> Iterator[SummaryChange]:
     wrong = {*subject.wrong_types, *(kind for kind in TYPES if _has(subject.wrong_scopes, kind))}
     # A row of the list index is computed from all types.
     for kind in sorted(wrong | subject.projections.keys() if subject.wrong_periods else wrong):
-        yield Change(subject.row.clinic_id, subject.row.id, kind, subject.projections.get(kind))
+        yield SummaryChange(subject.row.clinic_id, subject.row.id, kind, subject.projections.get(kind))
 
 
 def _has(scopes: Iterable[str], kind: str) -> bool:

@@ -69,7 +69,7 @@ class SummaryOfPatient(NamedTuple):
     is_custodial: bool
 
 
-class Change(NamedTuple):
+class SummaryChange(NamedTuple):
     """The new summary of a patient for one type; None removes it."""
 
     clinic_id: str
@@ -152,7 +152,7 @@ class SummaryRepository(Repository):
             lambda clinic_id: self._uow.rows(self._LOCK_BY_ID, {"clinic_id": clinic_id, **this}),
         )
 
-    def apply(self, changes: Sequence[Change]) -> None:
+    def apply(self, changes: Sequence[SummaryChange]) -> None:
         """Store or remove summaries, in at most nine statements for each 200 of them.
 
         `changes` must be sorted by key. All transactions change summaries in this order, to avoid deadlocks.
@@ -178,7 +178,7 @@ class SummaryRepository(Repository):
         ),
     )
 
-    def _apply(self, changes: Sequence[Change]) -> None:
+    def _apply(self, changes: Sequence[SummaryChange]) -> None:
         put = [(change, change.projection) for change in changes if change.projection]
         keys = [{**change.key, "type": change.kind} for change, _ in put]
         self._uow.insert(self._PUT_SUMMARY, *({**key, **c.summary} for key, (_, c) in zip(keys, put, strict=True)))
@@ -205,11 +205,11 @@ class SummaryRepository(Repository):
         self._uow.change(self._MOVE_ON, *({"of_clinic": p.clinic_id, "of_patient": p.id, "now": now} for p in patients))
 
 
-def _statistics(change: Change, projection: Projection) -> Iterable[dict[str, Any]]:
+def _statistics(change: SummaryChange, projection: Projection) -> Iterable[dict[str, Any]]:
     return ({**change.key, "scope": scope, **figures} for scope, figures in projection.statistics.items())
 
 
-def _list_index_rows(changes: Iterable[Change]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+def _list_index_rows(changes: Iterable[SummaryChange]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
     """The rows of the list index that change, by the types for which they change."""
     rows: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for _, of_patient in groupby(changes, key=lambda change: (change.clinic_id, change.patient_id)):
@@ -220,7 +220,7 @@ def _list_index_rows(changes: Iterable[Change]) -> dict[tuple[str, ...], list[di
     return rows
 
 
-def _outdated_statistics(change: Change) -> Iterable[dict[str, str]]:
+def _outdated_statistics(change: SummaryChange) -> Iterable[dict[str, str]]:
     """The keys of statistics to delete: all scopes that the new summary does not have."""
     kept = change.projection.statistics if change.projection else {}
     return ({**change.where, "of_scope": scope} for scope in SCOPES[change.kind] if scope not in kept)

@@ -7,7 +7,7 @@ from typing import Any
 
 from clinic_service.outbox.events import PatientChanged
 from clinic_service.resources.summaries.projection import Projection
-from clinic_service.resources.summaries.repository import Change, PatientOfUser, StoredSummary, SummaryOfPatient
+from clinic_service.resources.summaries.repository import PatientOfUser, StoredSummary, SummaryChange, SummaryOfPatient
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -24,7 +24,7 @@ def update_summaries(uow: UnitOfWork, user_id: str, given: Mapping[str, Projecti
         uow.summaries.move_on(patients)
         return True
     changes = [
-        Change(patient.clinic_id, patient.id, kind, projection)
+        SummaryChange(patient.clinic_id, patient.id, kind, projection)
         for patient in patients
         for kind, projection in given.items()
         if _is_change(stored.get((patient.id, kind)), projection)
@@ -43,7 +43,7 @@ def remove_summary(uow: UnitOfWork, summary_id: str) -> bool:
     The times of change of the patients stay as they are.
     """
     found = uow.summaries.lock_by_id(summary_id)
-    uow.summaries.apply([Change(row.clinic_id, row.patient_id, row.type, None) for row in found])
+    uow.summaries.apply([SummaryChange(row.clinic_id, row.patient_id, row.type, None) for row in found])
     _announce(uow, {row.patient_id: row for row in found}.values())
     return bool(found)
 

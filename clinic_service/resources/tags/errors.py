@@ -19,7 +19,7 @@ class TagLimitReached(LabelLimitReached):
     message = "The clinic already has the maximum number of tags."
 
 
-class SiteLimitReached(Conflict):
+class ConversionSiteLimitReached(Conflict):
     """The tag cannot become a site, because the clinic already has the maximum number of sites."""
 
     message = "The clinic already has the maximum number of sites."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from clinic_service.models import Site, Tag
-from clinic_service.resources.tags.errors import DuplicateTagName, SiteLimitReached, TagLimitReached
+from clinic_service.resources.tags.errors import ConversionSiteLimitReached, DuplicateTagName, TagLimitReached
 from clinic_service.unit_of_work import UnitOfWork
 
 
@@ -56,13 +56,13 @@ def convert_to_site(uow: UnitOfWork, clinic_id: str, tag_id: str) -> str:
     """Replace the tag by a new site with the same patients. Returns the id of the site.
 
     The site has the name of the tag, with a number appended when another site has that name. Raises ClinicNotFound,
-    TagNotFound and SiteLimitReached, in this order.
+    TagNotFound and ConversionSiteLimitReached, in this order.
     """
     clinic = uow.clinics.lock(clinic_id)
     tag = uow.tags.get(clinic_id, tag_id)
     taken = uow.sites.ids_by_key(clinic_id)
     if len(taken) >= Site.most_per_clinic:
-        raise SiteLimitReached
+        raise ConversionSiteLimitReached
     site = uow.sites.add(clinic_id, Site.free_name(Site.name_of_tag(tag.name), taken))
     uow.sites.add_patients_with_tag(site, tag_id)
     uow.tags.remove(clinic_id, tag_id)

@@ -23,7 +23,7 @@ _BATCH = 1000
 Rows = Select[*tuple[Any, ...]]
 
 
-class Difference(NamedTuple):
+class RowDifference(NamedTuple):
     """A row that is missing or surplus: its clinic, its table, and the user or the invitation."""
 
     clinic_id: str
@@ -74,12 +74,12 @@ _COPIES = (
 _CLINICS = select(Clinic.id).order_by(Clinic.id)
 
 
-def compare(database: Database, *, repair: bool = False) -> Iterator[Difference]:
+def compare(database: Database, *, repair: bool = False) -> Iterator[RowDifference]:
     """All differences. With `repair`, each is repaired before it is yielded."""
     for copy in _COPIES:
         for key, clinic_id in (*_missing(database, copy), *_surplus(database, copy)):
             if run(database, partial(_settle, copy=copy, key=key, clinic_id=clinic_id, repair=repair), writes=True):
-                yield Difference(clinic_id, f"{copy.name}.{key}")
+                yield RowDifference(clinic_id, f"{copy.name}.{key}")
 
 
 def _missing(database: Database, copy: _Copy) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from clinic_service.models import (
-    Account,
     DataSource,
     EhrSubscription,
+    EmbeddedAccount,
     OutboxEntry,
     Patient,
     PatientTag,
@@ -85,7 +85,7 @@ class TestPatient:
     def test_is_made_of_the_order_and_the_form(self, site: XealthSite, clinic_id: str) -> None:
         enter(site, {"email": " Carol.C@Mail.Example "})
         assert notify(site).status == 200
-        [patient], [account] = stored(site.database, Patient), stored(site.database, Account)
+        [patient], [account] = stored(site.database, Patient), stored(site.database, EmbeddedAccount)
         assert (patient.clinic_id, patient.user_id) == (clinic_id, account.user_id)
         assert (patient.full_name, patient.birth_date, patient.mrn) == ("Carol Cooper", BIRTH_DATE, MRN)
         assert (patient.email, account.username) == ("carol.c@mail.example",) * 2
@@ -173,7 +173,7 @@ class TestPatient:
         enter(site)
         for _ in range(2):
             assert notify(site).status == 200
-        assert len(stored(site.database, Patient)) == len(stored(site.database, Account)) == 1
+        assert len(stored(site.database, Patient)) == len(stored(site.database, EmbeddedAccount)) == 1
 
     def test_is_made_again_when_the_record_was_deleted_and_the_address_is_free(
         self, site: XealthSite, clinic_id: str
@@ -195,7 +195,7 @@ class TestPatient:
         assert site.api.delete(f"/v1/clinics/{clinic_id}/patients/{first.user_id}", as_=ALICE).status == 204
         assert notify(site).status == 200
         assert [patient.user_id for patient in stored(site.database, Patient)] == [first.user_id]
-        assert len(stored(site.database, Account)) == 1
+        assert len(stored(site.database, EmbeddedAccount)) == 1
 
 
 class TestForm:

@@ -9,7 +9,7 @@ import pytest
 
 from clinic_service import clock
 from clinic_service.db.engine import Database
-from clinic_service.models import Account, Clinician, OutboxEntry, Patient, PatientDeletion
+from clinic_service.models import Clinician, EmbeddedAccount, OutboxEntry, Patient, PatientDeletion
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, PETE, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_violations
@@ -326,7 +326,11 @@ def test_nothing_else_changes(api: Client, database: Database, clinic_id: str, k
         other = make_offer(unit, unit.clinics.get(clinic_id), DAVE)
     accept(api, clinic_id, key)
     assert status_of(database, other) == "pending"
-    assert (len(stored(database, Clinician)), len(stored(database, Account)), stored(database, PatientDeletion)) == (
+    assert (
+        len(stored(database, Clinician)),
+        len(stored(database, EmbeddedAccount)),
+        stored(database, PatientDeletion),
+    ) == (
         2,
         2,
         [],

@@ -8,7 +8,7 @@ import pytest
 
 from clinic_service import clock
 from clinic_service.db.engine import Database
-from clinic_service.models import Account, Clinician, ClinicianRoleUpdate, OutboxEntry
+from clinic_service.models import Clinician, ClinicianRoleUpdate, EmbeddedAccount, OutboxEntry
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_violations
@@ -93,14 +93,14 @@ def test_an_admin_invitation_makes_an_admin(api: Client, clinic_id: str, key: st
 
 def test_a_profile_without_a_name_gives_none(api: Client, database: Database, clinic_id: str, key: str) -> None:
     with storing(database) as unit:
-        account = unit.session.get_one(Account, ERIN.id)
+        account = unit.session.get_one(EmbeddedAccount, ERIN.id)
         account.full_name = None
     assert "name" not in associate(api, clinic_id, key).json
 
 
 def test_an_overlong_name_is_cut(api: Client, database: Database, clinic_id: str, key: str) -> None:
     with storing(database) as unit:
-        unit.session.get_one(Account, ERIN.id).full_name = "E" * 300
+        unit.session.get_one(EmbeddedAccount, ERIN.id).full_name = "E" * 300
     assert associate(api, clinic_id, key).json["name"] == "E" * 255
 
 

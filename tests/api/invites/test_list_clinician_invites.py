@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from clinic_service.db.engine import Database
-from clinic_service.models import Account, AccountEmail, OutboxEntry
+from clinic_service.models import AccountEmail, EmbeddedAccount, OutboxEntry
 from tests.support.cast import ALICE, BOB, CAROL, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.invites import (
@@ -82,7 +82,7 @@ def test_invitations_sent_to_the_address_are_linked_to_the_user_first(
     assert (row.user_id, row.modified, row.status) == (ERIN.id, LONG_AGO, "pending")
     # Now the address may change.
     with storing(database) as unit:
-        unit.session.get_one(Account, ERIN.id).username = "new@mail.example"
+        unit.session.get_one(EmbeddedAccount, ERIN.id).username = "new@mail.example"
         unit.session.get_one(AccountEmail, ERIN.email).email = "new@mail.example"
     assert keys(list_invites(api)) == [key]
 
@@ -92,11 +92,11 @@ def test_wc_15_addresses_are_compared_without_case(api: Client, database: Databa
     with storing(database) as unit:
         # The account came later, and spells its address in its own way.
         unit.session.delete(unit.session.get_one(AccountEmail, ERIN.email))
-        unit.session.delete(unit.session.get_one(Account, ERIN.id))
+        unit.session.delete(unit.session.get_one(EmbeddedAccount, ERIN.id))
     sent = api.post(f"/v1/clinics/{clinic_id}/invites/clinicians", json=body, as_=ALICE)
     with storing(database) as unit:
         make_account(unit, ERIN._replace(email="erin@hilltop.example"))
-        unit.session.get_one(Account, ERIN.id).username = "Erin@HILLTOP.example"
+        unit.session.get_one(EmbeddedAccount, ERIN.id).username = "Erin@HILLTOP.example"
     assert keys(list_invites(api)) == [sent.json["inviteId"]]
     assert list_invites(api).json[0]["restrictions"] == {"canAccept": True}
 

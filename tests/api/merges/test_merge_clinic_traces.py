@@ -14,13 +14,13 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.choice import chosen_accounts
 from clinic_service.models import (
-    Account,
     Base,
     ClinicDeletion,
     ClinicianDeletion,
     ClinicianRoleUpdate,
     DemoClinic,
     EhrSubscription,
+    EmbeddedAccount,
     MailRequest,
     MergePlanElement,
     Migration,
@@ -233,7 +233,7 @@ def test_an_address_that_the_record_did_not_follow_is_put_right_by_the_target(
         merge(api, Pair(pair.target, third.id))
     with clock.frozen(NOW + timedelta(minutes=2)):
         make_relay(database, config, None, chosen_accounts(config, database)).deliver_due()
-    assert [account.username for account in stored(database, Account)] == [CAROL.email]
+    assert [account.username for account in stored(database, EmbeddedAccount)] == [CAROL.email]
 
 
 @pytest.mark.parametrize(

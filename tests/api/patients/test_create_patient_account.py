@@ -11,9 +11,9 @@ import pytest
 from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import (
-    Account,
     AccountEmail,
     Clinic,
+    EmbeddedAccount,
     OutboxEntry,
     Patient,
     Permission,
@@ -62,7 +62,7 @@ def create(api: Client, clinic_id: str, as_: Somebody = BOB, **members: Any) -> 
 
 
 def assert_nothing_made(database: Database) -> None:
-    for model in (Patient, Account, AccountEmail, OutboxEntry, Reservation):
+    for model in (Patient, EmbeddedAccount, AccountEmail, OutboxEntry, Reservation):
         assert stored(database, model) == []
 
 
@@ -71,7 +71,7 @@ def test_a_patient_and_an_account_are_made(api: Client, database: Database, clin
     assert reply.status == 200
     [patient], [account], [address] = (
         stored(database, Patient),
-        stored(database, Account),
+        stored(database, EmbeddedAccount),
         stored(database, AccountEmail),
     )
     assert reply.json == {
@@ -127,7 +127,7 @@ def test_an_account_needs_no_address(api: Client, database: Database, clinic_id:
     assert all("email" not in reply.json for reply in replies)
     # Nothing tells the two apart, so the same body twice makes two patients.
     assert len({patient.user_id for patient in stored(database, Patient)}) == 2
-    assert [account.username for account in stored(database, Account)] == [None, None]
+    assert [account.username for account in stored(database, EmbeddedAccount)] == [None, None]
 
 
 def test_a_service_invites_nobody(api: Client, database: Database, clinic_id: str) -> None:

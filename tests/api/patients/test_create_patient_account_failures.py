@@ -14,7 +14,7 @@ from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.errors import Unavailable
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
-from clinic_service.models import Account, OutboxEntry, Patient, Reservation
+from clinic_service.models import EmbeddedAccount, OutboxEntry, Patient, Reservation
 from clinic_service.preparation import Preparation, Services
 from clinic_service.resources.patients.accounts import create as account_creation
 from clinic_service.resources.patients.accounts.changes import LIFETIME
@@ -70,7 +70,7 @@ def deliver(database: Database) -> int:
 def left_behind(database: Database) -> tuple[int, int, list[str]]:
     """How many accounts and records there are, and the kinds of the events."""
     kinds = [entry.kind for entry in stored(database, OutboxEntry)]
-    return len(stored(database, Account)), len(stored(database, Patient)), kinds
+    return len(stored(database, EmbeddedAccount)), len(stored(database, Patient)), kinds
 
 
 def after(time: timedelta) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
-from clinic_service.models import Account, OutboxEntry, Patient, PatientSite, PatientTag, Reservation
+from clinic_service.models import EmbeddedAccount, OutboxEntry, Patient, PatientSite, PatientTag, Reservation
 from tests.conftest import SECRET
 from tests.support.applications import application
 from tests.support.cast import BOB, CAROL, DAVE, ERIN, Somebody
@@ -52,7 +52,7 @@ def create(api: Client, clinic_id: str, **members: Any) -> Reply:
 
 
 def assert_nothing_made(database: Database) -> None:
-    for model in (Patient, Account, OutboxEntry, Reservation):
+    for model in (Patient, EmbeddedAccount, OutboxEntry, Reservation):
         assert stored(database, model) == []
 
 
@@ -84,7 +84,7 @@ def test_unique_numbers_are_compared_without_case_and_space(
     reply = create(api, clinic_id, mrn=mrn, email=DAVE.email)
     assert_error(reply, 400)
     assert mrn not in str(reply.json)
-    assert len(stored(database, Patient)) == len(stored(database, Account)) == 1
+    assert len(stored(database, Patient)) == len(stored(database, EmbeddedAccount)) == 1
     assert create(api, clinic_id, mrn="A-2").status == 200
 
 

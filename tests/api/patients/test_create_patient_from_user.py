@@ -9,7 +9,7 @@ import pytest
 
 from clinic_service import clock
 from clinic_service.db.engine import Database
-from clinic_service.models import Account, Clinic, OutboxEntry, Patient, PatientSite, PatientTag
+from clinic_service.models import Clinic, EmbeddedAccount, OutboxEntry, Patient, PatientSite, PatientTag
 from clinic_service.preparation import PreparationOutdated
 from clinic_service.resources.patients import enrolment
 from tests.api.patients.enrolling import NOW, PROFILE, create, path, set_up
@@ -289,7 +289,7 @@ def test_a_repeat_with_a_legacy_clinician_adds_only_that(api: Client, database: 
 def test_a_repeat_asks_no_other_service(api: Client, database: Database, clinic_id: str) -> None:
     create(api, clinic_id)
     with storing(database) as unit:
-        for account in (unit.session.get(Account, person.id) for person in (CAROL, DAVE)):
+        for account in (unit.session.get(EmbeddedAccount, person.id) for person in (CAROL, DAVE)):
             unit.session.delete(account)
     assert_error(create(api, clinic_id), 409)
     assert create(api, clinic_id, legacyClinicianId=ERIN.id).status == 200
@@ -321,7 +321,7 @@ def test_nothing_else_changes(api: Client, database: Database, clinic_id: str) -
     create(api, clinic_id, permissions={"view": {}})
     [after] = stored(database, Clinic)
     assert after.updated_time == before.updated_time
-    assert {account.user_id for account in stored(database, Account)} == {CAROL.id, DAVE.id}
+    assert {account.user_id for account in stored(database, EmbeddedAccount)} == {CAROL.id, DAVE.id}
 
 
 def test_cost_does_not_depend_on_the_clinic_or_the_body(api: Client, database: Database, clinic_id: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from clinic_service import clock
 from clinic_service.db.engine import Database
-from clinic_service.models import Account, AccountEmail, EhrSubscription, OutboxEntry, Patient, Reservation
+from clinic_service.models import AccountEmail, EhrSubscription, EmbeddedAccount, OutboxEntry, Patient, Reservation
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, SERVICE, Somebody
 from tests.support.client import Client, Reply
 from tests.support.errors import assert_error
@@ -63,7 +63,7 @@ def carol(database: Database) -> Patient:
 def addresses(database: Database) -> dict[str, str]:
     """The addresses of accounts by user id, as people sign in with them."""
     emails = {row.user_id: row.email for row in stored(database, AccountEmail)}
-    assert emails == {row.user_id: row.username for row in stored(database, Account) if row.username}
+    assert emails == {row.user_id: row.username for row in stored(database, EmbeddedAccount) if row.username}
     return emails
 
 
@@ -228,7 +228,7 @@ class TestAddresses:
 
     def test_the_account_must_be_there(self, api: Client, database: Database, clinic_id: str) -> None:
         with storing(database) as unit:
-            unit.session.delete(unit.session.get(Account, CAROL.id))
+            unit.session.delete(unit.session.get(EmbeddedAccount, CAROL.id))
         before = everything(database)
         assert_error(change(api, clinic_id, email=NEW), 404)
         assert everything(database) == before

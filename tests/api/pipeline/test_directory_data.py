@@ -18,7 +18,7 @@ from clinic_service.app import create_app
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.server_token import SESSION_HEADER
-from clinic_service.models import Account, AccountEmail
+from clinic_service.models import AccountEmail, EmbeddedAccount
 from clinic_service.specification.apis import load_apis
 from clinic_service.texts import storable
 from tests.conftest import SECRET
@@ -302,7 +302,7 @@ def put(database: Database, full_name: str | None, emails: list[str], patient: A
     with storing(database) as unit:
         for person in PEOPLE:
             told = list(dict.fromkeys(storable(f"{person.id}{email}") for email in emails))
-            account = Account(
+            account = EmbeddedAccount(
                 user_id=person.id,
                 username=told[0] if told else None,
                 full_name=as_stored(full_name),

@@ -10,12 +10,12 @@ import pytest
 from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.models import (
-    Account,
     Base,
     Clinic,
     Clinician,
     ClinicianDeletion,
     ClinicianRoleUpdate,
+    EmbeddedAccount,
     Grant,
     Invite,
     OutboxEntry,
@@ -222,7 +222,7 @@ def test_the_account_itself_is_not_touched(api: Client, database: Database) -> N
     with storing(database) as unit:
         make_account(unit, CAROL)
     remove(api, CAROL)
-    assert [account.user_id for account in stored(database, Account)] == [CAROL.id]
+    assert [account.user_id for account in stored(database, EmbeddedAccount)] == [CAROL.id]
 
 
 def test_others_are_told(api: Client, database: Database, clinic_id: str) -> None:

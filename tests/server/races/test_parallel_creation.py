@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from clinic_service.models import Account, OutboxEntry, Patient, Reservation
+from clinic_service.models import EmbeddedAccount, OutboxEntry, Patient, Reservation
 from tests.support.cast import BOB, SERVICE, Somebody
 from tests.support.races import Call, TwoServers
 from tests.support.rows import make_account, make_staffed_clinic, stored, storing
@@ -58,7 +58,7 @@ def assert_consistent(pair: TwoServers, limit: int, statuses: Counter[int]) -> N
     assert stored(pair.database, Reservation) == []
     users = {patient.user_id for patient in patients} | {user.id for user in USERS}
     orphaned = {row.payload["userId"] for row in stored(pair.database, OutboxEntry) if row.kind == "account_orphaned"}
-    accounts = {account.user_id for account in stored(pair.database, Account)}
+    accounts = {account.user_id for account in stored(pair.database, EmbeddedAccount)}
     # An account that lost its race is removed at once by a relay, or is about to be.
     assert accounts - users <= orphaned
     assert not orphaned & users

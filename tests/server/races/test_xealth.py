@@ -15,9 +15,9 @@ from sqlalchemy import select
 
 from clinic_service.config import Config, variable
 from clinic_service.models import (
-    Account,
     Clinic,
     EhrSubscription,
+    EmbeddedAccount,
     OutboxEntry,
     Patient,
     PatientDeletion,
@@ -118,7 +118,7 @@ def assert_no_account_is_orphaned(arena: Arena) -> None:
     users: set[str | None] = {patient.user_id for patient in stored(database, Patient)}
     users |= {deletion.user_id for deletion in stored(database, PatientDeletion)}
     orphaned = {entry.payload["userId"] for entry in stored(database, OutboxEntry) if entry.kind == "account_orphaned"}
-    assert {account.user_id for account in stored(database, Account)} - users <= orphaned
+    assert {account.user_id for account in stored(database, EmbeddedAccount)} - users <= orphaned
 
 
 def statuses(answers: list[Answer]) -> Counter[int]:

@@ -15,7 +15,7 @@ _ORDER = list(Level)
 _MOST_NAMES = 4
 
 
-class Line(NamedTuple):
+class ReportLine(NamedTuple):
     """One change with its file and line. `operations` are all operations that it concerns."""
 
     level: Level
@@ -46,7 +46,7 @@ class Line(NamedTuple):
         }
 
 
-def report(old: State, new: State) -> list[Line]:
+def report(old: State, new: State) -> list[ReportLine]:
     """All changes from `old` to `new`: breaking ones first, then by file and line."""
     lines = [line for pair in _pairs(old, new) for line in _of_document(*pair, old, new)]
     return sorted(lines, key=lambda line: (_ORDER.index(line.level), line.file, line.line, line.id, line.text))
@@ -63,7 +63,7 @@ def _pairs(old: State, new: State) -> list[tuple[Document, Document]]:
     return pairs
 
 
-def _of_document(before: Document, after: Document, old: State, new: State) -> Iterable[Line]:
+def _of_document(before: Document, after: Document, old: State, new: State) -> Iterable[ReportLine]:
     announcements = Announcements(before.api, after.api, new.changelog)
     found: dict[tuple[Level, str, int, str, str], list[Change]] = {}
     for change in compare(before.api, after.api):
@@ -72,4 +72,4 @@ def _of_document(before: Document, after: Document, old: State, new: State) -> I
         found.setdefault((change.level, file, line, change.id, change.text), []).append(change)
     for key, changes in found.items():
         unannounced = [change.operation for change in changes if not announcements.covers(change)]
-        yield Line(*key, tuple(change.operation for change in changes), tuple(unannounced))
+        yield ReportLine(*key, tuple(change.operation for change in changes), tuple(unannounced))

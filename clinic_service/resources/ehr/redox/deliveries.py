@@ -15,7 +15,7 @@ from clinic_service.models import EhrProvider, OrderState, ReportOrderState
 from clinic_service.preparation import Preparation, Services
 from clinic_service.resources.ehr.matching import find_clinic
 from clinic_service.resources.ehr.redox import orders as redox_orders
-from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox.outcomes import NewOutcome, OrderOutcomes, StoredOrder
 from clinic_service.resources.ehr.redox.report_facts import find_facts
 from clinic_service.resources.ehr.redox.scheduled_reports import (
     NOT_CONNECTED,
@@ -70,7 +70,7 @@ class OrderDelivery:
                     self._send_results(order, outcome)
         self._end(order.id, failure)
 
-    def _answer(self, order: StoredOrder, outcome: Outcome) -> None:
+    def _answer(self, order: StoredOrder, outcome: NewOutcome) -> None:
         if not self._send_results(order, outcome):
             self._end(order.id, NOT_CONNECTED)
             return
@@ -78,7 +78,7 @@ class OrderDelivery:
             self._send_report(order, outcome.clinic_id, outcome.user_id)
         self._end(order.id)
 
-    def _send_results(self, order: StoredOrder, outcome: Outcome) -> bool:
+    def _send_results(self, order: StoredOrder, outcome: NewOutcome) -> bool:
         """Send the results of the order. False when the clinic is not connected any more."""
         clinic = self._read(lambda uow: find_clinic(uow, EhrProvider.REDOX, order.source_id))
         if clinic is None or clinic.id != outcome.clinic_id:
@@ -92,8 +92,8 @@ class OrderDelivery:
         if facts and facts.is_subscribed:
             self._reports.send_report(ReportDocument(order.id, order.content), facts)
 
-    def _find(self, message_id: str) -> tuple[StoredOrder | None, Outcome | None]:
-        def find(uow: UnitOfWork) -> tuple[StoredOrder | None, Outcome | None]:
+    def _find(self, message_id: str) -> tuple[StoredOrder | None, NewOutcome | None]:
+        def find(uow: UnitOfWork) -> tuple[StoredOrder | None, NewOutcome | None]:
             known = OrderOutcomes(uow)
             return known.find_order(message_id), known.find(message_id)
 

@@ -15,7 +15,7 @@ import orjson
 
 from clinic_service import clock
 from clinic_service.outbox.events import EhrMessageReceived
-from clinic_service.resources.ehr.errors import BirthDateMissing, NameMissing
+from clinic_service.resources.ehr.errors import BirthDateMissing, PatientNameMissing
 from clinic_service.resources.ehr.matching import PatientData, find_mrn
 from clinic_service.unit_of_work import UnitOfWork
 
@@ -30,7 +30,7 @@ def receive(uow: UnitOfWork, message: Mapping[str, Any], text: str) -> str:
 def patient_data(order: Mapping[str, Any], mrn_id_type: str) -> PatientData | None:
     """The patient's data in a Redox order; None when it has no medical record number of the type.
 
-    Raises BirthDateMissing and NameMissing.
+    Raises BirthDateMissing and PatientNameMissing.
     """
     patient = _object(order, "Patient")
     mrn = find_mrn(((each.get("IDType"), each.get("ID")) for each in _objects(patient, "Identifiers")), mrn_id_type)
@@ -43,7 +43,7 @@ def patient_data(order: Mapping[str, Any], mrn_id_type: str) -> PatientData | No
     names = (_text(demographics, "FirstName"), _text(demographics, "LastName"))
     full_name = " ".join(name for name in names if name)
     if not full_name:
-        raise NameMissing
+        raise PatientNameMissing
     return PatientData(mrn, birth_date, full_name)
 
 

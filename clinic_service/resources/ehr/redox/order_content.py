@@ -21,7 +21,7 @@ from clinic_service.texts import is_storable
 _DEMOGRAPHICS = ("Patient", "Demographics")
 
 
-class Action(StrEnum):
+class OrderAction(StrEnum):
     """The action that an order requests. The values are the names of the codes in the settings, in order of precedence."""
 
     ENABLE_REPORTS = "enable_summary_reports"
@@ -34,12 +34,12 @@ class UnusableOrder(BadRequest):
     """The order lacks data that an account needs, or has invalid data."""
 
 
-def requested_action(settings: SimpleNamespace, order: Mapping[str, Any]) -> Action | None:
+def requested_action(settings: SimpleNamespace, order: Mapping[str, Any]) -> OrderAction | None:
     """The action for the order's procedure code in the clinic's settings; None when there is none."""
     code = text(order, "Order", "Procedure", "Code")
     if code is None:
         return None
-    return next((action for action in Action if getattr(settings.procedure_codes, action, None) == code), None)
+    return next((action for action in OrderAction if getattr(settings.procedure_codes, action, None) == code), None)
 
 
 def new_patient(order: Mapping[str, Any], data: PatientData, now: datetime) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from clinic_service.resources.ehr.errors import MrnMissing, SourceShared
 from clinic_service.resources.ehr.matching import PatientData, find_clinic
 from clinic_service.resources.ehr.redox.account_orders import create_account
 from clinic_service.resources.ehr.redox.messages import patient_data
-from clinic_service.resources.ehr.redox.order_content import Action, requested_action
-from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox.order_content import OrderAction, requested_action
+from clinic_service.resources.ehr.redox.outcomes import NewOutcome, OrderOutcomes, StoredOrder
 from clinic_service.resources.ehr.redox.results import ResultKind
 from clinic_service.resources.ehr.redox.subscription_orders import disable_reports, enable_reports
 from clinic_service.resources.ehr.redox.task import OrderTask
@@ -27,28 +27,28 @@ from clinic_service.unit_of_work import UnitOfWork
 TECHNICAL_PROBLEM = "The order could not be carried out because of a technical problem. Please place it again."
 
 
-def carry_out(ctx: Preparation, order: StoredOrder) -> Outcome:
+def carry_out(ctx: Preparation, order: StoredOrder) -> NewOutcome:
     """Carry out the order, and store and return the outcome.
 
     Raises BadGateway and Unavailable, including PreparationOutdated and DuplicateTooEarly, when the order must be tried
     again.
     """
     if OrderOutcomes(ctx.uow).is_done_already(order):
-        return _note(ctx, order, Outcome(OrderState.IGNORED))
+        return _note(ctx, order, NewOutcome(OrderState.IGNORED))
     try:
         task = _task(ctx.uow, order)
     except SourceShared as error:
-        return _note(ctx, order, Outcome(OrderState.FAILED, failure=error.message))
-    return _carry_out(ctx, task) if task else _note(ctx, order, Outcome(OrderState.IGNORED))
+        return _note(ctx, order, NewOutcome(OrderState.FAILED, failure=error.message))
+    return _carry_out(ctx, task) if task else _note(ctx, order, NewOutcome(OrderState.IGNORED))
 
 
-def give_up(ctx: Preparation, order: StoredOrder, failure: str) -> Outcome:
+def give_up(ctx: Preparation, order: StoredOrder, failure: str) -> NewOutcome:
     """Store the outcome that the order could not be carried out because of `failure`. The order must have no outcome."""
     try:
         task = _task(ctx.uow, order)
     except SourceShared:
         task = None
-    outcome = _refused(task, _known_kind(ctx.uow, task), TECHNICAL_PROBLEM) if task else Outcome(OrderState.FAILED)
+    outcome = _refused(task, _known_kind(ctx.uow, task), TECHNICAL_PROBLEM) if task else NewOutcome(OrderState.FAILED)
     return _note(ctx, order, replace(outcome, failure=failure))
 
 
@@ -59,7 +59,7 @@ def _task(uow: UnitOfWork, order: StoredOrder) -> OrderTask | None:
     return OrderTask(order, clinic, action) if clinic and action else None
 
 
-def _carry_out(ctx: Preparation, task: OrderTask) -> Outcome:
+def _carry_out(ctx: Preparation, task: OrderTask) -> NewOutcome:
     kind = _kind(task.action)
     try:
         data = patient_data(task.order.content, task.clinic.settings.mrn_id_type)
@@ -68,7 +68,7 @@ def _carry_out(ctx: Preparation, task: OrderTask) -> Outcome:
         if _is_of_new_patient(ctx.uow, task, data):
             kind = ResultKind.ACCOUNT_CREATION
             return create_account(ctx, task, data)
-        if task.action is Action.DISABLE_REPORTS:
+        if task.action is OrderAction.DISABLE_REPORTS:
             return disable_reports(ctx, task, data)
         return enable_reports(ctx, task, data)
     except ServiceError as error:
@@ -78,9 +78,9 @@ def _carry_out(ctx: Preparation, task: OrderTask) -> Outcome:
 
 
 def _is_of_new_patient(uow: UnitOfWork, task: OrderTask, data: PatientData) -> bool:
-    if task.action is Action.CREATE_ACCOUNT_AND_ENABLE_REPORTS:
+    if task.action is OrderAction.CREATE_ACCOUNT_AND_ENABLE_REPORTS:
         return not task.find_same_patients(uow, data)
-    return task.action is Action.CREATE_ACCOUNT
+    return task.action is OrderAction.CREATE_ACCOUNT
 
 
 def _known_kind(uow: UnitOfWork, task: OrderTask) -> ResultKind:
@@ -92,14 +92,14 @@ def _known_kind(uow: UnitOfWork, task: OrderTask) -> ResultKind:
     return _kind(task.action)
 
 
-def _kind(action: Action) -> ResultKind:
+def _kind(action: OrderAction) -> ResultKind:
     """The kind of the result for a refusal that happens before it is known whether the patient is new."""
-    return ResultKind.ACCOUNT_CREATION if action is Action.CREATE_ACCOUNT else ResultKind.MATCHING
+    return ResultKind.ACCOUNT_CREATION if action is OrderAction.CREATE_ACCOUNT else ResultKind.MATCHING
 
 
-def _refused(task: OrderTask, kind: ResultKind, explanation: str) -> Outcome:
+def _refused(task: OrderTask, kind: ResultKind, explanation: str) -> NewOutcome:
     return task.outcome(kind, explanation, succeeded=False)
 
 
-def _note(ctx: Preparation, order: StoredOrder, outcome: Outcome) -> Outcome:
+def _note(ctx: Preparation, order: StoredOrder, outcome: NewOutcome) -> NewOutcome:
     return ctx.in_transaction(lambda uow: OrderOutcomes(uow).add(order.id, outcome))

@@ -111,7 +111,7 @@ class StoredOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class NewOutcome:
     """The outcome of an order; see `models.OrderOutcome`."""
 
     state: OrderState
@@ -165,12 +165,12 @@ class OrderOutcomes(Repository):
         row = self._uow.first(_FIND_MESSAGE, {"message_id": by_message_id})
         return row is not None and order.is_earlier_than(row.event_time, row.received_time)
 
-    def find(self, message_id: str) -> Outcome | None:
+    def find(self, message_id: str) -> NewOutcome | None:
         """The outcome of an order; None when the order is not carried out yet."""
         row = self._uow.first(_FIND, {"message_id": message_id})
-        return None if row is None else Outcome(**row._asdict())
+        return None if row is None else NewOutcome(**row._asdict())
 
-    def add(self, message_id: str, outcome: Outcome) -> Outcome:
+    def add(self, message_id: str, outcome: NewOutcome) -> NewOutcome:
         """Store and return the outcome of an order that has none yet."""
         self._uow.insert(_ADD, {"message_id": message_id, "decided_time": self._uow.now, **asdict(outcome)})
         return outcome

@@ -17,7 +17,7 @@ from clinic_service.gateways.redox import RedoxApi
 from clinic_service.gateways.reports import ReportRequest, Reports
 from clinic_service.resources.ehr.redox.flowsheet import PERIOD, Style, flowsheet, glucose_management_indicator
 from clinic_service.resources.ehr.redox.notes import FILE_NAME, NoteContent, note
-from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox.outcomes import NewOutcome, OrderOutcomes, StoredOrder
 from clinic_service.resources.ehr.redox.outgoing import Envelope, Sender
 from clinic_service.resources.ehr.redox.report_facts import ReportFacts
 from clinic_service.resources.ehr.redox.results import ResultKind, results
@@ -49,7 +49,7 @@ class RedoxReports:
     redox: RedoxApi
     reports: Reports
 
-    def send_results(self, order: StoredOrder, outcome: Outcome, settings: Any) -> None:
+    def send_results(self, order: StoredOrder, outcome: NewOutcome, settings: Any) -> None:
         """Send the outcome of an order. Raises DestinationsMissing, and what Redox raises."""
         envelope = self._envelope(order.content, settings, "results")
         kind, explanation = ResultKind(outcome.result or ""), outcome.explanation or ""

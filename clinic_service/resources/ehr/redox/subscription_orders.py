@@ -11,7 +11,7 @@ from clinic_service.preparation import Preparation, PreparationOutdated
 from clinic_service.resources.ehr.matching import MatchedPatient, PatientData
 from clinic_service.resources.ehr.redox.addresses import change_address, replace_record, usable_email
 from clinic_service.resources.ehr.redox.order_content import tag_names
-from clinic_service.resources.ehr.redox.outcomes import Outcome
+from clinic_service.resources.ehr.redox.outcomes import NewOutcome
 from clinic_service.resources.ehr.redox.results import ResultKind
 from clinic_service.resources.ehr.redox.task import OrderTask, compensated
 from clinic_service.resources.patients.accounts import update
@@ -30,17 +30,17 @@ class SeveralPatientsMatch(Conflict):
     message = "Several patients of the clinic have this medical record number and date of birth."
 
 
-def disable_reports(ctx: Preparation, task: OrderTask, data: PatientData) -> Outcome:
+def disable_reports(ctx: Preparation, task: OrderTask, data: PatientData) -> NewOutcome:
     """Switch the reports off. Raises NoPatientMatches, SeveralPatientsMatch and Superseded."""
 
-    def disable(uow: UnitOfWork) -> Outcome:
+    def disable(uow: UnitOfWork) -> NewOutcome:
         task.set_reports(uow, _lock_patient(uow, task, data), active=False)
         return task.note(uow, task.outcome(ResultKind.MATCHING, DISABLED))
 
     return ctx.in_transaction(disable)
 
 
-def enable_reports(ctx: Preparation, task: OrderTask, data: PatientData) -> Outcome:
+def enable_reports(ctx: Preparation, task: OrderTask, data: PatientData) -> NewOutcome:
     """Switch the reports on, and take over the tags and the address of the order. An address in use is ignored.
 
     Raises NoPatientMatches, SeveralPatientsMatch, Superseded, and what the accounts directory raises.
@@ -50,7 +50,7 @@ def enable_reports(ctx: Preparation, task: OrderTask, data: PatientData) -> Outc
     changed = change_address(ctx, task.clinic.id, found.user_id, email)
     with compensated(ctx, lambda uow: update.compensate(uow, changed)):
 
-        def enable(uow: UnitOfWork) -> Outcome:
+        def enable(uow: UnitOfWork) -> NewOutcome:
             patient = _lock_patient(uow, task, data)
             if patient.user_id != found.user_id:
                 raise PreparationOutdated

@@ -18,8 +18,8 @@ from clinic_service.resources.ehr.matching import (
     find_clinic,
     find_patients,
 )
-from clinic_service.resources.ehr.redox.order_content import Action
-from clinic_service.resources.ehr.redox.outcomes import OrderOutcomes, Outcome, StoredOrder
+from clinic_service.resources.ehr.redox.order_content import OrderAction
+from clinic_service.resources.ehr.redox.outcomes import NewOutcome, OrderOutcomes, StoredOrder
 from clinic_service.resources.ehr.redox.results import ResultKind
 from clinic_service.resources.ehr.subscriptions import MatchedDocument, find_subscription, update_subscription
 from clinic_service.unit_of_work import UnitOfWork
@@ -35,7 +35,7 @@ class OrderTask:
 
     order: StoredOrder
     clinic: EhrClinic
-    action: Action
+    action: OrderAction
 
     def find_same_patients(self, uow: UnitOfWork, data: PatientData) -> list[MatchedPatient]:
         """The patients of the clinic with the medical record number and date of birth of the order."""
@@ -61,11 +61,11 @@ class OrderTask:
 
     def outcome(
         self, kind: ResultKind, explanation: str, *, succeeded: bool = True, reports_of: str | None = None
-    ) -> Outcome:
+    ) -> NewOutcome:
         """The outcome that is sent to the clinic; with `reports_of`, the report of this user is sent too."""
-        return Outcome(OrderState.PENDING, self.clinic.id, reports_of, kind, succeeded, explanation)
+        return NewOutcome(OrderState.PENDING, self.clinic.id, reports_of, kind, succeeded, explanation)
 
-    def note(self, uow: UnitOfWork, outcome: Outcome) -> Outcome:
+    def note(self, uow: UnitOfWork, outcome: NewOutcome) -> NewOutcome:
         """Store the outcome, and return it."""
         return OrderOutcomes(uow).add(self.order.id, outcome)
 

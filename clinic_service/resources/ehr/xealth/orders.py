@@ -17,7 +17,7 @@ from clinic_service import clock
 from clinic_service.errors import BadRequest, Conflict, PaymentRequired, Violation
 from clinic_service.gateways.accounts import EmailTaken
 from clinic_service.gateways.http import no_answer_is_bad_gateway
-from clinic_service.gateways.xealth import XealthOrder
+from clinic_service.gateways.xealth import FetchedOrder
 from clinic_service.models import XEALTH_REPORTS
 from clinic_service.models.sort_keys import match_key
 from clinic_service.preparation import Preparation, PreparationOutdated
@@ -72,7 +72,7 @@ class PreorderInput(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
+class OrderEnrolment:
     """An account for the patient of an order, and the input from which it was created."""
 
     account: create.CustodialAccount
@@ -85,8 +85,8 @@ class Notification:
 
     event: OrderEvent
     clinic: EhrClinic
-    order: XealthOrder
-    enrolment: Enrolment | None
+    order: FetchedOrder
+    enrolment: OrderEnrolment | None
 
 
 class _Effect(NamedTuple):
@@ -188,7 +188,7 @@ def _is_repeated(uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, last: Ap
     return event.is_new in uow.xealth_orders.states_last_changed_by(clinic.id, last.id)
 
 
-def _require_same(order: XealthOrder, body: Mapping[str, Any]) -> None:
+def _require_same(order: FetchedOrder, body: Mapping[str, Any]) -> None:
     """Raise OrderMismatch unless this is the order of the event."""
     info = _object(order, "orderInfo")
     if (info.get("deployment"), info.get("orderId")) != (body["deployment"], body["orderId"]):
@@ -196,7 +196,7 @@ def _require_same(order: XealthOrder, body: Mapping[str, Any]) -> None:
 
 
 def _effect(
-    uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, order: XealthOrder, last: AppliedEvent | None
+    uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, order: FetchedOrder, last: AppliedEvent | None
 ) -> _Effect:
     is_outdated = last is not None and last.event_time > event.time
     if is_outdated or (event.is_new and _object(order, "orderInfo").get("orderState") in _CANCELED):
@@ -206,7 +206,9 @@ def _effect(
     return _Effect(applies=True, known=known, new=patient if event.is_new and known is None else None)
 
 
-def _prepare_enrolment(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patient: XealthPatient) -> Enrolment:
+def _prepare_enrolment(
+    ctx: Preparation, clinic: EhrClinic, order: FetchedOrder, patient: XealthPatient
+) -> OrderEnrolment:
     try:
         return _make_account(ctx, clinic, order, patient)
     except (BadRequest, Conflict, PaymentRequired):
@@ -216,7 +218,7 @@ def _prepare_enrolment(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, 
         raise
 
 
-def _make_account(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patient: XealthPatient) -> Enrolment:
+def _make_account(ctx: Preparation, clinic: EhrClinic, order: FetchedOrder, patient: XealthPatient) -> OrderEnrolment:
     preorder = _get_preorder(ctx.uow, clinic, order, patient)
     given = {
         "full_name": patient.data.full_name,
@@ -226,10 +228,10 @@ def _make_account(ctx: Preparation, clinic: EhrClinic, order: XealthOrder, patie
         "tag_ids": preorder.tag_ids,
     }
     with _about_the_order(), no_answer_is_bad_gateway():
-        return Enrolment(make_or_reuse_account(ctx, clinic.id, given), preorder)
+        return OrderEnrolment(make_or_reuse_account(ctx, clinic.id, given), preorder)
 
 
-def _get_preorder(uow: UnitOfWork, clinic: EhrClinic, order: XealthOrder, patient: XealthPatient) -> PreorderInput:
+def _get_preorder(uow: UnitOfWork, clinic: EhrClinic, order: FetchedOrder, patient: XealthPatient) -> PreorderInput:
     """The stored input of the order's form. Raises TrackingIdMissing and PreorderNotFound."""
     tracking_id = _object(order, "preorder").get("dataTrackingId")
     if not isinstance(tracking_id, str) or not tracking_id:
@@ -249,7 +251,7 @@ def _input(row: PreorderRow) -> PreorderInput:
 
 
 def _store(
-    uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, order: XealthOrder, *, applies: bool
+    uow: UnitOfWork, clinic: EhrClinic, event: OrderEvent, order: FetchedOrder, *, applies: bool
 ) -> MatchedDocument:
     body = event.body
     order_id = uow.xealth_orders.add_order(
@@ -269,7 +271,7 @@ def _store(
     return MatchedDocument(order_id, body["eventType"], body["eventContext"])
 
 
-def _enrol(uow: UnitOfWork, clinic: EhrClinic, enrolment: Enrolment, demo_user_id: str | None) -> str:
+def _enrol(uow: UnitOfWork, clinic: EhrClinic, enrolment: OrderEnrolment, demo_user_id: str | None) -> str:
     """Create the patient and return the user id. Raises PreparationOutdated when the input has changed meanwhile."""
     preorder, account = enrolment.preorder, enrolment.account
     row = uow.xealth_orders.find_preorder(clinic.id, preorder.tracking_id)
@@ -294,6 +296,6 @@ def _about_the_order() -> Iterator[None]:
         raise type(error).at(_PLACE) from None
 
 
-def _object(order: XealthOrder, name: str) -> Mapping[str, Any]:
+def _object(order: FetchedOrder, name: str) -> Mapping[str, Any]:
     value = order.content.get(name)
     return value if isinstance(value, Mapping) else {}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from clinic_service import clock
 from clinic_service.errors import Violation
 from clinic_service.gateways.accounts.documents import MAX_TEXT_LENGTH
-from clinic_service.resources.ehr.errors import BirthDateMissing, DemographicsMissing, MrnMissing, NameMissing
+from clinic_service.resources.ehr.errors import BirthDateMissing, DemographicsMissing, MrnMissing, PatientNameMissing
 from clinic_service.resources.ehr.matching import PatientData, find_mrn
 from clinic_service.texts import is_storable, storable
 
@@ -28,8 +28,8 @@ class XealthPatient(NamedTuple):
 def read_patient(document: Mapping[str, Any], mrn_id_type: str, *, place: str | None = None) -> XealthPatient:
     """The patient of `document`, which has the members `patientIdentity` and `datasets`.
 
-    Raises DemographicsMissing, MrnMissing, BirthDateMissing and NameMissing, in this order. Their violations point to the
-    missing member of the request's body; or to `place`, the part of the request that names the document.
+    Raises DemographicsMissing, MrnMissing, BirthDateMissing and PatientNameMissing, in this order. Their violations
+    point to the missing member of the request's body; or to `place`, the part of the request that names the document.
     """
     demographics = _object(_object(document.get("datasets")).get("demographicsV1"))
     if not demographics:
@@ -42,7 +42,7 @@ def read_patient(document: Mapping[str, Any], mrn_id_type: str, *, place: str | 
         raise BirthDateMissing(violations=_missing(f"{_DEMOGRAPHICS}/birthDate", place))
     full_name = _full_name(demographics)
     if not full_name:
-        raise NameMissing(violations=_missing(f"{_DEMOGRAPHICS}/name", place))
+        raise PatientNameMissing(violations=_missing(f"{_DEMOGRAPHICS}/name", place))
     return XealthPatient(PatientData(mrn, birth_date, full_name), _email(demographics))
 
 

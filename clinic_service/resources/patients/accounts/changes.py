@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, func, null, select, update
 from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.errors import Unavailable
-from clinic_service.models import Account, Reservation
+from clinic_service.models import EmbeddedAccount, Reservation
 from clinic_service.outbox.outbox import Event, Outbox, ScheduledEvent
 from clinic_service.resources.patients.errors import AccountIsChanging
 
@@ -30,7 +30,9 @@ _REMOVE_EXPIRED = delete(Reservation).where(
 )
 _RELEASE = delete(Reservation).where(*_LIVE, Reservation.id == bindparam("reservation"))
 _COUNT_PLACES = select(func.count().label("places")).where(*_LIVE, Reservation.user_id.is_(None))
-_CLAIM = update(Account).where(Account.user_id == bindparam("of_user")).values(custodial_clinic_id=null())
+_CLAIM = (
+    update(EmbeddedAccount).where(EmbeddedAccount.user_id == bindparam("of_user")).values(custodial_clinic_id=null())
+)
 _IS_CHANGING = select(Reservation.id).where(*_LIVE, Reservation.user_id == bindparam("of_user"))
 
 

@@ -33,7 +33,7 @@ _DRIVING_FILTER, _INDEX_SCAN, _MATERIALIZED = "driving filter", "index scan", "m
 FEW = 2000
 
 
-class Page(NamedTuple):
+class PatientPage(NamedTuple):
     """The ids of the patients on a page, the number of matches on all pages, and the number of patients of the clinic."""
 
     patient_ids: list[str]
@@ -41,7 +41,7 @@ class Page(NamedTuple):
     total: int
 
 
-def find_page(unit: Unit, clinic_id: str, query: ListQuery) -> Page:
+def find_page(unit: Unit, clinic_id: str, query: ListQuery) -> PatientPage:
     """The page that `query` asks for. The caller holds a snapshot, because several statements are sent."""
     return _PageSearch(unit, clinic_id, query).page()
 
@@ -87,10 +87,10 @@ class _PageSearch:
         sort_column = self._order.sort_column
         return self._order.is_indexed and one.rows == sort_column.rows and one.columns <= sort_column.indexed_columns
 
-    def page(self) -> Page:
+    def page(self) -> PatientPage:
         matches = self._matches() if self._filters else None
         total, count = self._sizes(matches)
-        return Page(self._find(matches, count, total) if self._offset < count else [], count, total)
+        return PatientPage(self._find(matches, count, total) if self._offset < count else [], count, total)
 
     def _find(self, matches: Ids | None, count: int, total: int) -> list[str]:
         if matches is None:

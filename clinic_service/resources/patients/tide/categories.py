@@ -21,7 +21,7 @@ _FLAGS = {one.name: list_index_column(CGM, one.flag) for one in INDEXED_VALUES i
 
 
 @dataclass(frozen=True)
-class Category:
+class TideCategory:
     """The patients for whom all of `needs` and none of `forbids` holds, sorted by the figure of the first need.
 
     A comparison with a missing figure does not hold.
@@ -74,19 +74,19 @@ _IN_TARGET = _when("timeInTargetPercent", operator.ge, 0.7)
 _USED = _when("timeCGMUsePercent", operator.ge, 0.7)
 
 CATEGORIES = {
-    "timeInVeryLowPercent": Category((_VERY_LOW,), descending=True),
-    "timeInAnyLowPercent": Category((_ANY_LOW,), descending=True),
-    "timeInVeryHighPercent": Category((_VERY_HIGH,), descending=True),
-    "timeInAnyHighPercent": Category((_ANY_HIGH,), descending=True),
-    "dropInTimeInTargetPercent": Category(
+    "timeInVeryLowPercent": TideCategory((_VERY_LOW,), descending=True),
+    "timeInAnyLowPercent": TideCategory((_ANY_LOW,), descending=True),
+    "timeInVeryHighPercent": TideCategory((_VERY_HIGH,), descending=True),
+    "timeInAnyHighPercent": TideCategory((_ANY_HIGH,), descending=True),
+    "dropInTimeInTargetPercent": TideCategory(
         (_when("timeInTargetPercent" + DELTA, operator.lt, -0.15),), descending=False
     ),
-    "timeCGMUsePercent": Category((_when("timeCGMUsePercent", operator.lt, 0.7),), descending=False),
-    "meetingTargets": Category(
+    "timeCGMUsePercent": TideCategory((_when("timeCGMUsePercent", operator.lt, 0.7),), descending=False),
+    "meetingTargets": TideCategory(
         (_IN_TARGET, _USED), descending=True, forbids=(_ANY_LOW, _VERY_LOW, _ANY_HIGH, _VERY_HIGH, _EXTREME_HIGH)
     ),
-    "timeInTargetPercent": Category((_when("timeInTargetPercent", operator.lt, 0.7),), descending=False),
-    "timeInExtremeHighPercent": Category((_EXTREME_HIGH,), descending=True),
+    "timeInTargetPercent": TideCategory((_when("timeInTargetPercent", operator.lt, 0.7),), descending=False),
+    "timeInExtremeHighPercent": TideCategory((_EXTREME_HIGH,), descending=True),
 }
 # The categories of a report that names none. A patient is in the first of them that fits.
 DEFAULT_CATEGORIES = tuple(CATEGORIES)[:7]

@@ -28,7 +28,7 @@ from clinic_service.resources.patients.listing.filters import (
     residual,
 )
 from clinic_service.resources.patients.listing.planner import FEW, fewest, narrowed
-from clinic_service.resources.patients.tide.categories import CATEGORIES, COMPARED, Category
+from clinic_service.resources.patients.tide.categories import CATEGORIES, COMPARED, TideCategory
 
 # The maximum numbers of patients: in all categories together, and in that of patients without data.
 _MOST, _MOST_WITHOUT_DATA = 100, 50
@@ -87,7 +87,7 @@ class _Report:
             reported.update(found[name])
         return found
 
-    def _by_figures(self) -> Callable[[Category], Iterable[str]] | None:
+    def _by_figures(self) -> Callable[[TideCategory], Iterable[str]] | None:
         """A function that finds the members of a category by the figures of all candidates; None when they are not few."""
         found = fewest(self._unit, self._clinic_id, self._filters, self._few)
         if found is None:
@@ -100,7 +100,7 @@ class _Report:
         rows = self._execute(figures).all()
         return lambda category: category.members(rows)
 
-    def _by_index_scan(self, category: Category) -> list[str]:
+    def _by_index_scan(self, category: TideCategory) -> list[str]:
         """The first members of the category, as many as a whole report has: enough even when some are reported already."""
         members = [
             *category.conditions(),
