@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from clinic_service.config import Config
 from clinic_service.db.dialects import is_one_transaction, revision_lock
@@ -24,6 +24,14 @@ from clinic_service.models import Base
 def run(connection: Connection) -> None:
     is_sqlite = connection.dialect.name == "sqlite"
     with revision_lock(connection):
+        known = set(table_names(connection))
+
+        def finish_revision(ctx: Any, step: object, heads: Collection[str], run_args: object) -> None:  # noqa: ARG001
+            note_oldest_program(ctx, heads)
+            # The next revision may fill a table that this one has created.
+            place_new_tables(ctx.connection, Base.metadata, known)
+            known.update(table_names(ctx.connection))
+
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
@@ -39,18 +47,16 @@ def run(connection: Connection) -> None:
         connection.commit()
 
 
+def table_names(connection: Connection) -> Collection[str]:
+    # A new inspector each time, because it remembers what it has found.
+    return inspect(connection).get_table_names()
+
+
 def check_references(connection: Connection) -> None:
     """Foreign keys are off while tables are rebuilt. Raises RuntimeError, which undoes all, if one leads nowhere."""
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
         raise RuntimeError(f"A row of {broken[0]} refers to a row of {broken[2]} that does not exist.")
-
-
-def finish_revision(ctx: Any, step: object, heads: Collection[str], run_args: object) -> None:  # noqa: ARG001
-    """What follows each revision, in its transaction."""
-    note_oldest_program(ctx, heads)
-    # The next revision may fill a table that this one has created.
-    place_new_tables(ctx.connection, Base.metadata)
 
 
 def note_oldest_program(ctx: Any, heads: Collection[str]) -> None:

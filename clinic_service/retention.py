@@ -52,7 +52,13 @@ def _older(model: type[Base], time: Any, *conditions: ColumnElement[bool]) -> De
     table = Base.metadata.tables[model.__tablename__]
     keys = list(table.primary_key)
     before = "before_id" if isinstance(time.type, ObjectId) else "before"
-    found = select(*keys).where(time < bindparam(before, type_=time.type), *conditions).limit(bindparam("batch"))
+    # In a fixed order, because on a cluster each copy of a table chooses its rows by itself.
+    found = (
+        select(*keys)
+        .where(time < bindparam(before, type_=time.type), *conditions)
+        .order_by(time, *keys)
+        .limit(bindparam("batch"))
+    )
     key: Any = keys[0] if len(keys) == 1 else tuple_(*keys)
     return delete(table).where(key.in_(found))
 

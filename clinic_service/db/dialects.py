@@ -51,6 +51,9 @@ _SQLITE_UNAVAILABLE = (
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_NOTADB,
 )
+# A machine of a Citus cluster reports like this that it has lost another one.
+_INTERNAL = "XX000"
+_LOST_MACHINE = re.compile(r"connection|remote node|could not (send|receive)")
 # A machine of a Citus cluster names its part of a table, and the constraints of that part, with a number at the end.
 _SHARD = re.compile(r"_\d{6,}$")
 # The error of another machine has the name only in its text.
@@ -80,6 +83,7 @@ def is_unavailable(error: BaseException) -> bool:
         # No statement was running, so connecting, BEGIN or COMMIT failed.
         or error.statement is None
         or _state(error).startswith(_UNAVAILABLE_STATES)
+        or (_state(error) == _INTERNAL and _LOST_MACHINE.search(str(error.orig)) is not None)
         or _sqlite_code(error) in _SQLITE_UNAVAILABLE
     )
 

@@ -6,7 +6,7 @@ join those that are distributed already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ _CATALOGUE = text(
     " FROM pg_dist_partition p JOIN pg_class c ON c.oid = p.logicalrelid"
     " WHERE c.relnamespace = current_schema()::regnamespace"
 )
+_SHARDS = text("SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = to_regclass('clinics')")
 # The rows that a table had before it was distributed stay at the coordinator, hidden, until they are removed.
 _HAS_OLD_ROWS = text("SELECT pg_relation_size(to_regclass(:name)) > 0")
 
@@ -75,11 +76,12 @@ def placement_of(table: Table) -> Placement:
 
 
 def plan(wanted: Mapping[str, Placement], present: Mapping[str, TablePlace], shards: int) -> list[Step]:
-    """The steps that place the tables of `wanted` that are not `present` in the catalogue yet, in their order.
+    """The steps that place the tables of `wanted` that are not `present` where they should be, in their order.
 
-    Raises DatabaseUnusable when a table is placed otherwise.
+    A local table can be placed: Citus makes local tables of those that refer to a reference table. Raises
+    DatabaseUnusable when a table is placed otherwise.
     """
-    misplaced = [line for line in differences(wanted, present) if line.name in present]
+    misplaced = [line for line in differences(wanted, present) if line.place and line.place.kind is not Kind.LOCAL]
     if misplaced:
         raise DatabaseUnusable(
             f"{misplaced[0]} Take it back with SELECT undistribute_table('{misplaced[0].name}') at the coordinator first."
@@ -88,7 +90,7 @@ def plan(wanted: Mapping[str, Placement], present: Mapping[str, TablePlace], sha
     steps = []
     for name, placement in wanted.items():
         leader = leaders.setdefault(placement.group, name)
-        if name not in present:
+        if present.get(name) != _wanted_place(placement):
             steps.append(_step(name, placement, leader, shards))
     return steps
 
@@ -115,10 +117,14 @@ class Misplaced(NamedTuple):
         return f"The table {self.name} is {self.place or 'not part of the cluster'}; it should be {self.wanted}."
 
 
+def _wanted_place(placement: Placement) -> TablePlace:
+    return TablePlace(placement.kind, placement.column)
+
+
 def differences(wanted: Mapping[str, Placement], present: Mapping[str, TablePlace]) -> Iterator[Misplaced]:
     """The tables that are not where they should be."""
     for name, placement in wanted.items():
-        place = TablePlace(placement.kind, placement.column)
+        place = _wanted_place(placement)
         if present.get(name) != place:
             yield Misplaced(name, present.get(name), place)
 
@@ -146,14 +152,20 @@ def is_distributed(connection: Connection, metadata: MetaData) -> bool:
     return bool(present(connection).keys() & metadata.tables.keys())
 
 
-def place_new_tables(connection: Connection, metadata: MetaData) -> None:
-    """Place the tables that a revision has just created, when the others are distributed already.
+def place_new_tables(connection: Connection, metadata: MetaData, old: Collection[str]) -> None:
+    """Place the tables that a revision has just created, when others are distributed already. `old`: those before it.
 
     It runs in the transaction of the revision, because the next revision may fill them.
     """
     if is_distributed(connection, metadata):
-        for step in _steps(connection, metadata, DEFAULT_SHARDS):
-            _take(connection, step)
+        for step in _steps(connection, metadata, _shards(connection)):
+            if step.table not in old and not _is_placed(connection, step, metadata):
+                _take(connection, step)
+
+
+def _shards(connection: Connection) -> int:
+    """The number of parts of the clinics, which new tables get as well."""
+    return connection.execute(_SHARDS).scalar() or DEFAULT_SHARDS
 
 
 def list_misplaced(url: str, metadata: MetaData) -> list[Misplaced]:
@@ -181,8 +193,7 @@ def distribute(url: str, metadata: MetaData, shards: int) -> Iterator[Step]:
         connection.rollback()
         with revision_lock(connection):
             for step in _steps(connection, metadata, shards):
-                # A step may have placed tables that refer to its own.
-                if step.table not in present(connection):
+                if not _is_placed(connection, step, metadata):
                     yield step
                     _take(connection, step)
                 connection.commit()
@@ -208,12 +219,21 @@ def _steps(connection: Connection, metadata: MetaData, shards: int) -> list[Step
     return plan(_existing(connection, metadata), present(connection), shards)
 
 
+def _is_placed(connection: Connection, step: Step, metadata: MetaData) -> bool:
+    """Whether a step before has placed the table of this one as well, because a foreign key connects them."""
+    return present(connection).get(step.table) == _wanted_place(placements(metadata)[step.table])
+
+
 def _take(connection: Connection, step: Step) -> None:
     try:
         connection.execute(text(step.sql))
     except DBAPIError as error:
         line = str(error.orig).strip().splitlines()[0]
-        raise DatabaseUnusable(f"Citus refuses to place the table {step.table}: {line}") from error
+        # What is to be done is often said in the hint alone.
+        hint = getattr(getattr(error.orig, "diag", None), "message_hint", None)
+        raise DatabaseUnusable(
+            f"Citus refuses to place the table {step.table}: {line}{f' {hint}' if hint else ''}"
+        ) from error
 
 
 @contextmanager

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import (
     Column,
+    Delete,
     ForeignKey,
     Index,
+    Insert,
     MetaData,
     Select,
     String,
     Table,
+    Update,
     and_,
     bindparam,
     delete,
@@ -27,9 +30,9 @@ from sqlalchemy.orm import aliased
 from clinic_service.db.base import NAMING_CONVENTION, placed
 from clinic_service.db.dialects import among
 from clinic_service.db.locks import locking
-from clinic_service.db.placement import BY_CLINIC, CLINICS, LOCAL
+from clinic_service.db.placement import BY_CLINIC, CLINICS, LOCAL, Kind
 from clinic_service.models import Base, Clinic, Clinician, Invite, Patient, PatientCount, Tag
-from tests.support.distribution import Bound, parts, refused_keys, statements
+from tests.support.distribution import Bound, parts, placement_of, refused_keys, statements
 
 # The limit of a person counts in all clinics.
 _KNOWN = {"outbox.mail_limits._RECENT"}
@@ -98,6 +101,42 @@ _IN_THE_BACKGROUND = (
 def test_only_these_statements_ask_all_machines() -> None:
     found = {name for name, statement in statements() if {part.bound for part in parts(statement)} == {Bound.ALL}}
     assert {name for name in found if not name.startswith(_IN_THE_BACKGROUND)} == _ASKS_ALL.keys()
+
+
+# A write to a table that every machine has needs all machines, and locks the table on all of them until the commit.
+_WRITES_EVERYWHERE = {
+    "clinics_of_users._ADD_PENDING": "an invitation",
+    "clinics_of_users._REMOVE_PENDING": "the end of an invitation",
+    "gateways.accounts.embedded._ADD_DELETION": "the removal of an account",
+    "gateways.accounts.embedded._REMOVE_DELETION": "a removed account that is made again",
+    "resources.clinics.repository.ClinicRepository._ADD_SHARE_CODE": "a new clinic",
+    "resources.clinics.repository.ClinicRepository._CANCEL_INVITES": "the removal of a clinic",
+    "resources.clinics.repository.ClinicRepository._REMOVE_SHARE_CODES": "the removal of a clinic",
+    "resources.ehr.redox.outcomes._ADD": "a message of Redox",
+    "resources.ehr.redox.outcomes._END": "a message of Redox",
+    "resources.ehr.repository.EhrRepository._ADD_MESSAGE": "a message of Redox",
+    "resources.invites.repository.InviteRepository._CLOSE_EXPIRED": "an invitation",
+    "resources.invites.repository.InviteRepository._COMPLETE": "the end of an invitation",
+    "resources.invites.repository.InviteRepository._END": "the end of an invitation",
+    "resources.invites.repository.InviteRepository._LINK": "the first list that shows an invitation to its user",
+    "resources.merges.belongings._CANCEL_INVITES": "a merge",
+    "resources.merges.belongings._CLOSE_EXPIRED": "a merge",
+    "resources.merges.belongings._MOVE_OFFERS": "a merge",
+    "resources.merges.belongings._MOVE_SHARE_CODES": "a merge",
+    "resources.users.repository._REMOVE_INVITES": "the removal of a user",
+    "resources.users.repository._SET_EMAIL": "another address of a user",
+}
+
+
+def test_only_these_statements_write_on_all_machines() -> None:
+    found = {
+        name
+        for name, statement in statements()
+        if isinstance(statement, Insert | Update | Delete)
+        and (placement := placement_of(statement.table)) is not None
+        and placement.kind is Kind.REFERENCE
+    }
+    assert {name for name in found if not name.startswith(_IN_THE_BACKGROUND)} == _WRITES_EVERYWHERE.keys()
 
 
 _THIS = Clinic.id == bindparam("clinic_id")

@@ -237,6 +237,25 @@ def test_what_a_cluster_cannot_do_just_now_is_unavailable(postgresql_url: str, s
     assert not is_retryable(caught.value)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "server closed the connection unexpectedly",
+        "connection not open",
+        "failure on connection marked as essential: worker-2:5432",
+        "failed to execute task 3: could not receive query results",
+    ],
+)
+def test_a_machine_of_a_cluster_that_was_lost_is_unavailable(postgresql_url: str, message: str) -> None:
+    """Such an error has the state of internal errors, and is told apart by its text."""
+    engine = revision_engine(postgresql_url)
+    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.exec_driver_sql(f"DO $$ BEGIN RAISE '{message}' USING ERRCODE = 'XX000'; END $$")
+    engine.dispose()
+    assert is_unavailable(caught.value)
+    assert not is_retryable(caught.value)
+
+
 def test_a_commit_that_fails_is_unavailable(postgresql_url: str) -> None:
     """Whatever the error is: some machines may have committed already, and the others follow later."""
     with create_database(postgresql_url) as url:

@@ -16,6 +16,7 @@ from clinic_service.db.transfer.digest import TableDigest
 from clinic_service.db.transfer.locks import names_of, seize_tables
 from clinic_service.db.transfer.progress import Progress, counted
 from clinic_service.db.transfer.rows import Columns, read, write
+from clinic_service.db.transfer.source import require_one_machine
 
 # The maximum number of tables that an error message names.
 _NAMED_TABLES = 3
@@ -49,6 +50,7 @@ def fill(
     engine = revision_engine(url)
     try:
         with explained(engine.url), engine.begin() as target:
+            require_one_machine(target)
             _prepare(target, tables)
             if replace:
                 _delete_all(target, tables)

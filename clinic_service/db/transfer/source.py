@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Table
 
 from clinic_service.db import schema
+from clinic_service.db.base import Base
 from clinic_service.db.dialects import snapshot
+from clinic_service.db.distribution import is_distributed
 from clinic_service.db.engine import Database, normal_url
 from clinic_service.db.failures import DatabaseUnusable, database_name, explained
 from clinic_service.db.files import database_file
@@ -25,6 +27,7 @@ def opened_source(url: str, tables: Sequence[Table]) -> Iterator[Connection]:
     """
     _require_head(url)
     with snapshot_of(url) as connection:
+        require_one_machine(connection)
         keep_tables(connection, tables)
         yield connection
 
@@ -60,6 +63,16 @@ def _require_head(url: str) -> None:
         raise DatabaseUnusable(
             f"The database is at revision {revision}, and the last one that this program knows is {schema.head()}. "
             "Use the program that serves this database."
+        )
+
+
+def require_one_machine(connection: Connection) -> None:
+    """Raise DatabaseUnusable when the tables are spread over a cluster, which has no state as of one moment."""
+    if is_distributed(connection, Base.metadata):
+        raise DatabaseUnusable(
+            "The tables are distributed over several machines, so they cannot be read or filled as of one moment. Back up "
+            "each machine with the tools of PostgreSQL. To fill a cluster, fill a database that is not distributed, and "
+            "then run `clinic-service db distribute`."
         )
 
 

@@ -180,6 +180,7 @@ def _profile(full_name: str | None, patient: dict[str, Any] | None) -> Profile:
     return profile_from_document({"fullName": full_name, "patient": patient})
 
 
+_DELETION = select(AccountDeletion.user_id).where(AccountDeletion.user_id == bindparam("user_id"))
 _REMOVE_DELETION = delete(AccountDeletion).where(AccountDeletion.user_id == bindparam("id"))
 _ADD = insert_into(
     EmbeddedAccount,
@@ -203,7 +204,9 @@ def _add(unit: UnitOfWork, account: NewAccount) -> Account:
         "created_time": unit.creation_time,
         "updated_time": unit.now,
     }
-    unit.change(_REMOVE_DELETION, {"id": account.user_id})
+    # Asked first, because on a cluster every write to this table needs all machines.
+    if unit.rows(_DELETION, {"user_id": account.user_id}):
+        unit.change(_REMOVE_DELETION, {"id": account.user_id})
     try:
         unit.insert(_ADD, values)
         _add_emails(unit, account.user_id, emails)

@@ -168,8 +168,10 @@ class _Merge:
         canceled = [one.member.id for one in plans if one.action is Action.CANCEL]
         if canceled:
             rows = self._belongings.load_members(canceled)
-            self._belongings.cancel_invites([row.invite_id for row in rows if row.invite_id])
+            # In the order in which accepting an invitation changes them, so that on a cluster, where such a change locks
+            # a whole table, neither waits for the other.
             self._uow.clinicians.remove(rows, None)
+            self._belongings.cancel_invites([row.invite_id for row in rows if row.invite_id])
         moved = [one for one in plans if one.action is Action.MOVE]
         self._belongings.remove_addresses([one.member.id for one in moved if one.loses_address])
         user_ids = [one.member.user_id for one in moved if one.member.user_id]
@@ -180,8 +182,8 @@ class _Merge:
         self._uow.clinicians.remove(self._uow.clinicians.all_of_clinic(self._plan.source.id), None)
 
     def _move_belongings(self) -> None:
-        self._belongings.move_share_codes()
         self._belongings.move_offers()
+        self._belongings.move_share_codes()
         self._belongings.move_counts()
         self._belongings.unmark_demo()
         users = self._belongings.move_migrations()

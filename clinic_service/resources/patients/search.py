@@ -141,9 +141,10 @@ def _merged_page(unit: Unit, clinic_ids: Sequence[str], limit: int, offset: int)
 
 
 def _merge(unit: Unit, clinic_ids: Sequence[str], reach: int, limit: int, offset: int) -> Sequence[_Key]:
-    # The size is a power of two, so that few statements are compiled. Surplus parameters are the id of no clinic.
+    # The size is a power of two, so that few statements are compiled. Surplus parameters are null, which finds nothing,
+    # and on a cluster asks no machine.
     size = 1 << (len(clinic_ids) - 1).bit_length()
-    clinics: dict[str, Any] = {f"clinic_{number}": "" for number in range(size)}
+    clinics: dict[str, Any] = dict.fromkeys(f"clinic_{number}" for number in range(size))
     clinics.update((f"clinic_{number}", clinic_id) for number, clinic_id in enumerate(clinic_ids))
     return unit.rows(_merging(size), {**clinics, "reach": reach, "limit": limit, "offset": offset})
 
