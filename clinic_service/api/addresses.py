@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from clinic_service.errors import BadRequest, NotFound, Violation
 
@@ -29,7 +29,7 @@ def request_path(environ: Mapping[str, Any], prefix: str = "") -> str:
     """The decoded path of a WSGI request, without `prefix`.
 
     Raises UnknownAddress for a path outside the prefix and for one with an empty segment or an encoded slash, and
-    BadRequest for an encoded NUL.
+    BadRequest for an encoded NUL and for bytes that are not UTF-8.
     """
     target = environ.get("REQUEST_URI")
     # A server that does not hand the target over has decoded the path already.
@@ -38,8 +38,7 @@ def request_path(environ: Mapping[str, Any], prefix: str = "") -> str:
         path = _without(prefix, path)
     if "//" in path:
         raise UnknownAddress
-    # WSGI hands bytes over as latin-1.
-    return _decoded(path) if target and "%" in path else path.encode(_LATIN_1).decode("utf-8", "replace")
+    return _decoded(path) if target and "%" in path else _text(path.encode(_LATIN_1))
 
 
 def _without(prefix: str, path: str) -> str:
@@ -56,4 +55,12 @@ def _decoded(path: str) -> str:
     if "%00" in lowered:
         raise BadRequest(violations=[Violation("/path", "characters")])
     # Characters that should have been encoded and were not are bytes of UTF-8 as well.
-    return unquote(path.encode(_LATIN_1).decode("utf-8", "replace"))
+    return _text(unquote_to_bytes(path.encode(_LATIN_1)))
+
+
+def _text(path: bytes) -> str:
+    """The path, whose bytes WSGI hands over as latin-1."""
+    try:
+        return path.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest(violations=[Violation("/path", "encoding", "UTF-8")]) from None

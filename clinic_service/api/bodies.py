@@ -108,6 +108,12 @@ def require_json(content_type: str) -> None:
             raise UnsupportedMediaType
 
 
+def require_uncompressed(content_encoding: str) -> None:
+    """Raise UnsupportedMediaType when the header Content-Encoding says that the body is compressed."""
+    if any(coding.strip().lower() not in ("", "identity") for coding in content_encoding.split(",")):
+        raise UnsupportedMediaType("The request body must not be compressed.")
+
+
 def decode_json(raw: bytes) -> Any:
     """The JSON value in `raw`; ABSENT when `raw` is blank. Raises BadRequest for everything that this module refuses."""
     if not raw.strip():

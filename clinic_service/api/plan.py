@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clinic_service.api.audit_rules import AuditRule, compile_audit
-from clinic_service.api.bodies import ABSENT, DEFAULT_LIMIT, decode_json, read_body, require_json
+from clinic_service.api.bodies import ABSENT, DEFAULT_LIMIT, decode_json, read_body, require_json, require_uncompressed
 from clinic_service.api.operations import Handler
 from clinic_service.api.parameters import Parameters, PlanError, compile_parameters, snake_case
 from clinic_service.api.validation import Validator, Validators
@@ -66,6 +66,7 @@ class BodyPlan:
         raw = read_body(environ, self.limit)
         if raw.strip() and not self.any_content_type:
             require_json(environ.get("CONTENT_TYPE", ""))
+            require_uncompressed(environ.get("HTTP_CONTENT_ENCODING", ""))
         return Body(decode_json(raw), raw, self.validator)
 
     def arguments(self, body: Body) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.sql import Select
 
 from clinic_service.audit.record import NO_HASH, AuditRecord, Outcome
@@ -34,6 +34,7 @@ _ADD = insert_into(
 _ALL = select(*AuditEntry.__table__.columns)
 # Without an order, because sorting all entries that wait for each batch of them would take quadratic time.
 _UNSEALED = _ALL.where(AuditEntry.sequence.is_(None)).limit(bindparam("limit"))
+_COUNT_UNSEALED = select(func.count().label("number")).where(AuditEntry.sequence.is_(None))
 _SEALED = (
     _ALL.where(AuditEntry.sequence > bindparam("after"), AuditEntry.sequence <= bindparam("last"))
     .order_by(AuditEntry.sequence)
@@ -154,6 +155,11 @@ class AuditRepository(Repository):
         """At most `limit` rows that are not in the chain yet, those in the order of their times."""
         found = _entries(self._uow.rows(_UNSEALED, {"limit": limit}))
         return sorted(found, key=lambda entry: (entry.record.time, entry.id))
+
+    def count_unsealed(self) -> int:
+        """The number of rows that are not in the chain yet."""
+        ((number,),) = self._uow.rows(_COUNT_UNSEALED, {})
+        return number
 
     def list_sealed(self, after: int, last: int, limit: int) -> list[StoredEntry]:
         """At most `limit` rows of the chain, from the one after `after` to `last`."""

@@ -50,9 +50,17 @@ class Sealer:
             except Exception as error:
                 _log.warning("audit_not_sealed", extra={"failure": type(error).__name__})
                 sealed = 0
-            # A full batch is followed by the next one at once, and a smaller one by all that comes until then.
+            # After a full batch there may be more to seal; otherwise rows gather during a pause.
             if sealed < _BATCH:
                 stop.wait(self._poll_seconds)
+
+    def finish(self) -> None:
+        """Seal what has been written until now, because nobody may do so until the next start."""
+        try:
+            while self.seal() == _BATCH:
+                pass
+        except Exception as error:
+            _log.warning("audit_not_sealed", extra={"failure": type(error).__name__})
 
     def seal(self) -> int:
         """Seal at most a batch of rows. Returns how many."""

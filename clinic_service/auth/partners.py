@@ -65,7 +65,7 @@ def _check_redox_body(config: Config, body: Any) -> None:
 def _check_xealth(config: Config, environ: Environ) -> None:
     _require_xealth(config, environ)
     scheme, _, sent = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
-    if scheme != "Bearer" or not _same(config.xealth_bearer_token, _bytes(sent)):
+    if scheme.lower() != "bearer" or not _same(config.xealth_bearer_token, _bytes(sent)):
         raise SecretRefused
 
 

@@ -115,9 +115,11 @@ def verify_trail() -> None:
         flaws = list(verify(uow, folder))
         for flaw in flaws:
             click.echo(f"{flaw.place}: {flaw.message}")
-        chain = uow.audit.chain()
+        chain, unsealed = uow.audit.chain(), uow.audit.count_unsealed()
     if flaws:
         raise click.ClickException("The audit trail was changed after it was written, at the places above.")
+    if unsealed:
+        click.echo(f"Not checked: {counted(unsealed, 'row')}, because no server has sealed them yet.")
     click.echo(f"The audit trail is intact. Row {chain.sequence} has the hash {chain.hash}.")
 
 

@@ -25,11 +25,15 @@ class MailNotSent(BadGateway):
     message = "The mail was not sent."
 
 
+class UnsendableMail(MailNotSent):
+    """The mail can never be sent, because not every program would read its address or its text in the same way."""
+
+
 class Mailer(Protocol):
     """Sends mail."""
 
     def send(self, mail: Mail) -> None:
-        """Send `mail`. Raises MailNotSent."""
+        """Send `mail`. Raises MailNotSent, which is UnsendableMail when another attempt would fail as well."""
 
 
 class SmtpMailer:
@@ -44,6 +48,9 @@ class SmtpMailer:
     def send(self, mail: Mail) -> None:
         try:
             message = serialize(mail, self._sender)
+        except (MessageError, ValueError) as error:
+            raise UnsendableMail(_kind_of(error)) from None
+        try:
             with self._connect() as connection:
                 # The recipient is given explicitly, so that it is not read from the message.
                 connection.sendmail(self._sender.addr_spec, [mail.to], message)

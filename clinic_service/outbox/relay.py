@@ -13,7 +13,7 @@ from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
-from clinic_service.gateways.mail import Mailer, MailNotSent
+from clinic_service.gateways.mail import Mailer, MailNotSent, UnsendableMail
 from clinic_service.metrics.counters import count_delivery
 from clinic_service.outbox.deliveries import MAILS, compose, is_mail, is_notice
 from clinic_service.outbox.queue import MAX_ATTEMPTS, Entry, Queue
@@ -162,7 +162,8 @@ class Relay(RelayLoop):
         return self._send(entry) if is_mail(entry.kind) else self._compensate(entry.kind, entry.payload)
 
     def fail(self, entry: Entry, error: Exception) -> None:
-        if not is_mail(entry.kind) or entry.attempts + 1 < MAX_MAIL_ATTEMPTS:
+        is_given_up = isinstance(error, UnsendableMail) or entry.attempts + 1 >= MAX_MAIL_ATTEMPTS
+        if not (is_mail(entry.kind) and is_given_up):
             super().fail(entry, error)
             return
         failure = failure_of(error)

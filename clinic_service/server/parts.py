@@ -11,6 +11,7 @@ from clinic_service.api.log import RequestLog
 from clinic_service.app import create_app
 from clinic_service.audit.choice import chosen_log, require_writable
 from clinic_service.audit.log import AuditLog
+from clinic_service.audit.sealing import Sealer
 from clinic_service.config import Config
 from clinic_service.db.engine import Database, open_database
 from clinic_service.db.readiness import Health, Readiness
@@ -107,6 +108,9 @@ class ServiceParts(Parts):
     def close(self) -> None:
         """Stop the threads. Another process, or the next start, continues their work."""
         self.stop.set()
+        for relay in self.relays:
+            if isinstance(relay, Sealer):
+                relay.finish()
         if self.audit_log:
             self.audit_log.close()
         self.database.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from clinic_service.server.limits import Limits
 
 _LATIN_1 = "latin-1"
 _PLAIN_NAMES = {"CONTENT-TYPE": "CONTENT_TYPE"}
+# A name or an address, and a port (RFC 3986, 3.2.2 and 3.2.3). It is empty where the target has none.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]*)?")
 # Headers about the framing of the body, which is over when the body is read. The application gets the true length.
 _FRAMING = frozenset(
     {"CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "CONNECTION", "KEEP-ALIVE", "UPGRADE", "TRAILER"}
@@ -191,7 +194,8 @@ class RequestReader:
         if self._head_size > self._limits.head_bytes or len(request.headers) >= self._limits.headers:
             raise HeadersTooLarge
         if b"_" not in name:
-            request.headers.append((name.decode(_LATIN_1).upper(), value.decode(_LATIN_1)))
+            # The parser has removed the white space before the value, and that after it is no part of it either.
+            request.headers.append((name.decode(_LATIN_1).upper(), value.decode(_LATIN_1).rstrip(" \t")))
 
     def on_headers_complete(self) -> None:
         if self._is_resuming:
@@ -227,8 +231,8 @@ def _frame(request: HttpRequest) -> None:
     if request.version not in ("1.0", "1.1"):
         raise InvalidHttp
     names = [name for name, _ in request.headers]
-    hosts = names.count("HOST")
-    if hosts > 1 or (hosts == 0 and request.version == "1.1"):
+    hosts = [value for name, value in request.headers if name == "HOST"]
+    if len(hosts) > 1 or (not hosts and request.version == "1.1") or not all(map(_HOST.fullmatch, hosts)):
         raise InvalidHttp
     if "TRANSFER-ENCODING" in names:
         if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):

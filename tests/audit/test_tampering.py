@@ -178,6 +178,22 @@ def test_rows_that_become_visible_late_are_sealed_as_well(database: Database, se
     assert found == ["request-1", "request-2"]
 
 
+def test_rows_that_are_not_sealed_yet_are_counted(database: Database, verify: Run) -> None:
+    run(database, lambda uow: uow.audit.add(record(1)), writes=True)
+    first, *_ = verify().output.splitlines()
+    assert first == "Not checked: 1 row, because no server has sealed them yet."
+
+
+def test_the_end_of_a_server_seals_all_rows(database: Database, sealer: Sealer, verify: Run) -> None:
+    def add_many(uow: UnitOfWork) -> None:
+        for number in range(1100):
+            uow.audit.add(record(number))
+
+    run(database, add_many, writes=True)
+    sealer.finish()
+    assert verify().output.startswith("The audit trail is intact. Row 1100 has the hash ")
+
+
 def test_a_write_that_is_rolled_back_leaves_no_row(database: Database) -> None:
     def fail(unit: UnitOfWork) -> None:
         unit.audit.add(record(1))

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic_service.gateways.mail import MailNotSent, SmtpMailer
+from clinic_service.gateways.mail import SmtpMailer, UnsendableMail
 from clinic_service.gateways.mail_messages import Mail, UnsafeMessage, header_text, one_line, serialize
 from clinic_service.outbox.deliveries import MAILS, compose
 from tests.support.smtp_server import smtp_server
@@ -188,7 +188,7 @@ def test_message_that_does_not_read_as_it_was_meant_is_not_sent(
         serialize(mail("Harbour"), SENDER)
     with smtp_server() as server:
         mailer = SmtpMailer(f"smtp://127.0.0.1:{server.port}", "no-reply@clinic.example", seconds=5)
-        with pytest.raises(MailNotSent, match=r"^UnsafeMessage$"):
+        with pytest.raises(UnsendableMail, match=r"^UnsafeMessage$"):
             mailer.send(mail("Harbour"))
     assert server.received == []
 

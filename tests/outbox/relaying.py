@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
-from clinic_service.gateways.mail import Mailer, MailNotSent
+from clinic_service.gateways.mail import Mailer, MailNotSent, UnsendableMail
 from clinic_service.gateways.mail_messages import Mail
 from clinic_service.outbox.events import ClinicCreated
 from clinic_service.outbox.outbox import Event
@@ -23,15 +23,18 @@ HARBOUR = "65f1c0de0a1b2c3d4e5f6a7b"
 
 
 class RecordingMailer:
-    """Keeps mails instead of sending them; `fails` says which subjects cannot be sent."""
+    """Keeps mails instead of sending them; `fails` says which cannot be sent now, and `refuses` which never."""
 
     def __init__(self) -> None:
         self.sent: list[Mail] = []
         self.fails: Callable[[Mail], bool] = lambda _: False
+        self.refuses: Callable[[Mail], bool] = lambda _: False
         self.before: Callable[[], object] = lambda: None
 
     def send(self, mail: Mail) -> None:
         self.before()
+        if self.refuses(mail):
+            raise UnsendableMail("UnsafeMessage")
         if self.fails(mail):
             raise MailNotSent("SMTPServerDisconnected")
         self.sent.append(mail)

@@ -227,6 +227,19 @@ def test_dead_address_does_not_silence_the_clinic(database: Database, relay: Rel
         assert relay.deliver_due() == 1
 
 
+def test_mail_that_can_never_be_sent_is_given_up_at_once_and_holds_nothing_up(
+    database: Database, relay: Relay, mailer: RecordingMailer
+) -> None:
+    add_events(database, clinic_created(HARBOUR, "Dead"), clinic_created(HARBOUR, "Harbour"), ClinicDeleted(HARBOUR))
+    mailer.refuses = lambda mail: "Dead" in mail.subject
+    while relay.deliver_due():
+        pass
+    relay.deliver_due()
+    assert len(mailer.sent) == 1
+    assert all(row.delivered_time for row in outbox_rows(database))
+    assert outbox_rows(database)[0].last_error == "UnsendableMail: UnsafeMessage"
+
+
 def test_event_committed_late_does_not_wait_for_later_ones(
     database: Database, relay: Relay, mailer: RecordingMailer
 ) -> None:

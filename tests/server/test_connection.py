@@ -110,6 +110,24 @@ class TestHeaders:
         assert environ["HTTP_X_TOKEN"] == "good"
         assert "HTTP_X_OTHER" not in environ
 
+    def test_end_before_the_white_space_behind_their_values(self) -> None:
+        with serving_gate() as served:
+            served.exchange(b"GET /echo HTTP/1.1\r\nX-Token: \t a b \t \r\nConnection: close \r\n" + HOST + b"\r\n")
+            (environ,) = served.app.seen
+        assert environ["HTTP_X_TOKEN"] == "a b"
+
+    @pytest.mark.parametrize("host", [b"", b"a.example", b"a_b:80", b"[::1]:8080", b"127.0.0.1", b"a%20b", b"a:"])
+    def test_host_may_be_any_name_or_address(self, host: bytes) -> None:
+        with serving_gate() as served:
+            answers = served.exchange(b"GET /echo HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
+            assert statuses(answers) == [200]
+
+    @pytest.mark.parametrize("host", [b"a b", b"<a>", b"a:b", b"[::1", b"a/b", b"a@b", b"\xe4", b"a:80:90"])
+    def test_host_that_is_no_address_is_refused(self, host: bytes) -> None:
+        with serving_gate() as served:
+            answers = served.exchange(b"GET /echo HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
+            assert statuses(answers) == [400]
+
     def test_come_only_from_the_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTP_X_TIDEPOOL_SESSION_TOKEN", "from the environment of the server")
         with serving_gate() as served:

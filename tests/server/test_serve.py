@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clinic_service.db import schema
 from clinic_service.db.engine import Database
+from clinic_service.unit_of_work import reading
 from tests.conftest import SECRET
 from tests.support.cast import SERVICE
 from tests.support.processes import ServerProcess, run_command, serving
@@ -56,7 +57,15 @@ def test_demo_does_not_write_among_real_clinics(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "--mix-with-real-data" in refused.stderr
     with serving(tmp_path, **settings) as server:
-        assert [clinic["name"] for clinic in server.get("/v1/clinics", token_of(SERVICE)).json] == ["Real"]
+        [clinic] = server.get("/v1/clinics", token_of(SERVICE)).json
+        assert clinic["name"] == "Real"
+        tags = f"/v1/clinics/{clinic['id']}/patient_tags"
+        assert server.request("POST", tags, token_of(SERVICE), json={"name": "a"}).status == 200
+    # The record of the write was sealed, although the server has ended at once.
+    database = Database(url)
+    with reading(database) as unit:
+        assert (unit.audit.chain().sequence, unit.audit.count_unsealed()) == (1, 0)
+    database.dispose()
 
 
 def test_demo_prints_a_command_that_works(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from clinic_service.errors import Violation
 from clinic_service.resources.access.errors import (
     NotYoursToGive,
     NotYoursToWrite,
@@ -56,11 +57,14 @@ def _require_own_management(present: Permissions) -> None:
 
 
 def _require_known(wanted: Permissions) -> None:
-    if not wanted.keys() <= _FREE_NAMES | _MANAGING_NAMES:
-        raise UnknownPermission
-    for value in wanted.values():
-        if len(orjson.dumps(value)) > _LARGEST_VALUE or _levels(value) > _MOST_LEVELS:
-            raise PermissionTooLarge
+    known = _FREE_NAMES | _MANAGING_NAMES
+    if not wanted.keys() <= known:
+        raise UnknownPermission(violations=[Violation("/body/*", "unknown", sorted(known))])
+    for name, value in wanted.items():
+        if len(orjson.dumps(value)) > _LARGEST_VALUE:
+            raise PermissionTooLarge(violations=[Violation(f"/body/{name}", "maxLength", _LARGEST_VALUE)])
+        if _levels(value) > _MOST_LEVELS:
+            raise PermissionTooLarge(violations=[Violation(f"/body/{name}", "depth", _MOST_LEVELS)])
 
 
 def _kept_by_person(wanted: Permissions, present: Permissions) -> Permissions:

@@ -16,6 +16,7 @@ class ClinicNotMigrated(ConstraintViolation):
 
 class ClinicNotEmpty(BadRequest):
     message = "The clinic still has patients. Remove them first."
+    violations = (Violation("/path/clinicId", "state"),)
 
 
 class DemoPatientUnknown(BadGateway):

@@ -39,7 +39,7 @@ class NameMissing(BadRequest):
     """The name is empty. An empty name is only valid in updates of a patient whose name is not known."""
 
     def __init__(self) -> None:
-        super().__init__(violations=[Violation("/body/fullName", "minLength")])
+        super().__init__(violations=[Violation("/body/fullName", "minLength", 1)])
 
 
 class MrnRequired(BadRequest):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadRequest, NotFound
+from clinic_service.errors import BadRequest, NotFound, Violation
 
 
 class SettingsNotFound(NotFound):
@@ -11,3 +11,4 @@ class SettingsNotFound(NotFound):
 
 class LimitEndsBeforeStart(BadRequest):
     message = "The start of a limit must not be after its end."
+    violations = (Violation("/body/hardLimit/endDate", "state"),)

@@ -47,9 +47,9 @@ def set_patient_limits(uow: UnitOfWork, clinic_id: str, limits: SimpleNamespace)
 
     Raises LimitEndsBeforeStart and ClinicNotFound, in this order.
     """
-    for limit in (limits.hard_limit, limits.soft_limit):
+    for name, limit in (("hardLimit", limits.hard_limit), ("softLimit", limits.soft_limit)):
         if limit and limit.start_date and limit.end_date and limit.start_date > limit.end_date:
-            raise LimitEndsBeforeStart
+            raise LimitEndsBeforeStart.at(f"/body/{name}/endDate")
     clinic = uow.clinics.lock(clinic_id)
     clinic.patient_count_settings = patient_count_settings_schema.dump(limits)
     uow.clinics.touch(clinic)

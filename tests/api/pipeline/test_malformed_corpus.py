@@ -158,6 +158,13 @@ RAW: dict[str, tuple[int, bytes]] = {
         401,
         b"GET " + CLINIC + HEAD + b"X-Tidepool-Session-Token: " + b"a" * 30_000 + b"\r\n\r\n",
     ),
+    "compressed": (415, TIER + b"Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + b'{"tier": "tier0100"}'),
+    "compressed twice": (
+        415,
+        TIER + b"Content-Encoding: identity, br\r\nContent-Length: 20\r\n\r\n" + b'{"tier": "tier0100"}',
+    ),
+    "host that is none": (400, (b"GET " + CLINIC + SIGNED + b"\r\n").replace(b"localhost", b"a b<>")),
+    "host of raw bytes": (400, (b"GET " + CLINIC + SIGNED + b"\r\n").replace(b"localhost", b"\xc3\xa4")),
     "content type of raw bytes": (
         415,
         b"POST " + CLINIC + b"/tier" + SIGNED + b"Content-Type: application/json\xff\r\nContent-Length: 2\r\n\r\n{}",
@@ -165,6 +172,10 @@ RAW: dict[str, tuple[int, bytes]] = {
     "NUL in the path": (400, b"GET /v1/clinics/%00" + SIGNED + b"\r\n"),
     "newline behind an id": (400, b"GET " + CLINIC + b"%0A" + SIGNED + b"\r\n"),
     "invalid UTF-8 in the path": (400, b"GET /v1/clinics/%ff" + SIGNED + b"\r\n"),
+    "invalid UTF-8 in the path of an id without a pattern": (
+        400,
+        b"GET " + CLINIC + b"/invites/clinicians/%ff/clinician" + SIGNED + b"\r\n",
+    ),
     "raw UTF-8 in the path": (400, "GET /v1/clinics/é".encode() + SIGNED + b"\r\n"),
     "encoded slashes": (404, b"GET /v1/clinics/a%2Fb%2Fc" + SIGNED + b"\r\n"),
     "bad escape in the path": (400, b"GET /v1/clinics/%zz" + SIGNED + b"\r\n"),
