@@ -17,15 +17,10 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from clinic_service import clock
 from clinic_service.errors import BadRequest, Violation
+from clinic_service.texts import camel_case
 
 JsonObject = dict[str, Any]
 Convert = Callable[[Any], Any]
-
-
-def camel_case(name: str) -> str:
-    """`created_time` as `createdTime`."""
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
 
 
 class WireTime(fields.Field[datetime]):

@@ -1,4 +1,4 @@
-"""Which texts are e-mail addresses, and which can be stored in a database."""
+"""Rules of texts: which are e-mail addresses, which can be stored in a database, and names in camel case."""
 
 from __future__ import annotations
 
@@ -32,3 +32,9 @@ def is_storable(text: str) -> bool:
 def storable(text: str) -> str:
     """`text` without the characters that cannot be stored."""
     return _UNSTORABLE.sub("", text)
+
+
+def camel_case(name: str) -> str:
+    """`created_time` as `createdTime`."""
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)

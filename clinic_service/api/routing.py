@@ -86,6 +86,14 @@ class LeanFlask(flask.Flask):
         # Clients ask for the same addresses again, and to find a route takes about 15 µs.
         self._remembered_route = lru_cache(_REMEMBERED)(self._find_route)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "wsgi_app":
+            raise TypeError(
+                "A middleware around wsgi_app has no effect, because `clinic-service serve` does not call it. "
+                "Code for every request belongs in api/dispatch.py, and code for every answer in LeanFlask."
+            )
+        super().__setattr__(name, value)
+
     def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Carry out one request, for WSGI servers; `answer` is what `clinic-service serve` calls."""
         answer = self.answer(environ)
@@ -207,6 +215,11 @@ for _name in (
     "url_value_preprocessor",
     "url_defaults",
     "context_processor",
+    "shell_context_processor",
+    "endpoint",
+    "template_filter",
+    "template_global",
+    "template_test",
 ):
     setattr(LeanFlask, _name, _refusing(_name))
 

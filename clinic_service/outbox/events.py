@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from clinic_service.texts import camel_case
+
 # The name in mails for the author of a change of roles who has no name: a service, or a person without a profile.
 UNNAMED_ADMINISTRATOR = "Clinic administrator"
 # The names in mails for a clinic and for a patient without a name, used within a sentence.
@@ -31,12 +33,7 @@ class _Payload:
 
     def to_payload(self) -> Mapping[str, Any]:
         """The event as a JSON object."""
-        return {f.metadata.get("name") or _camel_case(f.name): getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-
-
-def _camel_case(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+        return {f.metadata.get("name") or camel_case(f.name): getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ from clinic_service.resources.settings.schemas import (
     PatientCountSettingsSchema,
     ScheduledReportsSchema,
 )
-from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime, camel_case
+from clinic_service.serialization import Computed, WireEnum, WireSchema, WireTime
+from clinic_service.texts import camel_case
 from tests.support.errors import spec_apis
 
 # Each class, the schemas of the spec it spells, and members that it leaves out on purpose, with the reason.

@@ -88,7 +88,5 @@ def add_service_account(ctx: Context, user_id: str, clinic_id: str, body: dict[s
 
 
 def _with_clinics(uow: UnitOfWork, rows: Sequence[ClinicianRow]) -> list[JsonObject]:
-    clinics = uow.clinics.describe(list({row.clinic_id for row in rows}))
-    # A clinic and its clinicians may have been deleted since the rows were read.
-    found = [ClinicianClinicRelationship(row, clinics[row.clinic_id]) for row in rows if row.clinic_id in clinics]
+    found = [ClinicianClinicRelationship(row, clinic) for row, clinic in uow.clinics.join(rows)]
     return membership_schema.dump(found, many=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -28,6 +28,17 @@ from clinic_service.resources.clinics.descriptions import ClinicDescription, des
 from clinic_service.resources.clinics.errors import ClinicNotFound, ClinicNotMigrated, NoFreeShareCode
 from clinic_service.resources.clinics.limits import PatientLimits, applying_settings, hard_limit
 from clinic_service.resources.clinics.share_codes import draw_share_code
+
+
+class OfClinic(Protocol):
+    """A row that belongs to a clinic."""
+
+    @property
+    def clinic_id(self) -> str:
+        """The id of the clinic."""
+
+
+R = TypeVar("R", bound=OfClinic)
 
 _MOST_DRAWS = 100
 _NEW_CLINIC_LIMIT = 250
@@ -123,6 +134,11 @@ class ClinicRepository(Repository):
     def describe(self, clinic_ids: Sequence[str]) -> dict[str, ClinicDescription]:
         """The descriptions of the clinics by id, read in two statements. Unknown ids are left out."""
         return describe(self._uow, clinic_ids) if clinic_ids else {}
+
+    def join(self, rows: Sequence[R]) -> Sequence[tuple[R, ClinicDescription]]:
+        """The rows, each with the description of its clinic. A row whose clinic was deleted meanwhile is left out."""
+        clinics = self.describe([*{row.clinic_id for row in rows}])
+        return [(row, clinics[row.clinic_id]) for row in rows if row.clinic_id in clinics]
 
     def describe_one(self, clinic_id: str) -> ClinicDescription:
         """The description of the clinic. Raises ClinicNotFound."""

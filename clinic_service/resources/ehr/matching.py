@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from clinic_service.models import EhrProvider
-from clinic_service.models.sort_keys import match_key
+from clinic_service.models.sort_keys import folded, match_key
 from clinic_service.resources.ehr.errors import EhrClinicNotFound, SourceShared
 from clinic_service.resources.settings.schemas import ehr_settings_schema
 from clinic_service.unit_of_work import UnitOfWork
@@ -98,9 +98,9 @@ def find_mrn(identifiers: Iterable[tuple[Any, Any]], mrn_id_type: str) -> str | 
 
     It is the id of the first pair of the type `mrn_id_type`, in any letter case. A value that is not a text is missing.
     """
-    wanted = mrn_id_type.casefold()
+    wanted = folded(mrn_id_type)
     texts = ((kind, number) for kind, number in identifiers if isinstance(kind, str))
-    number = next((number for kind, number in texts if kind.casefold() == wanted), None)
+    number = next((number for kind, number in texts if folded(kind) == wanted), None)
     return number if isinstance(number, str) and number else None
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from clinic_service.models import Role, Site, Tag
+from clinic_service.models.sort_keys import folded
 from clinic_service.resources.merges.facts import (
     ClinicFacts,
     MemberFacts,
@@ -175,7 +176,7 @@ def _spelled(value: bool) -> str:
 
 
 def _compared(restriction: RestrictionFacts) -> tuple[str, str]:
-    return restriction.email_domain.lower(), (restriction.required_idp or "").lower()
+    return folded(restriction.email_domain), folded(restriction.required_idp or "")
 
 
 _MISMATCHES = {

@@ -118,11 +118,11 @@ def _invites(plan: MergePlan) -> Iterator[Cells]:
 def _tags(plan: MergePlan) -> Iterator[Cells]:
     tags = [one for one in plan.tags if one.action is not TagAction.SKIP]
     yield (f"Resulting Tags ({len(tags)}) ---",)
-    for one in sorted(tags, key=lambda one: (one.tag.name.lower(), one.tag.name)):
+    for one in sorted(tags, key=lambda one: (folded(one.tag.name), one.tag.name)):
         yield one.tag.name, "both" if one.merge else one.workspace.value, _TAG_ACTIONS[one.action]
 
 
 def _sites(plan: MergePlan) -> Iterator[Cells]:
     yield (f"Resulting Sites ({len(plan.sites)}) ---",)
-    for one in sorted(plan.sites, key=lambda one: (one.resulting_name.lower(), one.resulting_name)):
+    for one in sorted(plan.sites, key=lambda one: (folded(one.resulting_name), one.resulting_name)):
         yield one.resulting_name, one.workspace.value, _SITE_ACTIONS[one.action]

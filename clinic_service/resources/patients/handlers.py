@@ -201,10 +201,7 @@ def update_patient_data_sources(ctx: Context, user_id: str, body: list[Any]) -> 
 
 
 def _with_clinics(ctx: Context, patients: Sequence[PatientDescription]) -> list[JsonObject]:
-    """The records, each with its clinic. A record whose clinic was deleted meanwhile is left out."""
-    clinics = ctx.uow.clinics.describe(list({patient.clinic_id for patient in patients}))
     return [
-        {"patient": patient_schema.dump(patient), "clinic": clinic_schema.dump(clinics[patient.clinic_id])}
-        for patient in patients
-        if patient.clinic_id in clinics
+        {"patient": patient_schema.dump(patient), "clinic": clinic_schema.dump(clinic)}
+        for patient, clinic in ctx.uow.clinics.join(patients)
     ]

@@ -130,7 +130,7 @@ def test_an_adult(site: XealthSite) -> None:
 
     before = flow.programs()
     assert (before["has_alert"], before["hasStatusView"], before["enrolledDate"]) == (False, False, "2026-03-02")
-    parts = "Last Upload: N/A | Last Viewed by You: N/A | Claimed EmbeddedAccount?: No | Cloud Connections: "
+    parts = "Last Upload: N/A | Last Viewed by You: N/A | Claimed Account?: No | Cloud Connections: "
     assert before["description"] == f"{parts}Abbott (pending), Dexcom (pending)"
 
     flow.upload()
@@ -192,4 +192,4 @@ def test_a_child_without_an_address(site: XealthSite) -> None:
     patient = site.api.get(flow.path, as_=BOB).json
     assert "email" not in patient
     assert (patient["dataSources"], patient["connectionRequests"]["dexcom"]) == (None, [])
-    assert flow.programs()["description"].endswith("Claimed EmbeddedAccount?: No | Cloud Connections: None")
+    assert flow.programs()["description"].endswith("Claimed Account?: No | Cloud Connections: None")

@@ -34,10 +34,14 @@ def clinic_id(site: XealthSite) -> str:
 class TestRefusals:
     @pytest.mark.one_engine
     def test_without_the_secret(self, site: XealthSite) -> None:
-        for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "bearer secret of Xealth"}):
+        for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic secret of Xealth"}):
             assert_error(site.preorder({}, headers=headers), 401)
         for who in (ALICE, SERVICE):
             assert_error(site.preorder(preorder(), headers={}, as_=who), 401)
+
+    @pytest.mark.one_engine
+    def test_the_scheme_is_not_case_sensitive(self, site: XealthSite) -> None:
+        assert_error(site.preorder({}, headers={"Authorization": "bearer secret of Xealth"}), 400)
 
     def test_a_session_token_beside_the_secret_is_ignored(self, site: XealthSite) -> None:
         assert site.preorder(preorder(), headers={**AUTHORIZED, "X-Tidepool-Session-Token": "bad"}).status == 200

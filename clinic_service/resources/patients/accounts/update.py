@@ -26,7 +26,7 @@ from clinic_service.resources.patients.data_sources import replace_data_sources
 from clinic_service.resources.patients.errors import NameMissing
 from clinic_service.resources.patients.mrn import check_mrn, index_mrn
 from clinic_service.resources.patients.tags_and_sites import replace_sites, replace_tags
-from clinic_service.serialization import camel_case
+from clinic_service.texts import camel_case
 from clinic_service.unit_of_work import UnitOfWork
 
 
