@@ -1,4 +1,4 @@
-"""Retention: removes rows whose time is over, while relays run. `CLINIC_KEEP_…` tells how long each kind is kept.
+"""Retention: removes expired rows, while relays run. `CLINIC_KEEP_…` tells how long each kind is kept.
 
 Each transaction removes a fixed number of rows, and finds them by an index. So its cost does not depend on the size of the
 table, and requests wait only for a moment.
@@ -20,6 +20,7 @@ from clinic_service.config import Config
 from clinic_service.db.base import Base
 from clinic_service.db.engine import Database
 from clinic_service.db.ids import first_id
+from clinic_service.db.placement import REFERENCE
 from clinic_service.db.types import ObjectId
 from clinic_service.models import (
     AccountDeletion,
@@ -52,13 +53,10 @@ def _older(model: type[Base], time: Any, *conditions: ColumnElement[bool]) -> De
     table = Base.metadata.tables[model.__tablename__]
     keys = list(table.primary_key)
     before = "before_id" if isinstance(time.type, ObjectId) else "before"
-    # In a fixed order, because on a cluster each copy of a table chooses its rows by itself.
-    found = (
-        select(*keys)
-        .where(time < bindparam(before, type_=time.type), *conditions)
-        .order_by(time, *keys)
-        .limit(bindparam("batch"))
-    )
+    found = select(*keys).where(time < bindparam(before, type_=time.type), *conditions).limit(bindparam("batch"))
+    if model.placement is REFERENCE:
+        # Each machine of a cluster chooses the rows by itself, and all must choose the same.
+        found = found.order_by(time)
     key: Any = keys[0] if len(keys) == 1 else tuple_(*keys)
     return delete(table).where(key.in_(found))
 
@@ -139,17 +137,17 @@ class Removed(NamedTuple):
 
 
 def purge_outbox(database: Database, config: Config) -> list[Removed]:
-    """Remove delivered events, and mail that was never tried, when their time is over."""
+    """Remove delivered events, and mail that was never tried, when they have expired."""
     return [_purge(database, config, kind) for kind in _OUTBOX]
 
 
 def purge_stored_answers(database: Database) -> Removed:
-    """Remove the stored answers to requests with an Idempotency-Key when their time is over."""
+    """Remove the stored answers to requests with an Idempotency-Key when they have expired."""
     return Removed("stored answers", run_in_batches(database, lambda uow: uow.stored_answers.remove_expired(BATCH)))
 
 
 def purge_all(database: Database, config: Config) -> Iterator[Removed]:
-    """Remove everything whose time is over, kind by kind."""
+    """Remove everything that has expired, kind by kind."""
     for kind in (*_OUTBOX, *_OTHERS):
         yield _purge(database, config, kind)
     yield purge_stored_answers(database)
@@ -164,7 +162,7 @@ def _purge(database: Database, config: Config, kind: _Kind) -> Removed:
 
 
 class Retention:
-    """Removes everything whose time is over, again and again. Several processes may do so on one database."""
+    """Removes everything that has expired, again and again. Several processes may do so on one database."""
 
     name = "retention"
 

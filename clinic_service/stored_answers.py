@@ -161,7 +161,7 @@ class StoredAnswers(Repository):
         self._uow.change(_RELEASE, _of(claim))
 
     def remove_expired(self, limit: int) -> int:
-        """Remove at most `limit` answers whose time is over. Returns how many were removed."""
+        """Remove at most `limit` expired answers. Returns how many were removed."""
         return self._uow.change(_REMOVE_EXPIRED, {"now": self._uow.now, "limit": limit})
 
 

@@ -322,7 +322,7 @@ class Dispatcher(BaseDispatcher):
         run(self._database, work, writes=writes)
 
     def _compensate(self, request: Request) -> None:
-        """Undo what was prepared, in a transaction of its own, also when the time for the request is over.
+        """Undo what the preparation did, in a transaction of its own, also when the time for the request is over.
 
         The transaction that failed may have been committed all the same, when only the confirmation was lost.
         """

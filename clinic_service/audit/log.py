@@ -46,7 +46,7 @@ class AuditLog:
     """Writes the lines of one process, from a thread of its own.
 
     While the disk works on some lines, others gather, and all of these become safe by the next flush. So the flush, which
-    takes milliseconds, costs the less for each line the more requests there are. No thread that works on requests waits.
+    takes milliseconds, costs less for each line when there are many requests. No thread that works on requests waits.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -218,7 +218,7 @@ def _unfinished(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Delete what killed processes have left. The folder is locked, and tests of it last for a moment."""
+    """Delete what killed processes have left. The folder is locked, and other processes hold this lock only briefly."""
     for path in folder.glob(f".*{_UNFINISHED}"):
         path.unlink(missing_ok=True)
 

@@ -69,7 +69,7 @@ class Sealer:
         return run(self._database, _seal_batch, writes=True)
 
     def anchor(self) -> None:
-        """Write a line with the end of the chain, so that whoever rewrites the rows would have to rewrite files too."""
+        """Write a line with the end of the chain, so that somebody who rewrites the rows must rewrite files too."""
         chain = run(self._database, lambda uow: uow.audit.chain(), writes=False)
         self._log.write(anchor_text(chain.sequence, chain.hash), _WAIT_SECONDS)
 
@@ -83,7 +83,7 @@ class Sealer:
         old = []
         for entry in uow.audit.list_sealed(chain.removed_sequence, chain.sequence, _BATCH):
             if entry.record.time >= uow.now - self._keep:
-                # What follows is kept even where it is older, so that the rest of the chain stays whole.
+                # Later rows are kept, also older ones among them, so that the rest of the chain stays whole.
                 break
             old.append(entry)
         if old:

@@ -39,7 +39,7 @@ def _of_files(folder: Path, choice: Choice) -> Iterator[AuditRecord]:
 
 
 def _of_file(file: Path, choice: Choice) -> Iterator[AuditRecord]:
-    # A line is written a little after its record was made, by whichever thread came first.
+    # Lines are not always in the order of their times, because several threads write them.
     found = [AuditRecord.read(document) for document in files.documents(file) if "operation" in document]
     yield from sorted(filter(choice.includes, found), key=lambda record: record.time)
 

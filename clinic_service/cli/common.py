@@ -12,7 +12,7 @@ from clinic_service.config import Config, ConfigError
 from clinic_service.gateways.accounts import documents
 from clinic_service.gateways.user_ids import is_user_id
 
-# More rows are in no table; databases take no numbers of any size.
+# No table has more rows. Databases refuse larger numbers at some size.
 MOST_ROWS = 1_000_000_000
 # The database of `serve --demo`, unless the operator names another one.
 DEMO_DATABASE_URL = "sqlite:///clinic-service-demo.db"

@@ -68,7 +68,7 @@ def _serve(*, demo: bool, mix: bool, reload: bool, flags: dict[str, Any]) -> Non
         # A child process reads the YAML while this one imports the other modules, which takes about as long. With
         # `--reload` the application itself reads the spec of the checkout.
         apis = (lambda: None) if reload else in_child(load_apis)
-        text = _prepared(config, demo=demo, mix=mix)
+        text = _require_database(config, demo=demo, mix=mix)
         parts = _parts(config, apis, metrics_listener, reload=reload)
         # Server processes share this memory until one of them writes to it, and the collector would write to all of it.
         gc.collect()
@@ -94,7 +94,7 @@ def _errors_as_json() -> Iterator[None]:
         sys.exit(shown.exit_code)
 
 
-def _prepared(config: Config, *, demo: bool, mix: bool) -> str:
+def _require_database(config: Config, *, demo: bool, mix: bool) -> str:
     """Make sure that the database has the schema that is needed; returns the text to print once the server listens."""
     # Imported here, while a child process reads the spec.
     from clinic_service.cli.introduction import introduction

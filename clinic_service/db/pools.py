@@ -100,7 +100,7 @@ class KeptConnections:
             raw.close()
             return
         self._free.append(raw)
-        # A thread that waits, waits for the pool.
+        # A waiting thread waits in the pool, so it needs a connection there.
         if self._waiting:
             self._return_one()
 
@@ -128,7 +128,7 @@ class KeptConnections:
         with self._lock:
             self._waiting += 1
         try:
-            # One that was given back before this thread was counted.
+            # A connection may have been given back just before this thread was counted as waiting.
             return self._take_free() or self._raw_connection()
         finally:
             with self._lock:

@@ -119,7 +119,7 @@ class _Test:
     def _take(self, finders: Sequence[FindObstacle], find_gap: FindObstacle) -> None:
         try:
             obstacle = next(filter(None, (find() for find in finders)), None)
-            # Stands when a machine of the cluster does not answer in time.
+            # This is the result if a machine of the cluster does not answer in time.
             self._result = _Result(obstacle, _MACHINES_SILENT)
             self._result = _Result(obstacle, None if obstacle else find_gap())
         finally:

@@ -6,17 +6,17 @@ from clinic_service.demo.people import Somebody
 
 ADMIN = Somebody("ada0000001", "Ada Archer", "ada@harbour.example")
 MEMBER = Somebody("b0b0000002", "Bob Baker", "bob@harbour.example")
-# Of Carol Cooper.
+# The birth date of Carol Cooper.
 BIRTH_DATE = "1987-04-12"
 PATIENT = Somebody("ca401c0003", "Carol Cooper", "carol@mail.example")
-# May view and follow the data of Carol Cooper.
+# This person may view and follow the data of Carol Cooper.
 PARENT = Somebody("da5e0d0004", "Daniel Cooper", "daniel@mail.example")
-# Has an account, and access to nothing but that.
+# This person has an account, and access to no other data.
 OUTSIDER = Somebody("0e10000005", "Olga Osborne", "olga@mail.example")
-# Is invited to become a clinician of the clinic, by the invitation with this key.
+# This person is invited to become a clinician of the clinic, by the invitation with this key.
 INVITED = Somebody("e11e000006", "Ellen Ellis", "ellen@harbour.example")
 INVITATION_KEY = "SGFyYm91ciBjbGluaWNpYW4gaW52aXRl"
-# Offers the clinic access to their data, by the invitation with this key.
+# This person offers the clinic access to their data, by the invitation with this key.
 OFFERING = Somebody("f0057e0007", "Frank Foster", "frank@mail.example")
 OFFER_KEY = "SGFyYm91ciBwYXRpZW50IGludml0ZSAz"
 # The name of a backend service.

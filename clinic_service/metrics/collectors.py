@@ -87,7 +87,7 @@ class OutboxBacklog(Collector):
         self._database = database
         self._unroutable = unroutable
         self._lock = threading.Lock()
-        self._question: _Question | None = None
+        self._query: _BacklogQuery | None = None
 
     def collect(self) -> Iterable[Metric]:
         rows = self._rows()
@@ -96,13 +96,13 @@ class OutboxBacklog(Collector):
 
     def _rows(self) -> list[BacklogOfKind] | None:
         with self._lock:
-            if self._question is None or self._question.is_over():
-                self._question = _Question(self._database)
-            question = self._question
-        return question.answer()
+            if self._query is None or self._query.is_over():
+                self._query = _BacklogQuery(self._database)
+            query = self._query
+        return query.answer()
 
 
-class _Question:
+class _BacklogQuery:
     """One query of the database, in a thread of its own, because it may take longer than the caller waits."""
 
     def __init__(self, database: Database) -> None:

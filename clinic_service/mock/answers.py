@@ -107,7 +107,7 @@ class Answers:
             return self.default_status
         if not re.fullmatch("[1-5][0-9]{2}", code) or int(code) not in self.statuses:
             raise BadRequest(
-                "The preferred code is none that the operation declares.",
+                "The operation does not declare the preferred code.",
                 [Violation(POINTER, "unknown", sorted(self._declared))],
             )
         return int(code)
@@ -135,7 +135,7 @@ class Answers:
 
 
 def _no_example(names: list[str]) -> BadRequest:
-    return BadRequest("The preferred example is none that the answer has.", [Violation(POINTER, "unknown", names)])
+    return BadRequest("The answer does not have the preferred example.", [Violation(POINTER, "unknown", names)])
 
 
 def _first(status: str) -> int:

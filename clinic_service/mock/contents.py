@@ -17,7 +17,7 @@ from clinic_service.specification.source import Place
 # Reports what cannot be answered, and its place in the document.
 Report = Callable[[Place, str], None]
 Node = dict[str, Any]
-# The server sets these itself. The last one is not true, because the mock stores no answers.
+# The server sets the first three itself. An example of the last one would be wrong, because the mock stores no answers.
 _OWN_HEADERS = frozenset({"content-type", "content-length", "cache-control", "idempotent-replayed"})
 
 

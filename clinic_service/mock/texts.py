@@ -110,7 +110,7 @@ class _Maker:
             count = self._repeats
         else:
             count = self._random.randint(least, min(int(most), least + _REPEATS))
-        # What is within is repeated a few times only, or the text would grow as a power.
+        # Repetitions within a repetition are short; otherwise the length would grow exponentially.
         within = _Maker(self._random, 0)
         return "".join(within.text(nodes) for _ in range(count))
 

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(hours=1)
-# Under load a round finds the events of this time together, and costs the less for each.
+# Under load a round finds the events of this time together, so each event costs less.
 _GATHER_SECONDS = 0.1
 _ROUND = 100
 # Longer than a delivery can take. When a relay dies during a delivery, another one takes the row after this time.

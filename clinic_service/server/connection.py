@@ -103,13 +103,13 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
-        self._settle()
+        self._note_received()
         self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._stage = _Stage.OVER
         self._requests.clear()
-        self._settle()
+        self._note_received()
         self._gate.lost(self)
 
     # --- called by the reader
@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
         self._answers.sent(time.monotonic())
         self._gate.answered(self)
 
-    def _settle(self) -> None:
+    def _note_received(self) -> None:
         """Note that the client has received a large answer, or will not receive it."""
         if self._large and self._is_owed:
             caller, size = self._large

@@ -19,12 +19,13 @@ T = TypeVar("T")
 
 # A request that takes more is slow. A page of 50 patients takes 5 to 10 ms of the processor, and one of 1,000 takes 100.
 _SLOW_CPU_SECONDS = 0.03
-# So is one that waits so long for another system. Quick requests take less, even on a machine that has too much to do.
+# A request that takes longer than this is slow as well: it may have waited for another system. Quick requests take less,
+# even on a machine that has too much to do.
 _SLOW_SECONDS = 2.0
 # How long a caller counts as slow after a slow request.
 _SLOW_FOR_SECONDS = 60.0
-# Reading the clock of a thread costs some microseconds, so it is read only for so long after a request that took longer
-# than this. That one may just have waited for other threads.
+# Reading the clock of a thread costs some microseconds. So it is read only during `_MEASURED_FOR_SECONDS` after a request
+# that took longer than `_MEASURED_SECONDS`, which may just have waited for other threads.
 _MEASURED_SECONDS = 0.05
 _MEASURED_FOR_SECONDS = 5.0
 # After this time (seconds) a thread gives the interpreter to one that waits for it. A quick request waits for it a dozen
@@ -55,12 +56,12 @@ class FairQueue(Generic[T]):
         # The caller whose turn is next comes first.
         self._waiting: OrderedDict[str, deque[_Waiting[T]]] = OrderedDict()
         self._lock = threading.Lock()
-        # An entry for each request that waits, except for `_held` of them, for which there must be a free thread first.
+        # An entry for each waiting request that a thread may take. `_held` others wait until a thread becomes free.
         self._permits: SimpleQueue[None] = SimpleQueue()
         self._held = 0
 
     def put(self, item: T, caller_of: CallerOf) -> None:
-        """Add a request. `caller_of` gives its caller as a key; after the request this may be known better than before."""
+        """Add a request. `caller_of` gives the key of its caller, which may be another one once the token is verified."""
         caller = caller_of()
         with self._lock:
             self._add(_Waiting(item, caller_of), caller)
@@ -100,7 +101,7 @@ class FairQueue(Generic[T]):
             most = max(self._waiting, key=lambda one: len(self._waiting[one]), default=caller)
             if len(self._waiting.get(most, ())) <= len(self._waiting.get(caller, ())) + 1:
                 return None
-            # One permit too many is left, which is harmless.
+            # The entry of this request in `_permits` stays. The thread that takes it finds no request, which does no harm.
             return self._waiting[most].pop().item
 
     def _take(self) -> tuple[_Waiting[T], bool]:

@@ -21,8 +21,8 @@ from clinic_service.server.limits import Limits
 from clinic_service.server.reader import HttpRequest
 from clinic_service.server.workers import Workers
 
-# When too many bytes are in memory, clients are disconnected who have received nothing for this long, and then those who
-# began to receive an answer before that and have most of it to receive.
+# When too many bytes are in memory, clients that have received nothing for this long are disconnected first. Then those
+# whose answer began longer ago than this are disconnected, beginning with the one that has most left to receive.
 _STALLED_SECONDS = 1.0
 _READY_SECONDS = 0.9
 

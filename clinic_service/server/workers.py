@@ -16,7 +16,7 @@ from clinic_service.server.fair_queue import CallerOf, FairQueue
 _log = logging.getLogger(__name__)
 
 Done = Callable[[Any], None]
-# Returns its result; or None, and then another thread calls the function that it is given, once and with the result.
+# Returns its result, or returns None and passes the result to the given function later, once, from another thread.
 Work = Callable[[Done], Any]
 # While this many requests or more are unfinished, and their results come one by one, the event loop takes the results
 # together, after a pause that is shorter than the requests take.

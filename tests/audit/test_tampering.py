@@ -91,7 +91,7 @@ class TestRows:
         assert "Row 9 has the hash" in verify().output
 
     @pytest.mark.parametrize("sequence", [1, 3])
-    def test_that_are_removed(self, verify: Run, database: Database, sequence: int) -> None:
+    def test_that_were_removed_are_found(self, verify: Run, database: Database, sequence: int) -> None:
         with writing(database) as unit:
             unit.execute(delete(AuditEntry).where(AuditEntry.sequence == sequence))
         assert_found(verify(), f"row {sequence}:")
@@ -219,7 +219,7 @@ class TestLines:
         assert verify().exit_code == 0
 
     @pytest.mark.parametrize("number", [2, 3, 4])
-    def test_that_are_removed(self, verify: Run, files: list[Path], number: int) -> None:
+    def test_that_were_removed_are_found(self, verify: Run, files: list[Path], number: int) -> None:
         edit(files[1], lambda lines: lines[: number - 1] + lines[number:])
         assert_found(verify(), f"{files[1].name}:{number}: ")
 

@@ -37,7 +37,7 @@ class TestConflicts:
             ({}, None),
         ],
     )
-    def test_are_told_by_what_two_records_share(self, shared: dict[str, str], category: str | None) -> None:
+    def test_depend_on_what_two_records_share(self, shared: dict[str, str], category: str | None) -> None:
         one = patient("carol", **{"full_name": "A", "birth_date": "2000-01-01", "mrn": "1"} | shared)
         other = patient("dave", "Harbour", **{"full_name": "B", "birth_date": "2000-01-02", "mrn": "2"} | shared)
         assert conflicts(one, other) == ([(category, "dave")] if category else [])

@@ -143,7 +143,7 @@ class TestPreferences:
     def test_an_unknown_code_is_refused_with_those_that_there_are(self, code: str) -> None:
         reply = self.get(f"code={code}")
         assert_error(reply, 400)
-        assert reply.json["message"] == "The preferred code is none that the operation declares."
+        assert reply.json["message"] == "The operation does not declare the preferred code."
         codes = ["200", "304", "400", "401", "403", "404", "429", "500", "503"]
         assert reply.json["errors"] == [{"pointer": "/header/Prefer", "rule": "unknown", "expected": codes}]
         assert "Preference-Applied" not in reply.headers
@@ -152,7 +152,7 @@ class TestPreferences:
         api, operation, status, name, _ = named_examples()[0]
         reply = call(api, operation, f"code={status}", "example=nothing")
         assert_error(reply, 400)
-        assert reply.json["message"] == "The preferred example is none that the answer has."
+        assert reply.json["message"] == "The answer does not have the preferred example."
         assert reply.json["errors"][0]["pointer"] == "/header/Prefer"
         assert name in reply.json["errors"][0]["expected"]
 

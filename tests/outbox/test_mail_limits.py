@@ -104,7 +104,9 @@ class TestPerHour:
             assert_limited(invite(api, other, "b"), 3600)
             assert invite(api, other, "b", SERVICE).status == 200
 
-    def test_a_clinic_sends_so_many_whoever_asks(self, api: Client, database: Database, clinic_id: str) -> None:
+    def test_the_limit_of_a_clinic_counts_the_requests_of_all_callers(
+        self, api: Client, database: Database, clinic_id: str
+    ) -> None:
         with storing(database) as unit:
             make_clinician(unit, unit.clinics.get(clinic_id), ERIN, "CLINIC_ADMIN")
             other = make_staffed_clinic(unit).id

@@ -1,4 +1,4 @@
-"""Questions about grants that several groups ask."""
+"""Queries about grants that several groups ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about patients that several groups ask."""
+"""Queries about patients that several groups ask."""
 
 from __future__ import annotations
 

@@ -160,8 +160,8 @@ def test_rule_without_criterion_the_indexes_of_names_are_merged(large: Database,
     found = steps(large, Search(), limit)
     by_name = "ix_patients_clinic_id_name_key_id"
     merged = [step for step in found if step.by == by_name]
-    # One for each clinic; two more, on the way to a power of two, find nothing.
-    assert len(merged) == OF_BOB + 2
+    # One for each clinic; two more, on the way to a power of two, find nothing, and PostgreSQL leaves them out.
+    assert len(merged) == OF_BOB + (2 if large.url.get_backend_name() == "sqlite" else 0)
     if (rows := rows_read(merged)) is not None:
         assert rows <= OF_BOB * limit
     records = [step for step in found if step not in merged]

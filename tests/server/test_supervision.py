@@ -73,7 +73,7 @@ class TestSeveralProcesses:
 
 
 class TestStopping:
-    def test_holds_on_for_nothing_idle(self, tmp_path: Path) -> None:
+    def test_does_not_wait_for_idle_connections(self, tmp_path: Path) -> None:
         with serving(tmp_path, CLINIC_DRAIN_SECONDS="600") as server:
             idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
             for connection in idle[:10]:

@@ -13,7 +13,7 @@ from clinic_service.db.dialects import constraint_name
 from clinic_service.db.engine import revision_engine
 from clinic_service.db.failures import DatabaseUnusable, explain, explained
 from clinic_service.db.transfer.digest import TableDigest
-from clinic_service.db.transfer.locks import names_of, seize_tables
+from clinic_service.db.transfer.locks import lock_exclusively, names_of
 from clinic_service.db.transfer.progress import Progress, counted
 from clinic_service.db.transfer.rows import Columns, read, write
 from clinic_service.db.transfer.source import require_one_machine
@@ -88,7 +88,7 @@ def _require_revision(url: str) -> None:
 
 
 def _prepare(target: Connection, tables: Sequence[Table]) -> None:
-    seize_tables(target, tables)
+    lock_exclusively(target, tables)
     if target.dialect.name == "postgresql":
         # For the sorts that make indexes.
         target.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))

@@ -10,16 +10,16 @@ from sqlalchemy import Connection, Table, text
 TIMEOUT = "5s"
 
 
-def keep_tables(connection: Connection, tables: Sequence[Table]) -> None:
-    """Until the transaction ends, nobody can empty, drop or change `tables`; everybody can write rows.
+def lock_for_reading(connection: Connection, tables: Sequence[Table]) -> None:
+    """Lock `tables` until the transaction ends: nobody can empty, drop or alter them, and everybody can write rows.
 
     A snapshot does not protect from TRUNCATE: the table would be read as empty. On SQLite it does.
     """
     _lock(connection, tables, "ACCESS SHARE")
 
 
-def seize_tables(connection: Connection, tables: Sequence[Table]) -> None:
-    """Until the transaction ends, nobody else can read or write `tables`.
+def lock_exclusively(connection: Connection, tables: Sequence[Table]) -> None:
+    """Lock `tables` until the transaction ends: nobody else can read or write them.
 
     On SQLite the transaction already has the only write lock, and others read what was there before.
     """

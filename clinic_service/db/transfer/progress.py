@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-# Called with the name of the phase, how much of it is done, and how much that is in all.
+# Called with the name of the phase, the amount that is done, and the whole amount.
 Progress = Callable[[str, int, int], object]
 
 

@@ -15,7 +15,7 @@ from clinic_service.db.engine import Database, normal_url
 from clinic_service.db.failures import DatabaseUnusable, database_name, explained
 from clinic_service.db.files import database_file
 from clinic_service.db.limits import REVISION
-from clinic_service.db.transfer.locks import keep_tables
+from clinic_service.db.transfer.locks import lock_for_reading
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def opened_source(url: str, tables: Sequence[Table]) -> Iterator[Connection]:
     _require_head(url)
     with snapshot_of(url) as connection:
         require_one_machine(connection)
-        keep_tables(connection, tables)
+        lock_for_reading(connection, tables)
         yield connection
 
 

@@ -73,7 +73,6 @@ _DECIDING = (
 _OLD_PREORDERS = (
     select(XealthPreorder.clinic_id, XealthPreorder.data_tracking_id)
     .where(XealthPreorder.updated_time < bindparam("before", type_=XealthPreorder.updated_time.type))
-    .order_by(XealthPreorder.updated_time, XealthPreorder.clinic_id, XealthPreorder.data_tracking_id)
     .limit(bindparam("batch"))
 )
 _REMOVE_PREORDERS = delete(XealthPreorder).where(
@@ -85,7 +84,6 @@ _DECIDES = _DECIDING.where(
 _OLD_XEALTH_ORDERS = (
     select(XealthOrder.clinic_id, XealthOrder.id)
     .where(XealthOrder.created_time < _BEFORE, not_(_DECIDES))
-    .order_by(XealthOrder.created_time, XealthOrder.id)
     .limit(bindparam("batch"))
 )
 _REMOVE_XEALTH_ORDERS = delete(XealthOrder).where(tuple_(XealthOrder.clinic_id, XealthOrder.id).in_(_OLD_XEALTH_ORDERS))

@@ -67,7 +67,7 @@ def resend_invite(ctx: Context, sending: service.Sending, clinic_id: str, invite
 
 def delete_invite(ctx: Context, clinic_id: str, invite_id: str) -> None:
     """Cancel an invitation."""
-    service.withdraw(ctx.uow, clinic_id, invite_id)
+    service.cancel(ctx.uow, clinic_id, invite_id)
 
 
 def get_invited_clinician(ctx: Context, clinic_id: str, invite_id: str) -> JsonObject:

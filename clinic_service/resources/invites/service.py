@@ -119,7 +119,7 @@ def resend(uow: UnitOfWork, clinic_id: str, key: str, sending: Sending) -> Invit
     return describe(InviteRow.of(found, clinic.name), sending.creator)
 
 
-def withdraw(uow: UnitOfWork, clinic_id: str, key: str) -> None:
+def cancel(uow: UnitOfWork, clinic_id: str, key: str) -> None:
     """Cancel a pending invitation. Raises ClinicNotFound, and InviteNotFound when there is no pending one."""
     uow.clinics.lock(clinic_id)
     removed = uow.clinicians.remove_invited((clinic_id, key))

@@ -30,7 +30,7 @@ class RowDifference(NamedTuple):
     what: str
 
 
-class _Copy(NamedTuple):
+class _Projection(NamedTuple):
     """A table of pairs of a key and a clinic, and the statements that compare it with the rows that it is copied from."""
 
     name: str
@@ -43,10 +43,10 @@ class _Copy(NamedTuple):
     remove: Delete
 
 
-def _copy(model: Any, key: str, source: type[Patient | Clinician]) -> _Copy:
+def _projection(model: Any, key: str, source: type[Patient | Clinician]) -> _Projection:
     column, copied = getattr(source, key), getattr(model, key)
     first = tuple_(bindparam("key", type_=copied.type), bindparam("clinic_id", type_=model.clinic_id.type))
-    return _Copy(
+    return _Projection(
         model.__tablename__,
         key,
         select(column.label("key"))
@@ -66,38 +66,42 @@ def _copy(model: Any, key: str, source: type[Patient | Clinician]) -> _Copy:
     )
 
 
-_COPIES = (
-    _copy(PatientRecord, "user_id", Patient),
-    _copy(Membership, "user_id", Clinician),
-    _copy(PendingClinician, "invite_id", Clinician),
+_PROJECTIONS = (
+    _projection(PatientRecord, "user_id", Patient),
+    _projection(Membership, "user_id", Clinician),
+    _projection(PendingClinician, "invite_id", Clinician),
 )
 _CLINICS = select(Clinic.id).order_by(Clinic.id)
 
 
 def compare(database: Database, *, repair: bool = False) -> Iterator[RowDifference]:
     """All differences. With `repair`, each is repaired before it is yielded."""
-    for copy in _COPIES:
-        for key, clinic_id in (*_missing(database, copy), *_surplus(database, copy)):
-            if run(database, partial(_settle, copy=copy, key=key, clinic_id=clinic_id, repair=repair), writes=True):
-                yield RowDifference(clinic_id, f"{copy.name}.{key}")
+    for projection in _PROJECTIONS:
+        for key, clinic_id in (*_missing(database, projection), *_surplus(database, projection)):
+            if run(
+                database,
+                partial(_reconcile, projection=projection, key=key, clinic_id=clinic_id, repair=repair),
+                writes=True,
+            ):
+                yield RowDifference(clinic_id, f"{projection.name}.{key}")
 
 
-def _missing(database: Database, copy: _Copy) -> Iterator[tuple[str, str]]:
+def _missing(database: Database, projection: _Projection) -> Iterator[tuple[str, str]]:
     for (clinic_id,) in _read(database, _CLINICS):
         after = ""
-        while rows := _read(database, copy.next_of_clinic, clinic_id=clinic_id, after=after):
+        while rows := _read(database, projection.next_of_clinic, clinic_id=clinic_id, after=after):
             keys = [row.key for row in rows]
-            known = {row.key for row in _read(database, copy.known, clinic_id=clinic_id, keys=keys)}
+            known = {row.key for row in _read(database, projection.known, clinic_id=clinic_id, keys=keys)}
             yield from ((key, clinic_id) for key in keys if key not in known)
             after = keys[-1]
 
 
-def _surplus(database: Database, copy: _Copy) -> Iterator[tuple[str, str]]:
+def _surplus(database: Database, projection: _Projection) -> Iterator[tuple[str, str]]:
     key, clinic_id = "", ""
-    while rows := _read(database, copy.next_known, key=key, clinic_id=clinic_id):
+    while rows := _read(database, projection.next_known, key=key, clinic_id=clinic_id):
         pairs = [(row.key, row.clinic_id) for row in rows]
         these = {"keys": [key for key, _ in pairs], "clinic_ids": list({clinic_id for _, clinic_id in pairs})}
-        existing = {(row.key, row.clinic_id) for row in _read(database, copy.existing, **these)}
+        existing = {(row.key, row.clinic_id) for row in _read(database, projection.existing, **these)}
         yield from (pair for pair in pairs if pair not in existing)
         key, clinic_id = pairs[-1]
 
@@ -106,14 +110,14 @@ def _read(database: Database, statement: Rows, **parameters: Any) -> list[Any]:
     return run(database, lambda uow: uow.rows(statement, parameters), writes=False)
 
 
-def _settle(uow: UnitOfWork, *, copy: _Copy, key: str, clinic_id: str, repair: bool) -> bool:
+def _reconcile(uow: UnitOfWork, *, projection: _Projection, key: str, clinic_id: str, repair: bool) -> bool:
     """Whether the row still is missing or surplus, while no patient or clinician of the clinic can change."""
     with suppress(ClinicNotFound):
         uow.clinics.lock(clinic_id)
-    exists = bool(uow.rows(copy.existing, {"keys": [key], "clinic_ids": [clinic_id]}))
-    is_known = bool(uow.rows(copy.known, {"keys": [key], "clinic_id": clinic_id}))
+    exists = bool(uow.rows(projection.existing, {"keys": [key], "clinic_ids": [clinic_id]}))
+    is_known = bool(uow.rows(projection.known, {"keys": [key], "clinic_id": clinic_id}))
     if repair and exists and not is_known:
-        uow.insert(copy.add, {copy.key: key, "clinic_id": clinic_id})
+        uow.insert(projection.add, {projection.key: key, "clinic_id": clinic_id})
     if repair and is_known and not exists:
-        uow.change(copy.remove, {"of_key": key, "of_clinic": clinic_id})
+        uow.change(projection.remove, {"of_key": key, "of_clinic": clinic_id})
     return exists != is_known

@@ -169,7 +169,7 @@ class TestRefusals:
         assert_error(refused(site, clinicId="0" * 24, patientId=CAROL.id, restricted_token=UNKNOWN), 401)
 
     @pytest.mark.parametrize("clinic_id", ["0" * 24, "x", "", "5f0c7d1e9a3b4c6d8e2f1a0b\n"])
-    def test_a_clinic_that_is_none(self, site: XealthSite, token: str, clinic_id: str) -> None:
+    def test_a_clinic_that_does_not_exist(self, site: XealthSite, token: str, clinic_id: str) -> None:
         assert_error(refused(site, clinicId=clinic_id, patientId=CAROL.id, restricted_token=token), 404)
 
     @pytest.mark.usefixtures("patient")

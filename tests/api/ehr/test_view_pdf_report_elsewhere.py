@@ -185,7 +185,7 @@ class TestViewer:
             "web%2Fviewer.css%00",
         ],
     )
-    def test_nothing_else_is(self, viewer: XealthSite, name: str) -> None:
+    def test_names_that_are_no_files_of_the_viewer_are_refused(self, viewer: XealthSite, name: str) -> None:
         assert self.get(viewer, name).status_code == 404
 
     @pytest.mark.one_engine

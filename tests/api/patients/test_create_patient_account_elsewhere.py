@@ -192,7 +192,7 @@ def test_what_changes_while_the_platform_is_asked_is_noticed(
         if happening == "number taken":
             make_patient(unit, clinic, ERIN, mrn=OLD_NUMBER, mrn_key="a-1", require_unique_mrn=True)
         elif happening == "limit lowered":
-            # The place has been promised.
+            # The event that would remove the account is scheduled.
             clinic.patient_count_settings = {"hardLimit": {"plan": 0}}
         elif happening == "clinic gone":
             unit.execute(delete(Clinic).where(Clinic.id == clinic_id))

@@ -97,11 +97,11 @@ def kill_after_the_answer(server: Hosted, clinic_id: str) -> None:
             create(server, clinic_id)
         if len(server.platform.calls) > before:
             break
-        clear_promises(server)
+        remove_scheduled_events(server)
     assert kinds(server) == ["account_unconfirmed"]
 
 
-def clear_promises(server: Hosted) -> None:
+def remove_scheduled_events(server: Hosted) -> None:
     with storing(server.database) as unit:
         for model in (OutboxEntry, Reservation):
             unit.execute(model.__table__.delete())  # type: ignore[attr-defined]

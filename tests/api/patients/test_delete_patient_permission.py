@@ -266,7 +266,7 @@ def test_of_two_who_withdraw_the_same_at_once_one_finds_it_gone(
     assert len(stored(database, OutboxEntry)) == 1
 
 
-def test_of_two_who_withdraw_different_ones_at_once_the_second_ends_it(
+def test_of_two_simultaneous_withdrawals_the_second_removes_the_grant(
     api: Client, database: Database, clinic_id: str
 ) -> None:
     reply = meanwhile(

@@ -28,7 +28,7 @@ def test_rule_a_search_looks_through_four_fields(ward: Ward, search: str) -> Non
     assert ward.listed(search=search) == ["one"]
 
 
-def test_nothing_else_is_looked_through(ward: Ward) -> None:
+def test_the_search_reads_no_other_fields(ward: Ward) -> None:
     ward.add("one", full_name="Carol", tags=[ward.tag("Pump")], sites=[ward.site("North")])
     for other in ("Pump", "North", "0000000001", "view", str(ward.clinic.id)):
         assert ward.listed(search=other) == []

@@ -265,7 +265,7 @@ def test_a_removed_account_needs_no_compensation(server: Hosted, clinic_id: str)
     assert stored(server.database, Reservation) == []
 
 
-def test_settling_waits_for_a_change_that_is_under_way(server: Hosted, clinic_id: str) -> None:
+def test_the_compensation_waits_for_a_change_that_is_under_way(server: Hosted, clinic_id: str) -> None:
     with failing(server.database, "UPDATE patients"):
         change(server, clinic_id)
     delivered: list[int] = []

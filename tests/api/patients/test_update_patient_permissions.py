@@ -117,7 +117,7 @@ def test_a_removal_is_recorded_as_the_patients_own(api: Client, database: Databa
 
 
 @pytest.mark.parametrize("person", [CAROL, DAVE])
-def test_a_removal_is_told_as_of_somebody_who_owns_the_account(
+def test_the_event_of_a_removal_says_that_the_account_is_not_custodial(
     api: Client, database: Database, clinic_id: str, person: Somebody
 ) -> None:
     """Who sets permissions has signed in, so that nobody may remove the account because a clinic once made it."""

@@ -28,7 +28,7 @@ def change(small: Small, clinic_id: str, work: Callable[..., Any], prepare: Any,
 
 
 def reserve(_ctx: Preparation) -> str:
-    return "what was prepared"
+    return "a result"
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -80,20 +80,20 @@ class TestTransactionsOfPreparations:
         assert (stored(small.database), len(tries)) == ((2, 1), 2)
 
 
-class TestAbandoning:
+class TestCompensation:
     @pytest.mark.parametrize(("error", "status"), [(Missing(), 404), (Defect(), 500), (given_up(), 503)])
     def test_follows_a_failure_in_a_transaction_of_its_own(
         self, small: Small, clinic_id: str, error: Exception, status: int
     ) -> None:
         seen: list[Any] = []
 
-        def compensate(ctx: Context, prepared: Any) -> None:
-            seen.append((prepared, ctx.caller.id))
+        def compensate(ctx: Context, result: Any) -> None:
+            seen.append((result, ctx.caller.id))
             store(ctx.uow)
 
         with transactions(small.database) as ends:
             assert_error(change(small, clinic_id, raising(error), reserve, compensate), status)
-        assert seen == [("what was prepared", ALICE.id)]
+        assert seen == [("a result", ALICE.id)]
         assert stored(small.database) == (2, 1)
         assert ends[-3:] == ["rollback", "begin", "commit"]
 
@@ -112,13 +112,13 @@ class TestAbandoning:
         def prepare(_ctx: Preparation) -> str:
             with storing(small.database) as unit:
                 unit.execute(Clinician.__table__.delete())  # type: ignore[attr-defined]
-            return "what was prepared"
+            return "a result"
 
-        def compensate(_ctx: Context, prepared: Any) -> None:
-            compensated.append(prepared)
+        def compensate(_ctx: Context, result: Any) -> None:
+            compensated.append(result)
 
         assert_error(change(small, clinic_id, raising(AssertionError()), prepare, compensate), 403)
-        assert compensated == ["what was prepared"]
+        assert compensated == ["a result"]
 
     def test_that_fails_leaves_the_refusal_as_it_is(
         self, small: Small, clinic_id: str, caplog: pytest.LogCaptureFixture

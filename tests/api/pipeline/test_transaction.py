@@ -46,7 +46,7 @@ class TestAllOrNothing:
         assert_error(small.client(work).post("/write", as_=ALICE), status)
         assert stored(small.database) == (0, 0)
 
-    def test_what_the_session_still_holds_back_is_written_before_the_answer_is_judged(self, small: Small) -> None:
+    def test_entities_of_the_session_are_written_before_the_answer_is_checked(self, small: Small) -> None:
         def work(ctx: Context) -> Any:
             store(ctx.uow)
             ctx.uow.session.add(Clinician(clinic_id="0" * 24, id=new_id(), created_time=ctx.uow.now))

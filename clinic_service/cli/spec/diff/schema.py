@@ -121,7 +121,7 @@ def _member(holder: Part, name: str) -> Part:
 
 def _all_of(part: Part, around: frozenset[tuple[str | int, ...]]) -> Iterator[Part]:
     resolved = part.resolved()
-    # A schema that holds itself through `allOf` demands nothing more by that.
+    # A schema that contains itself through `allOf` adds no rule.
     if resolved.keys in around or not isinstance(resolved.value, dict):
         return
     yield resolved

@@ -53,7 +53,7 @@ class OrderDelivery:
         if order is None:
             return NO_ORDER
         if outcome is None:
-            outcome = self._prepared(lambda ctx: redox_orders.carry_out(ctx, order))
+            outcome = self._in_preparation(lambda ctx: redox_orders.carry_out(ctx, order))
         if outcome.state is OrderState.PENDING:
             self._answer(order, outcome)
         return None
@@ -63,7 +63,7 @@ class OrderDelivery:
         if order is None:
             return
         if outcome is None:
-            outcome = self._prepared(lambda ctx: redox_orders.give_up(ctx, order, failure))
+            outcome = self._in_preparation(lambda ctx: redox_orders.give_up(ctx, order, failure))
             if outcome.state is OrderState.PENDING:
                 # This was the last attempt, so the clinic is told of the failure now.
                 with suppress(Exception):
@@ -105,7 +105,7 @@ class OrderDelivery:
     def _read(self, work: Callable[[UnitOfWork], T]) -> T:
         return run(self._database, work, writes=False)
 
-    def _prepared(self, work: Callable[[Preparation], T]) -> T:
+    def _in_preparation(self, work: Callable[[Preparation], T]) -> T:
         return self._read(lambda uow: work(Preparation(_REDOX, uow, self._services, self._database)))
 
 
