@@ -3,7 +3,7 @@
 An operation in phases is written in `handlers.py` like this:
 
     @with_preparation(_look_up_user, compensation=_remove_account)
-    def create_patient(ctx: Context, user: UserRecord, clinic_id: str) -> Any: ...
+    def create_patient(ctx: Context, user: UserRecord, clinic_id: str) -> JsonObject: ...
 
 1. The preparation runs after the caller has been authorized, while no transaction is open.
 2. The handler runs in the transaction of the request. It gets the result of the preparation as its second argument.

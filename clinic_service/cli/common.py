@@ -14,6 +14,22 @@ from clinic_service.gateways.user_ids import is_user_id
 
 # No table has more rows. Databases refuse larger numbers at some size.
 MOST_ROWS = 1_000_000_000
+limit_option = click.option(
+    "--limit",
+    "-l",
+    type=click.IntRange(1, MOST_ROWS),
+    default=20,
+    show_default=True,
+    help="The maximum number of rows.",
+)
+offset_option = click.option(
+    "--offset",
+    "-o",
+    type=click.IntRange(0, MOST_ROWS),
+    default=0,
+    show_default=True,
+    help="The number of rows to skip.",
+)
 # The database of `serve --demo`, unless the operator names another one.
 DEMO_DATABASE_URL = "sqlite:///clinic-service-demo.db"
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import click
 
 from clinic_service import clock
-from clinic_service.cli.common import MOST_ROWS, counted, load_config, stop_signal
+from clinic_service.cli.common import counted, limit_option, load_config, offset_option, stop_signal
 from clinic_service.cli.ehr_patients import patients
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
@@ -65,22 +65,8 @@ def messages() -> None:
 
 
 @messages.command(name="list")
-@click.option(
-    "--limit",
-    "-l",
-    type=click.IntRange(1, MOST_ROWS),
-    default=20,
-    show_default=True,
-    help="The maximum number of rows.",
-)
-@click.option(
-    "--offset",
-    "-o",
-    type=click.IntRange(0, MOST_ROWS),
-    default=0,
-    show_default=True,
-    help="The number of rows to skip.",
-)
+@limit_option
+@offset_option
 def list_messages(limit: int, offset: int) -> None:
     """List the stored messages, latest first, without their content."""
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from clinic_service.cli.common import MOST_ROWS, counted, load_config
+from clinic_service.cli.common import counted, limit_option, load_config, offset_option
 from clinic_service.cli.opening import opened_database
 from clinic_service.cli.tables import table
 from clinic_service.gateways.accounts.choice import chosen_accounts
@@ -19,14 +19,6 @@ from clinic_service.resources.ehr.redox.email_backfill import Backfill, backfill
 from clinic_service.resources.ehr.xealth.enrolment import ORIGINS, enrol, program_of
 from clinic_service.unit_of_work import UnitOfWork, run
 
-_limit = click.option(
-    "--limit",
-    "-l",
-    type=click.IntRange(1, MOST_ROWS),
-    default=20,
-    show_default=True,
-    help="The maximum number of patients.",
-)
 _user_id = click.option("--user-id", help="Only this patient.")
 
 
@@ -37,15 +29,8 @@ def patients() -> None:
 
 @patients.command(name="list")
 @click.argument("clinic_id", metavar="CLINIC")
-@_limit
-@click.option(
-    "--offset",
-    "-o",
-    type=click.IntRange(0, MOST_ROWS),
-    default=0,
-    show_default=True,
-    help="The number of patients to skip.",
-)
+@limit_option
+@offset_option
 @_user_id
 @click.option("--with-subscription/--without-subscription", "has_subscription", default=None, help="Active or not.")
 @click.option("--with-mrn/--without-mrn", "has_mrn", default=None, help="Medical record number.")
@@ -74,7 +59,7 @@ def _cells(patient: ListedPatient) -> tuple[str, ...]:
 
 @patients.command(name="enroll")
 @click.argument("clinic_id", metavar="CLINIC")
-@_limit
+@limit_option
 @_user_id
 @click.option(
     "--mrn-origin",

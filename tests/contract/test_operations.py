@@ -233,9 +233,16 @@ class TestRefusedAtTheStart:
 
 
 @pytest.mark.parametrize(
-    "name", ["before_request", "after_request", "teardown_request", "errorhandler", "register_blueprint"]
+    "name",
+    ["before_request", "after_request", "teardown_request", "errorhandler", "register_blueprint", "template_filter"],
 )
 def test_what_the_application_would_ignore_is_refused(name: str) -> None:
     app = LeanFlask(RequestLog(), Metrics(), Config())
     with pytest.raises(TypeError, match=f"{name} has no effect .* api/dispatch.py"):
         getattr(app, name)(lambda *_: None)
+
+
+def test_a_middleware_that_would_never_be_called_is_refused() -> None:
+    app = LeanFlask(RequestLog(), Metrics(), Config())
+    with pytest.raises(TypeError, match=r"middleware .* api/dispatch\.py"):
+        app.wsgi_app = app.wsgi_app  # type: ignore[method-assign]
