@@ -24,11 +24,6 @@ def _of_user(model: type[PatientRecord | Membership]) -> Delete:
 
 _OF_PATIENT = select(PatientRecord.clinic_id).where(PatientRecord.user_id == bindparam("user_id"))
 _OF_CLINICIAN = select(Membership.clinic_id).where(Membership.user_id == bindparam("user_id"))
-_OF_BOTH = union(_OF_PATIENT, _OF_CLINICIAN)
-_ADD_PATIENT, _ADD_CLINICIAN = insert_or_skip(PatientRecord), insert_or_skip(Membership)
-_REMOVE_PATIENT, _REMOVE_CLINICIAN = _of_user(PatientRecord), _of_user(Membership)
-_ADD_PENDING = insert_into(PendingClinician, "invite_id", "clinic_id")
-_REMOVE_PENDING = delete(PendingClinician).where(PendingClinician.invite_id == bindparam("of_invite"))
 
 
 class ClinicsOfUsers(Repository):
@@ -42,33 +37,47 @@ class ClinicsOfUsers(Repository):
         """The ids of the clinics in which the user is a clinician. A pending clinician has no user yet."""
         return [clinic_id for (clinic_id,) in self._uow.rows(_OF_CLINICIAN, {"user_id": user_id})]
 
+    _OF_BOTH = union(_OF_PATIENT, _OF_CLINICIAN)
+
     def of_both(self, user_id: str) -> list[str]:
         """The ids of the clinics of which the user is a patient or a clinician."""
-        return [clinic_id for (clinic_id,) in self._uow.rows(_OF_BOTH, {"user_id": user_id})]
+        return [clinic_id for (clinic_id,) in self._uow.rows(self._OF_BOTH, {"user_id": user_id})]
+
+    _ADD_PATIENT = insert_or_skip(PatientRecord)
 
     def add_patients(self, pairs: Iterable[Pair]) -> None:
         """Note that the users are patients of the clinics."""
-        self._add(_ADD_PATIENT, pairs)
+        self._add(self._ADD_PATIENT, pairs)
+
+    _REMOVE_PATIENT = _of_user(PatientRecord)
 
     def remove_patients(self, pairs: Iterable[Pair]) -> None:
         """Note that the users are no longer patients of the clinics."""
-        self._remove(_REMOVE_PATIENT, pairs)
+        self._remove(self._REMOVE_PATIENT, pairs)
+
+    _ADD_CLINICIAN = insert_or_skip(Membership)
 
     def add_clinicians(self, pairs: Iterable[Pair]) -> None:
         """Note that the users are clinicians of the clinics."""
-        self._add(_ADD_CLINICIAN, pairs)
+        self._add(self._ADD_CLINICIAN, pairs)
+
+    _REMOVE_CLINICIAN = _of_user(Membership)
 
     def remove_clinicians(self, pairs: Iterable[Pair]) -> None:
         """Note that the users are no longer clinicians of the clinics."""
-        self._remove(_REMOVE_CLINICIAN, pairs)
+        self._remove(self._REMOVE_CLINICIAN, pairs)
+
+    _ADD_PENDING = insert_into(PendingClinician, "invite_id", "clinic_id")
 
     def add_pending(self, invite_id: str, clinic_id: str) -> None:
         """Note that the clinic has a pending clinician with this invitation. Raises IntegrityError when there is one."""
-        self._uow.insert(_ADD_PENDING, {"invite_id": invite_id, "clinic_id": clinic_id})
+        self._uow.insert(self._ADD_PENDING, {"invite_id": invite_id, "clinic_id": clinic_id})
+
+    _REMOVE_PENDING = delete(PendingClinician).where(PendingClinician.invite_id == bindparam("of_invite"))
 
     def remove_pending(self, invite_ids: Iterable[str]) -> None:
         """Note that there are no pending clinicians with these invitations any more."""
-        self._uow.change(_REMOVE_PENDING, *({"of_invite": one} for one in invite_ids))
+        self._uow.change(self._REMOVE_PENDING, *({"of_invite": one} for one in invite_ids))
 
     # All transactions write several rows in the same order, so that no two of them wait for each other.
 

@@ -74,51 +74,45 @@ class _Stored(NamedTuple):
 
 
 _THIS = and_(StoredAnswer.caller == bindparam("of_caller"), StoredAnswer.key == bindparam("of_key"))
-_ADD = insert_or_skip(StoredAnswer)
-_LOCK = Query(
-    _Stored,
-    select(
-        StoredAnswer.fingerprint,
-        StoredAnswer.claimed_until,
-        StoredAnswer.expires_time,
-        StoredAnswer.status,
-        StoredAnswer.headers,
-        StoredAnswer.body,
-    )
-    .where(_THIS)
-    .with_for_update(),
-)
-_TAKE_OVER = (
-    update(StoredAnswer)
-    .where(_THIS)
-    .values(
-        fingerprint=bindparam("fingerprint"),
-        claim_id=bindparam("claim_id"),
-        claimed_until=bindparam("claimed_until"),
-        expires_time=bindparam("expires_time"),
-        status=null(),
-        headers=null(),
-        body=null(),
-    )
-)
 _CLAIMED = and_(_THIS, StoredAnswer.claim_id == bindparam("of_claim"), StoredAnswer.status.is_(None))
-_STORE = (
-    update(StoredAnswer)
-    .where(_CLAIMED)
-    .values(status=bindparam("new_status"), headers=bindparam("new_headers"), body=bindparam("new_body"))
-)
-_RELEASE = delete(StoredAnswer).where(_CLAIMED)
 _EXPIRED = (
     select(StoredAnswer.caller, StoredAnswer.key)
     .where(StoredAnswer.expires_time <= bindparam("now", type_=UtcDateTime()))
     .order_by(StoredAnswer.expires_time)
     .limit(bindparam("limit"))
 )
-_REMOVE_EXPIRED = delete(StoredAnswer).where(tuple_(StoredAnswer.caller, StoredAnswer.key).in_(_EXPIRED))
 
 
 class StoredAnswers(Repository):
     """The keys in use, and the answers stored under them."""
+
+    _ADD = insert_or_skip(StoredAnswer)
+    _LOCK = Query(
+        _Stored,
+        select(
+            StoredAnswer.fingerprint,
+            StoredAnswer.claimed_until,
+            StoredAnswer.expires_time,
+            StoredAnswer.status,
+            StoredAnswer.headers,
+            StoredAnswer.body,
+        )
+        .where(_THIS)
+        .with_for_update(),
+    )
+    _TAKE_OVER = (
+        update(StoredAnswer)
+        .where(_THIS)
+        .values(
+            fingerprint=bindparam("fingerprint"),
+            claim_id=bindparam("claim_id"),
+            claimed_until=bindparam("claimed_until"),
+            expires_time=bindparam("expires_time"),
+            status=null(),
+            headers=null(),
+            body=null(),
+        )
+    )
 
     def claim(self, request: KeyedRequest, seconds: float) -> Claim | Answered:
         """Claim the key for `seconds`, or return the answer that the request got before.
@@ -133,10 +127,10 @@ class StoredAnswers(Repository):
             "expires_time": self._uow.now + KEPT_FOR,
         }
         without_answer = {"status": None, "headers": None, "body": None}
-        if self._uow.insert(_ADD, {"caller": request.caller, "key": request.key, **new, **without_answer}):
+        if self._uow.insert(self._ADD, {"caller": request.caller, "key": request.key, **new, **without_answer}):
             return claim
         this = {"of_caller": request.caller, "of_key": request.key}
-        found = self._uow.first(_LOCK, this)
+        found = self._uow.first(self._LOCK, this)
         if found is None:
             # Another request has just released the claim.
             raise RequestInProgress
@@ -147,22 +141,32 @@ class StoredAnswers(Repository):
                 return Answered(found.status, [(name, value) for name, value in found.headers], found.body or b"")
             if found.claimed_until > self._uow.now:
                 raise RequestInProgress
-        self._uow.change(_TAKE_OVER, this | new)
+        self._uow.change(self._TAKE_OVER, this | new)
         return claim
+
+    _STORE = (
+        update(StoredAnswer)
+        .where(_CLAIMED)
+        .values(status=bindparam("new_status"), headers=bindparam("new_headers"), body=bindparam("new_body"))
+    )
 
     def store(self, claim: Claim, answer: Answered) -> None:
         """Store the answer under the claim. Raises RequestInProgress when somebody else has taken the request over."""
         new = {"new_status": answer.status, "new_headers": list(answer.headers), "new_body": answer.body}
-        if not self._uow.change(_STORE, _of(claim) | new):
+        if not self._uow.change(self._STORE, _of(claim) | new):
             raise RequestInProgress
+
+    _RELEASE = delete(StoredAnswer).where(_CLAIMED)
 
     def release(self, claim: Claim) -> None:
         """End a claim under which nothing was stored, so that the request may be repeated at once."""
-        self._uow.change(_RELEASE, _of(claim))
+        self._uow.change(self._RELEASE, _of(claim))
+
+    _REMOVE_EXPIRED = delete(StoredAnswer).where(tuple_(StoredAnswer.caller, StoredAnswer.key).in_(_EXPIRED))
 
     def remove_expired(self, limit: int) -> int:
         """Remove at most `limit` expired answers. Returns how many were removed."""
-        return self._uow.change(_REMOVE_EXPIRED, {"now": self._uow.now, "limit": limit})
+        return self._uow.change(self._REMOVE_EXPIRED, {"now": self._uow.now, "limit": limit})
 
 
 def _of(claim: Claim) -> dict[str, str]:

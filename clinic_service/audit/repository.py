@@ -16,53 +16,9 @@ from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import NO_CLINIC, AuditChain, AuditEntry, Patient
 
-_ADD = insert_into(
-    AuditEntry,
-    "clinic_id",
-    "id",
-    "time",
-    "request_id",
-    "operation",
-    "status",
-    "caller_id",
-    "caller_kind",
-    "caller_role",
-    "subject_id",
-    "patients",
-    "changed",
-)
 _ALL = select(*AuditEntry.__table__.columns)
-# Without an order, because sorting all entries that wait for each batch of them would take quadratic time.
-_UNSEALED = _ALL.where(AuditEntry.sequence.is_(None)).limit(bindparam("limit"))
-_COUNT_UNSEALED = select(func.count().label("number")).where(AuditEntry.sequence.is_(None))
-_SEALED = (
-    _ALL.where(AuditEntry.sequence > bindparam("after"), AuditEntry.sequence <= bindparam("last"))
-    .order_by(AuditEntry.sequence)
-    .limit(bindparam("limit"))
-)
-_SEAL = (
-    update(AuditEntry)
-    .where(AuditEntry.clinic_id == bindparam("of_clinic"), AuditEntry.id == bindparam("entry"))
-    .values(sequence=bindparam("sequence"), hash=bindparam("hash"))
-)
-_REMOVE = delete(AuditEntry).where(AuditEntry.clinic_id == bindparam("of_clinic"), AuditEntry.id == bindparam("entry"))
 _CHAIN = select(AuditChain.sequence, AuditChain.hash, AuditChain.removed_sequence, AuditChain.removed_hash).where(
     AuditChain.id == 1
-)
-_CLINICS_OF = select(Patient.clinic_id, Patient.created_time).where(
-    among(Patient.clinic_id, "clinic_ids"), Patient.user_id == bindparam("user_id")
-)
-_LOCK_CHAIN = _CHAIN.with_for_update()
-_BEGIN_CHAIN = insert_into(AuditChain, "id", "sequence", "hash", "removed_sequence", "removed_hash")
-_SET_CHAIN = (
-    update(AuditChain)
-    .where(AuditChain.id == 1)
-    .values(
-        sequence=bindparam("new_sequence"),
-        hash=bindparam("new_hash"),
-        removed_sequence=bindparam("new_removed_sequence"),
-        removed_hash=bindparam("new_removed_hash"),
-    )
 )
 
 
@@ -114,10 +70,26 @@ class AuditRepository(Repository):
     changed: frozenset[str] | None = None
     """The members of the request's body that got another value; None: all that the body has, as far as is known."""
 
+    _ADD = insert_into(
+        AuditEntry,
+        "clinic_id",
+        "id",
+        "time",
+        "request_id",
+        "operation",
+        "status",
+        "caller_id",
+        "caller_kind",
+        "caller_role",
+        "subject_id",
+        "patients",
+        "changed",
+    )
+
     def add(self, record: AuditRecord) -> None:
         """Store a row about a write."""
         self._uow.insert(
-            _ADD,
+            self._ADD,
             {
                 "clinic_id": record.clinic or NO_CLINIC,
                 "id": self._uow.new_id(),
@@ -139,44 +111,83 @@ class AuditRepository(Repository):
         rows = self._uow.rows(_CHAIN, {})
         return Chain(*rows[0]) if rows else _EMPTY
 
+    _LOCK_CHAIN = _CHAIN.with_for_update()
+    _BEGIN_CHAIN = insert_into(AuditChain, "id", "sequence", "hash", "removed_sequence", "removed_hash")
+
     def lock_chain(self) -> Chain:
         """Both ends of the chain, which nobody else changes until the end of the transaction."""
-        found = self._uow.first(_LOCK_CHAIN, {})
+        found = self._uow.first(self._LOCK_CHAIN, {})
         if found is None:
-            self._uow.insert(_BEGIN_CHAIN, {"id": 1, **_EMPTY._asdict()})
+            self._uow.insert(self._BEGIN_CHAIN, {"id": 1, **_EMPTY._asdict()})
             return _EMPTY
         return Chain(*found)
 
+    _SET_CHAIN = (
+        update(AuditChain)
+        .where(AuditChain.id == 1)
+        .values(
+            sequence=bindparam("new_sequence"),
+            hash=bindparam("new_hash"),
+            removed_sequence=bindparam("new_removed_sequence"),
+            removed_hash=bindparam("new_removed_hash"),
+        )
+    )
+
     def set_chain(self, chain: Chain) -> None:
         """Store both ends of the chain."""
-        self._uow.change(_SET_CHAIN, {f"new_{name}": value for name, value in chain._asdict().items()})
+        self._uow.change(self._SET_CHAIN, {f"new_{name}": value for name, value in chain._asdict().items()})
+
+    # Without an order, because sorting all entries that wait for each batch of them would take quadratic time.
+    _UNSEALED = _ALL.where(AuditEntry.sequence.is_(None)).limit(bindparam("limit"))
 
     def list_unsealed(self, limit: int) -> list[StoredEntry]:
         """At most `limit` rows that are not in the chain yet, those in the order of their times."""
-        found = _entries(self._uow.rows(_UNSEALED, {"limit": limit}))
+        found = _entries(self._uow.rows(self._UNSEALED, {"limit": limit}))
         return sorted(found, key=lambda entry: (entry.record.time, entry.id))
+
+    _COUNT_UNSEALED = select(func.count().label("number")).where(AuditEntry.sequence.is_(None))
 
     def count_unsealed(self) -> int:
         """The number of rows that are not in the chain yet."""
-        ((number,),) = self._uow.rows(_COUNT_UNSEALED, {})
+        ((number,),) = self._uow.rows(self._COUNT_UNSEALED, {})
         return number
+
+    _SEALED = (
+        _ALL.where(AuditEntry.sequence > bindparam("after"), AuditEntry.sequence <= bindparam("last"))
+        .order_by(AuditEntry.sequence)
+        .limit(bindparam("limit"))
+    )
 
     def list_sealed(self, after: int, last: int, limit: int) -> list[StoredEntry]:
         """At most `limit` rows of the chain, from the one after `after` to `last`."""
-        return _entries(self._uow.rows(_SEALED, {"after": after, "last": last, "limit": limit}))
+        return _entries(self._uow.rows(self._SEALED, {"after": after, "last": last, "limit": limit}))
+
+    _SEAL = (
+        update(AuditEntry)
+        .where(AuditEntry.clinic_id == bindparam("of_clinic"), AuditEntry.id == bindparam("entry"))
+        .values(sequence=bindparam("sequence"), hash=bindparam("hash"))
+    )
 
     def seal(self, entries: Sequence[StoredEntry]) -> None:
         """Store the places of the rows in the chain."""
-        self._uow.change(_SEAL, *({**_key(e), "sequence": e.sequence, "hash": e.hash} for e in entries))
+        self._uow.change(self._SEAL, *({**_key(e), "sequence": e.sequence, "hash": e.hash} for e in entries))
+
+    _REMOVE = delete(AuditEntry).where(
+        AuditEntry.clinic_id == bindparam("of_clinic"), AuditEntry.id == bindparam("entry")
+    )
 
     def remove(self, entries: Sequence[StoredEntry]) -> None:
         """Remove the rows."""
-        self._uow.change(_REMOVE, *map(_key, entries))
+        self._uow.change(self._REMOVE, *map(_key, entries))
+
+    _CLINICS_OF = select(Patient.clinic_id, Patient.created_time).where(
+        among(Patient.clinic_id, "clinic_ids"), Patient.user_id == bindparam("user_id")
+    )
 
     def clinics_of(self, user_id: str) -> list[tuple[str, datetime]]:
         """The ids of the clinics that have a record of the user, each with the time of that record."""
         these = {"user_id": user_id, "clinic_ids": ClinicsOfUsers(self._uow).of_patient(user_id)}
-        return [(row.clinic_id, row.created_time) for row in self._uow.rows(_CLINICS_OF, these)]
+        return [(row.clinic_id, row.created_time) for row in self._uow.rows(self._CLINICS_OF, these)]
 
     def list_chosen(self, choice: Choice) -> Iterator[AuditRecord]:
         """The wanted records, in the order of their times."""

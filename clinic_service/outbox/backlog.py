@@ -46,12 +46,11 @@ def _of_kind(kind: str) -> Select[str, int, datetime]:
     return select(literal(kind).label("kind"), func.count(time).label("number"), func.min(time).label("due_since"))
 
 
-_BACKLOG = Query(BacklogOfKind, union_all(*(_of_kind(kind) for kind in sorted(KINDS))))
-
-
 class Backlog(Repository):
     """The query about events that are due."""
 
+    _BACKLOG = Query(BacklogOfKind, union_all(*(_of_kind(kind) for kind in sorted(KINDS))))
+
     def of_kinds(self) -> list[BacklogOfKind]:
         """The backlog of every kind of event."""
-        return self._uow.rows(_BACKLOG, {"now": self._uow.now})
+        return self._uow.rows(self._BACKLOG, {"now": self._uow.now})

@@ -44,19 +44,6 @@ class _Recent(NamedTuple):
 
 _of_clinic = _recent(MailRequest.clinic_id == bindparam("clinic_id"))
 _of_person = _recent(MailRequest.person_id == bindparam("person_id"))
-_RECENT = Query(
-    _Recent,
-    select(
-        _of_clinic[0].label("of_clinic"),
-        _of_clinic[1].label("oldest_of_clinic"),
-        _of_person[0].label("of_person"),
-        _of_person[1].label("oldest_of_person"),
-    ),
-)
-_ADD = insert_into(MailRequest, "clinic_id", "id", "purpose", "person_id", "time")
-_REMOVE_OLD = delete(MailRequest).where(
-    MailRequest.clinic_id == bindparam("of_clinic"), MailRequest.time <= bindparam("until", type_=UtcDateTime())
-)
 
 
 class MailLimitReached(TooManyRequests):
@@ -79,13 +66,27 @@ class MailSender(NamedTuple):
 class MailLimits(Repository):
     """Counts the recent requests that sent mail."""
 
+    _RECENT = Query(
+        _Recent,
+        select(
+            _of_clinic[0].label("of_clinic"),
+            _of_clinic[1].label("oldest_of_clinic"),
+            _of_person[0].label("of_person"),
+            _of_person[1].label("oldest_of_person"),
+        ),
+    )
+    _ADD = insert_into(MailRequest, "clinic_id", "id", "purpose", "person_id", "time")
+    _REMOVE_OLD = delete(MailRequest).where(
+        MailRequest.clinic_id == bindparam("of_clinic"), MailRequest.time <= bindparam("until", type_=UtcDateTime())
+    )
+
     def count(self, clinic_id: str, purpose: MailPurpose, sender: MailSender) -> None:
         """Count one more request. Raises MailLimitReached when the limit of the clinic or of the person is reached."""
         since = self._uow.now - WINDOW
         key = {"clinic_id": clinic_id, "person_id": sender.person_id, "purpose": purpose}
-        self._refuse(self._uow.rows(_RECENT, {**key, "since": since})[0], sender.config)
-        self._uow.change(_REMOVE_OLD, {"of_clinic": clinic_id, "until": since})
-        self._uow.insert(_ADD, {**key, "id": self._uow.new_id(), "time": self._uow.now})
+        self._refuse(self._uow.rows(self._RECENT, {**key, "since": since})[0], sender.config)
+        self._uow.change(self._REMOVE_OLD, {"of_clinic": clinic_id, "until": since})
+        self._uow.insert(self._ADD, {**key, "id": self._uow.new_id(), "time": self._uow.now})
 
     def _refuse(self, recent: _Recent, config: Config) -> None:
         waits = []

@@ -21,8 +21,6 @@ _UNTOUCHED = and_(
     OutboxEntry.attempts == 0,
     OutboxEntry.delivered_time.is_(None),
 )
-_CANCEL = delete(OutboxEntry).where(_UNTOUCHED)
-_DELIVER_NOW = update(OutboxEntry).where(_UNTOUCHED).values(next_attempt_time=bindparam("now"))
 
 
 class Event(Protocol):
@@ -63,16 +61,20 @@ class Outbox(Repository):
         self._uow.insert(_ADD, row)
         return ScheduledEvent(row["id"], due)
 
+    _CANCEL = delete(OutboxEntry).where(_UNTOUCHED)
+
     def cancel(self, schedule: ScheduledEvent) -> bool:
         """Cancel the scheduled event. False when it is too late because its delivery has begun."""
-        return self._uow.change(_CANCEL, _of(schedule)) == 1
+        return self._uow.change(self._CANCEL, _of(schedule)) == 1
+
+    _DELIVER_NOW = update(OutboxEntry).where(_UNTOUCHED).values(next_attempt_time=bindparam("now"))
 
     def deliver_now(self, schedule: ScheduledEvent) -> None:
         """Let the scheduled event be delivered now.
 
         Has no effect on an event that was canceled or whose delivery has begun.
         """
-        self._uow.change(_DELIVER_NOW, {**_of(schedule), "now": self._uow.now})
+        self._uow.change(self._DELIVER_NOW, {**_of(schedule), "now": self._uow.now})
 
     def _row(self, event: Event, due: datetime) -> dict[str, Any]:
         return {

@@ -46,32 +46,10 @@ _ALL_DUE = (
     .order_by(OutboxEntry.created_time, OutboxEntry.id)
     .limit(bindparam("limit"))
 )
-_DUE = _ALL_DUE.join(_waiting, _waiting.c.clinic_id == OutboxEntry.clinic_id, isouter=True).where(
-    OutboxEntry.kind.not_in(_UNROUTABLE),
-    or_(_waiting.c.since.is_(None), OutboxEntry.created_time < _waiting.c.since),
-)
-_DUE_OF_KINDS = _ALL_DUE.where(OutboxEntry.kind.in_(bindparam("kinds", expanding=True)))
 _UNDELIVERED = and_(
     OutboxEntry.clinic_id == bindparam("of_clinic"),
     OutboxEntry.id == bindparam("entry"),
     OutboxEntry.delivered_time.is_(None),
-)
-_CLAIM = (
-    update(OutboxEntry)
-    .where(_UNDELIVERED, OutboxEntry.next_attempt_time == bindparam("seen", type_=UtcDateTime()))
-    .values(next_attempt_time=bindparam("until"))
-)
-_RETRY_AT = (
-    update(OutboxEntry)
-    .where(_UNDELIVERED)
-    .values(attempts=OutboxEntry.attempts + 1, last_error=bindparam("error"), next_attempt_time=bindparam("until"))
-)
-_DELIVERED = (
-    update(OutboxEntry)
-    .where(
-        among(OutboxEntry.clinic_id, "clinic_ids"), among(OutboxEntry.id, "ids"), OutboxEntry.delivered_time.is_(None)
-    )
-    .values(delivered_time=_NOW, last_error=bindparam("error"))
 )
 
 
@@ -116,30 +94,59 @@ _IN_ORDER = select(
 class Queue(Repository):
     """The rows of the outbox in order of delivery."""
 
+    _DUE = _ALL_DUE.join(_waiting, _waiting.c.clinic_id == OutboxEntry.clinic_id, isouter=True).where(
+        OutboxEntry.kind.not_in(_UNROUTABLE),
+        or_(_waiting.c.since.is_(None), OutboxEntry.created_time < _waiting.c.since),
+    )
+
     def list_due(self, limit: int, unroutable: Collection[str]) -> list[Entry]:
         """At most `limit` rows that are due. Rows of the kinds `unroutable` are left out, and no row waits for them."""
-        rows = self._uow.execute(_DUE, {"now": self._uow.now, "limit": limit, "unroutable": sorted(unroutable)})
+        rows = self._uow.execute(self._DUE, {"now": self._uow.now, "limit": limit, "unroutable": sorted(unroutable)})
         return [Entry._make(row) for row in rows]
+
+    _DUE_OF_KINDS = _ALL_DUE.where(OutboxEntry.kind.in_(bindparam("kinds", expanding=True)))
 
     def list_due_of(self, kinds: Collection[str], limit: int) -> list[Entry]:
         """At most `limit` due rows of these kinds. No other row waits for them, and they wait for no other row."""
-        rows = self._uow.execute(_DUE_OF_KINDS, {"now": self._uow.now, "limit": limit, "kinds": sorted(kinds)})
+        rows = self._uow.execute(self._DUE_OF_KINDS, {"now": self._uow.now, "limit": limit, "kinds": sorted(kinds)})
         return [Entry._make(row) for row in rows]
+
+    _CLAIM = (
+        update(OutboxEntry)
+        .where(_UNDELIVERED, OutboxEntry.next_attempt_time == bindparam("seen", type_=UtcDateTime()))
+        .values(next_attempt_time=bindparam("until"))
+    )
 
     def claim(self, entry: Entry, until: datetime) -> bool:
         """Reserve `entry` for this relay until the time `until`. False when another relay was faster."""
         values = {"of_clinic": entry.clinic_id, "entry": entry.id, "seen": entry.next_attempt_time, "until": until}
-        return self._uow.change(_CLAIM, values) == 1
+        return self._uow.change(self._CLAIM, values) == 1
+
+    _RETRY_AT = (
+        update(OutboxEntry)
+        .where(_UNDELIVERED)
+        .values(attempts=OutboxEntry.attempts + 1, last_error=bindparam("error"), next_attempt_time=bindparam("until"))
+    )
 
     def retry_at(self, entry: Entry, until: datetime, error: str) -> None:
         """Record that `entry` failed with `error`, and is to be tried again at the time `until`."""
         key = {"of_clinic": entry.clinic_id, "entry": entry.id}
-        self._uow.change(_RETRY_AT, {**key, "until": until, "error": error})
+        self._uow.change(self._RETRY_AT, {**key, "until": until, "error": error})
+
+    _DELIVERED = (
+        update(OutboxEntry)
+        .where(
+            among(OutboxEntry.clinic_id, "clinic_ids"),
+            among(OutboxEntry.id, "ids"),
+            OutboxEntry.delivered_time.is_(None),
+        )
+        .values(delivered_time=_NOW, last_error=bindparam("error"))
+    )
 
     def mark_delivered(self, entries: Collection[Entry], remark: str | None = None) -> int:
         """Mark the rows as delivered. Returns how many of them were not marked before."""
         keys = {"clinic_ids": list({one.clinic_id for one in entries}), "ids": [one.id for one in entries]}
-        return self._uow.change(_DELIVERED, {**keys, "now": self._uow.now, "error": remark})
+        return self._uow.change(self._DELIVERED, {**keys, "now": self._uow.now, "error": remark})
 
     _ALL = Query(ListedEntry, _IN_ORDER)
     _UNDELIVERED = Query(ListedEntry, _IN_ORDER.where(OutboxEntry.delivered_time.is_(None)))

@@ -35,7 +35,7 @@ from clinic_service.models import Base, Clinic, Clinician, Invite, Patient, Pati
 from tests.support.distribution import Bound, parts, placement_of, refused_keys, statements
 
 # The limit of a person counts in all clinics.
-_KNOWN = {"outbox.mail_limits._RECENT"}
+_KNOWN = {"outbox.mail_limits.MailLimits._RECENT"}
 
 
 def of_one_clinic_in_some_parts(statement: Any) -> bool:
@@ -82,14 +82,14 @@ def test_statements_by_user_name_the_user() -> None:
 # What asks the clinics of all machines, and so costs more with every machine: what it is for. Operators' commands, the
 # relay and retention, which do so in the background, are left out.
 _ASKS_ALL = {
-    "resources.ehr.overview._CLINICS": "an operator lists the clinics with health record systems",
+    "resources.ehr.overview.EhrOverview._CLINICS": "an operator lists the clinics with health record systems",
     "resources.ehr.redox.cadence._CLINICS": "a round of scheduled reports",
     "resources.ehr.redox.cadence._STORED": "a round of scheduled reports",
     "resources.ehr.repository.EhrRepository._CLINICS": "a message of a partner names its source alone",
     "resources.ehr.repository.EhrRepository._ENABLED_CLINICS": "a part of the one before",
     "resources.invites.repository._SHOWN": "a part of statements that name the clinic",
-    "resources.merges.repository._SUCCESSOR": "an event of a clinic that is gone",
-    "resources.settings.repository._SAME_SOURCE": "settings name a source that no other clinic may have",
+    "resources.merges.repository.MergeRepository._SUCCESSOR": "an event of a clinic that is gone",
+    "resources.settings.repository.SettingsRepository._SAME_SOURCE": "settings name a source that no other clinic may have",
     "resources.summaries.repository.SummaryRepository._CLINICS_OF_SUMMARY": "a summary is removed by its id alone",
 }
 _IN_THE_BACKGROUND = (
@@ -105,26 +105,26 @@ def test_only_these_statements_ask_all_machines() -> None:
 
 # A write to a table that every machine has needs all machines, and locks the table on all of them until the commit.
 _WRITES_EVERYWHERE = {
-    "clinics_of_users._ADD_PENDING": "an invitation",
-    "clinics_of_users._REMOVE_PENDING": "the end of an invitation",
+    "clinics_of_users.ClinicsOfUsers._ADD_PENDING": "an invitation",
+    "clinics_of_users.ClinicsOfUsers._REMOVE_PENDING": "the end of an invitation",
     "gateways.accounts.embedded._ADD_DELETION": "the removal of an account",
     "gateways.accounts.embedded._REMOVE_DELETION": "a removed account that is made again",
     "resources.clinics.repository.ClinicRepository._ADD_SHARE_CODE": "a new clinic",
     "resources.clinics.repository.ClinicRepository._CANCEL_INVITES": "the removal of a clinic",
     "resources.clinics.repository.ClinicRepository._REMOVE_SHARE_CODES": "the removal of a clinic",
-    "resources.ehr.redox.outcomes._ADD": "a message of Redox",
-    "resources.ehr.redox.outcomes._END": "a message of Redox",
+    "resources.ehr.redox.outcomes.OrderOutcomes._ADD": "a message of Redox",
+    "resources.ehr.redox.outcomes.OrderOutcomes._END": "a message of Redox",
     "resources.ehr.repository.EhrRepository._ADD_MESSAGE": "a message of Redox",
     "resources.invites.repository.InviteRepository._CLOSE_EXPIRED": "an invitation",
     "resources.invites.repository.InviteRepository._COMPLETE": "the end of an invitation",
     "resources.invites.repository.InviteRepository._END": "the end of an invitation",
     "resources.invites.repository.InviteRepository._LINK": "the first list that shows an invitation to its user",
-    "resources.merges.belongings._CANCEL_INVITES": "a merge",
-    "resources.merges.belongings._CLOSE_EXPIRED": "a merge",
-    "resources.merges.belongings._MOVE_OFFERS": "a merge",
-    "resources.merges.belongings._MOVE_SHARE_CODES": "a merge",
-    "resources.users.repository._REMOVE_INVITES": "the removal of a user",
-    "resources.users.repository._SET_EMAIL": "another address of a user",
+    "resources.merges.belongings.Belongings._CANCEL_INVITES": "a merge",
+    "resources.merges.belongings.Belongings._CLOSE_EXPIRED": "a merge",
+    "resources.merges.belongings.Belongings._MOVE_OFFERS": "a merge",
+    "resources.merges.belongings.Belongings._MOVE_SHARE_CODES": "a merge",
+    "resources.users.repository.UserRepository._REMOVE_INVITES": "the removal of a user",
+    "resources.users.repository.UserRepository._SET_EMAIL": "another address of a user",
 }
 
 
@@ -208,7 +208,7 @@ class TestTheRules:
     def test_statements_are_found_where_they_are(self) -> None:
         names = {name for name, _ in statements()}
         assert {
-            "audit.repository._SEAL",
+            "audit.repository.AuditRepository._SEAL",
             "resources.clinics.repository.ClinicRepository._LOCK",
             "resources.tags.repository._STATEMENTS.describe",
             "resources.patients.descriptions._LINKS[1]",

@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from types import ModuleType
+from typing import TypeGuard
 
 import pytest
 from sqlalchemy import Executable, delete, select, update
@@ -18,6 +19,7 @@ from clinic_service.models import Tag
 from clinic_service.resources.clinicians import listing
 from clinic_service.resources.patients import counts
 from tests.architecture.test_imports import Source, sources
+from tests.support.distribution import statements
 
 
 def sent(source: Source, *methods: str) -> Iterator[ast.expr]:
@@ -94,3 +96,31 @@ class TestTheRules:
         found = [ast.unparse(one) for one in sent(sources()["resources.patients.repository"], "execute", "first")]
         assert {"self._ONE", "self._REMOVE", "statement"} <= set(found)
         assert "self._UNDELIVERED" in map(ast.unparse, sent(sources()["outbox.queue"], "rows"))
+
+
+def test_a_statement_of_one_method_stands_beside_it() -> None:
+    """Not at the top of the module, where a reader of the method has to look for it."""
+    constants = {name for name, _ in statements()}
+    found = [
+        f"{source.name}.{name}"
+        for source in sources().values()
+        for name, methods in _methods_using_constants(source)
+        if name.startswith("_") and len(methods) == 1 and methods != [None] and f"{source.name}.{name}" in constants
+    ]
+    assert found == []
+
+
+def _methods_using_constants(source: Source) -> Iterator[tuple[str, list[str | None]]]:
+    """The constants of the module, each with the method of a class around each use; None for a use outside of methods."""
+    uses: dict[str, list[str | None]] = {}
+    for node in source.tree.body:
+        methods = [inner for inner in node.body if _has_self(inner)] if isinstance(node, ast.ClassDef) else []
+        in_methods = {id(inner): method.name for method in methods for inner in ast.walk(method)}
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+                uses.setdefault(inner.id, []).append(in_methods.get(id(inner)))
+    yield from uses.items()
+
+
+def _has_self(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    return isinstance(node, ast.FunctionDef) and [argument.arg for argument in node.args.args[:1]] == ["self"]

@@ -240,7 +240,7 @@ def test_what_changes_while_it_is_looked_at_is_no_difference(
     pending = [True]
 
     def interfere(unit: UnitOfWork, statement: Any, parameters: Any) -> Any:
-        if pending and statement is reconcile._DOCUMENTS:
+        if pending and statement is reconcile._PatientComparison._DOCUMENTS:
             pending.clear()
             with storing(database) as other:
                 put_summaries(other, CAROL, cgmStats=cgm_stats(Random(7), periods=("7d",)))

@@ -24,9 +24,6 @@ _LENGTH = 32
 
 _TOKEN = models.RestrictedToken
 _ADD = insert_into(_TOKEN, "hash", "user_id", "paths", "created_time", "expiration_time")
-_FIND = select(_TOKEN.user_id, _TOKEN.paths, _TOKEN.expiration_time).where(
-    _TOKEN.hash == bindparam("hash"), _TOKEN.expiration_time > bindparam("now")
-)
 _REMOVE_EXPIRED = delete(_TOKEN).where(_TOKEN.expiration_time <= bindparam("now"))
 
 
@@ -50,9 +47,13 @@ class EmbeddedRestrictedTokens:
         run(self._database, lambda unit: _add(unit, token), writes=True)
         return token
 
+    _FIND = select(_TOKEN.user_id, _TOKEN.paths, _TOKEN.expiration_time).where(
+        _TOKEN.hash == bindparam("hash"), _TOKEN.expiration_time > bindparam("now")
+    )
+
     def find(self, token_id: str) -> IssuedRestrictedToken | None:
         asked = {"hash": _hash(token_id), "now": clock.now()}
-        row = run(self._database, lambda unit: unit.first(_FIND, asked), writes=False)
+        row = run(self._database, lambda unit: unit.first(self._FIND, asked), writes=False)
         if row is None:
             return None
         paths = None if row.paths is None else tuple(row.paths)

@@ -45,7 +45,6 @@ _NEW_CLINIC_LIMIT = 250
 _CODE_TAKEN = "pk_share_codes"
 
 _THIS = Clinic.id == bindparam("clinic_id")
-_GET = select(Clinic).where(_THIS)
 _IS_MIGRATED = select(Clinic.is_migrated).where(_THIS)
 _ID_BY_SHARE_CODE = select(ShareCode.clinic_id).where(ShareCode.code == bindparam("share_code"))
 
@@ -73,9 +72,11 @@ def _page(names: frozenset[str]) -> Select[str]:
 class ClinicRepository(Repository):
     """Clinics and their share codes."""
 
+    _GET = select(Clinic).where(_THIS)
+
     def get(self, clinic_id: str) -> Clinic:
         """The clinic, for changes. Raises ClinicNotFound."""
-        return self._one(_GET, clinic_id)
+        return self._one(self._GET, clinic_id)
 
     _LOCK = locking(select(Clinic), Clinic).execution_options(populate_existing=True)
 

@@ -49,13 +49,6 @@ class ListedMessage(NamedTuple):
     failure: str | None
 
 
-_CLINICS = Query(
-    ListedClinic,
-    select(Clinic.id, Clinic.name).where(Clinic.ehr_enabled).order_by(Clinic.created_time, Clinic.id),
-)
-_CLINIC = select(Clinic.ehr_provider, Clinic.ehr_settings).where(
-    Clinic.id == bindparam("clinic_id"), Clinic.ehr_enabled
-)
 _HAS_SUBSCRIPTION = (
     select(EhrSubscription.name)
     .where(EhrSubscription.clinic_id == bindparam("clinic_id"), EhrSubscription.patient_id == Patient.id)
@@ -69,29 +62,6 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "with_mrn": _HAS_MRN,
     "without_mrn": not_(_HAS_MRN),
 }
-_SUBSCRIPTIONS = (
-    select(EhrSubscription.patient_id, EhrSubscription.provider, EhrSubscription.active)
-    .where(EhrSubscription.clinic_id == bindparam("clinic_id"), among(EhrSubscription.patient_id, "patient_ids"))
-    .order_by(EhrSubscription.patient_id, EhrSubscription.name)
-)
-_MESSAGES = Query(
-    ListedMessage,
-    select(
-        RedoxMessage.id,
-        RedoxMessage.received_time,
-        RedoxMessage.data_model,
-        RedoxMessage.event_type,
-        RedoxMessage.source_id,
-        RedoxMessage.log_id,
-        RedoxMessage.duplicate_of,
-        OrderOutcome.state,
-        OrderOutcome.failure,
-    )
-    .outerjoin(OrderOutcome, OrderOutcome.message_id == RedoxMessage.id)
-    .order_by(RedoxMessage.received_time.desc(), RedoxMessage.id.desc())
-    .limit(bindparam("limit"))
-    .offset(bindparam("offset")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +127,22 @@ def _where(conditions: frozenset[str]) -> Iterable[ColumnElement[bool]]:
 class EhrOverview(Repository):
     """Lists for operators."""
 
+    _CLINICS = Query(
+        ListedClinic,
+        select(Clinic.id, Clinic.name).where(Clinic.ehr_enabled).order_by(Clinic.created_time, Clinic.id),
+    )
+
     def list_clinics(self) -> Sequence[ListedClinic]:
         """All clinics that are enabled for messages, oldest first."""
-        return self._uow.rows(_CLINICS, {})
+        return self._uow.rows(self._CLINICS, {})
+
+    _CLINIC = select(Clinic.ehr_provider, Clinic.ehr_settings).where(
+        Clinic.id == bindparam("clinic_id"), Clinic.ehr_enabled
+    )
 
     def get_clinic(self, clinic_id: str, provider: EhrProvider | None = None) -> EhrClinic:
         """The EHR clinic. Raises NotConnected, and ConnectedOtherwise when it is connected by another partner."""
-        row = self._uow.first(_CLINIC, {"clinic_id": clinic_id})
+        row = self._uow.first(self._CLINIC, {"clinic_id": clinic_id})
         if row is None:
             raise NotConnected
         if provider is not None and row.ehr_provider is not provider:
@@ -175,19 +154,44 @@ class EhrOverview(Repository):
         parameters = {"clinic_id": clinic_id, **_given(chosen)}
         return int(self._uow.rows(_count(chosen.conditions), parameters)[0].number)
 
+    _SUBSCRIPTIONS = (
+        select(EhrSubscription.patient_id, EhrSubscription.provider, EhrSubscription.active)
+        .where(EhrSubscription.clinic_id == bindparam("clinic_id"), among(EhrSubscription.patient_id, "patient_ids"))
+        .order_by(EhrSubscription.patient_id, EhrSubscription.name)
+    )
+
     def list_patients(self, clinic_id: str, chosen: Chosen, *, limit: int, offset: int) -> list[ListedPatient]:
         """A page of the chosen patients by medical record number, in two statements."""
         parameters = {"clinic_id": clinic_id, "limit": limit, "offset": offset, **_given(chosen)}
         rows = self._uow.rows(_page(chosen.conditions), parameters)
         found = {"clinic_id": clinic_id, "patient_ids": [row.id for row in rows]}
         subscriptions: dict[str, list[tuple[str, bool]]] = defaultdict(list)
-        for one in self._uow.rows(_SUBSCRIPTIONS, found):
+        for one in self._uow.rows(self._SUBSCRIPTIONS, found):
             subscriptions[one.patient_id].append((one.provider, bool(one.active)))
         return [ListedPatient(row.mrn, row.full_name, row.user_id, tuple(subscriptions[row.id])) for row in rows]
 
+    _MESSAGES = Query(
+        ListedMessage,
+        select(
+            RedoxMessage.id,
+            RedoxMessage.received_time,
+            RedoxMessage.data_model,
+            RedoxMessage.event_type,
+            RedoxMessage.source_id,
+            RedoxMessage.log_id,
+            RedoxMessage.duplicate_of,
+            OrderOutcome.state,
+            OrderOutcome.failure,
+        )
+        .outerjoin(OrderOutcome, OrderOutcome.message_id == RedoxMessage.id)
+        .order_by(RedoxMessage.received_time.desc(), RedoxMessage.id.desc())
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset")),
+    )
+
     def list_messages(self, *, limit: int, offset: int) -> Sequence[ListedMessage]:
         """A page of the stored messages, latest first."""
-        return self._uow.rows(_MESSAGES, {"limit": limit, "offset": offset})
+        return self._uow.rows(self._MESSAGES, {"limit": limit, "offset": offset})
 
 
 def _given(chosen: Chosen) -> dict[str, str]:

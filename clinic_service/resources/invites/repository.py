@@ -35,7 +35,6 @@ _COLUMNS = (
     wire_time(Invite.expires_at),
 )
 _SHOWN = select(*_COLUMNS, Clinic.name.label("clinic_name")).join(Clinic, Clinic.id == Invite.clinic_id)
-_CLINIC_NAMES = select(Clinic.id, Clinic.name).where(among(Clinic.id, "clinic_ids"))
 _NEWEST_FIRST = (Invite.created.desc(), Invite.key)
 
 _OF_CLINIC = Invite.clinic_id == bindparam("clinic_id")
@@ -98,12 +97,14 @@ class InviteRepository(Repository):
 
     _ALL_ADDRESSED = select(*_COLUMNS).where(_ADDRESSED).order_by(*_NEWEST_FIRST)
 
+    _CLINIC_NAMES = select(Clinic.id, Clinic.name).where(among(Clinic.id, "clinic_ids"))
+
     def list_addressed(self, user_id: str, emails: Collection[str]) -> Sequence[InviteRow]:
         """The user's pending invitations to join clinics as the API shows them, newest first."""
         parameters = {"user_id": user_id, "emails": list(emails), "now": self._uow.now}
         found = self._uow.execute(self._ALL_ADDRESSED, parameters).all()
         clinic_ids = list({row.clinic_id for row in found})
-        names = dict(self._uow.rows(_CLINIC_NAMES, {"clinic_ids": clinic_ids})) if found else {}
+        names = dict(self._uow.rows(self._CLINIC_NAMES, {"clinic_ids": clinic_ids})) if found else {}
         return [InviteRow._make((*row, names[row.clinic_id])) for row in found if row.clinic_id in names]
 
     _OFFERS = Query(

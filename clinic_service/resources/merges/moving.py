@@ -66,30 +66,7 @@ def _belonging_to_patients() -> Iterator[Table]:
                 yield table
 
 
-_ADD_TAGS = insert_into(Tag, "clinic_id", "id", "name", "name_key")
-_ADD_SITES = insert_into(Site, "clinic_id", "id", "name", "name_key")
-_NEXT_PATIENTS = (
-    select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
-    .where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id != bindparam("demo_user_id"))
-    .order_by(Patient.id)
-    .limit(bindparam("limit"))
-)
-_OF_USERS = select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial")).where(
-    Patient.clinic_id == bindparam("clinic_id"), among(Patient.user_id, "user_ids")
-)
-# All transactions lock several patients in this order, to avoid deadlocks.
-_LOCK_PATIENTS = locking(select(Patient.id).where(among(Patient.id, "ids")).order_by(Patient.id), Patient)
-_LOCK_SUMMARIES = locking(
-    select(Summary.patient_id).where(among(Summary.patient_id, "ids")).order_by(Summary.patient_id, Summary.type),
-    Summary,
-)
 _IN_BATCH = among(Patient.id, "ids")
-_COPY_PATIENTS = copying(
-    table_of(Patient),
-    _IN_BATCH,
-    require_unique_mrn=bindparam("mrn_unique", type_=Patient.require_unique_mrn.type),
-    updated_time=moved_on(Patient.updated_time),
-)
 _COPY_CHILDREN = tuple(copying(table, among(table.c.patient_id, "ids")) for table in _belonging_to_patients())
 # The rows of orders belong to the clinic, and would be deleted with the source.
 _COPY_ORDERS = (
@@ -108,42 +85,8 @@ _COPY_ORDERS = (
         ),
     ),
 )
-_END_SUBSCRIPTIONS = (
-    update(EhrSubscription)
-    .where(
-        EhrSubscription.clinic_id == bindparam("of_clinic"),
-        among(EhrSubscription.patient_id, "ids"),
-        EhrSubscription.active,
-    )
-    .values(active=False, updated_time=bindparam("now"))
-)
-_REMOVE_PATIENTS = delete(Patient).where(Patient.clinic_id == bindparam("of_clinic"), _IN_BATCH)
-_LOAD_PATIENTS = select(Patient).where(Patient.clinic_id == bindparam("clinic_id"), _IN_BATCH).order_by(Patient.id)
 _TAGS_OF = select(PatientTag.patient_id, PatientTag.tag_id).where(
     PatientTag.clinic_id == bindparam("clinic_id"), among(PatientTag.patient_id, "ids")
-)
-_SITES_OF = (
-    select(PatientSite.patient_id, PatientSite.site_id)
-    .where(PatientSite.clinic_id == bindparam("clinic_id"), among(PatientSite.patient_id, "ids"))
-    .order_by(PatientSite.patient_id, PatientSite.position, PatientSite.site_id)
-)
-_LAST_POSITIONS = (
-    select(PatientSite.patient_id, func.max(PatientSite.position).label("position"))
-    .where(PatientSite.clinic_id == bindparam("clinic_id"), among(PatientSite.patient_id, "ids"))
-    .group_by(PatientSite.patient_id)
-)
-_TAG_PATIENTS = insert_into(PatientTag, "clinic_id", "patient_id", "tag_id")
-_PLACE_PATIENTS = insert_into(PatientSite, "clinic_id", "patient_id", "site_id", "position")
-_MOVE_ON = (
-    update(Patient)
-    .where(Patient.clinic_id == bindparam("of_clinic"), _IN_BATCH)
-    .values(updated_time=moved_on(Patient.updated_time))
-)
-# The plan does not compare the demo patient, so a patient who moves may have the same number.
-_RELEASE_MRN = (
-    update(Patient)
-    .where(and_(Patient.clinic_id == bindparam("of_clinic"), Patient.user_id == bindparam("demo_user_id")))
-    .values(require_unique_mrn=False)
 )
 
 
@@ -164,20 +107,41 @@ class PatientMover(Repository):
         self._source_id, self._target_id = source_id, target_id
         self._ids = {"source_id": source_id, "target_id": target_id}
 
+    _ADD_TAGS = insert_into(Tag, "clinic_id", "id", "name", "name_key")
+
     def add_tags(self, tags: Sequence[tuple[str, str]]) -> None:
         """Add tags, given by id and name, to the target."""
-        self._uow.insert(_ADD_TAGS, *(self._named(one, name, Tag.key_of(name)) for one, name in tags))
+        self._uow.insert(self._ADD_TAGS, *(self._named(one, name, Tag.key_of(name)) for one, name in tags))
+
+    _ADD_SITES = insert_into(Site, "clinic_id", "id", "name", "name_key")
 
     def add_sites(self, sites: Sequence[tuple[str, str]]) -> None:
         """As `add_tags`, for sites. The sites also stay in the source until their patients have moved."""
-        self._uow.insert(_ADD_SITES, *(self._named(one, name, Site.key_of(name)) for one, name in sites))
+        self._uow.insert(self._ADD_SITES, *(self._named(one, name, Site.key_of(name)) for one, name in sites))
 
     def _named(self, one: str, name: str, key: str) -> dict[str, str]:
         return {"clinic_id": self._target_id, "id": one, "name": name, "name_key": key}
 
+    # The plan does not compare the demo patient, so a patient who moves may have the same number.
+    _RELEASE_MRN = (
+        update(Patient)
+        .where(and_(Patient.clinic_id == bindparam("of_clinic"), Patient.user_id == bindparam("demo_user_id")))
+        .values(require_unique_mrn=False)
+    )
+
     def release_mrn(self, demo_user_id: str) -> None:
         """Exempt the medical record number of the target's demo patient from the unique constraint."""
-        self._uow.change(_RELEASE_MRN, {"of_clinic": self._target_id, "demo_user_id": demo_user_id})
+        self._uow.change(self._RELEASE_MRN, {"of_clinic": self._target_id, "demo_user_id": demo_user_id})
+
+    _NEXT_PATIENTS = (
+        select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial"))
+        .where(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id != bindparam("demo_user_id"))
+        .order_by(Patient.id)
+        .limit(bindparam("limit"))
+    )
+    _OF_USERS = select(Patient.id, Patient.user_id, Patient.permission_custodian.label("is_custodial")).where(
+        Patient.clinic_id == bindparam("clinic_id"), among(Patient.user_id, "user_ids")
+    )
 
     def batches(self, demo_user_id: str) -> Iterator[list[MovedPatient]]:
         """The patients who are still in the source, except the demo patient, in batches of 100.
@@ -186,13 +150,20 @@ class PatientMover(Repository):
         records in the target are locked until this unit ends.
         """
         next_ones = {"clinic_id": self._source_id, "demo_user_id": demo_user_id, "limit": BATCH}
-        while rows := self._uow.rows(_NEXT_PATIENTS, next_ones):
+        while rows := self._uow.rows(self._NEXT_PATIENTS, next_ones):
             users = {"clinic_id": self._target_id, "user_ids": [row.user_id for row in rows]}
-            counterparts = {row.user_id: row for row in self._uow.rows(_OF_USERS, users)}
+            counterparts = {row.user_id: row for row in self._uow.rows(self._OF_USERS, users)}
             self._lock(
                 {self._source_id: [row.id for row in rows], self._target_id: [t.id for t in counterparts.values()]}
             )
             yield [MovedPatient(row.id, row.user_id, row.is_custodial, counterparts.get(row.user_id)) for row in rows]
+
+    # All transactions lock several patients in this order, to avoid deadlocks.
+    _LOCK_PATIENTS = locking(select(Patient.id).where(among(Patient.id, "ids")).order_by(Patient.id), Patient)
+    _LOCK_SUMMARIES = locking(
+        select(Summary.patient_id).where(among(Summary.patient_id, "ids")).order_by(Summary.patient_id, Summary.type),
+        Summary,
+    )
 
     def _lock(self, ids: Mapping[str, Sequence[str]]) -> None:
         """Lock records and their summaries, by clinic.
@@ -202,8 +173,16 @@ class PatientMover(Repository):
         """
         for clinic_id in sorted(ids):
             these = {"clinic_id": clinic_id, "ids": list(ids[clinic_id])}
-            self._uow.rows(_LOCK_PATIENTS, these)
-            self._uow.rows(_LOCK_SUMMARIES, these)
+            self._uow.rows(self._LOCK_PATIENTS, these)
+            self._uow.rows(self._LOCK_SUMMARIES, these)
+
+    _COPY_PATIENTS = copying(
+        table_of(Patient),
+        _IN_BATCH,
+        require_unique_mrn=bindparam("mrn_unique", type_=Patient.require_unique_mrn.type),
+        updated_time=moved_on(Patient.updated_time),
+    )
+    _REMOVE_PATIENTS = delete(Patient).where(Patient.clinic_id == bindparam("of_clinic"), _IN_BATCH)
 
     def move(self, patients: Sequence[MovedPatient], tags: Mapping[str, str], *, mrn_unique: bool) -> None:
         """Move patients who are not in the target, with all their rows.
@@ -214,22 +193,40 @@ class PatientMover(Repository):
             return
         ids = [one.id for one in patients]
         these = {**self._ids, "ids": ids}
-        self._uow.insert(_COPY_PATIENTS, {**these, "mrn_unique": mrn_unique, "now": self._uow.now})
+        self._uow.insert(self._COPY_PATIENTS, {**these, "mrn_unique": mrn_unique, "now": self._uow.now})
         for statement in (*_COPY_CHILDREN, *_COPY_ORDERS):
             self._uow.insert(statement, these)
         if tags:
             tag_id = case(tags, value=PatientTag.tag_id)
             self._uow.execute(copying(table_of(PatientTag), among(PatientTag.patient_id, "ids"), tag_id=tag_id), these)
-        self._uow.change(_REMOVE_PATIENTS, {"of_clinic": self._source_id, "ids": ids})
+        self._uow.change(self._REMOVE_PATIENTS, {"of_clinic": self._source_id, "ids": ids})
         clinics = ClinicsOfUsers(self._uow)
         clinics.add_patients((one.user_id, self._target_id) for one in patients)
         clinics.remove_patients((one.user_id, self._source_id) for one in patients)
         change = {self._source_id: -len(ids), self._target_id: len(ids)}
         self._uow.insert(ADD_TO_COUNT, *({"clinic_id": one, "patients": change[one]} for one in sorted(change)))
 
+    _END_SUBSCRIPTIONS = (
+        update(EhrSubscription)
+        .where(
+            EhrSubscription.clinic_id == bindparam("of_clinic"),
+            among(EhrSubscription.patient_id, "ids"),
+            EhrSubscription.active,
+        )
+        .values(active=False, updated_time=bindparam("now"))
+    )
+
     def end_subscriptions(self, ids: Sequence[str]) -> None:
         """Make the report subscriptions of patients who were moved inactive."""
-        self._uow.change(_END_SUBSCRIPTIONS, {"of_clinic": self._target_id, "ids": list(ids), "now": self._uow.now})
+        self._uow.change(
+            self._END_SUBSCRIPTIONS, {"of_clinic": self._target_id, "ids": list(ids), "now": self._uow.now}
+        )
+
+    _MOVE_ON = (
+        update(Patient)
+        .where(Patient.clinic_id == bindparam("of_clinic"), _IN_BATCH)
+        .values(updated_time=moved_on(Patient.updated_time))
+    )
 
     def unite(self, counterparts: Mapping[str, str], tags: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
         """Give patients of the target the tags and sites of both records.
@@ -240,8 +237,10 @@ class PatientMover(Repository):
         tagged, placed = self._unite_tags(counterparts, tags), self._unite_sites(counterparts)
         changed = {one: [*["tags"] * (one in tagged), *["sites"] * (one in placed)] for one in sorted(tagged | placed)}
         if changed:
-            self._uow.change(_MOVE_ON, {"of_clinic": self._target_id, "ids": list(changed), "now": self._uow.now})
+            self._uow.change(self._MOVE_ON, {"of_clinic": self._target_id, "ids": list(changed), "now": self._uow.now})
         return changed
+
+    _TAG_PATIENTS = insert_into(PatientTag, "clinic_id", "patient_id", "tag_id")
 
     def _unite_tags(self, counterparts: Mapping[str, str], tags: Mapping[str, str]) -> set[str]:
         present = {(row.patient_id, row.tag_id) for row in self._of(_TAGS_OF, self._target_id, counterparts.values())}
@@ -251,27 +250,42 @@ class PatientMover(Repository):
         }
         new = sorted(wanted - present)
         self._uow.insert(
-            _TAG_PATIENTS,
+            self._TAG_PATIENTS,
             *({"clinic_id": self._target_id, "patient_id": patient, "tag_id": tag} for patient, tag in new),
         )
         return {patient for patient, _ in new}
 
+    _SITES_OF = (
+        select(PatientSite.patient_id, PatientSite.site_id)
+        .where(PatientSite.clinic_id == bindparam("clinic_id"), among(PatientSite.patient_id, "ids"))
+        .order_by(PatientSite.patient_id, PatientSite.position, PatientSite.site_id)
+    )
+    _LAST_POSITIONS = (
+        select(PatientSite.patient_id, func.max(PatientSite.position).label("position"))
+        .where(PatientSite.clinic_id == bindparam("clinic_id"), among(PatientSite.patient_id, "ids"))
+        .group_by(PatientSite.patient_id)
+    )
+    _PLACE_PATIENTS = insert_into(PatientSite, "clinic_id", "patient_id", "site_id", "position")
+
     def _unite_sites(self, counterparts: Mapping[str, str]) -> set[str]:
         """Add the sites of the source after those of the target. Returns the ids of the records that change."""
         last = {
-            row.patient_id: row.position for row in self._of(_LAST_POSITIONS, self._target_id, counterparts.values())
+            row.patient_id: row.position
+            for row in self._of(self._LAST_POSITIONS, self._target_id, counterparts.values())
         }
         new = []
-        for row in self._of(_SITES_OF, self._source_id, counterparts):
+        for row in self._of(self._SITES_OF, self._source_id, counterparts):
             patient = counterparts[row.patient_id]
             last[patient] = last.get(patient, -1) + 1
             new.append({"patient_id": patient, "site_id": row.site_id, "position": last[patient]})
-        self._uow.insert(_PLACE_PATIENTS, *({"clinic_id": self._target_id, **link} for link in new))
+        self._uow.insert(self._PLACE_PATIENTS, *({"clinic_id": self._target_id, **link} for link in new))
         return {link["patient_id"] for link in new}
 
     def _of(self, query: Any, clinic_id: str, ids: Any) -> list[Any]:
         return self._uow.rows(query, {"clinic_id": clinic_id, "ids": list(ids)})
 
+    _LOAD_PATIENTS = select(Patient).where(Patient.clinic_id == bindparam("clinic_id"), _IN_BATCH).order_by(Patient.id)
+
     def load(self, ids: Sequence[str]) -> Sequence[Patient]:
         """The records of the source with these ids."""
-        return self._uow.session.scalars(_LOAD_PATIENTS, {"clinic_id": self._source_id, "ids": list(ids)}).all()
+        return self._uow.session.scalars(self._LOAD_PATIENTS, {"clinic_id": self._source_id, "ids": list(ids)}).all()

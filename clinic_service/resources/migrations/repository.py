@@ -38,51 +38,32 @@ class MigrationRow(NamedTuple):
     attestation_time: datetime | None
 
 
-_GET = Query(MigrationRow, select(*_COLUMNS).where(_THIS))
-_LIST = Query(MigrationRow, select(*_COLUMNS).where(_OF_CLINIC).order_by(Migration.created_time, Migration.user_id))
-_LOCK = select(Migration).where(_THIS).with_for_update()
 _OF_USER = select(Migration.clinic_id).where(Migration.user_id == bindparam("user_id"))
-_LOCK_OF_USER = _OF_USER.with_for_update()
-_ADD = insert_into(Migration, "user_id", "clinic_id", "status", "created_time", "updated_time")
-_REMOVE_OF_USER = delete(Migration).where(Migration.user_id == bindparam("of_user"))
-_REMOVE_OF_CLINIC = delete(Migration).where(Migration.clinic_id == bindparam("of_clinic"))
-
-_ADMINS = (
-    select(Clinician.user_id)
-    .where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin)
-    .order_by(Clinician.user_id)
-)
-_CLINIC_TO_MIGRATE = (
-    select(Clinic.id)
-    .join(Clinician, Clinician.clinic_id == Clinic.id)
-    .where(
-        among(Clinic.id, "clinic_ids"),
-        Clinician.user_id == bindparam("user_id"),
-        Clinician.counts_as_admin,
-        not_(Clinic.is_migrated),
-    )
-    .order_by(Clinic.created_time, Clinic.id)
-    .limit(1)
-)
 
 
 class MigrationRepository(Repository):
     """Migrations, and the accounts and clinics that are to be migrated."""
 
+    _GET = Query(MigrationRow, select(*_COLUMNS).where(_THIS))
+
     def get_row(self, clinic_id: str, user_id: str) -> MigrationRow:
         """The migration as the API shows it. Raises MigrationNotFound."""
-        row = self._uow.first(_GET, {"clinic_id": clinic_id, "user_id": user_id})
+        row = self._uow.first(self._GET, {"clinic_id": clinic_id, "user_id": user_id})
         if row is None:
             raise MigrationNotFound
         return row
 
+    _LIST = Query(MigrationRow, select(*_COLUMNS).where(_OF_CLINIC).order_by(Migration.created_time, Migration.user_id))
+
     def list_rows(self, clinic_id: str) -> Sequence[MigrationRow]:
         """The migrations into the clinic as the API shows them, oldest first; none for an unknown clinic."""
-        return self._uow.rows(_LIST, {"clinic_id": clinic_id})
+        return self._uow.rows(self._LIST, {"clinic_id": clinic_id})
+
+    _LOCK = select(Migration).where(_THIS).with_for_update()
 
     def lock(self, clinic_id: str, user_id: str) -> Migration:
         """Lock and return the migration, for changes. Raises MigrationNotFound."""
-        migration = self._uow.session.scalars(_LOCK, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
+        migration = self._uow.session.scalars(self._LOCK, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
         if migration is None:
             raise MigrationNotFound
         return migration
@@ -108,19 +89,44 @@ class MigrationRepository(Repository):
             raise DuplicateMigration from error
         return migration
 
+    _REMOVE_OF_CLINIC = delete(Migration).where(Migration.clinic_id == bindparam("of_clinic"))
+
     def remove_all_of_clinic(self, clinic_id: str) -> None:
         """Delete the migrations into the clinic, so that their users can migrate into another one."""
-        self._uow.change(_REMOVE_OF_CLINIC, {"of_clinic": clinic_id})
+        self._uow.change(self._REMOVE_OF_CLINIC, {"of_clinic": clinic_id})
+
+    _ADMINS = (
+        select(Clinician.user_id)
+        .where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin)
+        .order_by(Clinician.user_id)
+    )
 
     def admin_ids(self, clinic_id: str) -> Sequence[str]:
         """The user ids of the clinic's admins; exact only while the clinic's row is locked."""
-        return [user_id for (user_id,) in self._uow.rows(_ADMINS, {"clinic_id": clinic_id}) if user_id]
+        return [user_id for (user_id,) in self._uow.rows(self._ADMINS, {"clinic_id": clinic_id}) if user_id]
+
+    _CLINIC_TO_MIGRATE = (
+        select(Clinic.id)
+        .join(Clinician, Clinician.clinic_id == Clinic.id)
+        .where(
+            among(Clinic.id, "clinic_ids"),
+            Clinician.user_id == bindparam("user_id"),
+            Clinician.counts_as_admin,
+            not_(Clinic.is_migrated),
+        )
+        .order_by(Clinic.created_time, Clinic.id)
+        .limit(1)
+    )
 
     def find_clinic_to_migrate(self, user_id: str) -> str | None:
         """The id of the oldest clinic that is not migrated yet and has the user as an admin; None when there is none."""
         clinic_ids = ClinicsOfUsers(self._uow).of_clinician(user_id)
-        row = self._uow.first(_CLINIC_TO_MIGRATE, {"user_id": user_id, "clinic_ids": clinic_ids})
+        row = self._uow.first(self._CLINIC_TO_MIGRATE, {"user_id": user_id, "clinic_ids": clinic_ids})
         return row[0] if row else None
+
+    _LOCK_OF_USER = _OF_USER.with_for_update()
+    _ADD = insert_into(Migration, "user_id", "clinic_id", "status", "created_time", "updated_time")
+    _REMOVE_OF_USER = delete(Migration).where(Migration.user_id == bindparam("of_user"))
 
     def hold(self, user_id: str) -> None:
         """Lock the user: another unit of work that calls this for the same user waits until this one ends.
@@ -132,7 +138,7 @@ class MigrationRepository(Repository):
         place = {"user_id": user_id, "clinic_id": "", "status": MigrationStatus.PENDING}
         try:
             with self._uow.session.begin_nested():
-                self._uow.insert(_ADD, {**place, "created_time": now, "updated_time": now})
-                self._uow.change(_REMOVE_OF_USER, {"of_user": user_id})
+                self._uow.insert(self._ADD, {**place, "created_time": now, "updated_time": now})
+                self._uow.change(self._REMOVE_OF_USER, {"of_user": user_id})
         except IntegrityError:
-            self._uow.rows(_LOCK_OF_USER, {"user_id": user_id})
+            self._uow.rows(self._LOCK_OF_USER, {"user_id": user_id})

@@ -33,7 +33,6 @@ _VIOLATIONS = {"uq_patients_clinic_id_user_id": DuplicatePatient, "ix_patients_u
 ADD_TAGS = insert_into(PatientTag, "clinic_id", "patient_id", "tag_id")
 ADD_SITES = insert_into(PatientSite, "clinic_id", "patient_id", "site_id", "position")
 _OF_USER = and_(Patient.clinic_id == bindparam("clinic_id"), Patient.user_id == bindparam("user_id"))
-_FIND = select(Patient).where(_OF_USER)
 
 
 class PatientRepository(Repository):
@@ -44,9 +43,11 @@ class PatientRepository(Repository):
         """The unfinished changes of patients' accounts."""
         return AccountChanges(self._uow)
 
+    _FIND = select(Patient).where(_OF_USER)
+
     def find(self, clinic_id: str, user_id: str) -> Patient | None:
         """The clinic's record of the user, for changes."""
-        return self._uow.session.scalars(_FIND, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
+        return self._uow.session.scalars(self._FIND, {"clinic_id": clinic_id, "user_id": user_id}).one_or_none()
 
     def get(self, clinic_id: str, user_id: str) -> Patient:
         """As `find`. Raises PatientNotFound."""

@@ -144,18 +144,10 @@ _NEXT_PATIENTS = (
     .order_by(Patient.id)
     .limit(_BATCH)
 )
-_PATIENTS = Query(_PatientRow, _NEXT_PATIENTS.where(Patient.clinic_id == bindparam("clinic_id")))
-_LOCK_PATIENTS = Query(_PatientRow, locking(_NEXT_PATIENTS, Patient))
 
 
 def _of_patients(table: Table) -> Select[*tuple[Any, ...]]:
     return select(table).where(table.c.clinic_id == bindparam("clinic_id"), among(table.c.patient_id, "patient_ids"))
-
-
-_SUMMARIES = _of_patients(inspect(Summary).local_table)  # type: ignore[arg-type]
-_DOCUMENTS = _of_patients(inspect(SummaryDocument).local_table)  # type: ignore[arg-type]
-_STATISTICS = _of_patients(STATISTICS)
-_LIST_INDEX = _of_patients(LIST_INDEX)
 
 
 class _PatientComparison(Repository):
@@ -165,26 +157,35 @@ class _PatientComparison(Repository):
         super().__init__(uow)
         self._clinic_id = clinic_id
 
+    _PATIENTS = Query(_PatientRow, _NEXT_PATIENTS.where(Patient.clinic_id == bindparam("clinic_id")))
+
     def look(self, after: str) -> _Batch:
         """The differences of the batch of patients after this id, read without a lock."""
-        return _batch(self._subjects(_PATIENTS, after))
+        return _batch(self._subjects(self._PATIENTS, after))
+
+    _LOCK_PATIENTS = Query(_PatientRow, locking(_NEXT_PATIENTS, Patient))
 
     def lock(self, after: str, *, repair: bool) -> _Batch:
         """As `look`, with the patients locked. With `repair`, the differences are repaired."""
-        subjects = self._subjects(_LOCK_PATIENTS, after)
+        subjects = self._subjects(self._LOCK_PATIENTS, after)
         if repair:
             self._repair(subjects)
         return _batch(subjects)
+
+    _SUMMARIES = _of_patients(inspect(Summary).local_table)  # type: ignore[arg-type]
+    _DOCUMENTS = _of_patients(inspect(SummaryDocument).local_table)  # type: ignore[arg-type]
+    _STATISTICS = _of_patients(STATISTICS)
+    _LIST_INDEX = _of_patients(LIST_INDEX)
 
     def _subjects(self, query: Query[_PatientRow], after: str) -> list[_Subject]:
         patients = self._uow.rows(query, {"clinic_id": self._clinic_id, "after": after})
         if not patients:
             return []
         keys = {"clinic_id": self._clinic_id, "patient_ids": [p.id for p in patients]}
-        summaries = _by_patient(self._uow.rows(_SUMMARIES, keys), "type")
-        statistics = _by_patient(self._uow.rows(_STATISTICS, keys), "scope")
-        list_index = _by_patient(self._uow.rows(_LIST_INDEX, keys), "period")
-        documents = _by_patient(self._uow.rows(_DOCUMENTS, keys), "type")
+        summaries = _by_patient(self._uow.rows(self._SUMMARIES, keys), "type")
+        statistics = _by_patient(self._uow.rows(self._STATISTICS, keys), "scope")
+        list_index = _by_patient(self._uow.rows(self._LIST_INDEX, keys), "period")
+        documents = _by_patient(self._uow.rows(self._DOCUMENTS, keys), "type")
         return [
             _Subject(p, summaries[p.id], statistics[p.id], list_index[p.id], _projections(documents[p.id]))
             for p in patients

@@ -22,45 +22,7 @@ ORDER_GONE = "The order behind the report is not stored any more."
 _REPLACE = "Replace"
 
 _THIS = and_(ScheduledReportOrder.clinic_id == bindparam("clinic_id"), ScheduledReportOrder.id == bindparam("id"))
-_FIND = (
-    select(
-        ScheduledReportOrder.clinic_id,
-        ScheduledReportOrder.id,
-        ScheduledReportOrder.user_id,
-        ScheduledReportOrder.message_id,
-        ScheduledReportOrder.created_time,
-        ScheduledReportOrder.state,
-        RedoxMessage.payload,
-        RedoxMessage.event_time,
-    )
-    .outerjoin(RedoxMessage, RedoxMessage.id == ScheduledReportOrder.message_id)
-    .where(_THIS)
-)
 _CREATED = bindparam("created_time", type_=ScheduledReportOrder.created_time.type)
-_LAST_DELIVERED = (
-    select(ScheduledReportOrder.id, ScheduledReportOrder.created_time)
-    .where(
-        ScheduledReportOrder.clinic_id == bindparam("clinic_id"),
-        ScheduledReportOrder.user_id == bindparam("user_id"),
-        ScheduledReportOrder.message_id == bindparam("message_id"),
-        ScheduledReportOrder.state == ReportOrderState.DELIVERED,
-        or_(
-            ScheduledReportOrder.created_time < _CREATED,
-            and_(ScheduledReportOrder.created_time == _CREATED, ScheduledReportOrder.id < bindparam("id")),
-        ),
-    )
-    .order_by(ScheduledReportOrder.created_time.desc(), ScheduledReportOrder.id.desc())
-    .limit(1)
-)
-_END = (
-    update(ScheduledReportOrder)
-    .where(
-        ScheduledReportOrder.clinic_id == bindparam("of_clinic"),
-        ScheduledReportOrder.id == bindparam("of_id"),
-        ScheduledReportOrder.state == ReportOrderState.PENDING,
-    )
-    .values(state=bindparam("to_state"), reason=bindparam("because"), delivered_time=bindparam("time"))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +72,43 @@ class ScheduledReport:
 class ScheduledReports(Repository):
     """Scheduled reports, from pending to the end."""
 
+    _FIND = (
+        select(
+            ScheduledReportOrder.clinic_id,
+            ScheduledReportOrder.id,
+            ScheduledReportOrder.user_id,
+            ScheduledReportOrder.message_id,
+            ScheduledReportOrder.created_time,
+            ScheduledReportOrder.state,
+            RedoxMessage.payload,
+            RedoxMessage.event_time,
+        )
+        .outerjoin(RedoxMessage, RedoxMessage.id == ScheduledReportOrder.message_id)
+        .where(_THIS)
+    )
+    _LAST_DELIVERED = (
+        select(ScheduledReportOrder.id, ScheduledReportOrder.created_time)
+        .where(
+            ScheduledReportOrder.clinic_id == bindparam("clinic_id"),
+            ScheduledReportOrder.user_id == bindparam("user_id"),
+            ScheduledReportOrder.message_id == bindparam("message_id"),
+            ScheduledReportOrder.state == ReportOrderState.DELIVERED,
+            or_(
+                ScheduledReportOrder.created_time < _CREATED,
+                and_(ScheduledReportOrder.created_time == _CREATED, ScheduledReportOrder.id < bindparam("id")),
+            ),
+        )
+        .order_by(ScheduledReportOrder.created_time.desc(), ScheduledReportOrder.id.desc())
+        .limit(1)
+    )
+
     def find_pending(self, clinic_id: str, report_id: str) -> ScheduledReport | None:
         """The pending report, read in two statements; None when it is gone or not pending any more."""
-        row = self._uow.first(_FIND, {"clinic_id": clinic_id, "id": report_id})
+        row = self._uow.first(self._FIND, {"clinic_id": clinic_id, "id": report_id})
         if row is None or row.state != ReportOrderState.PENDING:
             return None
         key = {name: getattr(row, name) for name in ("clinic_id", "user_id", "message_id", "created_time", "id")}
-        last = self._uow.first(_LAST_DELIVERED, key)
+        last = self._uow.first(self._LAST_DELIVERED, key)
         return ScheduledReport(
             id=row.id,
             clinic_id=row.clinic_id,
@@ -127,8 +119,18 @@ class ScheduledReports(Repository):
             last=None if last is None else Delivered(last.id, last.created_time),
         )
 
+    _END = (
+        update(ScheduledReportOrder)
+        .where(
+            ScheduledReportOrder.clinic_id == bindparam("of_clinic"),
+            ScheduledReportOrder.id == bindparam("of_id"),
+            ScheduledReportOrder.state == ReportOrderState.PENDING,
+        )
+        .values(state=bindparam("to_state"), reason=bindparam("because"), delivered_time=bindparam("time"))
+    )
+
     def end(self, clinic_id: str, report_id: str, state: ReportOrderState, reason: str | None = None) -> None:
         """Record that a pending report was delivered, was skipped or failed."""
         time = self._uow.now if state is ReportOrderState.DELIVERED else None
         key = {"of_clinic": clinic_id, "of_id": report_id}
-        self._uow.change(_END, {**key, "to_state": state, "because": reason, "time": time})
+        self._uow.change(self._END, {**key, "to_state": state, "because": reason, "time": time})

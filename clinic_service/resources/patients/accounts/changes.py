@@ -24,16 +24,6 @@ from clinic_service.resources.patients.errors import AccountIsChanging
 LIFETIME = timedelta(minutes=1)
 
 _LIVE = (Reservation.clinic_id == bindparam("of_clinic"), Reservation.expires_time > bindparam("now"))
-_ADD = insert_into(Reservation, "clinic_id", "id", "user_id", "expires_time")
-_REMOVE_EXPIRED = delete(Reservation).where(
-    Reservation.clinic_id == bindparam("of_clinic"), Reservation.expires_time <= bindparam("now")
-)
-_RELEASE = delete(Reservation).where(*_LIVE, Reservation.id == bindparam("reservation"))
-_COUNT_PLACES = select(func.count().label("places")).where(*_LIVE, Reservation.user_id.is_(None))
-_CLAIM = (
-    update(EmbeddedAccount).where(EmbeddedAccount.user_id == bindparam("of_user")).values(custodial_clinic_id=null())
-)
-_IS_CHANGING = select(Reservation.id).where(*_LIVE, Reservation.user_id == bindparam("of_user"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +38,31 @@ class AccountChange:
 class AccountChanges(Repository):
     """The account changes of clinics. All methods except `compensate` need the lock of the clinic's row."""
 
+    _ADD = insert_into(Reservation, "clinic_id", "id", "user_id", "expires_time")
+    _REMOVE_EXPIRED = delete(Reservation).where(
+        Reservation.clinic_id == bindparam("of_clinic"), Reservation.expires_time <= bindparam("now")
+    )
+
     def start(self, clinic_id: str, compensation: Event | None = None, *, user_id: str | None = None) -> AccountChange:
         """Reserve a place for a new patient or, with `user_id`, the account of an existing patient.
 
         `compensation` is scheduled as the compensation. Raises AccountIsChanging when the account is already reserved.
         """
         now = self._uow.now
-        self._uow.change(_REMOVE_EXPIRED, {"of_clinic": clinic_id, "now": now})
+        self._uow.change(self._REMOVE_EXPIRED, {"of_clinic": clinic_id, "now": now})
         if user_id is not None:
             self.require_unchanged(clinic_id, user_id)
         change = AccountChange(clinic_id, self._uow.new_id())
         key = {"clinic_id": clinic_id, "id": change.reservation_id}
-        self._uow.insert(_ADD, {**key, "user_id": user_id, "expires_time": now + LIFETIME})
+        self._uow.insert(self._ADD, {**key, "user_id": user_id, "expires_time": now + LIFETIME})
         return self._schedule(change, compensation) if compensation else change
+
+    _IS_CHANGING = select(Reservation.id).where(*_LIVE, Reservation.user_id == bindparam("of_user"))
 
     def require_unchanged(self, clinic_id: str, user_id: str) -> None:
         """Raise AccountIsChanging when the account of the user is reserved."""
         found = {"of_clinic": clinic_id, "of_user": user_id, "now": self._uow.now}
-        if self._uow.first(_IS_CHANGING, found) is not None:
+        if self._uow.first(self._IS_CHANGING, found) is not None:
             raise AccountIsChanging
 
     def identify(self, change: AccountChange, compensation: Event) -> AccountChange:
@@ -99,17 +96,27 @@ class AccountChanges(Repository):
         if change.compensation:
             Outbox(self._uow).deliver_now(change.compensation)
 
+    _CLAIM = (
+        update(EmbeddedAccount)
+        .where(EmbeddedAccount.user_id == bindparam("of_user"))
+        .values(custodial_clinic_id=null())
+    )
+
     def claim(self, user_id: str) -> None:
         """Record that the patient has claimed the account, in the embedded directory. Others know it themselves."""
-        self._uow.change(_CLAIM, {"of_user": user_id})
+        self._uow.change(self._CLAIM, {"of_user": user_id})
+
+    _COUNT_PLACES = select(func.count().label("places")).where(*_LIVE, Reservation.user_id.is_(None))
 
     def count_places(self, clinic_id: str) -> int:
         """The number of reserved places of the clinic's plan."""
-        return self._uow.rows(_COUNT_PLACES, {"of_clinic": clinic_id, "now": self._uow.now})[0][0]
+        return self._uow.rows(self._COUNT_PLACES, {"of_clinic": clinic_id, "now": self._uow.now})[0][0]
 
     def _unschedule(self, change: AccountChange) -> None:
         if change.compensation and not Outbox(self._uow).cancel(change.compensation):
             raise Unavailable
+
+    _RELEASE = delete(Reservation).where(*_LIVE, Reservation.id == bindparam("reservation"))
 
     def _release(self, change: AccountChange) -> bool:
         this = {
@@ -117,4 +124,4 @@ class AccountChanges(Repository):
             "reservation": change.reservation_id,
             "now": self._uow.now,
         }
-        return self._uow.change(_RELEASE, this) == 1
+        return self._uow.change(self._RELEASE, this) == 1
