@@ -67,9 +67,8 @@ class UserRepository(Repository):
         """The standing of the user, in the clinic if one is given. An admin is a member as well."""
         if clinic_id is None:
             return Standing(self._uow.first(self._IS_DELETED, {"user_id": user_id}) is not None)
-        is_deleted, is_admin, is_member = self._uow.rows(self._STANDING, {"user_id": user_id, "clinic_id": clinic_id})[
-            0
-        ]
+        these = {"user_id": user_id, "clinic_id": clinic_id}
+        ((is_deleted, is_admin, is_member),) = self._uow.rows(self._STANDING, these)
         # Without a row in the clinic both columns are null, and the user is neither.
         return Standing(is_deleted, bool(is_admin), bool(is_admin or is_member))
 
