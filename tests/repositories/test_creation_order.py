@@ -128,7 +128,7 @@ OLDEST_FIRST: dict[str, tuple[Any, Any]] = {
         add_member,
         lambda u, c: (one.user_id for one in u.clinicians.all_of_clinic(c)),
     ),
-    "admins who are told of an offer": (add_member, lambda u, c: u.invites.admin_ids(c)),
+    "admins who are told of an offer": (add_member, lambda u, c: u.invites.ids_of_admins_with_address(c)),
     "migrations": (
         lambda u, c, n: u.migrations.add(c, user_id(n)).user_id,
         lambda u, c: (m.user_id for m in u.migrations.list_rows(c)),

@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
     @property
     def admin_ids(self) -> set[str]:
-        return {member.user_id for member in self.clinic.members if member.user_id and member.is_admin}
+        return {member.user_id for member in self.clinic.members if member.user_id and member.counts_as_admin}
 
 
 class Planned(NamedTuple):

@@ -165,6 +165,6 @@ def _tell_admins(uow: UnitOfWork, clinic: Clinic, sharer_id: str, careteam_name:
                 careteam_name=careteam_name,
                 web_path=LOG_IN_PATH,
             )
-            for user_id in uow.invites.admin_ids(clinic.id)
+            for user_id in uow.invites.ids_of_admins_with_address(clinic.id)
         )
     )

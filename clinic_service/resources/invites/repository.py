@@ -152,16 +152,11 @@ class InviteRepository(Repository):
 
     _ADMINS = (
         select(Clinician.user_id)
-        .where(
-            Clinician.clinic_id == bindparam("clinic_id"),
-            Clinician.is_admin,
-            Clinician.user_id.is_not(None),
-            Clinician.email.is_not(None),
-        )
+        .where(Clinician.clinic_id == bindparam("clinic_id"), Clinician.counts_as_admin, Clinician.email.is_not(None))
         .order_by(Clinician.created_time, Clinician.id)
     )
 
-    def admin_ids(self, clinic_id: str) -> Sequence[str]:
+    def ids_of_admins_with_address(self, clinic_id: str) -> Sequence[str]:
         """The user ids of the clinic's admins who have an address."""
         return [user_id for (user_id,) in self._uow.rows(self._ADMINS, {"clinic_id": clinic_id}) if user_id]
 

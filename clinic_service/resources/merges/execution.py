@@ -203,7 +203,7 @@ class _Merge:
                 continue
             if one.workspace is Workspace.SOURCE:
                 yield SourceClinicianMerged(user_id, *self._names(Workspace.SOURCE))
-            elif one.member.is_admin:
+            elif one.member.counts_as_admin:
                 yield TargetAdminMerged(user_id, *self._names(Workspace.TARGET))
 
 

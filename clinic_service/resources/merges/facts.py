@@ -59,7 +59,7 @@ class MemberFacts(NamedTuple):
         return self.user_id is None
 
     @property
-    def is_admin(self) -> bool:
+    def counts_as_admin(self) -> bool:
         """Whether this is an admin of the clinic: a person with the role, and no invitation or service account."""
         return Role.ADMIN in self.roles and not self.is_pending and not self.is_service_account
 

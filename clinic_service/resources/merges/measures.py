@@ -50,7 +50,7 @@ class Measures:
         members, tags, sites = resulting_members(self._plan), self._plan.tags, self._plan.sites
         return {
             "resultingMembers": len(members),
-            "resultingAdmins": sum(one.member.is_admin for one in members),
+            "resultingAdmins": sum(one.member.counts_as_admin for one in members),
             "downgradedMembers": sum(one.downgraded for one in self._plan.members),
             "resultingTags": sum(one.action is not TagAction.SKIP for one in tags),
             "duplicateTags": sum(one.action is TagAction.SKIP for one in tags),

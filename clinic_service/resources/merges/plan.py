@@ -252,7 +252,7 @@ def _source_members(source: ClinicFacts, target: ClinicFacts) -> Iterator[Member
             loses = member.email in addresses
             yield MemberPlan(member, Workspace.SOURCE, Action.MOVE, member.roles, loses_address=loses)
         else:
-            downgraded = member.is_admin and not counterpart.is_admin
+            downgraded = member.counts_as_admin and not counterpart.counts_as_admin
             yield MemberPlan(
                 member, Workspace.SOURCE, Action.MERGE, counterpart.roles, in_both=True, downgraded=downgraded
             )

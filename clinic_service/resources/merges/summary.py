@@ -90,7 +90,7 @@ def _yes(match: bool) -> str:
 def _members(plan: MergePlan) -> Iterator[Cells]:
     members = sorted(resulting_members(plan), key=_member_order)
     downgraded = {one.member.user_id for one in plan.members if one.downgraded}
-    admins = [one for one in members if one.member.is_admin]
+    admins = [one for one in members if one.member.counts_as_admin]
     yield (f"Resulting Admins ({len(admins)}) ---",)
     yield from (_member(one) for one in admins)
     yield ()
