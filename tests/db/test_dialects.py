@@ -45,6 +45,15 @@ def violation(database: Database, model: type[Any], *rows: dict[str, Any]) -> In
     return caught.value
 
 
+def raised_by(postgresql_url: str, statement: str) -> DBAPIError:
+    """The error of a statement of PL/pgSQL."""
+    engine = revision_engine(postgresql_url)
+    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.exec_driver_sql(f"DO $$ BEGIN {statement}; END $$")
+    engine.dispose()
+    return caught.value
+
+
 @pytest.mark.parametrize(
     ("name", "model", "rows"),
     [
@@ -82,11 +91,9 @@ def test_names_the_violated_constraint(database: Database, name: str, model: Any
     ],
 )
 def test_names_the_violated_constraint_of_a_part_of_a_table(postgresql_url: str, raised: str) -> None:
-    engine = revision_engine(postgresql_url)
-    with engine.connect() as connection, pytest.raises(IntegrityError) as caught:
-        connection.exec_driver_sql(f"DO $$ BEGIN RAISE unique_violation USING {raised}; END $$")
-    engine.dispose()
-    assert constraint_name(caught.value) == "ix_patients_unique_mrn"
+    error = raised_by(postgresql_url, f"RAISE unique_violation USING {raised}")
+    assert isinstance(error, IntegrityError)
+    assert constraint_name(error) == "ix_patients_unique_mrn"
 
 
 @pytest.mark.parametrize(
@@ -229,12 +236,9 @@ def test_what_fails_without_a_statement_is_unavailable() -> None:
     ["08006", "57014"],
 )
 def test_what_a_cluster_cannot_do_just_now_is_unavailable(postgresql_url: str, state: str) -> None:
-    engine = revision_engine(postgresql_url)
-    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
-        connection.exec_driver_sql(f"DO $$ BEGIN RAISE 'gone' USING ERRCODE = '{state}'; END $$")
-    engine.dispose()
-    assert is_unavailable(caught.value)
-    assert not is_retryable(caught.value)
+    error = raised_by(postgresql_url, f"RAISE 'gone' USING ERRCODE = '{state}'")
+    assert is_unavailable(error)
+    assert not is_retryable(error)
 
 
 @pytest.mark.parametrize(
@@ -248,12 +252,9 @@ def test_what_a_cluster_cannot_do_just_now_is_unavailable(postgresql_url: str, s
 )
 def test_a_machine_of_a_cluster_that_was_lost_is_unavailable(postgresql_url: str, message: str) -> None:
     """Such an error has the state of internal errors, and is told apart by its text."""
-    engine = revision_engine(postgresql_url)
-    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
-        connection.exec_driver_sql(f"DO $$ BEGIN RAISE '{message}' USING ERRCODE = 'XX000'; END $$")
-    engine.dispose()
-    assert is_unavailable(caught.value)
-    assert not is_retryable(caught.value)
+    error = raised_by(postgresql_url, f"RAISE '{message}' USING ERRCODE = 'XX000'")
+    assert is_unavailable(error)
+    assert not is_retryable(error)
 
 
 def test_a_commit_that_fails_is_unavailable(postgresql_url: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinic_service.errors import BadRequest, NotFound, Violation
+from clinic_service.errors import BadRequest, NotFound
 
 
 class SettingsNotFound(NotFound):
@@ -11,4 +11,3 @@ class SettingsNotFound(NotFound):
 
 class LimitEndsBeforeStart(BadRequest):
     message = "The start of a limit must not be after its end."
-    violations = (Violation("/body/hardLimit/endDate", "state"),)

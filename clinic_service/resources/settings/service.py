@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from clinic_service.errors import Violation
 from clinic_service.models import EhrProvider
 from clinic_service.resources.settings.errors import LimitEndsBeforeStart
 from clinic_service.resources.settings.schemas import ehr_settings_schema, patient_count_settings_schema
@@ -49,7 +50,7 @@ def set_patient_limits(uow: UnitOfWork, clinic_id: str, limits: SimpleNamespace)
     """
     for name, limit in (("hardLimit", limits.hard_limit), ("softLimit", limits.soft_limit)):
         if limit and limit.start_date and limit.end_date and limit.start_date > limit.end_date:
-            raise LimitEndsBeforeStart.at(f"/body/{name}/endDate")
+            raise LimitEndsBeforeStart(violations=[Violation(f"/body/{name}/endDate", "state")])
     clinic = uow.clinics.lock(clinic_id)
     clinic.patient_count_settings = patient_count_settings_schema.dump(limits)
     uow.clinics.touch(clinic)

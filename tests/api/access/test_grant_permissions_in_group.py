@@ -10,7 +10,7 @@ from clinic_service.db.engine import Database
 from clinic_service.models import Grant, OutboxEntry
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client
-from tests.support.errors import assert_error
+from tests.support.errors import assert_error, assert_violations
 from tests.support.rows import make_grant, make_patient, make_staffed_clinic, stored, storing
 from tests.support.statements import counting
 
@@ -143,7 +143,7 @@ def test_bodies_that_are_no_objects_of_objects_are_refused(api: Client, database
 @pytest.mark.parametrize("caller", [SERVICE, CAROL])
 @pytest.mark.parametrize("name", ["share", "View", "", "owner"])
 def test_unknown_names_are_refused(api: Client, database: Database, caller: Somebody, name: str) -> None:
-    assert_error(api.post(CAROL_TO_DAVE, as_=caller, json={"view": {}, name: {}}), 400)
+    assert_violations(api.post(CAROL_TO_DAVE, as_=caller, json={"view": {}, name: {}}), ("/body/*", "unknown"))
     assert grants(database) == {}
 
 
@@ -151,7 +151,7 @@ def test_values_have_a_size(api: Client, database: Database) -> None:
     fits = {"a": "x" * (4096 - len('{"a":""}'))}
     assert api.post(CAROL_TO_DAVE, as_=CAROL, json={"view": fits, "note": fits}).json == {"view": fits, "note": fits}
     too_large = {"a": fits["a"] + "x"}
-    assert_error(api.post(CAROL_TO_DAVE, as_=CAROL, json={"view": too_large}), 400)
+    assert_violations(api.post(CAROL_TO_DAVE, as_=CAROL, json={"view": too_large}), ("/body/view", "maxLength"))
     # Bytes count, not characters.
     assert_error(api.post(CAROL_TO_DAVE, as_=CAROL, json={"view": {"a": "ü" * 2048}}), 400)
     assert grants(database) == {(CAROL.id, DAVE.id): {"view": fits, "note": fits}}
@@ -159,7 +159,7 @@ def test_values_have_a_size(api: Client, database: Database) -> None:
 
 def test_values_have_a_depth(api: Client, database: Database) -> None:
     assert api.post(CAROL_TO_DAVE, as_=CAROL, json={"view": nested(8)}).json == {"view": nested(8)}
-    assert_error(api.post(CAROL_TO_DAVE, as_=CAROL, json={"view": nested(9)}), 400)
+    assert_violations(api.post(CAROL_TO_DAVE, as_=CAROL, json={"view": nested(9)}), ("/body/view", "depth"))
     assert grants(database) == {(CAROL.id, DAVE.id): {"view": nested(8)}}
 
 

@@ -32,6 +32,7 @@ from tests.conftest import SECRET
 from tests.support.applications import application
 from tests.support.cast import ALICE, BOB, CAROL, DAVE, ERIN, MALLORY, SERVICE, Somebody
 from tests.support.client import Client
+from tests.support.errors import assert_violations
 from tests.support.rows import (
     make_clinic,
     make_clinician,
@@ -181,7 +182,8 @@ def test_a_clinic_with_patients_stays(
     with storing(database) as unit:
         make_patient(unit, unit.clinics.get(clinic_id), DAVE, *permissions)
     reply = api.delete(f"/v1/clinics/{clinic_id}", as_=ALICE)
-    assert (reply.status, reply.json["message"]) == (400, "The clinic still has patients. Remove them first.")
+    assert_violations(reply, ("/path/clinicId", "state"))
+    assert reply.json["message"] == "The clinic still has patients. Remove them first."
     assert len(stored(database, Clinic)) == len(stored(database, Patient)) == 1
     assert len(stored(database, Clinician)) == 2
     assert stored(database, ClinicDeletion) == []

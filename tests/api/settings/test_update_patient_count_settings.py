@@ -105,7 +105,7 @@ def test_what_the_spec_does_not_know_is_not_kept(api: Client, database: Database
 @pytest.mark.parametrize("name", ["hardLimit", "softLimit"])
 def test_a_start_after_the_end_is_refused(api: Client, database: Database, clinic_id: str, name: str) -> None:
     reply = put(api, clinic_id, {name: {"plan": 1, "startDate": END, "endDate": START}})
-    assert_error(reply, 400)
+    assert_violations(reply, (f"/body/{name}/endDate", "state"))
     assert (kept(database), clinic_time(database, clinic_id)) == (None, LONG_AGO)
 
 
