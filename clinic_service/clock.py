@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from time import monotonic as _monotonic
 
+import orjson
+
 _frozen: datetime | None = None
 _advanced_seconds = 0.0
 # Every request asks for the time, and to subtract one of these takes a tenth of the time of making a new datetime.
@@ -40,7 +42,18 @@ def truncate(time: datetime) -> datetime:
 
 def to_wire(time: datetime) -> str:
     """`time` as text on the wire: RFC 3339 with `Z` and three decimals. `time` must be in UTC."""
-    return f"{time.isoformat(timespec='milliseconds')[:23]}Z"
+    return _to_text(time, 3)
+
+
+def to_precise_text(time: datetime) -> str:
+    """`time` in the form of `to_wire`, but with six decimals."""
+    return _to_text(time, 6)
+
+
+def _to_text(time: datetime, decimals: int) -> str:
+    # This takes a third of the time of `isoformat`. The text is quoted, and has six decimals or none.
+    text = orjson.dumps(time).decode()
+    return f"{text[1 : 21 + decimals]}Z" if time.microsecond else f"{text[1:20]}.{'0' * decimals}Z"
 
 
 def from_wire(text: str) -> datetime:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
-from sqlalchemy import PoolProxiedConnection
+from sqlalchemy.exc import DBAPIError
 
 from clinic_service import deadline
 from clinic_service.audit.repository import AuditRepository
@@ -141,29 +141,33 @@ class UnitOfWork(Unit):
 
 @contextmanager
 def reading(database: Database) -> Iterator[UnitOfWork]:
-    """A unit that only reads."""
-    raw = _reading_connection(database)
+    """A unit that only reads. Raises Unavailable when there is no connection."""
     try:
-        yield UnitOfWork(database.read_engine, raw)
-    finally:
-        database.readers.give_back(raw)
-
-
-def _reading_connection(database: Database) -> PoolProxiedConnection:
-    try:
-        return database.readers.take()
-    except database.read_engine.dialect.loaded_dbapi.Error as error:
+        connection = database.readers.take()
+    except DBAPIError as error:
         raise Unavailable from error
+    try:
+        yield UnitOfWork(connection)
+    finally:
+        # To the database there is no transaction, but the library begins one of its own with the first statement.
+        connection.rollback()
+        database.readers.give_back(connection)
 
 
 @contextmanager
 def writing(database: Database) -> Iterator[UnitOfWork]:
     """A unit that is committed when the block ends, and rolled back when it raises."""
-    with database.write_engine.connect() as connection, connection.begin():
-        unit = UnitOfWork(database.write_engine, connection.connection)
-        unit.connection = connection
-        yield unit
-        unit.flush()
+    connection = database.writers.take()
+    try:
+        with connection.begin():
+            unit = UnitOfWork(connection)
+            yield unit
+            unit.flush()
+    except BaseException:
+        # The pool ends a transaction whose COMMIT has failed, which the library takes for ended.
+        connection.close()
+        raise
+    database.writers.give_back(connection)
 
 
 def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) -> T:
@@ -178,7 +182,8 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
     for tries_left in reversed(range(_TRIES)):
         deadline.remaining()
         try:
-            return (_write if writes else _read)(database, work)
+            with (writing if writes else reading)(database) as unit:
+                return work(unit)
         except Exception as error:
             may_succeed = is_retryable(error) or (not writes and getattr(error, "connection_invalidated", False))
             if may_succeed and tries_left and time.monotonic() - started < _TRY_AGAIN_SECONDS:
@@ -188,20 +193,6 @@ def run(database: Database, work: Callable[[UnitOfWork], T], *, writes: bool) ->
                 raise Unavailable from error
             raise
     raise AssertionError("unreachable")
-
-
-def _read(database: Database, work: Callable[[UnitOfWork], T]) -> T:
-    # Not `reading`, because its generator would cost every request more than a look-up.
-    raw = _reading_connection(database)
-    try:
-        return work(UnitOfWork(database.read_engine, raw))
-    finally:
-        database.readers.give_back(raw)
-
-
-def _write(database: Database, work: Callable[[UnitOfWork], T]) -> T:
-    with writing(database) as unit:
-        return work(unit)
 
 
 def run_in_batches(database: Database, work: Callable[[UnitOfWork], int]) -> int:

@@ -24,7 +24,8 @@ class Database:
 
     `write_engine` is for transactions. On SQLite each one takes the write lock when it begins, so that it waits then
     and does not fail later. On PostgreSQL transactions are READ COMMITTED. `read_engine` is for single statements that
-    need no transaction. It sends no BEGIN and no ROLLBACK, and refuses to write. `readers` are its connections for units.
+    need no transaction. It sends no BEGIN and no ROLLBACK, and refuses to write. `writers` and `readers` are the
+    connections of these engines for units.
     """
 
     def __init__(
@@ -53,18 +54,20 @@ class Database:
         )
         if is_sqlite(self.url):
             begin_immediate(self.write_engine)
+        self.writers = KeptConnections(self.write_engine, pool_size)
         # The other half of the pool is for those who take a connection from the engine.
         self.readers = KeptConnections(self.read_engine, pool_size)
 
     def measure(self) -> None:
         """Set the metrics of connections in use to those of this moment."""
-        for pool, kept in ((self.write_engine.pool, 0), (self.read_engine.pool, len(self.readers))):
+        for pool, kept in ((self.write_engine.pool, self.writers), (self.read_engine.pool, self.readers)):
             if isinstance(pool, MeasuredPool):
-                pool.measure(kept)
+                pool.measure(len(kept))
 
     def dispose(self) -> None:
         """Close all connections that are not in use."""
         self.readers.close()
+        self.writers.close()
         self.write_engine.dispose()
         self.read_engine.dispose()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from datetime import datetime
+from functools import lru_cache
 from itertools import count
 
 from clinic_service import clock
@@ -33,6 +34,8 @@ class IdSource:
         return f"{_prefix(time or clock.precise_now())}{next(self._numbers):0{_NUMBER_DIGITS}x}"
 
 
+# A unit makes several ids of one time.
+@lru_cache(maxsize=16)
 def _prefix(time: datetime) -> str:
     return f"{int(time.timestamp()):08x}{time.microsecond:05x}"
 

@@ -1,6 +1,6 @@
 """Connection pools that are watched: how many connections are in use, and how long work waits for a free one.
 
-Connections that only read are kept beside their pool between two units.
+Between two units, connections are kept beside their pool.
 
 The library of the metrics is imported in the functions that use it, because most commands do not need it.
 """
@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import ClassVar
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 # The key under which a connection has its pool.
@@ -81,7 +81,7 @@ class KeptConnections:
 
     def __init__(self, engine: Engine, most: int) -> None:
         self._engine, self._most = engine, most
-        self._free: deque[PoolProxiedConnection] = deque()
+        self._free: deque[Connection] = deque()
         self._lock = threading.Lock()
         # The number of threads that may have to wait for the pool.
         self._waiting = 0
@@ -90,16 +90,16 @@ class KeptConnections:
         """The number of connections that are kept and not in use."""
         return len(self._free)
 
-    def take(self) -> PoolProxiedConnection:
-        """A connection that the caller gives back. Raises what the pool raises."""
+    def take(self) -> Connection:
+        """A connection that the caller gives back or closes. Raises what the pool raises."""
         return self._take_free() or self._check_out()
 
-    def give_back(self, raw: PoolProxiedConnection) -> None:
-        """Keep a connection for the next unit, or return it to the pool."""
-        if not self._is_usable(raw) or len(self._free) >= self._most:
-            raw.close()
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection, which is in no transaction, for the next unit, or return it to the pool."""
+        if not self._is_usable(connection) or len(self._free) >= self._most:
+            connection.close()
             return
-        self._free.append(raw)
+        self._free.append(connection)
         # A waiting thread waits in the pool, so it needs a connection there.
         if self._waiting:
             self._return_one()
@@ -113,28 +113,31 @@ class KeptConnections:
         with suppress(IndexError):
             self._free.pop().close()
 
-    def _take_free(self) -> PoolProxiedConnection | None:
+    def _take_free(self) -> Connection | None:
         with suppress(IndexError):
-            while not self._is_usable(raw := self._free.pop()):
-                raw.close()
-            return raw
+            while not self._is_usable(connection := self._free.pop()):
+                connection.close()
+            return connection
         return None
 
-    def _is_usable(self, raw: PoolProxiedConnection) -> bool:
+    def _is_usable(self, connection: Connection) -> bool:
         # The engine gets another pool when a connection was lost, because then all are, and when it is disposed of.
+        if connection.invalidated:
+            return False
+        raw = connection.connection
         return raw.is_valid and raw.info[_POOL] is self._engine.pool
 
-    def _check_out(self) -> PoolProxiedConnection:
+    def _check_out(self) -> Connection:
         with self._lock:
             self._waiting += 1
         try:
             # A connection may have been given back just before this thread was counted as waiting.
-            return self._take_free() or self._raw_connection()
+            return self._take_free() or self._connect()
         finally:
             with self._lock:
                 self._waiting -= 1
 
-    def _raw_connection(self) -> PoolProxiedConnection:
-        raw = self._engine.raw_connection()
-        raw.info[_POOL] = self._engine.pool
-        return raw
+    def _connect(self) -> Connection:
+        connection = self._engine.connect()
+        connection.info[_POOL] = self._engine.pool
+        return connection

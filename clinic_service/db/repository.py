@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
-from sqlalchemy import Connection, CursorResult, Delete, Engine, Executable, Insert, PoolProxiedConnection, Row, Update
+from sqlalchemy import Connection, CursorResult, Delete, Executable, Insert, Row, Update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
@@ -33,8 +33,10 @@ class Unit:
     `session`.
     """
 
-    def __init__(self, engine: Engine, raw: PoolProxiedConnection) -> None:
-        self._engine, self._raw = engine, raw
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        """The unit's connection, for what is not a constant statement."""
+        self._engine, self._raw = connection.engine, connection.connection
 
     @overload
     def rows(self, statement: Query[R], parameters: Parameters) -> list[R]: ...
@@ -83,11 +85,6 @@ class Unit:
         """Run a Core statement that cannot be compiled once, after the session has written what it holds."""
         self.flush()
         return self.connection.execute(statement, parameters)
-
-    @cached_property
-    def connection(self) -> Connection:
-        """The unit's connection, for what is not a constant statement."""
-        return Connection(self._engine, connection=self._raw)
 
     @cached_property
     def session(self) -> Session:

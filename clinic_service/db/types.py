@@ -67,21 +67,34 @@ class UtcDateTime(TypeDecorator[datetime]):
         kept_as_text = dialect.name == "sqlite"
         return dialect.type_descriptor(String(_WIRE_TIME_LENGTH) if kept_as_text else DateTime(timezone=True))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Raises ValueError for a time without a zone."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("A time without a zone cannot be stored.")
-        return self._kept(value.astimezone(UTC), dialect)
+    # Instead of `process_bind_param` and `process_result_value`, which would cost another call for each value.
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any]:
+        """The conversion of a parameter, which raises ValueError for a time without a zone."""
+        kept = self._kept(dialect)
 
-    def _kept(self, time: datetime, dialect: Dialect) -> Any:
-        return clock.to_wire(time) if dialect.name == "sqlite" else clock.truncate(time)
+        def convert(value: datetime | None) -> Any:
+            if value is None:
+                return None
+            if value.tzinfo is None:
+                raise ValueError("A time without a zone cannot be stored.")
+            return kept(value.astimezone(UTC))
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return convert
+
+    def _kept(self, dialect: Dialect) -> Callable[[datetime], Any]:
+        """The function that gives a time in UTC as it is stored."""
+        return clock.to_wire if dialect.name == "sqlite" else clock.truncate
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002 - SQLAlchemy's
+        return _time_of_text if dialect.name == "sqlite" else _in_utc
+
+
+def _time_of_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
 
 
 class CreationTime(UtcDateTime):
@@ -92,8 +105,12 @@ class CreationTime(UtcDateTime):
 
     cache_ok = True
 
-    def _kept(self, time: datetime, dialect: Dialect) -> Any:
-        return f"{time.isoformat(timespec='microseconds')[:26]}Z" if dialect.name == "sqlite" else time
+    def _kept(self, dialect: Dialect) -> Callable[[datetime], Any]:
+        return clock.to_precise_text if dialect.name == "sqlite" else _unchanged
+
+
+def _unchanged(time: datetime) -> datetime:
+    return time
 
 
 class WireTimeText(UtcDateTime):
@@ -104,7 +121,6 @@ class WireTimeText(UtcDateTime):
 
     cache_ok = True
 
-    # Instead of `process_result_value`, which would cost another call for each value.
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002 - SQLAlchemy's
         return _wire_of_text if dialect.name == "sqlite" else _wire_of_time
 

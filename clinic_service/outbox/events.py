@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar
 
 from clinic_service.texts import camel_case
@@ -33,7 +34,14 @@ class _Payload:
 
     def to_payload(self) -> Mapping[str, Any]:
         """The event as a JSON object."""
-        return {f.metadata.get("name") or camel_case(f.name): getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        members = _members(type(self))  # type: ignore[arg-type]  # mypy takes the class for one that has no hash
+        return {member: getattr(self, name) for name, member in members}
+
+
+@cache
+def _members(event: type[Any]) -> list[tuple[str, str]]:
+    """The fields of an event, and their names in the payload."""
+    return [(f.name, f.metadata.get("name") or camel_case(f.name)) for f in fields(event)]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Connections that are kept between the units that read."""
+"""Connections that are kept between two units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import event, literal, select
 
 from clinic_service.db.engine import Database
-from clinic_service.unit_of_work import UnitOfWork, reading, run
+from clinic_service.unit_of_work import UnitOfWork, reading, run, writing
+from tests.support.databases import open_transactions
 
 _ONE = select(literal(1).label("one"))
 _SECONDS = 60
@@ -100,3 +101,39 @@ def test_all_are_closed_with_the_database(own: Database) -> None:
     gone, kept = closed(own), used(own)
     own.dispose()
     assert gone == [kept]
+
+
+class TestWritingUnits:
+    def test_use_the_same_connection_one_after_the_other(self, own: Database) -> None:
+        first = run(own, driver_connection, writes=True)
+        assert [run(own, driver_connection, writes=True) for _ in range(3)] == [first] * 3
+        assert open_transactions(own) == 0
+
+    def test_count_as_open_until_they_end(self, own: Database) -> None:
+        run(own, driver_connection, writes=True)
+        with writing(own):
+            assert open_transactions(own) == 1
+        assert open_transactions(own) == 0
+
+    def test_end_their_transaction_when_the_work_fails(self, own: Database) -> None:
+        with pytest.raises(_Failure):
+            run(own, _fail, writes=True)
+        assert open_transactions(own) == 0
+        # On SQLite it would wait for the other transaction.
+        run(own, driver_connection, writes=True)
+
+    def test_end_their_transaction_when_the_commit_fails(self, own: Database) -> None:
+        event.listen(own.write_engine, "commit", _fail)
+        with pytest.raises(_Failure):
+            run(own, driver_connection, writes=True)
+        event.remove(own.write_engine, "commit", _fail)
+        assert open_transactions(own) == 0
+        run(own, driver_connection, writes=True)
+
+
+class _Failure(Exception):
+    pass
+
+
+def _fail(_: object) -> None:
+    raise _Failure

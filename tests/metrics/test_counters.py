@@ -38,6 +38,7 @@ class TestDatabase:
         limit = int(metric("clinic_database_connections_limit", pool="write"))
         before = metric("clinic_database_pool_wait_seconds_count", pool="write")
         monkeypatch.setattr(database.write_engine.pool, "_timeout", 0.01)
+        database.writers.close()
         held = [database.write_engine.raw_connection() for _ in range(limit)]
         assert metric("clinic_database_pool_wait_seconds_count", pool="write") == before
         try:

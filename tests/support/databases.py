@@ -15,7 +15,7 @@ from clinic_service.db.engine import Database, normal_url
 from tests.support.clusters import CLUSTER_URL
 from tests.support.postgresql import postgresql_server
 
-__all__ = ["clear", "create_database", "empty_database", "filled_tables", "postgresql_server"]
+__all__ = ["clear", "create_database", "empty_database", "filled_tables", "open_transactions", "postgresql_server"]
 
 
 @contextmanager
@@ -71,3 +71,9 @@ def clear(database: Database) -> None:
     with database.write_engine.begin() as connection:
         for table in reversed(filled_tables(connection)):
             connection.execute(table.delete())
+
+
+def open_transactions(database: Database) -> int:
+    """How many transactions that may write are open."""
+    checked_out: int = database.write_engine.pool.checkedout()  # type: ignore[attr-defined]
+    return checked_out - len(database.writers)

@@ -15,6 +15,7 @@ from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.http import HttpAccounts
 from tests.conftest import SECRET
 from tests.support.client import Client
+from tests.support.databases import open_transactions
 from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
 from tests.support.relays import make_relay
@@ -38,7 +39,7 @@ class Hosted(NamedTuple):
 
     def open_transactions(self) -> int:
         """How many transactions that may write are open."""
-        return int(self.database.write_engine.pool.checkedout())  # type: ignore[attr-defined]
+        return open_transactions(self.database)
 
 
 @contextmanager

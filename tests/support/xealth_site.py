@@ -27,6 +27,7 @@ from tests.conftest import SECRET
 from tests.support.auth_service import AuthService, auth_service
 from tests.support.cast import Somebody
 from tests.support.client import Client, Reply
+from tests.support.databases import open_transactions
 from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
 from tests.support.relays import make_relay
@@ -76,7 +77,7 @@ class XealthSite(NamedTuple):
 
     def open_transactions(self) -> int:
         """How many transactions that may write are open."""
-        return int(self.database.write_engine.pool.checkedout())  # type: ignore[attr-defined]
+        return open_transactions(self.database)
 
     def deliver(self) -> int:
         """Let the relay come by; tells how much it delivered."""

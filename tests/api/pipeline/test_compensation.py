@@ -13,6 +13,7 @@ from clinic_service.models import Clinician
 from clinic_service.preparation import Preparation
 from tests.support.cast import ALICE
 from tests.support.client import Reply
+from tests.support.databases import open_transactions
 from tests.support.errors import assert_error
 from tests.support.failing import Defect, given_up
 from tests.support.rows import storing
@@ -45,7 +46,7 @@ class TestTransactionsOfPreparations:
         def prepare(ctx: Preparation) -> Any:
             ctx.in_transaction(store)
             seen.append(stored(small.database))
-            seen.append(small.database.write_engine.pool.checkedout())  # type: ignore[attr-defined]
+            seen.append(open_transactions(small.database))
 
         with transactions(small.database) as ends:
             assert change(small, clinic_id, lambda *_: {}, prepare, None).status == 200

@@ -10,6 +10,7 @@ from clinic_service.errors import NotFound
 from clinic_service.models import Clinician
 from clinic_service.preparation import PreparationOutdated
 from tests.support.cast import ALICE
+from tests.support.databases import open_transactions
 from tests.support.errors import assert_error
 from tests.support.rows import storing
 from tests.support.small_work import Small, store, stored, transactions
@@ -21,19 +22,19 @@ class Missing(NotFound):
 
 class TestPreparing:
     def test_runs_while_no_transaction_is_open_and_hands_over_what_it_found(self, small: Small, clinic_id: str) -> None:
-        open_transactions = []
+        seen = []
 
         def prepare(ctx: Context) -> Any:
-            open_transactions.append(small.database.write_engine.pool.checkedout())  # type: ignore[attr-defined]
+            seen.append(open_transactions(small.database))
             return {"found": ctx.caller.id}
 
         def work(_ctx: Context, prepared: Any) -> Any:
-            open_transactions.append(small.database.write_engine.pool.checkedout())  # type: ignore[attr-defined]
+            seen.append(open_transactions(small.database))
             return prepared
 
         reply = small.client(work, prepare).put(f"/clinics/{clinic_id}", as_=ALICE, json={"name": "x"})
         assert (reply.status, reply.json) == (200, {"found": ALICE.id})
-        assert open_transactions == [0, 1]
+        assert seen == [0, 1]
 
     def test_may_refuse_before_a_transaction_begins(self, small: Small, clinic_id: str) -> None:
         def prepare(_ctx: Context) -> Any:
