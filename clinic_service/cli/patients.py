@@ -83,8 +83,8 @@ def erase_patient(user: str, emails: tuple[str, ...], *, yes: bool) -> None:
     """Erase all data about USER, a user id, and print how many rows of each table were removed or emptied.
 
     The command removes the records of all clinics, memberships, invitations, grants, messages of partners, and the account
-    in the embedded directory. Records of deletions keep only ids. The audit trail stays; it contains only ids. The account
-    at an accounts service stays. The command can run while servers run, and can be repeated.
+    in the embedded directory. Records of deletions keep only ids. The audit trail and the notices in the outbox stay; they
+    contain only ids. The account at an accounts service stays. The command can run while servers run, and can be repeated.
     """
     config = load_config()
     with opened_database(config) as database:

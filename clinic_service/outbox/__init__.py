@@ -8,8 +8,8 @@ events are of two kinds:
   as failures, and no event waits for them. When a mail server is configured within CLINIC_KEEP_UNSENT_MAIL_DAYS, the relay
   sends them; after this time they are removed. After five days of failed attempts the relay stops trying to send a mail,
   and marks it as delivered.
-* **Notices** tell other programs what changed. The relay calls no other system for a notice: it marks the notice as
-  delivered when all earlier events of the clinic are, and `clinic-service outbox list --all` still shows it.
+* **Notices** tell other programs what changed. Nobody is called for a notice: it is stored as delivered, and
+  `clinic-service outbox list --all` shows it.
 
 Other events compensate for changes at the directory of accounts.
 

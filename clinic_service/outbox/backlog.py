@@ -11,7 +11,7 @@ from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime
 from clinic_service.models import OutboxEntry
-from clinic_service.outbox.events import KINDS
+from clinic_service.outbox.events import KINDS, NOTICES
 
 # More are not counted, so that the query does not grow with the backlog.
 MAX_COUNTED = 1000
@@ -49,8 +49,8 @@ def _of_kind(kind: str) -> Select[str, int, datetime]:
 class Backlog(Repository):
     """The query about events that are due."""
 
-    _BACKLOG = Query(BacklogOfKind, union_all(*(_of_kind(kind) for kind in sorted(KINDS))))
+    _BACKLOG = Query(BacklogOfKind, union_all(*(_of_kind(kind) for kind in sorted(KINDS - NOTICES))))
 
     def of_kinds(self) -> list[BacklogOfKind]:
-        """The backlog of every kind of event."""
+        """The backlog of every kind of event that is delivered."""
         return self._uow.rows(self._BACKLOG, {"now": self._uow.now})

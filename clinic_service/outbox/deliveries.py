@@ -1,4 +1,4 @@
-"""How each kind of event is delivered: as a mail, as a change of an account, or as a notice."""
+"""How events are delivered: as a mail, or as a change of an account."""
 
 from __future__ import annotations
 
@@ -49,11 +49,6 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def is_mail(kind: str) -> bool:
     """Whether an event of this kind is delivered by mail."""
     return kind in MAILS
-
-
-def is_notice(kind: str) -> bool:
-    """Whether an event of this kind is a notice, which is only stored to be read."""
-    return kind not in MAILS and kind not in ACCOUNT_CHANGES
 
 
 def compose(kind: str, payload: Mapping[str, Any], *, to: str, key: str, application_url: str | None) -> Mail:

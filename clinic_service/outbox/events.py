@@ -32,10 +32,18 @@ def _variable(name: str) -> Any:
 class _Payload:
     """Makes the payload from the fields of an event, with names in camel case: `clinic_id` becomes `clinicId`."""
 
+    is_notice: ClassVar[bool] = False
+
     def to_payload(self) -> Mapping[str, Any]:
         """The event as a JSON object."""
         members = _members(type(self))  # type: ignore[arg-type]  # mypy takes the class for one that has no hash
         return {member: getattr(self, name) for name, member in members}
+
+
+class _Notice(_Payload):
+    """An event that tells other programs what changed."""
+
+    is_notice: ClassVar[bool] = True
 
 
 @cache
@@ -55,7 +63,7 @@ class ClinicCreated(_Payload):
 
 
 @dataclass(frozen=True)
-class ClinicDeleted(_Payload):
+class ClinicDeleted(_Notice):
     """A clinic was deleted, and all access through it."""
 
     kind: ClassVar[str] = "clinic_deleted"
@@ -63,7 +71,7 @@ class ClinicDeleted(_Payload):
 
 
 @dataclass(frozen=True)
-class ClinicMerged(_Payload):
+class ClinicMerged(_Notice):
     """All patients and clinicians of `source_clinic_id` were moved to the clinic, and the source was deleted."""
 
     kind: ClassVar[str] = "clinic_merged"
@@ -105,7 +113,7 @@ class TargetAdminMerged(_MergeNotification):
 
 
 @dataclass(frozen=True)
-class ClinicianAdded(_Payload):
+class ClinicianAdded(_Notice):
     """A user became a clinician of a clinic. Consumers update marketing data and copies of access data."""
 
     kind: ClassVar[str] = "clinician_added"
@@ -114,7 +122,7 @@ class ClinicianAdded(_Payload):
 
 
 @dataclass(frozen=True)
-class ClinicianRemoved(_Payload):
+class ClinicianRemoved(_Notice):
     """A user is no longer a clinician of a clinic. Consumers update marketing data and copies of access data."""
 
     kind: ClassVar[str] = "clinician_removed"
@@ -165,7 +173,7 @@ class AccessOffered(_Payload):
 
 
 @dataclass(frozen=True)
-class MigrationRequested(_Payload):
+class MigrationRequested(_Notice):
     """A worker is to copy the patients of the legacy clinician `user_id` into the clinic."""
 
     kind: ClassVar[str] = "migration_requested"
@@ -174,7 +182,7 @@ class MigrationRequested(_Payload):
 
 
 @dataclass(frozen=True)
-class PatientAdded(_Payload):
+class PatientAdded(_Notice):
     """A clinic has a new patient.
 
     For a `custodial` account, consumers update the profile to match the record, and ask the patient, in the name of
@@ -191,7 +199,7 @@ class PatientAdded(_Payload):
 
 
 @dataclass(frozen=True)
-class PatientChanged(_Payload):
+class PatientChanged(_Notice):
     """Fields of a patient's record have new values. `changed` has their names in the API, at least one."""
 
     kind: ClassVar[str] = "patient_changed"
@@ -206,7 +214,7 @@ class PatientChanged(_Payload):
 
 
 @dataclass(frozen=True)
-class PatientRemoved(_Payload):
+class PatientRemoved(_Notice):
     """A patient left a clinic. For a `custodial` account, consumers may have to remove the account or its address."""
 
     kind: ClassVar[str] = "patient_removed"
@@ -302,7 +310,7 @@ class AddressDiverged(_Payload):
 
 
 @dataclass(frozen=True)
-class AccessChanged(_Payload):
+class AccessChanged(_Notice):
     """The direct grant of the sharer to the grantee was changed or removed."""
 
     kind: ClassVar[str] = "access_changed"
@@ -341,6 +349,7 @@ def _kinds_below(base: type[Any]) -> Iterator[str]:
         yield from _kinds_below(event)
 
 
+NOTICES = frozenset(_kinds_below(_Notice))
 # The kinds of all events.
 KINDS = frozenset(_kinds_below(_Payload)) | {
     ConnectionRequested.kind_of(provider, action) for provider in PROVIDER_NAMES for action in ConnectionAction

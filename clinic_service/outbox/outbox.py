@@ -12,7 +12,17 @@ from clinic_service.db.prepared import insert_into
 from clinic_service.db.repository import Repository
 from clinic_service.models import NO_CLINIC, OutboxEntry
 
-_ADD = insert_into(OutboxEntry, "id", "clinic_id", "kind", "payload", "created_time", "attempts", "next_attempt_time")
+_ADD = insert_into(
+    OutboxEntry,
+    "id",
+    "clinic_id",
+    "kind",
+    "payload",
+    "created_time",
+    "attempts",
+    "next_attempt_time",
+    "delivered_time",
+)
 # Whether the delivery has not begun. A relay that claims a row changes its time.
 _UNTOUCHED = and_(
     OutboxEntry.clinic_id == bindparam("of_clinic"),
@@ -29,6 +39,10 @@ class Event(Protocol):
     @property
     def kind(self) -> str:
         """The kind of the event, by which consumers select events."""
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether the event is only stored to be read, and never delivered."""
 
     @property
     def clinic_id(self) -> str | None:
@@ -49,7 +63,10 @@ class Outbox(Repository):
     """Stores events. The rules of the domain send mails and notices only through it."""
 
     def add(self, *events: Event) -> None:
-        """Store `events`; the relay delivers them after the commit, at least once, in order for each clinic."""
+        """Store `events`; the relay delivers them after the commit, at least once, in order for each clinic.
+
+        Notices count as delivered from the beginning.
+        """
         self._uow.insert(_ADD, *(self._row(event, self._uow.now) for event in events))
 
     def schedule(self, event: Event, due: datetime) -> ScheduledEvent:
@@ -85,6 +102,7 @@ class Outbox(Repository):
             "created_time": self._uow.creation_time,
             "attempts": 0,
             "next_attempt_time": due,
+            "delivered_time": self._uow.now if event.is_notice else None,
         }
 
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, func, or_, select, update
 
-from clinic_service.db.dialects import among
 from clinic_service.db.prepared import Query
 from clinic_service.db.repository import Repository
 from clinic_service.db.types import UtcDateTime
@@ -134,19 +133,13 @@ class Queue(Repository):
         self._uow.change(self._RETRY_AT, {**key, "until": until, "error": error})
 
     _DELIVERED = (
-        update(OutboxEntry)
-        .where(
-            among(OutboxEntry.clinic_id, "clinic_ids"),
-            among(OutboxEntry.id, "ids"),
-            OutboxEntry.delivered_time.is_(None),
-        )
-        .values(delivered_time=_NOW, last_error=bindparam("error"))
+        update(OutboxEntry).where(_UNDELIVERED).values(delivered_time=bindparam("now"), last_error=bindparam("error"))
     )
 
-    def mark_delivered(self, entries: Collection[Entry], remark: str | None = None) -> int:
-        """Mark the rows as delivered. Returns how many of them were not marked before."""
-        keys = {"clinic_ids": list({one.clinic_id for one in entries}), "ids": [one.id for one in entries]}
-        return self._uow.change(self._DELIVERED, {**keys, "now": self._uow.now, "error": remark})
+    def mark_delivered(self, entry: Entry, remark: str | None = None) -> None:
+        """Mark `entry` as delivered."""
+        key = {"of_clinic": entry.clinic_id, "entry": entry.id}
+        self._uow.change(self._DELIVERED, {**key, "now": self._uow.now, "error": remark})
 
     _ALL = Query(ListedEntry, _IN_ORDER)
     _UNDELIVERED = Query(ListedEntry, _IN_ORDER.where(OutboxEntry.delivered_time.is_(None)))

@@ -15,7 +15,7 @@ from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts import Accounts
 from clinic_service.gateways.mail import Mailer, MailNotSent, UnsendableMail
 from clinic_service.metrics.counters import count_delivery
-from clinic_service.outbox.deliveries import MAILS, compose, is_mail, is_notice
+from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS, compose, is_mail
 from clinic_service.outbox.queue import MAX_ATTEMPTS, Entry, Queue
 from clinic_service.unit_of_work import UnitOfWork, run
 
@@ -34,6 +34,8 @@ CLAIMED_FOR = timedelta(minutes=5)
 # The maximum number of attempts to send a mail. With the pauses between them, they take five days.
 MAX_MAIL_ATTEMPTS = 128
 NO_RECIPIENT = "NoRecipient"
+# The remark on events for a partner's system when the partner is switched off.
+NO_RECEIVER = "NoReceiver"
 
 
 class RelayLoop(ABC):
@@ -58,10 +60,6 @@ class RelayLoop(ABC):
     def carry_out(self, entry: Entry) -> str | None:
         """Deliver the event. Returns why there was nothing to do, or None."""
 
-    def is_notice(self, kind: str) -> bool:  # noqa: ARG002
-        """Whether an event of this kind is a notice, which is only stored to be read."""
-        return False
-
     def fail(self, entry: Entry, error: Exception) -> None:
         """Record that the event could not be delivered. It is tried again after a pause that grows with each failure."""
         self.retry_at(entry, clock.now() + pause_after(entry.attempts), failure_of(error))
@@ -83,21 +81,15 @@ class RelayLoop(ABC):
         Raises what the database raises. A delivery that fails raises nothing, and is tried again later.
         """
         entries = self._in_unit(lambda queue: self.list_due(queue, limit), writes=False)
-        delivered, held, notices = 0, set[str](), list[Entry]()
+        delivered, held = 0, set[str]()
         for entry in entries:
             if entry.clinic_id in held:
                 continue
-            if self.is_notice(entry.kind):
-                notices.append(entry)
-                continue
-            # The notices before this event are marked first, to keep the order.
-            delivered += self.mark_delivered(notices)
-            notices = []
             if self._deliver(entry):
                 delivered += 1
             elif entry.clinic_id and entry.attempts + 1 < MAX_ATTEMPTS:
                 held.add(entry.clinic_id)
-        return delivered + self.mark_delivered(notices)
+        return delivered
 
     def _deliver(self, entry: Entry) -> bool:
         if not self._in_unit(lambda queue: queue.claim(entry, clock.now() + CLAIMED_FOR), writes=True):
@@ -109,7 +101,7 @@ class RelayLoop(ABC):
             self.fail(entry, error)
             return False
         count_delivery(entry.kind, "delivered")
-        self.mark_delivered([entry], remark)
+        self.mark_delivered(entry, remark)
         return True
 
     def retry_at(self, entry: Entry, until: datetime, failure: str) -> None:
@@ -117,9 +109,9 @@ class RelayLoop(ABC):
         _log.warning("delivery_failed", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
         self._in_unit(lambda queue: queue.retry_at(entry, until, failure), writes=True)
 
-    def mark_delivered(self, entries: list[Entry], remark: str | None = None) -> int:
-        """Record that the events are delivered. Returns how many were not delivered before."""
-        return self._in_unit(lambda queue: queue.mark_delivered(entries, remark), writes=True) if entries else 0
+    def mark_delivered(self, entry: Entry, remark: str | None = None) -> None:
+        """Record that the event is delivered."""
+        self._in_unit(lambda queue: queue.mark_delivered(entry, remark), writes=True)
 
     def _in_unit(self, work: Callable[[Queue], T], *, writes: bool) -> T:
         def with_queue(unit: UnitOfWork) -> T:
@@ -129,7 +121,7 @@ class RelayLoop(ABC):
 
 
 class Relay(RelayLoop):
-    """Sends mails, compensates changes of accounts, and marks notices."""
+    """Sends mails, and compensates changes of accounts."""
 
     name = "outbox-relay"
 
@@ -155,11 +147,10 @@ class Relay(RelayLoop):
     def list_due(self, queue: Queue, limit: int) -> list[Entry]:
         return queue.list_due(limit, self._unroutable)
 
-    def is_notice(self, kind: str) -> bool:
-        return is_notice(kind)
-
     def carry_out(self, entry: Entry) -> str | None:
-        return self._send(entry) if is_mail(entry.kind) else self._compensate(entry.kind, entry.payload)
+        if is_mail(entry.kind):
+            return self._send(entry)
+        return self._compensate(entry.kind, entry.payload) if entry.kind in ACCOUNT_CHANGES else NO_RECEIVER
 
     def fail(self, entry: Entry, error: Exception) -> None:
         is_given_up = isinstance(error, UnsendableMail) or entry.attempts + 1 >= MAX_MAIL_ATTEMPTS
@@ -168,7 +159,7 @@ class Relay(RelayLoop):
             return
         failure = failure_of(error)
         _log.warning("delivery_given_up", extra={"event": entry.id, "kind": entry.kind, "failure": failure})
-        self.mark_delivered([entry], failure)
+        self.mark_delivered(entry, failure)
 
     def _send(self, entry: Entry) -> str | None:
         """Send the mail. Returns why there was nothing to send, or None."""

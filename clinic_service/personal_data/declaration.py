@@ -44,7 +44,7 @@ from clinic_service.models import (
     ScheduledReportOrder,
 )
 from clinic_service.outbox.deliveries import MAILS
-from clinic_service.outbox.events import EhrMessageReceived, EhrReportScheduled
+from clinic_service.outbox.events import NOTICES, EhrMessageReceived, EhrReportScheduled
 
 
 class Person(NamedTuple):
@@ -132,7 +132,7 @@ _REPORTED = select(ScheduledReportOrder.message_id).where(ScheduledReportOrder.u
 _messages, _orders = _table("redox_messages").c, _table("xealth_orders").c
 _LINKED = _MATCHED.union(_ANSWERED, _REPORTED)
 _ELEMENT, _PAYLOAD = MergePlanElement.element, OutboxEntry.payload
-# All other events contain only ids, or correct an account. They stay until they are delivered.
+# All other events correct an account. They stay until they are delivered.
 _NOT_NEEDED = or_(
     OutboxEntry.delivered_time.is_not(None),
     OutboxEntry.kind.in_([*sorted(MAILS), EhrMessageReceived.kind, EhrReportScheduled.kind]),
@@ -183,8 +183,10 @@ DECLARED: Mapping[str, About | NotAbout] = {
     ),
     "migrations": _of_user("migrations", "user_id"),
     "order_outcomes": _of_user("order_outcomes", "user_id"),
+    # Notices contain only ids, and other programs read them also after an erasure.
     "outbox": About(
-        or_(
+        OutboxEntry.kind.not_in(sorted(NOTICES))
+        & or_(
             *(_member(_PAYLOAD, name) == _USER for name in ("userId", "sharerId", "granteeId")),
             *(among(_member(_PAYLOAD, name), "of_emails") for name in ("Email", "email")),
             among(_member(_PAYLOAD, "messageId"), "of_documents"),

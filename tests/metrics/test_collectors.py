@@ -17,10 +17,10 @@ from clinic_service.metrics.collectors import BuildInfo, OutboxBacklog, ServerPr
 from clinic_service.models import OutboxEntry
 from clinic_service.outbox.backlog import MAX_COUNTED, Backlog
 from clinic_service.outbox.deliveries import MAILS
-from clinic_service.outbox.events import AccessChanged, ClinicDeleted
+from clinic_service.outbox.events import AccountOrphaned, ClinicDeleted
 from clinic_service.outbox.outbox import Event
 from clinic_service.unit_of_work import run, writing
-from tests.outbox.relaying import HARBOUR, NOW, add_events, clinic_created
+from tests.outbox.relaying import HARBOUR, NOW, add_events, clinic_created, mail_to_nobody
 from tests.support.metrics import samples
 from tests.support.plans import analyze, plans, rows_read
 
@@ -49,29 +49,36 @@ def test_each_process_is_measured(name: str) -> None:
     assert found[0] > 0
 
 
+_KIND = mail_to_nobody(HARBOUR).kind
+
+
 class TestOutbox:
     def test_shows_how_many_events_are_due_and_since_when(self, database: Database) -> None:
         with clock.frozen(NOW):
-            add_events(database, ClinicDeleted(HARBOUR), AccessChanged("a", "b"))
+            add_events(database, mail_to_nobody(HARBOUR), AccountOrphaned("a", "b"))
         with clock.frozen(NOW + timedelta(seconds=5)):
-            add_events(database, ClinicDeleted(HARBOUR))
+            add_events(database, mail_to_nobody(HARBOUR))
         with clock.frozen(NOW + timedelta(seconds=90)):
             collector = OutboxBacklog(database, unroutable=())
-            assert value(collector, "clinic_outbox_due_events", kind="clinic_deleted") == 2
-            assert value(collector, "clinic_outbox_oldest_due_seconds", kind="clinic_deleted") == 90
-            assert value(collector, "clinic_outbox_due_events", kind="access_changed") == 1
-            assert value(collector, "clinic_outbox_due_events", kind="patient_added") == 0
-            assert value(collector, "clinic_outbox_oldest_due_seconds", kind="patient_added") == 0
+            assert value(collector, "clinic_outbox_due_events", kind=_KIND) == 2
+            assert value(collector, "clinic_outbox_oldest_due_seconds", kind=_KIND) == 90
+            assert value(collector, "clinic_outbox_due_events", kind="account_orphaned") == 1
+            assert value(collector, "clinic_outbox_due_events", kind="patient_upload_reminder") == 0
+            assert value(collector, "clinic_outbox_oldest_due_seconds", kind="patient_upload_reminder") == 0
 
     def test_leaves_out_what_is_delivered_or_due_later(self, database: Database) -> None:
         with clock.frozen(NOW):
-            add_events(database, ClinicDeleted(HARBOUR), AccessChanged("a", "b"))
+            add_events(database, mail_to_nobody(HARBOUR), AccountOrphaned("a", "b"))
             with writing(database) as unit:
-                unit.execute(update(OutboxEntry).where(OutboxEntry.kind == "clinic_deleted").values(delivered_time=NOW))
-                unit.outbox.schedule(AccessChanged("a", "c"), NOW + timedelta(hours=1))
+                unit.execute(update(OutboxEntry).where(OutboxEntry.kind == _KIND).values(delivered_time=NOW))
+                unit.outbox.schedule(AccountOrphaned("a", "c"), NOW + timedelta(hours=1))
             collector = OutboxBacklog(database, unroutable=())
-            assert value(collector, "clinic_outbox_due_events", kind="clinic_deleted") == 0
-            assert value(collector, "clinic_outbox_due_events", kind="access_changed") == 1
+            assert value(collector, "clinic_outbox_due_events", kind=_KIND) == 0
+            assert value(collector, "clinic_outbox_due_events", kind="account_orphaned") == 1
+
+    def test_leaves_out_notices(self, database: Database) -> None:
+        add_events(database, ClinicDeleted(HARBOUR))
+        assert value(OutboxBacklog(database, ()), "clinic_outbox_due_events", kind="clinic_deleted") is None
 
     def test_leaves_out_kinds_that_nobody_delivers(self, database: Database) -> None:
         add_events(database, clinic_created(HARBOUR, "Harbour"))
@@ -80,9 +87,9 @@ class TestOutbox:
 
     def test_counts_to_a_limit(self, database: Database) -> None:
         with writing(database) as unit:
-            unit.outbox.add(*[AccessChanged("a", str(number)) for number in range(MAX_COUNTED + 5)])
+            unit.outbox.add(*[AccountOrphaned("a", str(number)) for number in range(MAX_COUNTED + 5)])
         collector = OutboxBacklog(database, ())
-        assert value(collector, "clinic_outbox_due_events", kind="access_changed") == MAX_COUNTED
+        assert value(collector, "clinic_outbox_due_events", kind="account_orphaned") == MAX_COUNTED
 
     def test_asks_the_database_once_and_keeps_the_answer_for_a_while(self, database: Database) -> None:
         collector, statements = OutboxBacklog(database, ()), list[str]()
@@ -93,14 +100,14 @@ class TestOutbox:
         event.listen(database.read_engine, "before_cursor_execute", note)
         try:
             for _ in range(3):
-                assert value(collector, "clinic_outbox_due_events", kind="clinic_deleted") == 0
+                assert value(collector, "clinic_outbox_due_events", kind=_KIND) == 0
         finally:
             event.remove(database.read_engine, "before_cursor_execute", note)
         assert len(statements) == 1
 
     def test_reads_neither_delivered_events_nor_more_than_it_counts(self, database: Database) -> None:
         # As many of each of three kinds, so that the order of time alone would read three times as much.
-        kinds: list[Event] = [clinic_created(HARBOUR, "Harbour"), AccessChanged("a", "b"), ClinicDeleted(HARBOUR)]
+        kinds: list[Event] = [clinic_created(HARBOUR, "Harbour"), AccountOrphaned("a", "b"), mail_to_nobody(HARBOUR)]
         with writing(database) as unit:
             unit.outbox.add(*[event for event in kinds for _ in range(2000)])
             unit.execute(update(OutboxEntry).values(delivered_time=NOW))
@@ -123,7 +130,7 @@ class TestOutbox:
 
         event.listen(database.read_engine, "before_cursor_execute", stall)
         try:
-            assert value(OutboxBacklog(database, ()), "clinic_outbox_due_events", kind="clinic_deleted") is None
+            assert value(OutboxBacklog(database, ()), "clinic_outbox_due_events", kind=_KIND) is None
         finally:
             answers.set()
             event.remove(database.read_engine, "before_cursor_execute", stall)

@@ -10,7 +10,7 @@ from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
 from clinic_service.gateways.mail import Mailer, MailNotSent, UnsendableMail
 from clinic_service.gateways.mail_messages import Mail
-from clinic_service.outbox.events import ClinicCreated
+from clinic_service.outbox.events import ClinicCreated, ClinicianPermissionsUpdated
 from clinic_service.outbox.outbox import Event
 from clinic_service.outbox.queue import ListedEntry, Queue
 from clinic_service.outbox.relay import Relay
@@ -55,6 +55,11 @@ def add_events(database: Database, *events: Event) -> None:
 
 def clinic_created(clinic_id: str, name: str) -> ClinicCreated:
     return ClinicCreated(clinic_id, ALICE.id, name)
+
+
+def mail_to_nobody(clinic_id: str) -> ClinicianPermissionsUpdated:
+    """An event of another kind, whose delivery sends no mail, because there is no such user."""
+    return ClinicianPermissionsUpdated(clinic_id, "0000000000", "Harbour", "Alice Archer")
 
 
 def outbox_rows(database: Database) -> list[ListedEntry]:

@@ -15,7 +15,6 @@ from sqlalchemy import event
 from clinic_service import clock
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
-from clinic_service.outbox.events import ClinicDeleted, ClinicianAdded
 from clinic_service.outbox.relay import CLAIMED_FOR, Relay
 from tests.outbox.relaying import (
     HARBOUR,
@@ -24,6 +23,7 @@ from tests.outbox.relaying import (
     add_events,
     clinic_created,
     delivered_names,
+    mail_to_nobody,
     outbox_rows,
     relay_with,
 )
@@ -90,7 +90,7 @@ def test_event_that_two_relays_have_found_is_taken_by_one(
 def test_row_being_delivered_is_left_alone(
     database: Database, accounts: EmbeddedAccounts, relay: Relay, mailer: RecordingMailer
 ) -> None:
-    add_events(database, clinic_created(HARBOUR, "Harbour"), ClinicDeleted(HARBOUR))
+    add_events(database, clinic_created(HARBOUR, "Harbour"), mail_to_nobody(HARBOUR))
     other = relay_with(database, RecordingMailer(), accounts)
     meanwhile: list[int] = []
     mailer.before = lambda: meanwhile.append(other.deliver_due())
@@ -130,7 +130,7 @@ def test_run_delivers_until_it_is_stopped(database: Database, relay: Relay, mail
 
 
 def test_run_lets_events_gather_after_a_round_that_was_not_full(database: Database, relay: Relay) -> None:
-    add_events(database, *(ClinicianAdded(HARBOUR, f"{number:010x}") for number in range(101)))
+    add_events(database, *(mail_to_nobody(HARBOUR) for _ in range(101)))
     pauses = Pauses(2)
     relay.run(pauses)
     # 100 events, 1 event, none.

@@ -20,13 +20,13 @@ from clinic_service.outbox.events import (
     AccessChanged,
     AccessOffered,
     ClinicCreated,
-    ClinicDeleted,
     ClinicianAdded,
     ClinicianInvited,
     ClinicianPermissionsUpdated,
+    EhrReportScheduled,
 )
 from clinic_service.outbox.queue import MAX_ATTEMPTS
-from clinic_service.outbox.relay import LONGEST_PAUSE, MAX_MAIL_ATTEMPTS, NO_RECIPIENT, Relay, pause_after
+from clinic_service.outbox.relay import LONGEST_PAUSE, MAX_MAIL_ATTEMPTS, NO_RECEIVER, NO_RECIPIENT, Relay, pause_after
 from clinic_service.unit_of_work import writing
 from tests.outbox.relaying import (
     HARBOUR,
@@ -35,6 +35,7 @@ from tests.outbox.relaying import (
     add_events,
     clinic_created,
     delivered_names,
+    mail_to_nobody,
     outbox_rows,
     relay_with,
 )
@@ -106,7 +107,7 @@ def test_mail_goes_through_a_real_server(database: Database, accounts: EmbeddedA
 
 
 def test_nothing_is_delivered_twice(database: Database, relay: Relay, mailer: RecordingMailer) -> None:
-    add_events(database, clinic_created(HARBOUR, "Harbour"), ClinicDeleted(HARBOUR))
+    add_events(database, clinic_created(HARBOUR, "Harbour"), mail_to_nobody(HARBOUR))
     assert [relay.deliver_due(), relay.deliver_due()] == [2, 0]
     assert mailer.subjects == ["Harbour is ready"]
 
@@ -123,15 +124,22 @@ def test_nothing_is_delivered_before_the_commit(database: Database, relay: Relay
     assert mailer.sent == []
 
 
-def test_notices_are_delivered_by_marking_them(database: Database, relay: Relay, mailer: RecordingMailer) -> None:
+def test_notices_are_stored_as_delivered(database: Database, relay: Relay, mailer: RecordingMailer) -> None:
     add_events(database, ClinicianAdded(HARBOUR, BOB.id), AccessChanged("ca401c0003", BOB.id))
-    assert relay.deliver_due() == 2
-    assert mailer.sent == []
     assert [row.delivered_time for row in outbox_rows(database)] == [NOW, NOW]
+    assert relay.deliver_due() == 0
+    assert mailer.sent == []
+
+
+def test_events_for_a_system_that_is_switched_off_are_done(database: Database, relay: Relay) -> None:
+    add_events(database, EhrReportScheduled("ca401c0003", "order", HARBOUR))
+    assert relay.deliver_due() == 1
+    (row,) = outbox_rows(database)
+    assert (row.delivered_time, row.last_error) == (NOW, NO_RECEIVER)
 
 
 def test_limit_bounds_one_round(database: Database, relay: Relay) -> None:
-    add_events(database, *(ClinicianAdded(HARBOUR, f"{number:010x}") for number in range(7)))
+    add_events(database, *(mail_to_nobody(HARBOUR) for _ in range(7)))
     assert [relay.deliver_due(limit=3) for _ in range(4)] == [3, 3, 1, 0]
 
 
@@ -177,14 +185,14 @@ def test_later_events_of_the_clinic_wait_and_other_clinics_do_not(
         database,
         clinic_created(HARBOUR, "Harbour"),
         clinic_created(HILLTOP, "Hilltop"),
-        ClinicianAdded(HARBOUR, BOB.id),
-        AccessChanged("ca401c0003", BOB.id),
-        ClinicDeleted(HILLTOP),
+        mail_to_nobody(HARBOUR),
+        EhrReportScheduled("ca401c0003", "order", HARBOUR),
+        mail_to_nobody(HILLTOP),
     )
     mailer.fails = lambda mail: "Harbour" in mail.subject
     assert relay.deliver_due() == 3
     assert relay.deliver_due() == 0
-    assert delivered_names(database) == ["clinic_created", "access_changed", "clinic_deleted"]
+    assert delivered_names(database) == ["clinic_created", "ehr_report_scheduled", "clinician_permissions_updated"]
     mailer.fails = lambda _: False
     with _after(10):
         assert relay.deliver_due() == 2
@@ -201,16 +209,8 @@ def test_order_is_that_of_creation(database: Database, relay: Relay, mailer: Rec
     assert mailer.subjects == [f"{name} is ready" for name in names]
 
 
-def test_notices_do_not_overtake_a_mail(database: Database, relay: Relay, mailer: RecordingMailer) -> None:
-    add_events(database, ClinicianAdded(HARBOUR, BOB.id), clinic_created(HARBOUR, "Harbour"), ClinicDeleted(HARBOUR))
-    seen: list[list[str]] = []
-    mailer.before = lambda: seen.append(delivered_names(database))
-    assert relay.deliver_due() == 3
-    assert seen == [["clinician_added"]]
-
-
 def test_dead_address_does_not_silence_the_clinic(database: Database, relay: Relay, mailer: RecordingMailer) -> None:
-    add_events(database, clinic_created(HARBOUR, "Dead"), ClinicDeleted(HARBOUR))
+    add_events(database, clinic_created(HARBOUR, "Dead"), mail_to_nobody(HARBOUR))
     mailer.fails = lambda mail: "Dead" in mail.subject
     due = 0.0
     for attempt in range(MAX_ATTEMPTS):
@@ -218,8 +218,8 @@ def test_dead_address_does_not_silence_the_clinic(database: Database, relay: Rel
         with _after(due):
             relay.deliver_due()
         due += pause_after(attempt).total_seconds()
-    assert delivered_names(database) == ["clinic_deleted"]
-    add_events(database, ClinicianAdded(HARBOUR, BOB.id))
+    assert delivered_names(database) == ["clinician_permissions_updated"]
+    add_events(database, mail_to_nobody(HARBOUR))
     with _after(due - 1):
         assert relay.deliver_due() == 1
     mailer.fails = lambda _: False
@@ -230,7 +230,7 @@ def test_dead_address_does_not_silence_the_clinic(database: Database, relay: Rel
 def test_mail_that_can_never_be_sent_is_given_up_at_once_and_holds_nothing_up(
     database: Database, relay: Relay, mailer: RecordingMailer
 ) -> None:
-    add_events(database, clinic_created(HARBOUR, "Dead"), clinic_created(HARBOUR, "Harbour"), ClinicDeleted(HARBOUR))
+    add_events(database, clinic_created(HARBOUR, "Dead"), clinic_created(HARBOUR, "Harbour"), mail_to_nobody(HARBOUR))
     mailer.refuses = lambda mail: "Dead" in mail.subject
     while relay.deliver_due():
         pass
@@ -275,10 +275,10 @@ def test_directory_that_fails_puts_the_mail_off(database: Database, mailer: Reco
 def test_without_a_mail_server_mails_stay_and_hold_nothing_up(
     database: Database, accounts: EmbeddedAccounts, mailer: RecordingMailer
 ) -> None:
-    add_events(database, clinic_created(HARBOUR, "Harbour"), ClinicianAdded(HARBOUR, ALICE.id))
+    add_events(database, clinic_created(HARBOUR, "Harbour"), EhrReportScheduled("ca401c0003", "order", HARBOUR))
     assert relay_with(database, None, accounts).deliver_due() == 1
-    waiting, notice = outbox_rows(database)
+    waiting, other = outbox_rows(database)
     assert (waiting.attempts, waiting.delivered_time, waiting.next_attempt_time) == (0, None, NOW)
-    assert notice.delivered_time == NOW
+    assert other.delivered_time == NOW
     assert relay_with(database, mailer, accounts).deliver_due() == 1
     assert mailer.subjects == ["Harbour is ready"]

@@ -11,12 +11,19 @@ from clinic_service import clock
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts
+from clinic_service.gateways.mail import Mailer
 from clinic_service.models import EmbeddedAccount, OutboxEntry
-from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS, is_notice
-from clinic_service.outbox.events import AccountOrphaned, AddressDiverged, ClinicianAdded, PatientAdded
+from clinic_service.outbox.deliveries import ACCOUNT_CHANGES, MAILS
+from clinic_service.outbox.events import (
+    AccountOrphaned,
+    AccountUnconfirmed,
+    AddressDiverged,
+    ClinicianPermissionsUpdated,
+)
 from clinic_service.outbox.outbox import ScheduledEvent
 from clinic_service.outbox.queue import Queue
 from clinic_service.unit_of_work import reading, writing
+from tests.outbox.relaying import RecordingMailer
 from tests.support.cast import ALICE, BOB, CAROL
 from tests.support.relays import make_relay
 from tests.support.rows import make_account, stored, storing
@@ -40,8 +47,8 @@ def schedule(database: Database) -> ScheduledEvent:
         return unit.outbox.schedule(AccountOrphaned(CLINIC_ID, CAROL.id), DUE)
 
 
-def deliver(database: Database) -> int:
-    return make_relay(database, Config(), None, EmbeddedAccounts(database)).deliver_due()
+def deliver(database: Database, mailer: Mailer | None = None) -> int:
+    return make_relay(database, Config(), mailer, EmbeddedAccounts(database)).deliver_due()
 
 
 def cancel(database: Database, schedule: ScheduledEvent) -> bool:
@@ -113,14 +120,13 @@ def test_delivering_now_what_is_canceled_does_nothing(database: Database, schedu
 def test_no_event_of_a_clinic_waits_for_it(database: Database, schedule: ScheduledEvent) -> None:
     with storing(database) as unit:
         unit.outbox.schedule(AddressDiverged(CLINIC_ID, CAROL.id), schedule.due)
-        unit.outbox.add(ClinicianAdded(CLINIC_ID, BOB.id))
-    assert deliver(database) == 1
+        unit.outbox.add(ClinicianPermissionsUpdated(CLINIC_ID, BOB.id, "Harbour", "Alice Archer"))
+    assert deliver(database, RecordingMailer()) == 1
 
 
 def test_account_changes_are_neither_mails_nor_notices() -> None:
     assert not ACCOUNT_CHANGES & MAILS
-    assert not any(map(is_notice, ACCOUNT_CHANGES | MAILS))
-    assert is_notice(PatientAdded.kind)
+    assert not any(event.is_notice for event in (AccountOrphaned, AccountUnconfirmed, AddressDiverged))
 
 
 def test_without_a_mail_server_accounts_are_put_right_all_the_same(

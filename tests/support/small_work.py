@@ -44,6 +44,7 @@ class Happened:
     """An event of these tests."""
 
     kind: ClassVar[str] = "happened"
+    is_notice = True
     clinic_id = None
 
     def to_payload(self) -> dict[str, Any]:

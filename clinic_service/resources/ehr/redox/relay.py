@@ -78,7 +78,7 @@ class RedoxRelay(RelayLoop):
             return
         _log.warning("delivery_given_up", extra={"event": entry.id, "kind": entry.kind, "failure": reason})
         self._give_up(entry, reason)
-        self.mark_delivered([entry], reason)
+        self.mark_delivered(entry, reason)
 
     def _give_up(self, entry: Entry, reason: str) -> None:
         try:
