@@ -10,10 +10,10 @@ from functools import partial
 from statistics import median
 
 from clinic_service.db.engine import Database
-from tests.benchmarks.deliveries import wait_for_deliveries
 from tests.benchmarks.load import Crowd
 from tests.benchmarks.operations import Operation
 from tests.benchmarks.processes import Server
+from tests.benchmarks.sealing import wait_for_sealing
 
 _WARM_UP_SECONDS = 0.3
 
@@ -33,7 +33,7 @@ def measure(
     until = time.monotonic() + most_seconds
     gc.disable()
     _warm_up(servers, operations)
-    wait_until_idle = partial(wait_for_deliveries, Database(database_url))
+    wait_until_idle = partial(wait_for_sealing, Database(database_url))
     return _measure_rounds(servers, operations, wait_until_idle, rounds=rounds, seconds=seconds, until=until)
 
 
