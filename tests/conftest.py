@@ -122,8 +122,6 @@ def shared_database(engine_name: str, request: pytest.FixtureRequest) -> Databas
 def database(shared_database: Database) -> Iterator[Database]:
     """The shared database, empty."""
     yield shared_database
-    # Those that a test has left open would be too many for tests that take some of their own.
-    shared_database.writers.close()
     clear(shared_database)
 
 

@@ -33,9 +33,16 @@ class Database:
     ) -> None:
         """Does not connect yet. Raises ConfigError."""
         self.url = normal_url(url)
-        pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
+        # Up to `pool_size` connections are kept for units. The rest are for those who take one from the engine.
+        pool: dict[str, Any] = {"max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
         self.write_engine = _engine(
-            self.url, limits, synchronous=sqlite_synchronous, poolclass=WritePool, **pool, **_transactions(self.url)
+            self.url,
+            limits,
+            synchronous=sqlite_synchronous,
+            poolclass=WritePool,
+            pool_size=pool_size + 1,
+            **pool,
+            **_transactions(self.url),
         )
         # The isolation level is set on the engine, because setting it at each checkout costs more than the statement.
         # For the same reason connections are not reset when they return to the pool: there is never anything to roll
@@ -47,7 +54,8 @@ class Database:
             read_only=True,
             poolclass=ReadPool,
             # While a thread prepares a request it holds one connection, and the embedded directory uses a second one.
-            **pool | {"pool_size": 2 * pool_size},
+            pool_size=2 * pool_size,
+            **pool,
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
             skip_autocommit_rollback=True,
@@ -55,7 +63,6 @@ class Database:
         if is_sqlite(self.url):
             begin_immediate(self.write_engine)
         self.writers = KeptConnections(self.write_engine, pool_size)
-        # The other half of the pool is for those who take a connection from the engine.
         self.readers = KeptConnections(self.read_engine, pool_size)
 
     def measure(self) -> None:

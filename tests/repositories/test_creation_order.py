@@ -15,7 +15,7 @@ from clinic_service.db.ids import IdSource
 from clinic_service.gateways.accounts import Account, Profile
 from clinic_service.gateways.accounts.embedded import EmbeddedAccounts, NewAccount
 from clinic_service.models import InviteType
-from clinic_service.outbox.events import ClinicianAdded
+from clinic_service.outbox.events import ClinicianPermissionsUpdated
 from clinic_service.outbox.queue import Queue
 from clinic_service.resources.clinicians import listing
 from clinic_service.resources.clinicians.listing import Filters
@@ -88,7 +88,7 @@ def add_offer(unit: UnitOfWork, clinic_id: str, number: int) -> str:
 
 
 def add_event(unit: UnitOfWork, clinic_id: str, number: int) -> str:
-    unit.outbox.add(ClinicianAdded(clinic_id, user_id(number)))
+    unit.outbox.add(ClinicianPermissionsUpdated(clinic_id, user_id(number), "Harbour", "Alice Archer"))
     return user_id(number)
 
 

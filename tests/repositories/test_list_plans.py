@@ -26,7 +26,7 @@ from tests.support.databases import clear
 from tests.support.plans import Step, plans, rows_read
 from tests.support.rows import LONG_AGO, make_clinic, make_site, make_tag, storing
 
-SIZE, OTHERS, LIMIT = 2400, 7, 50
+SIZE, OTHERS, LIMIT = 2400, 3, 50
 # One patient in so many has the rare tag, is at the rare site, or has an extreme value.
 RARE = 100
 KINDS = ("cgm", "bgm")
