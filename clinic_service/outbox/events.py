@@ -41,7 +41,7 @@ class _Payload:
 
 
 class _Notice(_Payload):
-    """An event that tells other programs what changed."""
+    """An event that tells other programs what changed. It contains only ids and names of fields, and is never delivered."""
 
     is_notice: ClassVar[bool] = True
 
@@ -349,6 +349,7 @@ def _kinds_below(base: type[Any]) -> Iterator[str]:
         yield from _kinds_below(event)
 
 
+# The kinds of notices.
 NOTICES = frozenset(_kinds_below(_Notice))
 # The kinds of all events.
 KINDS = frozenset(_kinds_below(_Payload)) | {

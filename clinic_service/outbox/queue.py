@@ -142,8 +142,8 @@ class Queue(Repository):
         self._uow.change(self._DELIVERED, {**key, "now": self._uow.now, "error": remark})
 
     _ALL = Query(ListedEntry, _IN_ORDER)
-    _UNDELIVERED = Query(ListedEntry, _IN_ORDER.where(OutboxEntry.delivered_time.is_(None)))
+    _NOT_DELIVERED = Query(ListedEntry, _IN_ORDER.where(OutboxEntry.delivered_time.is_(None)))
 
     def list_rows(self, *, delivered_too: bool) -> Sequence[ListedEntry]:
         """All rows, or only those that are not delivered yet, in order of delivery."""
-        return self._uow.rows(self._ALL if delivered_too else self._UNDELIVERED, {})
+        return self._uow.rows(self._ALL if delivered_too else self._NOT_DELIVERED, {})

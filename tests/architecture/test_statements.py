@@ -95,7 +95,7 @@ class TestTheRules:
     def test_calls_are_found(self) -> None:
         found = [ast.unparse(one) for one in sent(sources()["resources.patients.repository"], "execute", "first")]
         assert {"self._ONE", "self._REMOVE", "statement"} <= set(found)
-        assert "self._UNDELIVERED" in map(ast.unparse, sent(sources()["outbox.queue"], "rows"))
+        assert "self._NOT_DELIVERED" in map(ast.unparse, sent(sources()["outbox.queue"], "rows"))
 
 
 def test_a_statement_of_one_method_stands_beside_it() -> None:
