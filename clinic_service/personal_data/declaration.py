@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy import false as never
 from sqlalchemy import true as always
 from sqlalchemy.sql.visitors import iterate
 
@@ -73,7 +74,7 @@ class Erasure(StrEnum):
 
 @dataclass(frozen=True)
 class About:
-    """A row for which `condition` holds is about the person. It is erased if `erased` holds too.
+    """A row for which `condition` holds is about the person. It is erased if `erased` holds too, and never if `kept` does.
 
     `document` is the column of a row that is emptied. `mentions` are columns that only refer to a person by id.
     """
@@ -83,6 +84,12 @@ class About:
     erased: ColumnElement[bool] = field(default_factory=always)
     document: str | None = None
     mentions: tuple[str, ...] = ()
+    kept: ColumnElement[bool] = field(default_factory=never)
+
+    @property
+    def removable(self) -> ColumnElement[bool]:
+        """The condition for a row that an erasure removes or empties now."""
+        return self.condition & self.erased & ~self.kept
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,8 @@ _REPORTED = select(ScheduledReportOrder.message_id).where(ScheduledReportOrder.u
 _messages, _orders = _table("redox_messages").c, _table("xealth_orders").c
 _LINKED = _MATCHED.union(_ANSWERED, _REPORTED)
 _ELEMENT, _PAYLOAD = MergePlanElement.element, OutboxEntry.payload
+# They contain only ids, and other programs read them also after an erasure.
+_NOTICE = OutboxEntry.kind.in_(sorted(NOTICES))
 # All other events correct an account. They stay until they are delivered.
 _NOT_NEEDED = or_(
     OutboxEntry.delivered_time.is_not(None),
@@ -183,15 +192,14 @@ DECLARED: Mapping[str, About | NotAbout] = {
     ),
     "migrations": _of_user("migrations", "user_id"),
     "order_outcomes": _of_user("order_outcomes", "user_id"),
-    # Notices contain only ids, and other programs read them also after an erasure.
     "outbox": About(
-        OutboxEntry.kind.not_in(sorted(NOTICES))
-        & or_(
+        or_(
             *(_member(_PAYLOAD, name) == _USER for name in ("userId", "sharerId", "granteeId")),
             *(among(_member(_PAYLOAD, name), "of_emails") for name in ("Email", "email")),
             among(_member(_PAYLOAD, "messageId"), "of_documents"),
         ),
         erased=_NOT_NEEDED,
+        kept=_NOTICE,
     ),
     "patient_counts": NotAbout("It contains numbers."),
     "patient_deletions": _of_user(

@@ -30,7 +30,7 @@ class OnlyAdmin(Conflict):
 
 
 class Erased(NamedTuple):
-    """How many rows of a table were removed or emptied, and how many about the person are left."""
+    """How many rows of a table were removed or emptied, and how many about the person are left to be removed later."""
 
     table: str
     number: int
@@ -70,13 +70,13 @@ def erase(uow: UnitOfWork, person: Person) -> list[Erased]:
 
 
 def _count(uow: UnitOfWork, table: Table, about: About, person: Person) -> int:
-    return _number(uow, table, about.condition & about.erased, person)
+    return _number(uow, table, about.removable, person)
 
 
 def _left(uow: UnitOfWork, table: Table, about: About, person: Person) -> int:
     if about.erasure is Erasure.EMPTIED or table.name in _OF_DIRECTORY:
         return 0
-    return _number(uow, table, about.condition, person)
+    return _number(uow, table, about.condition & ~about.kept, person)
 
 
 def _number(uow: UnitOfWork, table: Table, condition: ColumnElement[bool], person: Person) -> int:
@@ -87,7 +87,7 @@ def _number(uow: UnitOfWork, table: Table, condition: ColumnElement[bool], perso
 def _erase(uow: UnitOfWork, table: Table, about: About, person: Person) -> int:
     if about.erasure is Erasure.LEAVES_CLINICS or table.name in _OF_DIRECTORY:
         return 0
-    condition = about.condition & about.erased
+    condition = about.removable
     change: Delete | Update = delete(table).where(condition)
     if about.document is not None:
         change = update(table).where(condition).values({about.document: {}})

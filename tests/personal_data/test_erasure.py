@@ -12,7 +12,7 @@ from clinic_service.cli.patients import patients
 from clinic_service.config import Config
 from clinic_service.db.engine import Database
 from clinic_service.models import AccountDeletion, OutboxEntry, PatientDeletion, RedoxMessage
-from clinic_service.outbox.events import AccessOffered, AccountUnconfirmed, ClinicianInvited
+from clinic_service.outbox.events import AccessOffered, AccountUnconfirmed, ClinicianInvited, PatientRemoved
 from clinic_service.unit_of_work import writing
 from tests.support.cast import ALICE, BOB, CAROL, DAVE
 from tests.support.ehr import make_ehr_clinic, redox_order, store_message
@@ -165,6 +165,18 @@ def test_mail_that_names_the_person_is_erased_and_a_repair_of_an_account_waits(d
     result = run("erase", CAROL.id, "--yes")
     assert [row.kind for row in stored(database, OutboxEntry)] == ["patient_clinic_invitation", "account_unconfirmed"]
     assert "Waiting for delivery: 1 event." in result.stderr
+
+
+def test_notices_are_exported_and_stay(database: Database, run: Run) -> None:
+    with storing(database) as unit:
+        make_account(unit, CAROL)
+        unit.outbox.add(PatientRemoved("65f1c0de0a1b2c3d4e5f6a7b", CAROL.id))
+    assert [row["kind"] for row in json.loads(run("export", CAROL.id).stdout)["tables"]["outbox"]] == [
+        "patient_removed"
+    ]
+    result = run("erase", CAROL.id, "--yes")
+    assert [row.kind for row in stored(database, OutboxEntry)] == ["patient_removed"]
+    assert "Waiting for delivery" not in result.stderr
 
 
 def test_an_account_at_an_accounts_service_stays(config: Config, database: Database) -> None:
