@@ -118,8 +118,7 @@ class Queue(Repository):
 
     def claim(self, entry: Entry, until: datetime) -> bool:
         """Reserve `entry` for this relay until the time `until`. False when another relay was faster."""
-        values = {"of_clinic": entry.clinic_id, "entry": entry.id, "seen": entry.next_attempt_time, "until": until}
-        return self._uow.change(self._CLAIM, values) == 1
+        return self._uow.change(self._CLAIM, {**_key(entry), "seen": entry.next_attempt_time, "until": until}) == 1
 
     _RETRY_AT = (
         update(OutboxEntry)
@@ -129,8 +128,7 @@ class Queue(Repository):
 
     def retry_at(self, entry: Entry, until: datetime, error: str) -> None:
         """Record that `entry` failed with `error`, and is to be tried again at the time `until`."""
-        key = {"of_clinic": entry.clinic_id, "entry": entry.id}
-        self._uow.change(self._RETRY_AT, {**key, "until": until, "error": error})
+        self._uow.change(self._RETRY_AT, {**_key(entry), "until": until, "error": error})
 
     _DELIVERED = (
         update(OutboxEntry).where(_UNDELIVERED).values(delivered_time=bindparam("now"), last_error=bindparam("error"))
@@ -138,8 +136,7 @@ class Queue(Repository):
 
     def mark_delivered(self, entry: Entry, remark: str | None = None) -> None:
         """Mark `entry` as delivered."""
-        key = {"of_clinic": entry.clinic_id, "entry": entry.id}
-        self._uow.change(self._DELIVERED, {**key, "now": self._uow.now, "error": remark})
+        self._uow.change(self._DELIVERED, {**_key(entry), "now": self._uow.now, "error": remark})
 
     _ALL = Query(ListedEntry, _IN_ORDER)
     _NOT_DELIVERED = Query(ListedEntry, _IN_ORDER.where(OutboxEntry.delivered_time.is_(None)))
@@ -147,3 +144,7 @@ class Queue(Repository):
     def list_rows(self, *, delivered_too: bool) -> Sequence[ListedEntry]:
         """All rows, or only those that are not delivered yet, in order of delivery."""
         return self._uow.rows(self._ALL if delivered_too else self._NOT_DELIVERED, {})
+
+
+def _key(entry: Entry) -> dict[str, str]:
+    return {"of_clinic": entry.clinic_id, "entry": entry.id}

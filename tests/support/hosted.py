@@ -15,7 +15,6 @@ from clinic_service.db.engine import Database
 from clinic_service.gateways.accounts.http import HttpAccounts
 from tests.conftest import SECRET
 from tests.support.client import Client
-from tests.support.databases import open_transactions
 from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
 from tests.support.relays import make_relay
@@ -36,10 +35,6 @@ class Hosted(NamedTuple):
         """Let the relay come by; tells how much it delivered."""
         config = self.platform.config()
         return make_relay(self.database, config, None, HttpAccounts(config, seconds=SECONDS)).deliver_due()
-
-    def open_transactions(self) -> int:
-        """How many transactions that may write are open."""
-        return open_transactions(self.database)
 
 
 @contextmanager

@@ -27,7 +27,6 @@ from tests.conftest import SECRET
 from tests.support.auth_service import AuthService, auth_service
 from tests.support.cast import Somebody
 from tests.support.client import Client, Reply
-from tests.support.databases import open_transactions
 from tests.support.errors import spec_apis
 from tests.support.platform import Platform, platform
 from tests.support.relays import make_relay
@@ -74,10 +73,6 @@ class XealthSite(NamedTuple):
 
     def program_url(self, body: Any, **rest: Any) -> Reply:
         return self.api.put("/v1/xealth/program", **_sent(body, rest))
-
-    def open_transactions(self) -> int:
-        """How many transactions that may write are open."""
-        return open_transactions(self.database)
 
     def deliver(self) -> int:
         """Let the relay come by; tells how much it delivered."""

@@ -19,6 +19,7 @@ from clinic_service.models import EhrSubscription, Patient, RestrictedToken, Xea
 from tests.conftest import SECRET
 from tests.support.cast import ALICE, CAROL, DAVE, SERVICE
 from tests.support.client import Client
+from tests.support.databases import open_transactions
 from tests.support.errors import assert_error, assert_violations, spec_apis
 from tests.support.failing import failing
 from tests.support.http_server import Received, Response
@@ -247,7 +248,7 @@ class TestAuthService:
     def test_nothing_is_locked_while_it_is_asked(self, hosted: XealthSite) -> None:
         assert hosted.auth
         seen: list[int] = []
-        hosted.auth.on_bad_days = lambda _: seen.append(hosted.open_transactions())
+        hosted.auth.on_bad_days = lambda _: seen.append(open_transactions(hosted.database))
         assert hosted.program_url(request()).status == 200
         assert seen == [0]
 

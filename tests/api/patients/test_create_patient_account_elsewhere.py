@@ -15,6 +15,7 @@ from clinic_service.resources.patients.accounts.changes import LIFETIME
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, CAROL, ERIN, SERVICE, Somebody
 from tests.support.client import Reply
+from tests.support.databases import open_transactions
 from tests.support.errors import assert_error
 from tests.support.failing import failing
 from tests.support.hosted import NOW, Hosted
@@ -91,7 +92,7 @@ def test_nothing_is_locked_while_the_platform_is_asked(server: Hosted, clinic_id
     seen: list[int] = []
 
     def act() -> None:
-        seen.append(server.open_transactions())
+        seen.append(open_transactions(server.database))
         change(server, lambda unit: unit.clinics.lock(clinic_id))()
 
     meanwhile(server, act)

@@ -20,6 +20,7 @@ from clinic_service.resources.patients.accounts.compensation import NOTHING_TO_C
 from clinic_service.unit_of_work import UnitOfWork
 from tests.support.cast import BOB, CAROL, DAVE, ERIN
 from tests.support.client import Reply
+from tests.support.databases import open_transactions
 from tests.support.errors import assert_error
 from tests.support.failing import Defect, failing, given_up, losing_the_confirmation
 from tests.support.hosted import NOW, Hosted
@@ -120,7 +121,7 @@ def test_nothing_is_locked_while_the_platform_is_asked(server: Hosted, clinic_id
     seen: list[int] = []
 
     def act() -> None:
-        seen.append(server.open_transactions())
+        seen.append(open_transactions(server.database))
         set_record(server, clinic_id, diagnosis_type="lada")
 
     meanwhile(server, act)

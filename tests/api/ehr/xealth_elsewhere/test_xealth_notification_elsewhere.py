@@ -14,6 +14,7 @@ from clinic_service.models import OutboxEntry, Patient, Reservation, XealthOrder
 from clinic_service.resources.patients.accounts.changes import LIFETIME
 from tests.api.ehr.xealth_elsewhere.steps import assert_made_once, deliver_all, enter, notify
 from tests.support.cast import CAROL, ERIN
+from tests.support.databases import open_transactions
 from tests.support.errors import assert_error
 from tests.support.failing import losing_the_confirmation
 from tests.support.http_server import Received, Response
@@ -84,7 +85,7 @@ class TestXealth:
 
     def test_nothing_is_locked_while_it_is_asked(self, site: XealthSite) -> None:
         seen: list[int] = []
-        site.xealth.answer = lambda _: seen.append(site.open_transactions())
+        site.xealth.answer = lambda _: seen.append(open_transactions(site.database))
         assert notify(site).status == 200
         assert seen
         assert set(seen) == {0}
@@ -99,7 +100,7 @@ class TestAccounts:
 
     def test_nothing_is_locked_while_it_is_asked(self, site: XealthSite, there: Platform) -> None:
         seen: list[int] = []
-        there.on_bad_days = lambda _: seen.append(site.open_transactions())
+        there.on_bad_days = lambda _: seen.append(open_transactions(site.database))
         assert notify(site).status == 200
         assert seen
         assert set(seen) == {0}
